@@ -1,0 +1,95 @@
+"""Every error that a user can meet, with its exit code.
+
+Each message is one sentence that says what happened and, where something can be done,
+what to do. The command line turns any of these into one line and its code, at one place
+(`cli/app.py`); anything else that escapes is a defect of ours and exits with 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What the process says to its caller; the table is in the user guide."""
+
+    DONE = 0
+    DEFECT = 1
+    IMPOSSIBLE = 2
+    SOME_FAILED = 3
+    STOPPED = 4
+    NO_MODEL = 5
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class BatchcolorError(Exception):
+    """An error with a sentence for the user and an exit code for the shell."""
+
+    exit_code = ExitCode.DEFECT
+
+
+class ImpossiblePlanError(BatchcolorError):
+    """It cannot be done as asked: usage, no such source, output inside input, no memory."""
+
+    exit_code = ExitCode.IMPOSSIBLE
+
+
+class TrainingDataError(ImpossiblePlanError):
+    """There is nothing to learn from: an empty folder, one picture, only grey ones."""
+
+
+class DivergedError(ImpossiblePlanError):
+    """The loss is no longer a number; the last good checkpoint is kept."""
+
+
+class PictureError(BatchcolorError):
+    """One picture cannot be done; the others go on.
+
+    `step` is the word of the pipeline at which it left the line: scan, decode, chroma,
+    join, encode, commit.
+    """
+
+    exit_code = ExitCode.SOME_FAILED
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(reason)
+        self.step = step
+        self.reason = reason
+
+
+class TargetLostError(BatchcolorError):
+    """The outside stopped the job: disk full, target read-only or gone. Run again to go on."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class ModelError(BatchcolorError):
+    """A model, its weights or a plugin cannot be loaded."""
+
+    exit_code = ExitCode.NO_MODEL
+
+
+class UnknownModelError(ModelError):
+    """No installed colorizer has that name."""
+
+
+class WeightsError(ModelError):
+    """Weights are missing, truncated, altered or of another network."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+
+
+class PluginError(ModelError):
+    """A plugin breaks; the message names it with its package and version."""
+
+
+class InterruptedJobError(BatchcolorError):
+    """A signal ended the job. `exit_code` is 130 for SIGINT, 143 for SIGTERM and SIGHUP."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

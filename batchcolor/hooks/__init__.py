@@ -1,0 +1,1 @@
+"""All that a plugin's author imports, and what keeps plugins apart."""

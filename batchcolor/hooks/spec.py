@@ -1,0 +1,78 @@
+"""The contract of a model: what a colorizer takes and gives, and how it is described.
+
+A colorizer is a `torch.nn.Module`, or any callable of the same form:
+
+    luma    float tensor (N, 1, S, S), 0..1: BT.601 full-range luma, gamma-encoded as stored,
+            on the device and in the precision that the runner chose; S is the working size
+    returns chroma, float tensor (N, 2, s, s), Cb and Cr in -0.5..0.5 (BT.601 full range),
+            with any s
+
+It keeps no state between calls unless its spec says `temporal=True`; then it gets the
+frames of one film in order, and a `reset()` at each shot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+CONTRACT_VERSION = 1
+"""Raised when a plugin written for an older batchcolor would no longer work."""
+
+
+class Colorizer(Protocol):
+    """Small luma in, small chroma out; shapes and ranges are on top of this file."""
+
+    def __call__(self, luma: torch.Tensor, /) -> torch.Tensor:
+        """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma `(N, 1, S, S)` in 0..1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How `batchcolor train` makes a model's weights; each value is a default of the command."""
+
+    data: str
+    """`cifar10`, `flowers102` or a folder."""
+    size: int
+    """Side of the training crop, in pixels."""
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    weight_decay: float = 0.0
+    ema: float = 0.999
+    """Decay per step of the averaged weights that are measured and kept; 0 switches it off."""
+    loss: Literal["rgb-mse", "ab-mse", "chroma-huber"] = "rgb-mse"
+    random_crop: float = 1.0
+    """Least part of the picture's area that a training crop shows; 1 takes it whole."""
+
+
+@dataclass(frozen=True)
+class ColorizerSpec:
+    """One colorizer, as a plugin registers it with `batchcolor_colorizers`.
+
+    `build(options)` returns the colorizer without weights; `options` there is an instance of
+    the spec's `options` dataclass, or None where it has none.
+    """
+
+    name: str
+    summary: str
+    """One line, shown by `batchcolor models`."""
+    working_size: int
+    """S, the side in pixels of the square of luma that it is given."""
+    build: Callable[[Any], Colorizer]
+    weights: str | Path | None = None
+    """A safetensors file: a bare name is looked for (see the plugin guide), a path is used as
+    it is; None for a colorizer that needs none."""
+    options: type[Any] | None = None
+    """A dataclass whose fields become `--set` keys; `field(metadata={"help": ...})` explains."""
+    recipe: Recipe | None = None
+    """What `batchcolor train` follows; None for a model that is not trained here."""
+    licence: str = "unstated"
+    temporal: bool = False

@@ -1,0 +1,1 @@
+"""One job, from plan to report."""

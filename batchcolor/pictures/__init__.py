@@ -1,0 +1,1 @@
+"""Stills on disk: found, read, written, committed."""

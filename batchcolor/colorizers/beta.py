@@ -65,6 +65,8 @@ class Beta(nn.Module):
             nn.Conv2d(w.last, 2, 3, padding=1),  # (N, 2, S, S)
         )
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
+        nn.init.zeros_(self.decode[-1].weight)  # training starts from grey, not from noise
+        nn.init.zeros_(self.decode[-1].bias)
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
         """Chroma, Cb and Cr, of a batch of luma squares."""

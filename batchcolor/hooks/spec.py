@@ -48,7 +48,7 @@ class Recipe:
     weight_decay: float = 0.0
     ema: float = 0.999
     """Decay per step of the averaged weights that are measured and kept; 0 switches it off."""
-    loss: Literal["rgb-mse", "ab-mse", "chroma-huber"] = "rgb-mse"
+    loss: Literal["rgb-mse", "chroma-huber"] = "rgb-mse"
     random_crop: float = 1.0
     """Least part of the picture's area that a training crop shows; 1 takes it whole."""
 

@@ -1,0 +1,98 @@
+"""`batchcolor train MODEL --data NAME|DIR`: make weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="The model to train: alpha, beta or a plugin's.")],
+    data: Annotated[
+        str | None,
+        typer.Option(help="cifar10, flowers102 or a folder of photographs (default: the recipe's)"),
+    ] = None,
+    data_root: Annotated[
+        Path, typer.Option(help="Where cifar10 and flowers102 lie, or are downloaded to.")
+    ] = Path("data"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The run's folder (default: runs/MODEL).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Times that every picture is seen.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in a step.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the training crop, pixels.")] = None,
+    optimizer: Annotated[
+        Literal["adam", "adamw", "rmsprop", "sgd"] | None,
+        typer.Option(help="Default: the recipe's (Alpha adam, Beta rmsprop)."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest rate per step.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on the weights.")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay of the averaged weights that are kept; 0: off.")
+    ] = None,
+    loss: Annotated[
+        Literal["rgb-mse", "chroma-huber"] | None, typer.Option(help="What is made small.")
+    ] = None,
+    random_crop: Annotated[
+        float | None, typer.Option(help="Least share of a picture's area in a crop; 1: all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only so many pictures.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same device: same weights.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(help="auto: mixed bfloat16 where a GPU has it, else float32."),
+    ] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(help="Minutes between checkpoints within an epoch.")
+    ] = 2.0,
+    samples_every: Annotated[int, typer.Option(min=1, help="Epochs between sample sheets.")] = 3,
+) -> None:
+    """Make weights: NAME.safetensors and its card, with log.csv, loss.png and sample sheets."""
+    from batchcolor.cli.training_view import TrainingView
+    from batchcolor.errors import ImpossiblePlanError
+    from batchcolor.hooks.manager import find_colorizer, load_plugins
+    from batchcolor.training.plan import TrainingPlan
+    from batchcolor.training.session import train as run
+
+    spec = find_colorizer(load_plugins(), model).spec
+    if spec.recipe is None:
+        raise ImpossiblePlanError(f"{model} has no recipe: it is not trained by batchcolor")
+    asked: dict[str, Any] = {
+        "data": data,
+        "size": size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "weight_decay": weight_decay,
+        "ema": ema,
+        "loss": loss,
+        "random_crop": random_crop,
+    }
+    recipe = dataclasses.replace(spec.recipe, **{k: v for k, v in asked.items() if v is not None})
+    plan = TrainingPlan(
+        model=model,
+        data=recipe.data,
+        output=output or Path("runs") / model,
+        recipe=recipe,
+        seed=seed,
+        data_root=data_root,
+        device=device,
+        precision=precision,
+        limit=limit,
+        checkpoint_minutes=checkpoint_minutes,
+        samples_every=samples_every,
+        workers=workers,
+        command=shlex.join(["batchcolor", *(a for a in sys.argv[1:] if a != "--resume")]),
+    )
+    with TrainingView() as view:
+        weights = run(plan, spec, view.watcher(), resume=resume)
+    view.say(f"weights: {weights} (use them with --weights {weights})")

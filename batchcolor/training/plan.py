@@ -1,0 +1,58 @@
+"""TrainingPlan: one training run, frozen, with every value that changes its result."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchcolor.errors import ImpossiblePlanError
+from batchcolor.hooks.spec import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained on what, and how. Sizes in pixels, rates per step."""
+
+    model: str
+    data: str
+    output: Path
+    recipe: Recipe
+    seed: int = 0
+    data_root: Path = Path("data")
+    device: str = "auto"
+    precision: str = "auto"
+    limit: int | None = None
+    checkpoint_minutes: float = 2.0
+    samples_every: int = 3
+    workers: int | None = None
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        for name in ("size", "epochs", "batch_size", "learning_rate"):
+            if getattr(recipe, name) <= 0:
+                raise ImpossiblePlanError(
+                    f"--{name.replace('_', '-')} must be more than 0, not {getattr(recipe, name)}"
+                )
+        if not 0 < recipe.random_crop <= 1:
+            raise ImpossiblePlanError(
+                f"--random-crop is a share of the picture's area above 0 and at most 1, "
+                f"not {recipe.random_crop}"
+            )
+        if not 0 <= recipe.ema < 1:
+            raise ImpossiblePlanError(f"--ema is a decay from 0 to below 1, not {recipe.ema}")
+
+    def fingerprint(self) -> str:
+        """Hash of what must not change between the pieces of one run."""
+        parts: dict[str, Any] = {
+            "model": self.model,
+            "data": self.data,
+            "seed": self.seed,
+            "limit": self.limit,
+            **dataclasses.asdict(self.recipe),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -127,9 +127,7 @@ class TrainingView:
 
     def _bar(self, what: str, done: int, total: int, detail: str) -> None:
         if self.drawn:
-            self.bar.update(
-                self.task, description=what, completed=done, total=total, detail=detail
-            )
+            self.bar.update(self.task, description=what, completed=done, total=total, detail=detail)
         elif time.monotonic() - self.spoken > QUIET_SECONDS:
             self.spoken = time.monotonic()
             self.say(f"{what}: {done} of {total} {detail}")

@@ -21,9 +21,7 @@ def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return _planes(pictures)
 
 
-def augmented(
-    rgb: torch.Tensor, size: int, least_area: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def augmented(rgb: torch.Tensor, size: int, least_area: float) -> tuple[torch.Tensor, torch.Tensor]:
     """As `split`, each picture mirrored by chance and cropped to at least `least_area` of it.
 
     The two sides of a crop are drawn apart, so pictures are also stretched a little, as the

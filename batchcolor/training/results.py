@@ -79,7 +79,7 @@ def baselines(trainer: Trainer) -> dict[str, float]:
     mean = learnt.mean(dim=(0, 2, 3), keepdim=True)
     errors = {"grey": 0.0, "mean_colour": 0.0}
     validation = torch.from_numpy(trainer.store.validation)
-    for rows in validation.split(256):
+    for rows in torch.split(validation, 256):
         _, truth = trainer.measured(rows)
         share = len(rows) / len(validation)
         errors["grey"] += share * float(rgb_mse(torch.zeros_like(truth), truth))

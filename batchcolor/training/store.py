@@ -110,7 +110,7 @@ def _pack(
     building.mkdir(parents=True)
     try:
         shape = (len(found), side, side, 3)
-        pictures = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        pictures = np.lib.format.open_memmap(
             building / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape
         )
         kept, outside, hashes = 0, [], []

@@ -203,7 +203,7 @@ class Trainer:
     def validate(self) -> tuple[float, float]:
         """The recipe's loss and the RGB MSE of the averaged network on the held-out pictures."""
         total = torch.zeros(2, dtype=torch.float64)
-        for rows in torch.from_numpy(self.store.validation).split(self.recipe.batch_size):
+        for rows in torch.split(torch.from_numpy(self.store.validation), self.recipe.batch_size):
             luma, truth = self.measured(rows)
             chroma = self.colour(luma)
             total[0] += len(rows) * float(LOSSES[self.recipe.loss](chroma, truth))
@@ -246,9 +246,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint. Raises ImpossiblePlanError where there is none of this run."""
-        state = checkpoint.load(
-            self.plan.output, self.plan.fingerprint(), self.machine.device
-        )
+        state = checkpoint.load(self.plan.output, self.plan.fingerprint(), self.machine.device)
         for name in ("network", "averaged", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         torch.set_rng_state(state["generator"].cpu())

@@ -1,0 +1,1 @@
+"""Everything that is claimed about speed and memory: `python -m benchmarks`."""

@@ -27,7 +27,8 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         peaks[source.name] = cost.peak_mib
         count = sum(1 for _ in source.iterdir())
         print(
-            f"memory: {count} pictures, peak {cost.peak_mib:.0f} MiB, {count / cost.wall:.1f} pictures/s",
+            f"memory: {count} pictures, peak {cost.peak_mib:.0f} MiB, "
+            f"{count / cost.wall:.1f} pictures/s",
             flush=True,
         )
     print(f"memory: ten times the pictures cost {peaks['many'] - peaks['few']:+.0f} MiB")

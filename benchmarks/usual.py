@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from batchcolor.hooks.manager import find_colorizer, load_plugins
 from skimage import color, io, transform
 
 from batchcolor.colorizers import weights
-from batchcolor.hooks.manager import find_colorizer, load_plugins
 
 
 def main(folder: Path, output: Path, model: str) -> None:

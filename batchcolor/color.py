@@ -32,7 +32,7 @@ Field = TypeVar("Field", bound=Any)
 
 def rgb_to_ycbcr(red: Field, green: Field, blue: Field) -> tuple[Field, Field, Field]:
     """Y in 0..1 and Cb, Cr in -0.5..0.5 from R, G, B in 0..1; any shape (ITU-T T.871)."""
-    luma = KR * red + KG * green + KB * blue
+    luma: Any = KR * red + KG * green + KB * blue
     return luma, (blue - luma) / BLUE_CB, (red - luma) / RED_CR
 
 
@@ -106,3 +106,9 @@ def luma_to_lightness(luma: torch.Tensor) -> torch.Tensor:
         linear > (6 / 29) ** 3, linear ** (1 / 3), linear / (3 * (6 / 29) ** 2) + 4 / 29
     )
     return 116 * f - 16
+
+
+def luma_of_deep(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """16-bit luma `(H, W)` of 16-bit RGB `(H, W, 3)`, rounded (BT.601 weights)."""
+    luma = rgb.astype(np.float32) @ np.array([KR, KG, KB], np.float32)
+    return (luma + 0.5).astype(np.uint16)

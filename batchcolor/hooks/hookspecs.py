@@ -83,7 +83,7 @@ def batchcolor_commands(app: typer.Typer) -> None:
 
 
 @hookspec
-def batchcolor_chroma(  # type: ignore[empty-body]
+def batchcolor_chroma(
     chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: Any
 ) -> NDArray[np.float32] | None:
     """Filter the small chroma field of one picture.

@@ -1,0 +1,138 @@
+"""Writing a result so that a kill at any moment leaves the old file or the new one, whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from batchcolor.errors import PictureError, TargetLostError
+from batchcolor.pictures.formats import HEAD, Format, sniff
+
+SUFFIX = ".batchcolor-tmp"
+LONGEST_NAME = 255
+"""Bytes that a name may have on the common file systems."""
+
+
+def commit(data: bytes, target: Path, expected: Format, *, replace: bool, mtime_ns: int) -> None:
+    """Write `data` as `target`, by a temporary file in the same folder.
+
+    The temporary is flushed to the disk and read back by its header before it may take the
+    name; `target` then has the source's time of change. With `replace` false a name that was
+    taken meanwhile stays as it is.
+    Raises FileExistsError (taken), TargetLostError (disk full, folder gone or read-only) and
+    PictureError (this one file only); no temporary is left behind.
+    """
+    temporary = _temporary(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _check(temporary, expected)
+        os.utime(temporary, ns=(mtime_ns, mtime_ns))
+        if replace:
+            temporary.replace(target)
+        else:
+            _link(temporary, target)
+        _sync_folder(target.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _translated(error, target, len(data)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    name = os.fsencode(target.name)
+    ending = os.fsencode(f".{os.getpid()}{SUFFIX}")
+    return target.with_name(os.fsdecode(b"." + name[: LONGEST_NAME - 1 - len(ending)] + ending))
+
+
+def _check(path: Path, expected: Format) -> None:
+    """What was written begins as its format does and has a size, read back from the file."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if sniff(head) != expected:
+            raise PictureError("commit", f"what was written does not read back as {expected.name}")
+        with Image.open(file) as image:
+            if min(image.size) < 1:
+                raise PictureError("commit", "what was written has no size")
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give the temporary its name unless the name is taken, in one step where links exist."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if target.exists():  # a file system without links: FAT, some network shares
+            raise FileExistsError(errno.EEXIST, "taken", str(target)) from error
+        temporary.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems cannot; the file itself is safe
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _translated(error: OSError, target: Path, size: int) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = _free(target.parent)
+        return TargetLostError(
+            f"{target.parent} is full: {target.name} needs {size:,} bytes and {free:,} are left; "
+            f"make room and run the same command again"
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR):
+        return TargetLostError(
+            f"{target.parent} cannot be written any more ({error.strerror}); "
+            f"put it right and run the same command again"
+        )
+    return PictureError("commit", f"cannot be written: {error.strerror or error}")
+
+
+def _free(folder: Path) -> int:
+    try:
+        status = os.statvfs(folder)
+        return status.f_bavail * status.f_frsize
+    except OSError:
+        return 0
+
+
+def sweep(folder: Path) -> int:
+    """Remove the temporaries of processes that are no more, below `folder`; how many."""
+    swept = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if not name.endswith(SUFFIX):
+                continue
+            process = name.removesuffix(SUFFIX).rpartition(".")[2]
+            if process.isdigit() and not _alive(int(process)):
+                with contextlib.suppress(OSError):
+                    Path(where, name).unlink()
+                    swept += 1
+    return swept
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()

@@ -1,0 +1,78 @@
+"""What a picture carries beside its pixels, read once and given to what is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+ORIENTATION = 0x0112
+XMP_ORIENTATION = (b'tiff:Orientation="', b"<tiff:Orientation>")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Blocks as they stand in files; empty where the source had none.
+
+    `exif` begins with the TIFF header (without `Exif\\0\\0`); `dpi` is horizontal, vertical.
+    """
+
+    exif: bytes = b""
+    icc: bytes = b""
+    xmp: bytes = b""
+    comment: bytes = b""
+    dpi: tuple[float, float] | None = None
+
+
+def read(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
+    """Metadata of an opened picture and its EXIF orientation, 1 to 8.
+
+    The orientation tag in the returned block is 1, as pixels are turned upright when decoded.
+    A broken block costs itself, with a note.
+    """
+    exif, orientation = _exif(image, notes)
+    icc = image.info.get("icc_profile") or b""
+    if icc and icc[16:20] != b"RGB ":
+        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'broken'} profile left out")
+        icc = b""
+    xmp = image.info.get("xmp") or b""
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    for opening in XMP_ORIENTATION:
+        place = xmp.find(opening)
+        if place >= 0:
+            place += len(opening)
+            xmp = xmp[:place] + b"1" + xmp[place + 1 :]
+    comment = image.info.get("comment") or b""
+    if isinstance(comment, str):
+        comment = comment.encode("utf-8", "replace")
+    dpi = image.info.get("dpi")
+    try:
+        density = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):
+        density = None
+    return Metadata(exif, icc, xmp, comment, density), orientation
+
+
+def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
+    try:
+        tags = image.getexif()
+        if not tags:
+            return b"", 1
+        orientation = tags.get(ORIENTATION, 1)
+        orientation = orientation if orientation in range(1, 9) else 1
+        if ORIENTATION in tags:
+            tags[ORIENTATION] = 1
+        if image.format == "TIFF":  # there EXIF is the file's own directory: keep what describes
+            kept = Image.Exif()
+            kept.update({tag: value for tag, value in tags.items() if tag in DESCRIPTIVE})
+            tags = kept
+        block = tags.tobytes() if tags else b""
+        return block.removeprefix(b"Exif\0\0"), orientation
+    except Exception as error:  # EXIF of old scanners breaks parsers in every way there is
+        notes.append(f"broken EXIF left out ({type(error).__name__})")
+        return b"", 1
+
+
+DESCRIPTIVE = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
+"""TIFF tags that describe a photograph and not the way in which its pixels lie."""

@@ -1,0 +1,106 @@
+"""Finding pictures: folders walked lazily in a fixed order, nothing but regular files opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchcolor.hooks.hookspecs import Reader
+from batchcolor.pictures.formats import FILM_SUFFIXES, HEAD, Format, is_picture_suffix, sniff
+
+STATE_FOLDER = ".batchcolor"
+"""What a folder holds that batchcolor wrote; such folders are not coloured again."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that is, or claims to be, a picture. `relative` is its path below its source."""
+
+    path: Path
+    relative: Path
+    size: int
+    mtime_ns: int
+    format: Format | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Something that is not coloured, and why."""
+
+    path: Path
+    reason: str
+
+
+def scan(source: Path, *, readers: Sequence[Reader] = ()) -> Iterator[Found | Passed]:
+    """Pictures below a folder, depth first with names sorted, while it is walked; or one file.
+
+    Files that are neither pictures by content nor by suffix (texts, sidecars) are not given;
+    films, links without an end, pipes, devices and sockets are given as Passed.
+    """
+    if source.is_dir():
+        yield from _walk(source, Path(), (), readers)
+    else:
+        found = _look(source, Path(source.name), readers, asked_for=True)
+        if found is not None:
+            yield found
+
+
+def _walk(
+    folder: Path, relative: Path, above: tuple[tuple[int, int], ...], readers: Sequence[Reader]
+) -> Iterator[Found | Passed]:
+    try:
+        here = folder.stat()
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except OSError as error:
+        yield Passed(folder, f"folder cannot be read: {error.strerror}")
+        return
+    identity = (here.st_dev, here.st_ino)
+    if identity in above:
+        yield Passed(folder, "a link that leads back to a folder above it")
+        return
+    if above and (folder / STATE_FOLDER / "journal.jsonl").exists():
+        yield Passed(folder, "an output folder of batchcolor")
+        return
+    for name in names:
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, relative / name, (*above, identity), readers)
+        else:
+            found = _look(path, relative / name, readers)
+            if found is not None:
+                yield found
+
+
+def _look(
+    path: Path, relative: Path, readers: Sequence[Reader], *, asked_for: bool = False
+) -> Found | Passed | None:
+    """What one directory entry is; None where it is nothing of ours."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        reason = "a link to nothing" if path.is_symlink() else f"cannot be read: {error.strerror}"
+        return Passed(path, reason)
+    if not stat.S_ISREG(status.st_mode):
+        return Passed(path, "not a regular file (pipe, device or socket)")
+    suffix = path.suffix.lower()
+    if suffix in FILM_SUFFIXES:
+        return Passed(path, "a film; this version colours stills")
+    claims = asked_for or is_picture_suffix(suffix, readers)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        head = b""  # the decoder will say why it cannot be read
+    kind = sniff(head, readers)
+    if kind is None and not claims:
+        return None
+    note = ""
+    if kind is not None and suffix and suffix not in kind.suffixes:
+        note = f"is {kind.name.upper()} by content, whatever its suffix says"
+    return Found(path, relative, status.st_size, status.st_mtime_ns, kind, note)

@@ -117,7 +117,8 @@ def _jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
         return _grey(data)
     if image.mode != "RGB" or image.info.get("adobe_transform", 1) != 1:
         return None
-    small = simplejpeg.decode_jpeg(data, "RGB", min_factor=8, fastdct=True, strict=False)
+    least = {"min_width": max(1, image.width // 8), "min_height": max(1, image.height // 8)}
+    small = simplejpeg.decode_jpeg(data, "RGB", **least, fastdct=True, strict=False)
     high, low = small.max(axis=2).astype(np.int16), small.min(axis=2).astype(np.int16)
     at_the_edge = ((high > 235) | (low < 20)) & (high - low > 24)
     if at_the_edge.mean() < 0.002:

@@ -169,7 +169,7 @@ def _encode_pillow(
     if metadata.xmp and target == WEBP:
         options["xmp"] = metadata.xmp
     if target == PNG:
-        options["compress_level"] = 3  # twice as fast as 6 for 2 % more bytes
+        options["compress_level"] = 1  # 1.8 times as fast as 6 for 1 % more bytes
         options.update(_png_texts(metadata))
     if target == WEBP:
         options.update(quality=quality or 95, method=2)
@@ -197,7 +197,7 @@ def _encode_deep(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
     import tifffile
 
     if target == PNG:
-        return bytes(imagecodecs.png_encode(rgb, level=3))
+        return bytes(imagecodecs.png_encode(rgb, level=1))
     file = io.BytesIO()
     tifffile.imwrite(
         file,

@@ -30,8 +30,10 @@ BMP = Format("bmp", (".bmp", ".dib"))
 FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
 
 FILM_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
-    + (".wmv", ".flv", ".ogv", ".3gp", ".vob")
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"),
+        *(".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob"),
+    }
 )
 HEAD = 64
 """Bytes of a file that `sniff` looks at."""

@@ -12,18 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from batchcolor.hooks.manager import find_colorizer, load_plugins
 from skimage import color, io, transform
 
 from batchcolor.colorizers import weights
+from batchcolor.hooks.manager import load_plugins
 
 
 def main(folder: Path, output: Path, model: str) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    owned = find_colorizer(load_plugins(), model)
+    owned = load_plugins().find(model)
     side = owned.spec.working_size
     network = owned.spec.build(None)
-    weights.load(network, weights.find(owned.spec, owned, None))
+    path = weights.find(owned, None)
+    if path:
+        weights.load(network, path)
     network.eval()
     for path in sorted(folder.iterdir()):
         image = io.imread(path)

@@ -58,11 +58,11 @@ def train(
     """Make weights: NAME.safetensors and its card, with log.csv, loss.png and sample sheets."""
     from batchcolor.cli.training_view import TrainingView
     from batchcolor.errors import ImpossiblePlanError
-    from batchcolor.hooks.manager import find_colorizer, load_plugins
+    from batchcolor.hooks.manager import load_plugins
     from batchcolor.training.plan import TrainingPlan
     from batchcolor.training.session import train as run
 
-    spec = find_colorizer(load_plugins(), model).spec
+    spec = load_plugins().find(model).spec
     if spec.recipe is None:
         raise ImpossiblePlanError(f"{model} has no recipe: it is not trained by batchcolor")
     asked: dict[str, Any] = {

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from batchcolor.hooks.spec import ColorizerSpec, Recipe
-
 ARCHITECTURE = 1
 """Version of the layers below; weights of another version are refused."""
 
@@ -60,15 +58,15 @@ class Alpha(nn.Module):
             nn.Dropout2d(w.dropout),
             convolution(w.deep, w.second),  # (N, second, S/4, S/4)
         )
+        output = nn.Conv2d(w.last, 2, 3, padding=1)
         self.decode = nn.Sequential(
             convolution(w.second, w.last),  # (N, last, S/2, S/2), as the next two
             convolution(w.last, w.last),
             convolution(w.last, w.last),
-            nn.Conv2d(w.last, 2, 3, padding=1),  # (N, 2, S/2, S/2): the output layer
+            output,  # (N, 2, S/2, S/2): the output layer
         )
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
-        nn.init.zeros_(self.decode[-1].weight)  # training starts from grey, not from noise
-        nn.init.zeros_(self.decode[-1].bias)
+        nn.init.zeros_(output.weight)  # training starts from grey, not from noise
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
         """Chroma, Cb and Cr, of a batch of luma squares."""
@@ -76,22 +74,3 @@ class Alpha(nn.Module):
         x = self.middle(self.upsample(x))  # (N, second, S/4, S/4)
         x = self.decode(self.upsample(x))  # (N, 2, S/2, S/2)
         return 0.5 * torch.tanh(x)
-
-
-SPEC = ColorizerSpec(
-    name="alpha",
-    summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
-    working_size=128,
-    build=lambda options: Alpha(),
-    weights="alpha.safetensors",
-    recipe=Recipe(
-        data="flowers102",
-        size=64,
-        optimizer="adam",
-        learning_rate=1e-3,
-        batch_size=64,
-        epochs=30,
-        random_crop=0.4,
-    ),
-    licence="Apache-2.0",
-)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from batchcolor.hooks.spec import ColorizerSpec, Recipe
-
 ARCHITECTURE = 1
 """Version of the layers below; weights of another version are refused."""
 
@@ -59,14 +57,14 @@ class Beta(nn.Module):
             nn.Dropout2d(w.dropout),
             convolution(w.deep, w.second),  # (N, second, S/2, S/2)
         )
+        output = nn.Conv2d(w.last, 2, 3, padding=1)
         self.decode = nn.Sequential(
             convolution(w.second, w.last),  # (N, last, S, S)
             convolution(w.last, w.last),  # (N, last, S, S)
-            nn.Conv2d(w.last, 2, 3, padding=1),  # (N, 2, S, S)
+            output,  # (N, 2, S, S)
         )
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
-        nn.init.zeros_(self.decode[-1].weight)  # training starts from grey, not from noise
-        nn.init.zeros_(self.decode[-1].bias)
+        nn.init.zeros_(output.weight)  # training starts from grey, not from noise
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
         """Chroma, Cb and Cr, of a batch of luma squares."""
@@ -74,21 +72,3 @@ class Beta(nn.Module):
         x = self.middle(self.upsample(x))  # (N, second, S/2, S/2)
         x = self.decode(self.upsample(x))  # (N, 2, S, S)
         return 0.5 * torch.tanh(x)
-
-
-SPEC = ColorizerSpec(
-    name="beta",
-    summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
-    working_size=64,
-    build=lambda options: Beta(),
-    weights="beta.safetensors",
-    recipe=Recipe(
-        data="cifar10",
-        size=32,
-        optimizer="rmsprop",
-        learning_rate=1e-3,
-        batch_size=128,
-        epochs=12,
-    ),
-    licence="Apache-2.0",
-)

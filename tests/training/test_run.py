@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from batchcolor.colorizers.beta import SPEC, Beta, Widths
+from batchcolor.colorizers.beta import Beta, Widths
+from batchcolor.colorizers.builtin import BETA
 from batchcolor.errors import DivergedError, ImpossiblePlanError
 from batchcolor.hooks.spec import Recipe
 from batchcolor.training import checkpoint, machine, results
@@ -24,7 +25,7 @@ from batchcolor.training.trainer import Trainer
 RECIPE = Recipe(
     data="-", size=16, optimizer="rmsprop", learning_rate=2e-3, batch_size=8, epochs=3, ema=0.9
 )
-NARROW = dataclasses.replace(SPEC, build=lambda options: Beta(Widths(8, 8, 16, 8)))
+NARROW = dataclasses.replace(BETA, build=lambda options: Beta(Widths(8, 8, 16, 8)))
 
 
 def plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:

@@ -1,0 +1,64 @@
+"""Registers the built-in models, through the same hook as everybody else's.
+
+The specs and recipes stand here, apart from the networks, so that listing the models does not
+import torch.
+"""
+
+from __future__ import annotations
+
+from batchcolor.hooks.hookspecs import hookimpl
+from batchcolor.hooks.spec import Colorizer, ColorizerSpec, Recipe
+
+
+def _alpha(options: None) -> Colorizer:
+    from batchcolor.colorizers.alpha import Alpha
+
+    return Alpha()
+
+
+def _beta(options: None) -> Colorizer:
+    from batchcolor.colorizers.beta import Beta
+
+    return Beta()
+
+
+ALPHA = ColorizerSpec(
+    name="alpha",
+    summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
+    working_size=128,
+    build=_alpha,
+    weights="alpha.safetensors",
+    recipe=Recipe(
+        data="flowers102",
+        size=64,
+        optimizer="adam",
+        learning_rate=1e-3,
+        batch_size=64,
+        epochs=16,
+        random_crop=0.4,
+    ),
+    licence="Apache-2.0",
+)
+
+BETA = ColorizerSpec(
+    name="beta",
+    summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
+    working_size=64,
+    build=_beta,
+    weights="beta.safetensors",
+    recipe=Recipe(
+        data="cifar10",
+        size=32,
+        optimizer="rmsprop",
+        learning_rate=1e-3,
+        batch_size=128,
+        epochs=7,
+    ),
+    licence="Apache-2.0",
+)
+
+
+@hookimpl
+def batchcolor_colorizers() -> list[ColorizerSpec]:
+    """The models that come with batchcolor."""
+    return [ALPHA, BETA]

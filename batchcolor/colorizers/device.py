@@ -1,0 +1,63 @@
+"""Where a network runs and in what precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from batchcolor.errors import ImpossiblePlanError
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+CPU_BATCH = 8
+GPU_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Device:
+    """A torch device and the type that networks have there."""
+
+    place: torch.device
+    dtype: torch.dtype
+    name: str
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures in a batch where nobody says otherwise."""
+        return CPU_BATCH if self.place.type == "cpu" else GPU_BATCH
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Device:
+    """The device asked for; `auto` is CUDA, then Apple's, then the CPU.
+
+    `auto` precision is float16 on CUDA and float32 elsewhere: half types are slower on CPUs.
+    Raises ImpossiblePlanError for a device that is not here.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if _apple() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and (
+        not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()
+    ):
+        raise ImpossiblePlanError(f"--device {device}: no such CUDA device here; try --device cpu")
+    if chosen.type == "mps" and not _apple():
+        raise ImpossiblePlanError(f"--device {device}: not on this machine; try --device cpu")
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda or cuda:N")
+    if precision == "auto":
+        precision = "float16" if chosen.type == "cuda" else "float32"
+    if precision not in PRECISIONS:
+        raise ImpossiblePlanError(f"--precision {precision}: use auto, {', '.join(PRECISIONS)}")
+    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type.upper()
+    return Device(chosen, PRECISIONS[precision], name)
+
+
+def _apple() -> bool:
+    return torch.backends.mps.is_available()

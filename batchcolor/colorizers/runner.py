@@ -1,0 +1,187 @@
+"""Batches in, chroma out: one colorizer on one device, whatever it or the device does.
+
+Every batch has one shape, filled up where pictures are missing, because a network's last bits
+depend on the shape of its batch: so a picture's result never depends on its neighbours, nor on
+where a job was cut and resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from batchcolor.colorizers import weights as stored
+from batchcolor.colorizers.device import Device, choose
+from batchcolor.errors import BatchcolorError, PictureError, PluginError
+from batchcolor.hooks import options as own
+from batchcolor.hooks.guard import ColorizerFaultError, checked, state_kept
+from batchcolor.hooks.manager import Owned, words
+from batchcolor.hooks.spec import Colorizer
+
+Square = NDArray[np.float32]
+Result = NDArray[np.float32] | PictureError
+
+
+def load_runner(
+    owned: Owned,
+    *,
+    options: Mapping[str, str] | None = None,
+    weights: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+) -> Runner:
+    """A colorizer built, filled with its weights and put on its device.
+
+    Raises ImpossiblePlanError (options, device), WeightsError, PluginError.
+    """
+    spec = owned.spec
+    parsed = own.parse(spec, options or {})
+    path = stored.find(owned, weights)
+    digest = stored.verified(path) if path else ""
+    chosen = choose(device, precision)
+    try:
+        with state_kept(), contextlib.redirect_stdout(sys.stderr):
+            colorizer = spec.build(parsed)
+    except BatchcolorError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{spec.name} of {owned.origin} cannot be built: {words(error)}"
+        ) from error
+    if path is not None:
+        if not isinstance(colorizer, nn.Module):
+            raise PluginError(f"{spec.name} of {owned.origin} is no network, yet names weights")
+        stored.load(colorizer, path)
+    return Runner(owned, colorizer, chosen, batch_size or chosen.batch_size, digest)
+
+
+class Runner:
+    """Runs one colorizer on batches of small luma squares."""
+
+    def __init__(
+        self, owned: Owned, colorizer: Colorizer, device: Device, batch_size: int, weights_hash: str
+    ) -> None:
+        self.owned, self.spec, self.name = owned, owned.spec, owned.spec.name
+        self.device, self.batch_size, self.weights_hash = device, batch_size, weights_hash
+        self.notes: list[str] = []
+        """What happened to the device, said once each."""
+        self.colorizer = colorizer
+        self._place()
+
+    @property
+    def working_size(self) -> int:
+        """Side of the luma squares, in pixels."""
+        return self.spec.working_size
+
+    def _place(self) -> None:
+        if isinstance(self.colorizer, nn.Module):
+            self.colorizer.eval()
+            self.colorizer.to(self.device.place, self.device.dtype)
+            with contextlib.suppress(RuntimeError):  # scripted foreign networks may not have it
+                self.colorizer.to(memory_format=torch.channels_last)
+
+    def run(self, squares: Sequence[Square]) -> list[Result]:
+        """Chroma `(2, s, s)` float32 for each luma square `(S, S)`, or why there is none.
+
+        At most `batch_size` at once are run; more are divided. The order is kept.
+        """
+        results: list[Result] = []
+        start = 0
+        while start < len(squares):
+            part = squares[start : start + self.batch_size]
+            try:
+                results += self._batch(part)
+            except torch.OutOfMemoryError:
+                self._narrow(part, results)
+                if len(results) == start:
+                    continue
+            start += len(part)
+        return results
+
+    def _narrow(self, part: Sequence[Square], results: list[Result]) -> None:
+        """Out of memory: halve the batch and remember it; at one picture, go to the CPU."""
+        if self.device.place.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.batch_size > 1:
+            self.batch_size //= 2
+            self._say(f"out of memory on {self.device.name}: batches of {self.batch_size} now")
+        elif self.device.place.type != "cpu":
+            self._say("out of memory for a single picture: it goes to the CPU")
+            results += self._on_cpu(part)
+        else:
+            results.append(PictureError("chroma", "not enough memory to run the model"))
+
+    def _on_cpu(self, part: Sequence[Square]) -> list[Result]:
+        before = self.device
+        self.device = choose("cpu")
+        self._place()
+        try:
+            return self._batch(part)
+        except torch.OutOfMemoryError:
+            return [PictureError("chroma", "not enough memory to run the model")] * len(part)
+        finally:
+            self.device = before
+            self._place()
+
+    def _batch(self, part: Sequence[Square]) -> list[Result]:
+        """One batch; after a fault each of its pictures once alone."""
+        try:
+            return list(self._forward(part))
+        except torch.OutOfMemoryError:
+            raise
+        except ColorizerFaultError as fault:
+            if len(part) == 1:
+                return [PictureError("chroma", f"model {self.name} of {self.owned.origin} {fault}")]
+        return [self._batch([square])[0] for square in part]
+
+    def _forward(self, part: Sequence[Square]) -> NDArray[np.float32]:
+        """Chroma `(n, 2, s, s)`. Raises ColorizerFaultError, torch.OutOfMemoryError."""
+        stacked = np.stack(part)[:, None]
+        missing = self.batch_size - len(part)
+        if missing > 0:
+            stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
+        luma = torch.from_numpy(stacked).to(self.device.place, self.device.dtype)
+        luma = luma.contiguous(memory_format=torch.channels_last)
+        chroma = checked(self._call(luma), len(luma), self.device.place)
+        result: NDArray[np.float32] = chroma[: len(part)].cpu().numpy()
+        return result
+
+    def _call(self, luma: torch.Tensor) -> object:
+        given = luma.clone() if self.owned.origin.package != "batchcolor" else luma
+        try:
+            with torch.inference_mode(), state_kept(), contextlib.redirect_stdout(sys.stderr):
+                chroma: object = self.colorizer(given)
+        except (Exception, SystemExit) as error:
+            if _out_of_memory(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            if self.device.place.type == "cuda" and _device_lost(error):
+                self._say(f"{self.device.name} was lost ({words(error)}): on the CPU from here on")
+                self.device = choose("cpu")
+                self._place()
+                return self._call(luma.cpu().float())
+            raise ColorizerFaultError(f"raised {words(error)}") from error
+        if given is not luma and not torch.equal(given, luma):
+            raise ColorizerFaultError("changed its input")
+        return chroma
+
+    def _say(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
+def _device_lost(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)

@@ -153,6 +153,12 @@ class Plugins:
         also = "".join(f"; broken plugin {broken.origin}" for broken in self.broken)
         raise UnknownModelError(f"no model is called {name}; {hint}{also}")
 
+    def hooks_of(self, name: str) -> list[str]:
+        """The hooks that a plugin implements."""
+        plugin = self.manager.get_plugin(name)
+        callers = self.manager.get_hookcallers(plugin) if plugin is not None else None
+        return sorted(caller.name for caller in callers or [])
+
     def _implementations(self, hook: str) -> list[tuple[Origin, Callable[..., Any]]]:
         """Each plugin's implementation, in registration order."""
         calls = []

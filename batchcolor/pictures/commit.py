@@ -113,15 +113,17 @@ def _free(folder: Path) -> int:
         return 0
 
 
-def sweep(folder: Path) -> int:
-    """Remove the temporaries of processes that are no more, below `folder`; how many."""
+def sweep(folder: Path, *, own: bool = False) -> int:
+    """Remove the temporaries of processes that are no more (or our own) below `folder`."""
     swept = 0
     for where, _, names in os.walk(folder):
         for name in names:
             if not name.endswith(SUFFIX):
                 continue
             process = name.removesuffix(SUFFIX).rpartition(".")[2]
-            if process.isdigit() and not _alive(int(process)):
+            if process.isdigit() and (
+                int(process) == os.getpid() if own else not _alive(int(process))
+            ):
                 with contextlib.suppress(OSError):
                     Path(where, name).unlink()
                     swept += 1
@@ -135,4 +137,4 @@ def _alive(process: int) -> bool:
         return False
     except OSError:
         return True
-    return process != os.getpid()
+    return True

@@ -1,0 +1,128 @@
+"""batchcolor from Python: one picture, or many with one loaded model; the command's own engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.colorizers.runner import Runner, load_runner
+from batchcolor.errors import ImpossiblePlanError, PictureError
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.job.settings import MAX_PIXELS
+from batchcolor.pictures.decode import decode, from_array
+from batchcolor.pictures.encode import join
+from batchcolor.pictures.formats import PNG
+from batchcolor.pictures.picture import Picture, small_square
+from batchcolor.pictures.scan import Found, scan
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LoadedColorizer:
+    """A model on its device, for as many pictures as you like. Not for several threads at once."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.name, self.working_size = runner.name, runner.working_size
+
+    def __call__(self, luma: torch.Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
+
+        S is `working_size`. Raises PictureError where the model fails.
+        """
+        squares = np.asarray(luma, np.float32)
+        wanted = (1, self.working_size, self.working_size)
+        if squares.ndim != 4 or squares.shape[1:] != wanted:
+            raise ImpossiblePlanError(f"luma has shape {squares.shape}, not (N, {wanted})")
+        fields = self._runner.run([square[0] for square in squares])
+        for field in fields:
+            if isinstance(field, PictureError):
+                raise field
+        return np.stack([field for field in fields if not isinstance(field, PictureError)])
+
+    def colorize(self, image: Any, strength: float = 1.0) -> Any:
+        """The picture in colour, its luma kept.
+
+        A Pillow image or a path gives a Pillow image (RGB, or RGBA where it had transparency);
+        an array `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array `(H, W, 3)` of its type.
+        Raises PictureError for a picture that cannot be read or coloured.
+        """
+        if not 0 <= strength <= 2:
+            raise ImpossiblePlanError(f"strength {strength}: a number from 0 to 2")
+        picture = _picture(image)
+        square = small_square(picture.luma, self.working_size)
+        chroma = self._runner.run([square])[0]
+        if isinstance(chroma, PictureError):
+            raise chroma
+        rgb = join(picture, chroma, strength, PNG).rgb
+        if isinstance(image, np.ndarray):
+            return rgb
+        if rgb is not None and rgb.dtype == np.uint16:
+            rgb = (rgb >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
+        return Image.fromarray(np.asarray(rgb))
+
+
+def load_colorizer(
+    name: str = "beta",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | os.PathLike[str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> LoadedColorizer:
+    """The installed model of that name, with its weights, on a device.
+
+    `options` are the model's own, as `--set` takes them. Raises UnknownModelError, WeightsError,
+    PluginError, ImpossiblePlanError.
+    """
+    return LoadedColorizer(
+        load_runner(
+            load_plugins().find(name),
+            options=options,
+            weights=Path(weights) if weights is not None else None,
+            device=device,
+            precision=precision,
+            batch_size=1,
+        )
+    )
+
+
+_LOADED: dict[str, LoadedColorizer] = {}
+
+
+def colorize(image: Any, model: str = "beta", strength: float = 1.0) -> Any:
+    """A picture in colour: see `LoadedColorizer.colorize`. The model stays loaded between calls."""
+    if model not in _LOADED:
+        _LOADED[model] = load_colorizer(model)
+    return _LOADED[model].colorize(image, strength)
+
+
+def _picture(image: Any) -> Picture:
+    if isinstance(image, str | os.PathLike):
+        found = next(iter(scan(Path(image))), None)
+        if not isinstance(found, Found):
+            reason = found.reason if found else "not a picture"
+            raise PictureError("scan", f"{image}: {reason}")
+        return decode(found, MAX_PIXELS)
+    if isinstance(image, Image.Image):
+        alpha = None
+        if "A" in image.getbands() or "transparency" in image.info:
+            alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        if image.mode.startswith("I;16"):
+            return Picture(Path("image"), np.asarray(image).astype(np.uint16), None, PNG)
+        return Picture(Path("image"), np.asarray(image.convert("L")), alpha, PNG)
+    if isinstance(image, np.ndarray):
+        if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or not image.size:
+            raise ImpossiblePlanError(
+                f"an array of {image.dtype} {image.shape}: "
+                f"give uint8 or uint16, (H, W) or (H, W, 3)"
+            )
+        return Picture(Path("array"), from_array(image), None, PNG)
+    raise ImpossiblePlanError(f"cannot colour a {type(image).__name__}")

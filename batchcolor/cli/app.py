@@ -1,0 +1,87 @@
+"""The typer app, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchcolor import __version__
+from batchcolor.cli import info, models, plugins, run, train
+from batchcolor.cli.console import safe
+from batchcolor.errors import BatchcolorError, ExitCode
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"batchcolor {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Colour folders of black-and-white photographs in batches, with any installed colorizer."""
+
+
+def build_app(with_plugins: bool = True) -> typer.Typer:
+    """The command with its sub-commands, those of plugins included."""
+    app = typer.Typer(
+        name="batchcolor",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for command in (run.run, train.train, models.models, plugins.plugins, info.info):
+        app.command()(command)
+    if with_plugins:
+        from batchcolor.hooks.manager import load_plugins
+
+        load_plugins().add_commands(app)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit code. Nothing escapes but what kills the process."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        command = typer.main.get_command(build_app("--no-plugins" not in given))
+        result = command.main(args=given, prog_name="batchcolor", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result) if isinstance(result, int) else ExitCode.DONE
+    except BatchcolorError as error:
+        return _line(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Nobody reads any more (`| head`); point stdout elsewhere so that Python's exit is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except (KeyboardInterrupt, typer.Abort):
+        return _line("stopped; run the same command again to go on", ExitCode.SIGINT)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's usage errors
+            return _line(f"{error.format_message()} (see: batchcolor --help)", ExitCode.IMPOSSIBLE)
+        return _line(f"defect of batchcolor: {error!r}; see {_log()}", ExitCode.DEFECT)
+
+
+def _line(message: str, code: ExitCode) -> int:
+    print(f"batchcolor: {safe(message)}", file=sys.stderr)
+    return code
+
+
+def _log() -> Path:
+    """The traceback in a file of its own, as nobody wants it on the screen."""
+    name = f"batchcolor-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    path = Path(tempfile.gettempdir()) / name
+    path.write_text(f"batchcolor {__version__}, Python {sys.version}\n{traceback.format_exc()}")
+    return path

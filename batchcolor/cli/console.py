@@ -1,0 +1,63 @@
+"""The screen: standard error for people, safe names, one line an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def screen(*, stderr: bool = True) -> Console:
+    """A console that draws only on a terminal; NO_COLOR and TERM=dumb are kept to by rich."""
+    return Console(stderr=stderr, highlight=False)
+
+
+def safe(name: str | os.PathLike[str]) -> str:
+    """A name that can be printed: no control characters, odd bytes shown as `\\xNN`."""
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def text(value: object) -> Text:
+    """Text in which rich sees no markup."""
+    return Text(safe(str(value)), overflow="fold")
+
+
+def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:
+    """A table whose cells are shown as they are."""
+    made = Table(*columns, title=title or None, title_justify="left")
+    for row in rows:
+        made.add_row(*(text(cell) for cell in row))
+    return made
+
+
+def say(console: Console, line: str) -> None:
+    """One line, as it is."""
+    console.print(Text(line), soft_wrap=True)
+
+
+@contextmanager
+def only_json(wanted: bool) -> Iterator[TextIO]:
+    """Standard output for one JSON document; whatever else prints goes to standard error."""
+    real = sys.stdout
+    if not wanted:
+        yield real
+        return
+    sys.stdout = sys.stderr
+    try:
+        yield real
+    finally:
+        sys.stdout = real
+
+
+def print_json(document: Any, file: TextIO) -> None:
+    """One document, its odd names escaped."""
+    file.write(json.dumps(document, indent=2) + "\n")
+    file.flush()

@@ -1,0 +1,140 @@
+"""`batchcolor run SOURCE...`: colour files, folders, globs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+import typer
+
+from batchcolor.cli import options
+from batchcolor.cli.console import only_json, print_json, say, screen, table
+
+if TYPE_CHECKING:
+    from batchcolor.hooks.manager import Plugins
+    from batchcolor.job.settings import RunSettings
+
+
+def run(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="The colorizer.")] = "beta",
+    output: options.Output = None,
+    strength: Annotated[
+        float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")
+    ] = 1.0,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", help="jpeg, png, webp, tiff or bmp (default: the picture's own)."),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(help="1 to 100, for JPEG (default 96) and WebP (default 95).")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Use this weights file.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
+    ] = None,
+    device: options.Device = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that read, and as many that write (default: cores).")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Memory for pictures on their way, as 512M or 2G.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(help="Refuse pictures with more pixels than this.")
+    ] = 400_000_000,
+    if_exists: Annotated[
+        Literal["skip", "overwrite", "error"], typer.Option(help="Where a result exists already.")
+    ] = "skip",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed in a former run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report as JSON into this file.")
+    ] = None,
+    no_plugins: options.NoPlugins = False,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> int:
+    """Colour files, folders (with all below them) and globs; run it again to go on."""
+    from batchcolor.hooks.manager import load_plugins
+    from batchcolor.hooks.options import pairs
+    from batchcolor.job.settings import RunSettings, parse_memory
+
+    settings = RunSettings(
+        sources=tuple(sources),
+        output=output,
+        model=model,
+        strength=strength,
+        format=format,
+        quality=quality,
+        options=tuple(pairs(set_ or []).items()),
+        weights=weights,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        workers=workers,
+        max_memory=parse_memory(max_memory) if max_memory else None,
+        max_pixels=max_pixels,
+        if_exists=if_exists,
+        retry_failed=retry_failed,
+    )
+    with only_json(as_json) as stdout:
+        plugins = load_plugins(not no_plugins)
+        if dry_run:
+            return _preview(settings, plugins, as_json, stdout)
+
+        from batchcolor.cli.run_view import RunView
+        from batchcolor.job.session import run as run_job
+
+        with RunView(verbose=verbose, quiet=quiet) as view:
+            result = run_job(settings, plugins, view.watch)
+        view.summary(result, plugins)
+        if report is not None:
+            _write_report(report, result.as_json())
+        if as_json:
+            print_json(result.as_json(), stdout)
+    return result.exit_code
+
+
+def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> int:
+    from batchcolor.job.session import preview
+
+    plan, tasks = preview(settings, plugins)
+    rows = [(task.found.path, task.target, task.action, task.reason) for task in tasks]
+    if as_json:
+        document = [
+            dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
+            for row in rows
+        ]
+        print_json({"output": str(plan.output), "planned": document}, stdout)
+    else:
+        console = screen(stderr=False)
+        console.print(table("source", "target", "action", "why", rows=rows))
+        say(console, f"{len(rows)} pictures; nothing was written (--dry-run)")
+    return 0
+
+
+def _write_report(path: Path, document: dict[str, object]) -> None:
+    from batchcolor.errors import TargetLostError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise TargetLostError(f"the report {path} cannot be written ({error.strerror})") from error

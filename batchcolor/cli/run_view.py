@@ -1,0 +1,109 @@
+"""What a job shows: progress while it runs, then a summary, and every failure by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from batchcolor.cli.console import safe, say, screen, table
+
+if TYPE_CHECKING:
+    from batchcolor.hooks.manager import Plugins
+    from batchcolor.job.report import Report
+
+PLAIN_SECONDS = 5.0
+"""Between lines where there is no terminal to draw on."""
+NARROW = 60
+
+
+class RunView:
+    """Shows a job on standard error."""
+
+    def __init__(self, *, verbose: int, quiet: bool) -> None:
+        self.verbose, self.quiet = verbose, quiet
+        self.console = screen()
+        self.drawn = self.console.is_terminal and os.environ.get("TERM") != "dumb" and not quiet
+        columns = [SpinnerColumn(), TextColumn("{task.fields[counts]}", markup=False)]
+        if self.console.width >= NARROW:
+            columns += [BarColumn(), TextColumn("{task.fields[name]}", markup=False)]
+        self.bar = Progress(*columns, console=self.console, transient=True)
+        self.task = self.bar.add_task("", total=None, counts="looking for pictures", name="")
+        self.spoken = time.monotonic()
+        self.shown_failures = 0
+
+    def __enter__(self) -> RunView:
+        if self.drawn:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.drawn:
+            self.bar.stop()
+
+    def watch(self, report: Report) -> None:
+        """Show the report so far."""
+        if self.verbose:
+            for outcome in report.failures[self.shown_failures :]:
+                say(self.console, f"failed: {safe(outcome.source)}: {safe(outcome.reason)}")
+            self.shown_failures = len(report.failures)
+        if self.drawn:
+            self.bar.update(
+                self.task,
+                total=None if report.scanning else report.found,
+                completed=report.found - report.left,
+                counts=counts(report),
+                name=safe(report.current),
+            )
+        elif not self.quiet and time.monotonic() - self.spoken > PLAIN_SECONDS:
+            self.spoken = time.monotonic()
+            say(self.console, f"{counts(report)} ({safe(report.current)})")
+
+    def summary(self, report: Report, plugins: Plugins) -> None:
+        """The table at the end; failures always, the rest unless quiet."""
+        if report.failures:
+            failed = [(f.source, f.step, f.reason) for f in report.failures]
+            self.console.print(table("failed", "step", "reason", rows=failed))
+        for broken in plugins.broken:
+            say(self.console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+        if report.message:
+            say(self.console, f"batchcolor: {safe(report.message)}")
+        if self.quiet:
+            return
+        if self.verbose and report.passed:
+            self.console.print(table("passed over", "reason", rows=report.passed))
+        elif report.passed:
+            say(self.console, f"{len(report.passed)} other entries passed over (-v names them)")
+        for note in report.notes:
+            say(self.console, safe(note))
+        if report.picture_notes:
+            say(self.console, f"{report.picture_notes} notes on pictures are in the journal")
+        took = timedelta(seconds=round(report.seconds))
+        rows = [(report.done, report.skipped, report.failed, took, f"{report.rate:.1f}")]
+        self.console.print(table("done", "skipped", "failed", "time", "pictures/s", rows=rows))
+        say(self.console, f"{report.model}: {safe(report.output)}")
+
+
+def counts(report: Report) -> str:
+    """Done, failed, rate and time left on one line."""
+    parts = [f"{report.done} done"]
+    if report.skipped:
+        parts.append(f"{report.skipped} skipped")
+    if report.failed:
+        parts.append(f"{report.failed} failed")
+    parts.append(f"{report.rate:.1f}/s")
+    if report.scanning:
+        parts.append(f"{report.found} found so far")
+    elif report.done:
+        left = timedelta(seconds=round(report.left / max(report.rate, 1e-3)))
+        parts.append(f"{left} left")
+    return ", ".join(parts)

@@ -1,0 +1,253 @@
+"""The way of a picture, from top to bottom:
+
+scan -> plan -> decode (threads) -> luma + small square -> batch (device) -> chroma
+     -> join (threads) -> encode (threads) -> commit -> journal
+
+Each arrow is a channel between threads; all channels share one budget of bytes. A picture that
+fails at any step leaves the line with a reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.colorizers.runner import Runner
+from batchcolor.errors import (
+    ExitCode,
+    InterruptedJobError,
+    PictureError,
+    TargetLostError,
+)
+from batchcolor.hooks.hookspecs import Outcome
+from batchcolor.hooks.manager import Plugins, words
+from batchcolor.job.journal import Entry, Journal, edges, name_of
+from batchcolor.job.plan import Plan, Task
+from batchcolor.job.report import Report
+from batchcolor.job.stages import ByteBudget, Channel, Stop, start_thread
+from batchcolor.pictures.commit import commit, sweep
+from batchcolor.pictures.decode import cost, decode
+from batchcolor.pictures.encode import encode, join
+from batchcolor.pictures.picture import Picture, small_square
+from batchcolor.pictures.scan import Passed
+
+MOST_PASSED = 1000
+"""Entries passed over that the report names; beyond that they are no news."""
+
+
+@dataclass
+class Item:
+    """One picture on its way."""
+
+    task: Task
+    share: int
+    picture: Picture
+    square: NDArray[np.float32]
+    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+
+class Pipeline:
+    """One running job. `start` returns at once; `wait` until it is over, with a time limit."""
+
+    def __init__(self, plan: Plan, runner: Runner, plugins: Plugins, journal: Journal) -> None:
+        self.plan, self.settings, self.runner = plan, plan.settings, runner
+        self.plugins, self.journal = plugins, journal
+        self.readers = plugins.readers()
+        self.report = Report(runner.name, str(plan.output))
+        self.stop = Stop()
+        self.budget = ByteBudget(self.settings.memory, self.stop)
+        threads = self.settings.threads
+        self.to_decode: Channel[tuple[Task, int]] = Channel(self.stop, 1)
+        self.to_chroma: Channel[Item] = Channel(self.stop, threads)
+        self.to_encode: Channel[Item] = Channel(self.stop, 1)
+        self._finishing = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._signal: ExitCode | None = None
+
+    # ---- the way of a picture ------------------------------------------------------------
+
+    def _scan_and_plan(self) -> None:
+        for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
+            if self.stop.gentle.is_set():
+                break
+            if isinstance(task, Passed):
+                if len(self.report.passed) < MOST_PASSED:
+                    self.report.passed.append((str(task.path), task.reason))
+            elif self._wanted(task) and not self._admit(task):
+                break
+        self.report.scanning = False
+        self.to_decode.end()
+
+    def _decode(self) -> None:
+        for task, share in self.to_decode:
+            try:
+                self.report.current = str(task.found.relative)
+                picture = decode(task.found, self.settings.max_pixels, self.readers)
+                square = small_square(picture.luma, self.runner.working_size)
+                self.to_chroma.put(Item(task, share, picture, square))
+            except PictureError as error:
+                self._failed(task, error, share)
+        self.to_chroma.end()
+
+    def _chroma(self) -> None:
+        for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
+            fields = self.runner.run([item.square for item in batch])
+            for item, chroma in zip(batch, fields, strict=True):
+                try:
+                    if isinstance(chroma, PictureError):
+                        raise chroma
+                    item.chroma = self._filtered(chroma, item)
+                    self.to_encode.put(item)
+                except PictureError as error:
+                    self._failed(item.task, error, item.share)
+        self.to_encode.end()
+
+    def _encode(self) -> None:
+        for item in self.to_encode:
+            task, picture = item.task, item.picture
+            try:
+                planes = join(picture, item.chroma, self.settings.strength, task.format)
+                data = encode(planes, picture.metadata, self.settings.quality)
+                del planes
+                self._commit(task, data)
+                self._journal(task, picture)
+            except PictureError as error:
+                self._failed(task, error, item.share)
+            except TargetLostError:
+                raise
+            except Exception as error:  # an encoder may raise anything; one picture is not the job
+                self._failed(task, PictureError("encode", words(error)), item.share)
+            else:
+                self.budget.release(item.share)
+
+    # ---- its steps -----------------------------------------------------------------------
+
+    def _wanted(self, task: Task) -> bool:
+        """Whether there is anything to do; what is skipped or refused is counted here."""
+        self.report.found += 1
+        if task.action == "colour":
+            return True
+        if task.action in ("refused", "failed before"):
+            outcome = Outcome(task.found.path, None, "failed", task.step, task.reason)
+            self._finish(outcome, None)
+        else:
+            if task.action == "exists":
+                self.report.note(
+                    "some results existed already and were left as they are "
+                    "(--if-exists overwrite makes them anew)"
+                )
+            self._finish(Outcome(task.found.path, task.target, "skipped", reason=task.action), None)
+        return False
+
+    def _admit(self, task: Task) -> bool:
+        """Let a picture onto the line when its bytes are free; False when the job is stopping."""
+        try:
+            share = cost(task.found, self.settings.max_pixels, self.readers)
+            if share > self.budget.limit:
+                raise PictureError(
+                    "decode",
+                    f"needs about {share // 2**20 + 1} MiB, more than --max-memory allows "
+                    f"({self.budget.limit // 2**20} MiB)",
+                )
+        except PictureError as error:
+            self._failed(task, error, 0)
+            return True
+        if not self.budget.acquire(share):
+            return False
+        self.to_decode.put((task, share))
+        return True
+
+    def _filtered(self, chroma: NDArray[np.float32], item: Item) -> NDArray[np.float32]:
+        if not self.plugins.filters_chroma:
+            return chroma
+        return self.plugins.filter_chroma(chroma, item.square, item.picture)
+
+    def _commit(self, task: Task, data: bytes) -> None:
+        try:
+            commit(
+                data,
+                task.target,
+                task.format,
+                replace=self.settings.if_exists == "overwrite",
+                mtime_ns=task.found.mtime_ns,
+            )
+        except FileExistsError as error:
+            raise PictureError("commit", "its name was taken while the job ran") from error
+
+    def _journal(self, task: Task, picture: Picture) -> None:
+        notes = tuple(picture.notes)
+        outcome = Outcome(task.found.path, task.target, "done", notes=notes)
+        self._finish(outcome, self._entry(task, outcome))
+
+    def _failed(self, task: Task, error: PictureError, share: int) -> None:
+        outcome = Outcome(task.found.path, None, "failed", error.step, error.reason)
+        self._finish(outcome, self._entry(task, outcome))
+        self.budget.release(share)
+
+    def _entry(self, task: Task, outcome: Outcome) -> Entry:
+        return Entry(
+            source=name_of(task.found.path),
+            size=task.found.size,
+            mtime_ns=task.found.mtime_ns,
+            edges=edges(task.found.path),
+            settings=self.settings.hash(),
+            weights=self.runner.weights_hash,
+            target=str(task.target.relative_to(self.plan.output)),
+            outcome=outcome.status,
+            step=outcome.step,
+            reason=outcome.reason,
+            notes=outcome.notes,
+        )
+
+    def _finish(self, outcome: Outcome, entry: Entry | None) -> None:
+        with self._finishing:
+            if entry is not None:
+                self.journal.append(entry)
+            self.report.add(outcome)
+            self.plugins.done(outcome)
+
+    # ---- start and end -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every stage."""
+        sweep(self.plan.output)
+        stages = [("scan", self._scan_and_plan), ("chroma", self._chroma)]
+        for number in range(self.settings.threads):
+            stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
+        self._threads = [start_thread(name, work, self.stop) for name, work in stages]
+
+    def interrupt(self, code: ExitCode) -> None:
+        """No new pictures; those under way are finished. For signal handlers."""
+        self._signal = code
+        self.stop.gentle.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the job is over, after at most so many seconds."""
+        if self.stop.gentle.is_set():
+            self.stop.wake()
+        for thread in self._threads:
+            thread.join(seconds if thread is self._threads[0] else 0)
+        if self.stop.error is None:
+            alive = [thread for thread in self._threads if thread.is_alive()]
+            if alive:
+                alive[0].join(seconds)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def finish(self) -> Report:
+        """The report. Raises what is a defect of ours; everything else is in the report."""
+        sweep(self.plan.output, own=True)
+        for note in self.runner.notes:
+            self.report.note(note)
+        error = self.stop.error
+        if isinstance(error, TargetLostError | InterruptedJobError):
+            self.report.exit_code, self.report.message = error.exit_code, str(error)
+        elif error is not None:
+            raise error
+        elif self._signal is not None:
+            self.report.exit_code = self._signal
+            self.report.message = "stopped; run the same command again to go on"
+        self.report.finish()
+        return self.report

@@ -1,0 +1,221 @@
+"""Settings and sources to what will be read, written, skipped, refused.
+
+Everything that makes a job impossible is said before anything is read. The rest is lazy: tasks
+come while folders are still being walked.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from batchcolor.errors import ImpossiblePlanError
+from batchcolor.hooks.hookspecs import Reader
+from batchcolor.job.journal import Journal, name_of
+from batchcolor.job.settings import RunSettings
+from batchcolor.pictures.formats import PNG, Format
+from batchcolor.pictures.scan import Found, Passed, scan
+
+Action = Literal["colour", "done before", "failed before", "exists", "refused"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture and what happens to it."""
+
+    found: Found
+    target: Path
+    format: Format
+    action: Action
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Root:
+    """One thing to walk, and where below the output its content lies."""
+
+    path: Path
+    below: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where to read, where to write."""
+
+    settings: RunSettings
+    roots: tuple[Root, ...]
+    output: Path
+
+    def tasks(
+        self, journal: Journal, weights_hash: str, readers: Sequence[Reader] = ()
+    ) -> Iterator[Task | Passed]:
+        """Every picture with its target and what is to be done; the same order every time."""
+        claimed: dict[str, str] = {}
+        for root in self.roots:
+            for found in scan(root.path, readers=readers):
+                if isinstance(found, Passed):
+                    yield found
+                    continue
+                kind = self._format(found)
+                relative = self._claim(root.below / found.relative, found, kind, claimed, journal)
+                target = self.output / relative
+                yield Task(found, target, kind, *self._action(found, target, journal, weights_hash))
+
+    def _format(self, found: Found) -> Format:
+        if self.settings.target_format is not None:
+            return self.settings.target_format
+        return found.format if found.format is not None and found.format.writable else PNG
+
+    def _claim(
+        self, relative: Path, found: Found, kind: Format, claimed: dict[str, str], journal: Journal
+    ) -> Path:
+        """A target that no other source has, now or before, also where case is not told apart."""
+        source = name_of(found.path)
+        suffix = relative.suffix.lower()
+        if suffix not in kind.suffixes and found.format is not None:
+            stem = relative.name if not suffix else relative.name[: -len(suffix)]
+            relative = relative.with_name(stem + kind.suffixes[0])
+        former = journal.former_target(found.path)
+        if former is not None and Path(former).suffix.lower() in kind.suffixes:
+            relative = Path(former)
+        stem, ending = relative.stem, relative.suffix
+        own = found.path.suffix[1:] or "picture"
+        names = [relative.name, f"{stem}-{own}{ending}"]
+        number = 2
+        for name in names:
+            candidate = relative.with_name(name)
+            key = str(candidate).casefold()
+            if claimed.get(key, source) == source and journal.owner(key) in (None, source):
+                claimed[key] = source
+                return candidate
+            if name == names[-1]:
+                names.append(f"{stem}-{own}-{number}{ending}")
+                number += 1
+        raise AssertionError("names never end")
+
+    def _action(
+        self, found: Found, target: Path, journal: Journal, weights_hash: str
+    ) -> tuple[Action, str, str]:
+        exists = target.exists()
+        if exists and os.path.samestat(target.stat(), found.path.stat()):
+            return "refused", "plan", "its result would take its own place; choose another --output"
+        former = journal.former(found)
+        same = former is not None and (former.settings, former.weights) == (
+            self.settings.hash(),
+            weights_hash,
+        )
+        if former is not None and same and former.outcome == "done" and exists:
+            return "done before", "", ""
+        if (
+            former is not None
+            and former.outcome == "failed"
+            and not self.settings.retry_failed
+            and (former.step == "decode" or same)  # no other setting makes it readable
+        ):
+            reason = f"{former.reason} (as before; --retry-failed tries again)"
+            return "failed before", former.step, reason
+        if exists and self.settings.if_exists != "overwrite":
+            return "exists", "", "made with other settings" if former else "not made by this job"
+        return "colour", "", ""
+
+
+def make_plan(settings: RunSettings) -> Plan:
+    """The plan of a job. Raises ImpossiblePlanError before anything but folders is read."""
+    groups = [_group(text) for text in settings.sources]
+    output = settings.output or _default_output(groups)
+    roots = tuple(_roots(groups))
+    _check(groups, roots, output)
+    return Plan(settings, roots, output)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What one argument means: a folder, a file, or a glob's fixed folder and its matches."""
+
+    path: Path
+    kind: Literal["folder", "file", "glob"]
+    matches: tuple[Path, ...] = ()
+
+
+def _group(text: str) -> _Group:
+    path = Path(text)
+    if path.is_dir():
+        return _Group(path, "folder")
+    if os.path.lexists(path):
+        return _Group(path, "file")
+    if glob.has_magic(text):
+        fixed = Path(*_before_magic(path.parts)) if _before_magic(path.parts) else Path()
+        # Not Path.glob: that one takes no absolute patterns and hides broken links.
+        matches = {Path(match) for match in glob.glob(text, recursive=True)}  # noqa: PTH207
+        chosen = tuple(sorted(m for m in matches if matches.isdisjoint(m.parents)))
+        if chosen:
+            return _Group(fixed, "glob", chosen)
+        raise ImpossiblePlanError(f"no pictures found in {text}: the pattern matches nothing")
+    raise ImpossiblePlanError(f"no such file or folder: {text}")
+
+
+def _before_magic(parts: Sequence[str]) -> list[str]:
+    fixed = []
+    for part in parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return fixed
+
+
+def _default_output(groups: Sequence[_Group]) -> Path:
+    """SOURCE-colorized beside a single source; `colorized` in the common folder of several."""
+    if len(groups) > 1:
+        common = os.path.commonpath([os.path.abspath(group.path.parent) for group in groups])  # noqa: PTH100
+        return Path(common) / "colorized"
+    only = groups[0]
+    if only.kind == "file":
+        return only.path.with_name(f"{only.path.stem}-colorized")
+    folder = only.path if only.path.name not in ("", "..") else only.path.resolve()
+    if not folder.name:
+        raise ImpossiblePlanError(f"{folder} has no folder beside it: name one with --output")
+    return folder.with_name(f"{folder.name}-colorized")
+
+
+def _roots(groups: Sequence[_Group]) -> Iterator[Root]:
+    several = len(groups) > 1
+    names: dict[str, int] = {}
+    for group in groups:
+        if group.kind == "file":
+            yield Root(group.path, Path())
+            continue
+        below = Path()
+        if several and group.kind == "folder":
+            name = group.path.resolve().name or "root"
+            names[name] = names.get(name, 0) + 1
+            below = Path(name if names[name] == 1 else f"{name}-{names[name]}")
+        if group.kind == "folder":
+            yield Root(group.path, below)
+        for match in group.matches:
+            relative = match.relative_to(group.path)
+            yield Root(match, relative if match.is_dir() else relative.parent)
+
+
+def _check(groups: Sequence[_Group], roots: Sequence[Root], output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise ImpossiblePlanError(f"--output {output} is a file; name a folder")
+    place = output.resolve()
+    for root in roots:
+        source = root.path.resolve()
+        if not source.is_dir():
+            if (place / root.below / root.path.name).resolve() == source:
+                raise ImpossiblePlanError(
+                    f"--output {output} is the folder of {root.path}: a result would take its "
+                    f"source's place; choose another folder"
+                )
+        elif place == source:
+            raise ImpossiblePlanError(f"--output {output} is the source itself; choose another")
+        elif source in place.parents:
+            raise ImpossiblePlanError(
+                f"--output {output} lies inside the source {root.path}; choose a folder outside"
+            )

@@ -1,0 +1,83 @@
+"""What became of a job: counts while it runs, failures by name, one JSON document."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchcolor.errors import ExitCode
+from batchcolor.hooks.hookspecs import Outcome
+
+
+@dataclass
+class Report:
+    """Counts, failures and notes of one job; small however many pictures there are."""
+
+    model: str
+    output: str
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    found: int = 0
+    scanning: bool = True
+    current: str = ""
+    failures: list[Outcome] = field(default_factory=list)
+    passed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    picture_notes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    exit_code: ExitCode = ExitCode.DONE
+    message: str = ""
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one picture that has left the line."""
+        if outcome.status == "done":
+            self.done += 1
+        elif outcome.status == "skipped":
+            self.skipped += 1
+        else:
+            self.failed += 1
+            self.failures.append(outcome)
+        self.picture_notes += len(outcome.notes)
+
+    def note(self, text: str) -> None:
+        """Something that is said once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second since the start."""
+        return self.done / max(1e-6, self.seconds or time.monotonic() - self.started)
+
+    @property
+    def left(self) -> int:
+        """Pictures found and not yet finished."""
+        return self.found - self.done - self.skipped - self.failed
+
+    def finish(self) -> None:
+        """Take the time, and the exit code where nothing else has set one."""
+        self.seconds = time.monotonic() - self.started
+        if self.exit_code == ExitCode.DONE and self.failed:
+            self.exit_code = ExitCode.SOME_FAILED
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `--report` and `--json`."""
+        return {
+            "model": self.model,
+            "output": self.output,
+            "done": self.done,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.rate, 3),
+            "exit_code": int(self.exit_code),
+            "message": self.message,
+            "failures": [
+                {"source": str(o.source), "step": o.step, "reason": o.reason} for o in self.failures
+            ],
+            "passed_over": [{"source": path, "reason": reason} for path, reason in self.passed],
+            "notes": self.notes,
+        }

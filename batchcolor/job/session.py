@@ -1,0 +1,112 @@
+"""A job from its settings to its report: everything that makes it impossible first, then work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from batchcolor.errors import ExitCode, ImpossiblePlanError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.job.journal import Journal
+from batchcolor.job.plan import Plan, Task, make_plan
+from batchcolor.job.report import Report
+from batchcolor.job.settings import RunSettings
+from batchcolor.pictures.commit import sweep
+
+TICK = 0.1
+"""Seconds between two looks at a running job."""
+
+
+def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
+    """Colour what the settings name; `watch` is called ten times a second with the report so far.
+
+    Raises ImpossiblePlanError, ModelError (nothing was touched then) and defects of ours.
+    Failed pictures, a lost target and signals are in the report, with its exit code.
+    """
+    plan = make_plan(settings)
+    owned = plugins.find(settings.model)
+    _first_task(plan, plugins)
+
+    from batchcolor.colorizers.runner import load_runner
+    from batchcolor.job.pipeline import Pipeline
+
+    runner = load_runner(
+        owned,
+        options=dict(settings.options),
+        weights=settings.weights,
+        device=settings.device,
+        precision=settings.precision,
+        batch_size=settings.batch_size,
+    )
+    if settings.if_exists == "error":
+        _refuse_existing(plan, plugins, runner.weights_hash)
+    with Journal(plan.output) as journal:
+        pipeline = Pipeline(plan, runner, plugins, journal)
+        with _signals(plan, pipeline.interrupt):
+            pipeline.start()
+            while not pipeline.wait(TICK):
+                watch(pipeline.report)
+            watch(pipeline.report)
+        return pipeline.finish()
+
+
+def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task]]:
+    """The plan and its tasks, with nothing loaded and nothing written: `--dry-run`."""
+    from batchcolor.colorizers import weights
+
+    plan = make_plan(settings)
+    owned = plugins.find(settings.model)
+    _first_task(plan, plugins)
+    path = weights.find(owned, settings.weights)
+    digest = weights.verified(path) if path else ""
+    found = plan.tasks(Journal(plan.output), digest, plugins.readers())
+    return plan, (task for task in found if isinstance(task, Task))
+
+
+def _first_task(plan: Plan, plugins: Plugins) -> None:
+    """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
+    journal = Journal(plan.output)
+    if not any(isinstance(task, Task) for task in plan.tasks(journal, "", plugins.readers())):
+        raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
+
+
+def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
+    tasks = plan.tasks(Journal(plan.output), weights_hash, plugins.readers())
+    taken = [task.target for task in tasks if isinstance(task, Task) and task.action == "exists"]
+    if taken:
+        raise ImpossiblePlanError(
+            f"{len(taken)} result(s) exist already, the first is {taken[0]} (--if-exists error)"
+        )
+
+
+@contextmanager
+def _signals(plan: Plan, interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
+    """First SIGINT, SIGTERM or SIGHUP: finish what is under way. SIGINT again: out, at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and signal.SIGINT in received:
+            sweep(plan.output, own=True)
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h\n")  # the progress bar hid the cursor
+            os._exit(ExitCode.SIGINT)
+        received.append(number)
+        interrupt(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):
+        numbers.append(signal.SIGHUP)
+    former = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,101 @@
+"""RunSettings: what one job was asked to do; frozen, validated, hashable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from batchcolor.errors import ImpossiblePlanError
+from batchcolor.pictures.formats import Format, format_named
+
+MIB = 1024 * 1024
+LEAST_MEMORY = 16 * MIB
+MAX_PIXELS = 400_000_000
+
+IfExists = Literal["skip", "overwrite", "error"]
+
+
+def default_memory() -> int:
+    """Bytes that pictures may take at once: a quarter of the machine's, at most 2 GiB."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        machine = 4096 * MIB
+    return int(max(256 * MIB, min(2048 * MIB, machine // 4)))
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """One job. `max_memory` in bytes; `options` are the model's own, as given to `--set`."""
+
+    sources: tuple[str, ...]
+    output: Path | None = None
+    model: str = "beta"
+    strength: float = 1.0
+    format: str | None = None
+    quality: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    weights: Path | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int | None = None
+    max_memory: int | None = None
+    max_pixels: int = MAX_PIXELS
+    if_exists: IfExists = "skip"
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ImpossiblePlanError("nothing to colour: name a folder, files or a glob")
+        if not (math.isfinite(self.strength) and 0 <= self.strength <= 2):
+            raise ImpossiblePlanError(f"--strength {self.strength}: a number from 0 to 2")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise ImpossiblePlanError(f"--quality {self.quality}: a number from 1 to 100")
+        for name in ("batch_size", "workers", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ImpossiblePlanError(f"--{name.replace('_', '-')} {value}: at least 1")
+        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
+            raise ImpossiblePlanError(
+                f"--max-memory: not enough memory for one picture; give at least "
+                f"{LEAST_MEMORY // MIB} MiB"
+            )
+        if self.format is not None:
+            format_named(self.format)
+
+    @property
+    def target_format(self) -> Format | None:
+        """The format asked for, or None for each picture's own."""
+        return format_named(self.format) if self.format else None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that pictures may take at once."""
+        return self.max_memory or default_memory()
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode, and as many that encode."""
+        return self.workers or os.cpu_count() or 1
+
+    def hash(self) -> str:
+        """Hash of what changes the pixels: two jobs with the same one make the same pictures."""
+        pixels = (self.model, self.strength, self.format, self.quality, sorted(self.options))
+        return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of `512M`, `2G`, `800 MiB` or a plain number of MiB. Raises ImpossiblePlanError."""
+    number = text.strip().lower().removesuffix("ib").removesuffix("b").strip()
+    factor = {"k": 1024, "m": MIB, "g": 1024 * MIB}.get(number[-1:], 0)
+    try:
+        value = float(number[:-1] if factor else number) * (factor or MIB)
+        return int(value)
+    except (ValueError, OverflowError) as error:
+        raise ImpossiblePlanError(f"--max-memory {text}: write it as 512M or 2G") from error

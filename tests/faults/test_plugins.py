@@ -1,0 +1,238 @@
+"""Plugins that break in every way: named, left out, and the rest works."""
+
+import json
+
+import pytest
+from PIL import Image
+
+GOOD = """
+    import batchcolor, torch
+
+    class Model:
+        def __call__(self, luma):
+            {body}
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("{name}", "made for a test", 16, lambda options: Model())]
+"""
+CHROMA = "torch.full((len(luma), 2, 4, 4), 0.1)"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    for value in (40, 120, 200):
+        Image.new("L", (24, 16), value).save(place / f"{value}.png")
+    return place
+
+
+def model(plugin, body, name="odd"):
+    plugin(f"{name}pack", GOOD.format(body=body, name=name), version="2.5")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nothing_of_that_name",
+        "raise RuntimeError('broken at import')",
+        "import sys; sys.exit(0)",
+        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(): raise ValueError('hook')",
+        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(): return 7",
+        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(wrong): return []",
+        "BATCHCOLOR_CONTRACT = 99",
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_named_with_its_version_and_the_rest_works(
+    plugin, command, code
+):
+    plugin("sorrow", code, version="0.3")
+    result = command("plugins", "--json")
+    assert result.returncode == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert rows["sorrow"]["state"] == "broken"
+    assert (rows["sorrow"]["package"], rows["sorrow"]["version"]) == ("sorrow", "0.3")
+    assert rows["builtin"]["state"] == "works"
+    models = command("models", "--json")
+    assert {"alpha", "beta"} <= {row["name"] for row in json.loads(models.stdout)}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return None", "not a tensor"),
+        ("return torch.zeros(len(luma), 3, 4, 4)", "shape"),
+        ("return torch.zeros(len(luma), 2, 4, 5)", "shape"),
+        ("return torch.full((len(luma), 2, 4, 4), float('nan'))", "NaN"),
+        ("return torch.full((len(luma), 2, 4, 4), 3.0)", "outside"),
+        ("raise ValueError('no mood')", "no mood"),
+        ("import sys; sys.exit(9)", "SystemExit"),
+        (f"luma += 1; return {CHROMA}", "changed its input|Inplace|inplace"),
+    ],
+)
+def test_a_model_that_gives_nonsense_costs_its_pictures_and_is_named(
+    plugin, command, folder, tmp_path, body, words
+):
+    import re
+
+    model(plugin, body)
+    result = command("run", folder, "-o", tmp_path / "out", "-m", "odd", "--json")
+    assert result.returncode == 3, result.stderr
+    failures = json.loads(result.stdout)["failures"]
+    assert len(failures) == 3
+    assert all(failure["step"] == "chroma" for failure in failures)
+    assert all("oddpack 2.5" in failure["reason"] for failure in failures)
+    assert re.search(words, failures[0]["reason"])
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_one_picture_that_a_model_chokes_on_does_not_take_its_batch_along(
+    plugin, command, folder, tmp_path
+):
+    model(plugin, f"assert float(luma.max()) < 0.7, 'too bright'; return {CHROMA}")
+    result = command("run", folder, "-o", tmp_path / "out", "-m", "odd", "--json")
+    assert result.returncode == 3
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert failure["source"].endswith("200.png")
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["120.png", "40.png"]
+
+
+def test_a_model_that_prints_seeds_and_sets_global_state_hurts_nobody(
+    plugin, command, folder, tmp_path
+):
+    model(
+        plugin,
+        "print('chatter'); torch.manual_seed(1); torch.set_default_dtype(torch.float64); "
+        f"torch.set_num_threads(1); return {CHROMA}.float()",
+    )
+    result = command("run", folder, "-o", tmp_path / "out", "-m", "odd", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["done"] == 3
+
+
+def test_two_plugins_that_claim_one_name_are_both_said_and_the_name_is_refused(
+    plugin, command, folder, tmp_path
+):
+    for package in ("first", "second"):
+        plugin(package, GOOD.format(name="same", body=f"return {CHROMA}"))
+    result = command("run", folder, "-o", tmp_path / "out", "-m", "same")
+    assert result.returncode == 5
+    assert "first 1.0" in result.stderr
+    assert "second 1.0" in result.stderr
+
+
+def test_an_unknown_model_is_one_line_with_the_nearest_name(command, folder):
+    result = command("run", folder, "-m", "betta")
+    assert result.returncode == 5
+    assert result.stderr.strip().count("\n") == 0
+    assert "did you mean beta" in result.stderr
+
+
+def test_the_broken_plugin_that_was_asked_for_is_exit_5_with_its_error(plugin, command, folder):
+    plugin("sorrow", "raise RuntimeError('no licence file')", version="0.3")
+    result = command("run", folder, "-m", "sorrow")
+    assert result.returncode == 5
+    assert "no licence file" in result.stderr
+    assert "0.3" in result.stderr
+
+
+def test_both_switches_turn_plugins_off(plugin, command):
+    model(plugin, f"return {CHROMA}")
+    for arguments, environment in (
+        (["models", "--json", "--no-plugins"], {}),
+        (["models", "--json"], {"BATCHCOLOR_DISABLE_PLUGINS": "oddpack, other"}),
+    ):
+        names = [row["name"] for row in json.loads(command(*arguments, **environment).stdout)]
+        assert "odd" not in names
+        assert "beta" in names
+
+
+def test_a_chroma_filter_is_applied_in_order_and_a_broken_one_costs_its_picture(
+    plugin, command, flat, folder, tmp_path
+):
+    plugin(
+        "filters",
+        """
+        import batchcolor
+
+        @batchcolor.hookimpl
+        def batchcolor_chroma(chroma, luma, picture):
+            assert luma.shape == (16, 16) and picture.width == 24
+            if picture.path.name == "120.png":
+                raise ValueError("not this one")
+            return chroma * 0
+        """,
+    )
+    result = command("run", folder, "-o", tmp_path / "out", "-m", flat, "--json")
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert failure["source"].endswith("120.png")
+    assert "not this one" in failure["reason"]
+    with Image.open(tmp_path / "out" / "40.png") as grey:
+        assert len(set(grey.getpixel((3, 3)))) == 1
+
+
+def test_done_is_told_of_every_picture_and_may_break_without_harm(
+    plugin, command, flat, folder, tmp_path
+):
+    plugin(
+        "listener",
+        f"""
+        import batchcolor
+
+        @batchcolor.hookimpl
+        def batchcolor_done(outcome):
+            with open({str(tmp_path / "told")!r}, "a") as file:
+                file.write(outcome.status + " " + outcome.source.name + "\\n")
+            raise ValueError("and yet")
+        """,
+    )
+    (folder / "bad.png").write_bytes(b"nothing")
+    result = command("run", folder, "-o", tmp_path / "out", "-m", flat)
+    assert result.returncode == 3
+    told = sorted((tmp_path / "told").read_text().splitlines())
+    assert told == ["done 120.png", "done 200.png", "done 40.png", "failed bad.png"]
+    assert "and yet" in result.stderr
+
+
+def test_a_reader_brings_a_format_that_batchcolor_does_not_know(
+    plugin, command, flat, folder, tmp_path
+):
+    plugin(
+        "pgmreader",
+        """
+        import batchcolor
+        from batchcolor.hooks.hookspecs import Reader
+
+        def decode(path):
+            import numpy
+            from PIL import Image
+            return numpy.asarray(Image.open(path))
+
+        @batchcolor.hookimpl
+        def batchcolor_readers():
+            return [Reader("pgm", (".pgm",), lambda head: head.startswith(b"P5"), decode)]
+        """,
+    )
+    Image.new("L", (10, 10), 99).save(folder / "old.pgm")
+    result = command("run", folder, "-o", tmp_path / "out", "-m", flat)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "out" / "old.png") as written:
+        assert written.size == (10, 10)
+
+
+def test_a_plugin_adds_a_command(plugin, command):
+    plugin(
+        "greeter",
+        """
+        import batchcolor
+
+        @batchcolor.hookimpl
+        def batchcolor_commands(app):
+            @app.command()
+            def greet():
+                print("good morning")
+        """,
+    )
+    assert command("greet").stdout == "good morning\n"
+    assert command("greet", "--no-plugins").returncode == 2

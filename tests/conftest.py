@@ -75,7 +75,9 @@ def environment(site: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def command(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(
+    environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `batchcolor ...` as a process."""
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:

@@ -141,7 +141,7 @@ def encode(planes: Planes, metadata: Metadata, quality: int | None) -> bytes:
     """The file's content. `quality` is 1..100 for JPEG and WebP (default 96 and 95)."""
     if planes.format == JPEG:
         data = simplejpeg.encode_jpeg_yuv_planes(
-            Y=np.ascontiguousarray(planes.luma),
+            Y=_evened(planes.luma),
             U=planes.cb,
             V=planes.cr,
             quality=quality or JPEG_QUALITY,
@@ -152,6 +152,16 @@ def encode(planes: Planes, metadata: Metadata, quality: int | None) -> bytes:
     if planes.rgb.dtype == np.uint16:
         return _encode_deep(planes.rgb, planes.format, metadata)
     return _encode_pillow(Image.fromarray(planes.rgb), planes.format, metadata, quality)
+
+
+def _evened(luma: Plane | None) -> Plane:
+    """Luma as a view into a plane with even sides: libjpeg-turbo reads 4:2:0 in pairs, and would
+    read past the end of an odd plane (different bytes each time)."""
+    assert luma is not None
+    height, width = luma.shape
+    if height % 2 == 0 and width % 2 == 0:
+        return np.ascontiguousarray(luma)
+    return np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")[:height, :width]
 
 
 def _encode_pillow(

@@ -30,7 +30,11 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def train(
-    folder: Path, output: Path, environment: dict[str, str], *more: str, launcher: tuple[str, ...] = ()
+    folder: Path,
+    output: Path,
+    environment: dict[str, str],
+    *more: str,
+    launcher: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(launcher or ("-m", "batchcolor")), "train", "beta"]
     return subprocess.run(

@@ -75,9 +75,13 @@ def pickled(place):
 
 
 @pytest.mark.parametrize(
-    "make", [altered, truncated, without_card, of_alpha, other_version, pickled], ids=lambda f: f.__name__
+    "make",
+    [altered, truncated, without_card, of_alpha, other_version, pickled],
+    ids=lambda f: f.__name__,
 )
-def test_weights_that_are_not_right_are_one_line_and_exit_5(command, folder, copies, tmp_path, make):
+def test_weights_that_are_not_right_are_one_line_and_exit_5(
+    command, folder, copies, tmp_path, make
+):
     result = command("run", folder, "-o", tmp_path / "out", "--weights", make(copies))
     assert result.returncode == 5, result.stderr
     assert result.stderr.strip().count("\n") == 0

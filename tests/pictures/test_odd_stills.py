@@ -24,7 +24,9 @@ def only(path) -> Found:
 
 def coloured(path, target=PNG) -> Image.Image:
     picture = decode(only(path), 10**9)
-    return Image.open(io.BytesIO(encode(join(picture, CHROMA, 1.0, target), picture.metadata, None)))
+    return Image.open(
+        io.BytesIO(encode(join(picture, CHROMA, 1.0, target), picture.metadata, None))
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (1, 20000), (20000, 1), (17, 5)])

@@ -1,0 +1,128 @@
+"""Every command of the README runs, in a cheap way: on a copy, without the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+OFFLINE = ["--no-deps", "--no-index", "--no-build-isolation"]
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"^```\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+COMMANDS = [part.strip() for line in shell_lines() for part in line.split("&&")]
+
+
+@pytest.fixture
+def attic(tmp_path: Path) -> Path:
+    """A place where the README's folders exist."""
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    shutil.copytree(ROOT / "samples" / "photos", tmp_path / "scans")
+    (tmp_path / "letters").mkdir()
+    shutil.copy(ROOT / "samples" / "photos" / "astronaut.tif", tmp_path / "letters" / "1912.tif")
+    (tmp_path / "attic" / "box 1").mkdir(parents=True)
+    shutil.copy(ROOT / "samples" / "photos" / "evening-sky.png", tmp_path / "attic" / "box 1")
+    return tmp_path
+
+
+def test_set_up_takes_two_lines() -> None:
+    assert shell_lines()[0] == "pip install . && batchcolor run samples/photos --model beta"
+    assert shell_lines()[-1].startswith("pip install '.[test]'")
+    assert shell_lines()[-1].endswith("&& pytest")
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("batchcolor ")])
+def test_a_batchcolor_command_of_the_readme_works(line: str, attic: Path, command: Command) -> None:
+    done = command(*shlex.split(line)[1:])
+    assert done.returncode == 0, done.stderr
+    results = [p for p in attic.rglob("*") if p.parent.name in ("photos-colorized", "coloured")]
+    results += list(attic.glob("scans-colorized/*.*")) + list(attic.glob("coloured/*/*.*"))
+    assert len([p for p in results if p.is_file()]) >= 10
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("pip ")])
+def test_what_pip_is_told_to_install_can_be_built(line: str) -> None:
+    words = [sys.executable, "-m", *shlex.split(line), "--dry-run", *OFFLINE]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Would install batchcolor-" in done.stdout
+
+
+def test_the_tests_that_the_readme_runs_are_found() -> None:
+    assert "pytest" in COMMANDS
+    words = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    for place in ("tests/test_readme.py", "batchcolor-sepia/tests", "batchcolor-foreign/tests"):
+        assert place in done.stdout
+
+
+def test_every_command_of_the_readme_is_tried_here() -> None:
+    assert {command.split()[0] for command in COMMANDS} == {"pip", "batchcolor", "pytest"}
+
+
+def test_an_installed_package_brings_its_weights_and_colours_the_samples(
+    attic: Path, environment: dict[str, str]
+) -> None:
+    """The README's first command, away from the checkout and without its dependencies' download."""
+    target = attic / "installed"
+    install = [sys.executable, "-m", "pip", "install", "-q", *OFFLINE, "--target", str(target), "."]
+    subprocess.run(install, cwd=ROOT, check=True, timeout=300)
+    path = os.pathsep.join([str(target), environment["PYTHONPATH"]])
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "batchcolor", *words],
+            cwd=attic,
+            env={**environment, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    models = {row["name"]: row["weights"] for row in json.loads(run("models", "--json").stdout)}
+    assert models["beta"] == str(target / "batchcolor" / "_weights" / "beta.safetensors")
+    assert models["alpha"] == str(target / "batchcolor" / "_weights" / "alpha.safetensors")
+    done = run("run", "samples/photos", "--model", "beta", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["done"] == 10
+
+
+def test_the_python_example_of_the_readme_runs(attic: Path, environment: dict[str, str]) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=attic,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(attic / "river-in-colour.png") as image:
+        assert image.size == (400, 300)
+        assert image.mode == "RGB"
+
+
+def test_the_figures_of_the_readme_are_those_of_the_weights_cards() -> None:
+    for name in ("alpha", "beta"):
+        losses = json.loads((ROOT / "weights" / f"{name}.json").read_text())["losses"]
+        row = f"| `{name}` | {losses['grey']:.4f} | {losses['validation_rgb_mse']:.4f} |"
+        assert row in README

@@ -1,0 +1,87 @@
+"""The sample photographs are what samples/README.md says, and batchcolor colours them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+PHOTOS = sorted((SAMPLES / "photos").iterdir())
+LICENCES = ("CC0", "public domain", "CC BY 2.0", "BSD-2-Clause")
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def rgb(path: Path) -> NDArray[np.int16]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(np.int16)
+
+
+def luma(path: Path) -> NDArray[np.float64]:
+    """8-bit luma as a viewer shows it, upright; 16-bit pictures with their fraction."""
+    with Image.open(path) as image:
+        if image.mode.startswith("I;16"):
+            return np.asarray(image).astype(float) / 257
+        return np.asarray(ImageOps.exif_transpose(image).convert("L")).astype(float)
+
+
+def test_there_are_at_least_nine_of_every_format_and_below_three_megabytes() -> None:
+    formats = set()
+    for path in PHOTOS:
+        with Image.open(path) as image:
+            formats.add(image.format)
+    assert len(PHOTOS) >= 9
+    assert formats == {"JPEG", "PNG", "TIFF", "WEBP", "BMP"}
+    assert sum(path.stat().st_size for path in PHOTOS) < 3_000_000
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_each_has_its_source_and_a_free_licence(path: Path) -> None:
+    rows = (SAMPLES / "README.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `photos/{path.name}` |")]
+    assert any(licence in row for licence in LICENCES)
+
+
+def test_one_is_turned_by_its_exif_orientation() -> None:
+    with Image.open(SAMPLES / "photos" / "dog.jpg") as image:
+        assert image.getexif()[0x0112] == 6
+
+
+def test_one_has_16_bits_that_hold_more_than_8() -> None:
+    levels = np.unique(imagecodecs.png_decode((SAMPLES / "photos" / "river.png").read_bytes()))
+    assert levels.dtype == np.uint16
+    assert len(levels) > 10_000
+
+
+def test_one_is_sepia_and_the_others_are_grey() -> None:
+    toned = {path.name for path in PHOTOS if np.ptp(rgb(path), axis=2).mean() > 8}
+    grey = {path.name for path in PHOTOS if np.ptp(rgb(path), axis=2).max() <= 2}
+    assert toned == {"pagoda.jpg"}
+    assert grey == {path.name for path in PHOTOS} - toned
+
+
+@pytest.mark.parametrize("model", ["alpha", "beta"])
+def test_both_models_colour_them_and_keep_their_luma(
+    model: str, command: Command, tmp_path: Path
+) -> None:
+    done = command("run", SAMPLES / "photos", "-m", model, "-o", "out", "--format", "png", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["done"] == len(PHOTOS)
+    coloured = 0
+    for path in PHOTOS:
+        result = tmp_path / "out" / f"{path.stem}.png"
+        with Image.open(result) as image:
+            kept = np.asarray(image.convert("L")).astype(float)
+        off = np.abs(kept - luma(path))
+        assert off.mean() <= 0.5, path.name
+        assert (off <= 1).mean() >= 0.99, path.name
+        coloured += np.ptp(rgb(result), axis=2).mean() > 4
+    assert coloured >= 8

@@ -22,9 +22,14 @@ OFFLINE = ["--no-deps", "--no-index", "--no-build-isolation"]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def fenced(language: str) -> list[str]:
+    """The fenced blocks of the README in this language; "" are those without one."""
+    every = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [code for info, code in every if info == language]
+
+
 def shell_lines() -> list[str]:
-    blocks = re.findall(r"^```\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [line for block in fenced("") for line in block.splitlines() if line.strip()]
 
 
 COMMANDS = [part.strip() for line in shell_lines() for part in line.split("&&")]
@@ -106,7 +111,7 @@ def test_an_installed_package_brings_its_weights_and_colours_the_samples(
 
 
 def test_the_python_example_of_the_readme_runs(attic: Path, environment: dict[str, str]) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    (code,) = fenced("python")
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=attic,

@@ -26,10 +26,13 @@ def rgb(path: Path) -> NDArray[np.int16]:
 
 
 def luma(path: Path) -> NDArray[np.float64]:
-    """8-bit luma as a viewer shows it, upright; 16-bit pictures with their fraction."""
+    """Luma in 0..255 as a viewer shows it, upright; of 16-bit PNGs with its fraction."""
+    if path.suffix == ".png":
+        pixels = imagecodecs.png_decode(path.read_bytes())
+        if pixels.dtype == np.uint16:
+            grey = pixels @ [0.299, 0.587, 0.114] if pixels.ndim == 3 else pixels
+            return np.asarray(grey, float) / 257
     with Image.open(path) as image:
-        if image.mode.startswith("I;16"):
-            return np.asarray(image).astype(float) / 257
         return np.asarray(ImageOps.exif_transpose(image).convert("L")).astype(float)
 
 
@@ -78,9 +81,7 @@ def test_both_models_colour_them_and_keep_their_luma(
     coloured = 0
     for path in PHOTOS:
         result = tmp_path / "out" / f"{path.stem}.png"
-        with Image.open(result) as image:
-            kept = np.asarray(image.convert("L")).astype(float)
-        off = np.abs(kept - luma(path))
+        off = np.abs(luma(result) - luma(path))
         assert off.mean() <= 0.5, path.name
         assert (off <= 1).mean() >= 0.99, path.name
         coloured += np.ptp(rgb(result), axis=2).mean() > 4

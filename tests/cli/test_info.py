@@ -1,0 +1,45 @@
+"""`info`, `models`, `plugins`, `--version`, completion, `python -m batchcolor`."""
+
+import json
+
+import batchcolor
+
+
+def test_info_says_versions_devices_codecs_plugins_and_weights(command):
+    result = command("info", "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["versions"]["batchcolor"] == batchcolor.__version__
+    assert document["versions"]["torch"][0].isdigit()
+    assert "cores" in document["devices"]["cpu"]
+    assert {"jpeg", "png", "webp", "tiff", "bmp"} <= set(document["codecs"])
+    assert document["weights"]["beta"].startswith("whole")
+    shown = command("info").stdout
+    assert all(word in shown for word in ("versions", "devices", "codecs", "weights", "beta"))
+
+
+def test_info_says_when_torch_and_torchvision_do_not_fit_together(plugin, command, site):
+    """The real message of a CPU-only torch beside a full torchvision, at the real import."""
+    (site / "torchvision.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    result = command("info", "--json")
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)["versions"]["torchvision"]
+    assert "do not fit" in said
+    assert "Traceback" not in result.stderr
+
+
+def test_models_are_listed_with_package_weights_and_options(plugin, command, flat):
+    rows = {row["name"]: row for row in json.loads(command("models", "--json").stdout)}
+    assert rows["beta"]["weights"].endswith("beta.safetensors")
+    assert rows["flat"]["weights"] is None
+    assert rows["flat"]["package"] == "flatpack 1.0"
+    assert all({"name", "summary", "package", "weights"} <= set(row) for row in rows.values())
+    assert "flat" in command("models").stdout
+
+
+def test_version_help_and_completion_answer(command):
+    assert command("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
+    assert "SOURCE" in command("run", "--help").stdout
+    assert command("nonsense").returncode == 2

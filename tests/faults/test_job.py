@@ -1,0 +1,274 @@
+"""Disk, process, machine: signals, kills, full disks, two jobs, nobody listening."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+SLOW = """
+    import batchcolor, time
+
+    class Slow:
+        def __call__(self, luma):
+            import torch
+            time.sleep(0.15)
+            return torch.full((len(luma), 2, 4, 4), 0.1)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("slow", "takes its time", 16, lambda options: Slow())]
+"""
+ONE_BY_ONE = ["--batch-size", "1", "--workers", "1"]
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".batchcolor" not in path.parts
+    }
+
+
+def temporaries(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.batchcolor-tmp"))
+
+
+@pytest.fixture
+def start(environment, tmp_path):
+    """Starts `batchcolor run` without waiting for it."""
+    started = []
+
+    def run(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batchcolor", "run", *map(str, arguments)],
+            env=environment,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def some_done(folder: Path, count: int = 1):
+    return lambda: len(list(folder.rglob("*.jpg"))) >= count
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+)
+def test_one_signal_finishes_what_is_under_way_and_the_next_run_goes_on(
+    plugin, start, command, album, tmp_path, number, code
+):
+    plugin("slowpack", SLOW)
+    source, out = album(30), tmp_path / "out"
+    process = start(source, "-m", "slow", "-o", out, "--json", *ONE_BY_ONE, "--max-memory", "16M")
+    wait_for(some_done(out))
+    process.send_signal(number)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    report = json.loads(printed)
+    assert report["failed"] == 0
+    assert report["done"] == len(results(out))
+    assert not temporaries(out)
+    assert "run the same command again" in report["message"]
+    again = command("run", source, "-m", "slow", "-o", out, "--json")
+    assert again.returncode == 0
+    assert len(results(out)) == 30
+    assert json.loads(again.stdout)["skipped"] == report["done"]
+
+
+def test_sigint_twice_stops_at_once_and_leaves_no_temporaries(plugin, start, album, tmp_path):
+    plugin("slowpack", SLOW.replace("0.15", "3"))
+    out = tmp_path / "out"
+    process = start(album(8), "-m", "slow", "-o", out, *ONE_BY_ONE)
+    wait_for(lambda: (out / ".batchcolor" / "journal.jsonl").exists())
+    time.sleep(0.5)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 5
+    assert not temporaries(out)
+
+
+def test_kill_9_at_any_moment_loses_nothing_and_the_end_is_the_same_tree(
+    flat, start, command, album, tmp_path
+):
+    source = album(80)
+    originals = results(source)
+    assert command("run", source, "-m", flat, "-o", "whole").returncode == 0
+    out, chance = tmp_path / "cut", random.Random(0)
+    for _ in range(6):
+        process = start(source, "-m", flat, "-o", out, "--workers", "2")
+        journal = out / ".batchcolor" / "journal.jsonl"
+        before = journal.stat().st_size if journal.exists() else 0
+        wait_for(
+            lambda: (
+                process.poll() is not None
+                or (journal.exists() and journal.stat().st_size > before + chance.randint(0, 3000))
+            )
+        )
+        process.kill()
+        process.communicate()
+        for path in out.rglob("*.jpg"):
+            with Image.open(path) as image:
+                image.load()  # nothing half-written under a final name
+    last = command("run", source, "-m", flat, "-o", out)
+    assert last.returncode == 0, last.stderr
+    assert results(out) == results(tmp_path / "whole")
+    assert not temporaries(out)
+    assert results(source) == originals
+
+
+def test_a_torn_journal_line_is_ignored(flat, command, album, tmp_path):
+    source = album(3)
+    command("run", source, "-m", flat, "-o", "out")
+    journal = tmp_path / "out" / ".batchcolor" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines()
+    journal.write_bytes(b"\n".join([*lines[:2], lines[2][: len(lines[2]) // 2]]))
+    for _ in range(2):
+        again = command("run", source, "-m", flat, "-o", "out", "--json")
+        assert again.returncode == 0
+        assert json.loads(again.stdout)["skipped"] == 3
+
+
+def test_a_temporary_of_a_dead_process_is_swept_and_one_of_a_living_is_not(
+    flat, command, album, tmp_path
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (out / f".a.jpg.{dead.pid}.batchcolor-tmp").write_bytes(b"half")
+    living = out / f".b.jpg.{os.getpid()}.batchcolor-tmp"
+    living.write_bytes(b"half")
+    command("run", album(1), "-m", flat, "-o", out)
+    assert temporaries(out) == [living]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
+    flat, command, album, tmp_path, small_disk
+):
+    source, out = album(40, 400, 300), small_disk / "out"
+    result = command("run", source, "-m", flat, "-o", out, "--report", tmp_path / "report.json")
+    assert result.returncode == 4, result.stderr
+    assert "is full" in result.stderr
+    assert "are left" in result.stderr
+    assert not temporaries(out)
+    for path in out.rglob("*.jpg"):
+        with Image.open(path) as image:
+            image.load()
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    again = command("run", source, "-m", flat, "-o", out)
+    assert again.returncode == 0, again.stderr
+    assert len(results(out)) == 40
+
+
+def test_a_target_that_cannot_be_written_is_exit_4(flat, command, album, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    result = command("run", album(2), "-m", flat, "-o", small_disk / "out")
+    assert result.returncode == 4
+    assert "cannot be written" in result.stderr
+
+
+def test_a_second_job_on_the_same_output_says_so(flat, command, album, tmp_path):
+    (tmp_path / "out" / ".batchcolor").mkdir(parents=True)
+    with FileLock(tmp_path / "out" / ".batchcolor" / "lock"):
+        result = command("run", album(2), "-m", flat, "-o", "out")
+    assert result.returncode == 2
+    assert "another job" in result.stderr
+    assert command("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
+
+
+def test_a_source_that_vanishes_while_the_job_runs_is_named(plugin, start, album, tmp_path):
+    plugin("slowpack", SLOW)
+    source, out = album(30), tmp_path / "out"
+    process = start(source, "-m", "slow", "-o", out, "--json", *ONE_BY_ONE, "--max-memory", "16M")
+    wait_for(some_done(out))
+    gone = sorted(source.glob("*.jpg"))[-1]
+    gone.unlink()
+    printed, _ = process.communicate(timeout=60)
+    report = json.loads(printed)
+    if gone.name not in {path.name for path in out.rglob("*.jpg")}:
+        assert process.returncode == 3
+        assert [Path(f["source"]).name for f in report["failures"]] == [gone.name]
+    assert report["done"] + report["failed"] in (29, 30)
+
+
+@pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])
+def test_poor_terminals_get_plain_lines(flat, command, album, setting):
+    result = command("run", album(2), "-m", flat, "-o", "out", **setting)
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_a_closed_stdout_is_no_traceback(environment, tmp_path):
+    line = f"{sys.executable} -m batchcolor models | head -c 1; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", line], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, command, album, tmp_path):
+    plugin(
+        "defect",
+        """
+        import batchcolor
+
+        @batchcolor.hookimpl
+        def batchcolor_commands(app):
+            @app.command()
+            def stumble():
+                raise KeyError("over nothing")
+        """,
+    )
+    result = command("stumble", TMPDIR=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.strip().count("\n") == 0
+    (log,) = tmp_path.glob("batchcolor-*.log")
+    assert "over nothing" in log.read_text()
+    assert str(log) in result.stderr

@@ -42,7 +42,7 @@ def train(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=120,
     )
 
 
@@ -74,7 +74,7 @@ def test_sigterm_keeps_a_checkpoint_and_resume_ends_with_the_same_weights(
 
 
 def test_torchrun_trains_one_set_of_weights_in_two_processes(photographs, tmp_path, environment):
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     result = train(
         photographs,
         tmp_path / "run",

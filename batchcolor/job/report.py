@@ -9,6 +9,8 @@ from typing import Any
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.hookspecs import Outcome
 
+MOST_NOTES = 100
+
 
 @dataclass
 class Report:
@@ -43,8 +45,8 @@ class Report:
         self.picture_notes += len(outcome.notes)
 
     def note(self, text: str) -> None:
-        """Something that is said once."""
-        if text not in self.notes:
+        """Something that is said once; beyond a hundred, notes are no news."""
+        if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
 
     @property

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -47,7 +48,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
         _refuse_existing(plan, plugins, runner.weights_hash)
     with Journal(plan.output) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
-        with _signals(plan, pipeline.interrupt):
+        with _signals(plan, pipeline.interrupt), _warnings_noted(pipeline.report):
             pipeline.start()
             while not pipeline.wait(TICK):
                 watch(pipeline.report)
@@ -82,6 +83,19 @@ def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
         raise ImpossiblePlanError(
             f"{len(taken)} result(s) exist already, the first is {taken[0]} (--if-exists error)"
         )
+
+
+@contextmanager
+def _warnings_noted(report: Report) -> Iterator[None]:
+    """What decoders warn of becomes a note of the report instead of text across the progress."""
+
+    def note(message: Warning | str, *details: object, **more: object) -> None:
+        report.note(f"a decoder warned: {message}".strip())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = note
+        yield
 
 
 @contextmanager

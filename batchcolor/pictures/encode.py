@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -13,8 +14,9 @@ from PIL import Image
 from batchcolor.color import gamut_scale, ycbcr_to_rgb
 from batchcolor.pictures.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.pictures.jpeg_segments import with_metadata
-from batchcolor.pictures.metadata import Metadata
+from batchcolor.pictures.metadata import Metadata, descriptive_tags
 from batchcolor.pictures.picture import Picture, Plane
+from batchcolor.pictures.png_chunks import with_chunks
 
 ROWS = 64
 """Rows joined at once: a strip stays in the processor's cache, and memory stays small."""
@@ -154,7 +156,7 @@ def encode(planes: Planes, metadata: Metadata, quality: int | None) -> bytes:
     return _encode_pillow(Image.fromarray(planes.rgb), planes.format, metadata, quality)
 
 
-def _evened(luma: Plane | None) -> Plane:
+def _evened(luma: Plane | None) -> NDArray[Any]:
     """Luma as a view into a plane with even sides: libjpeg-turbo reads 4:2:0 in pairs, and would
     read past the end of an odd plane (different bytes each time)."""
     assert luma is not None
@@ -207,7 +209,7 @@ def _encode_deep(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
     import tifffile
 
     if target == PNG:
-        return bytes(imagecodecs.png_encode(rgb, level=1))
+        return with_chunks(bytes(imagecodecs.png_encode(rgb, level=1)), metadata)
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -216,6 +218,11 @@ def _encode_deep(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
         compression="zlib",
         extrasamples=["unassalpha"] if rgb.shape[2] == 4 else None,
         resolution=metadata.dpi,
+        resolutionunit="INCH" if metadata.dpi else None,
         iccprofile=metadata.icc or None,
+        extratags=[
+            (tag, "s", 0, str(value), True) for tag, value in descriptive_tags(metadata).items()
+        ],
+        metadata=None,
     )
     return file.getvalue()

@@ -76,3 +76,11 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
 
 DESCRIPTIVE = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
 """TIFF tags that describe a photograph and not the way in which its pixels lie."""
+
+
+def descriptive_tags(metadata: Metadata) -> dict[int, str]:
+    """The EXIF block's tags that describe a photograph, as text."""
+    tags = Image.Exif()
+    if metadata.exif:
+        tags.load(b"Exif\0\0" + metadata.exif)
+    return {tag: str(value) for tag, value in tags.items() if tag in DESCRIPTIVE}

@@ -34,7 +34,7 @@ def test_a_folder_is_mirrored_beside_itself_with_its_names_and_nothing_in_it_is_
     assert tree(source) == content
     assert before == {name: (source / name).stat().st_mtime_ns for name in content}
     with Image.open(source.with_name("album-colorized") / "001.jpg") as image:
-        red, green, blue = image.convert("RGB").resize((1, 1)).getpixel((0, 0))
+        red, _, blue = image.convert("RGB").resize((1, 1)).getpixel((0, 0))
     assert blue > red  # the flat colorizer's colour
 
 
@@ -278,3 +278,15 @@ def test_a_read_only_source_folder_works(command, flat, album, tmp_path):
         assert command("run", source, "-m", flat, "-o", "out").returncode == 0
     finally:
         source.chmod(0o755)
+
+
+def test_what_a_decoder_warns_of_is_a_note_and_not_text_across_the_progress(
+    command, flat, tmp_path
+):
+    (tmp_path / "in").mkdir()
+    torn = b"Exif\0\0MM\0*\0\0\0\x08\0\x05\xff\xff"
+    Image.new("L", (30, 20), 90).save(tmp_path / "in" / "a.jpg", exif=torn)
+    result = command("run", "in", "-m", flat, "-o", "out", "--json")
+    assert result.returncode == 0, result.stderr
+    assert any("Corrupt EXIF" in note for note in document(result)["notes"])
+    assert "UserWarning" not in result.stderr

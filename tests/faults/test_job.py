@@ -124,16 +124,15 @@ def test_kill_9_at_any_moment_loses_nothing_and_the_end_is_the_same_tree(
     originals = results(source)
     assert command("run", source, "-m", flat, "-o", "whole").returncode == 0
     out, chance = tmp_path / "cut", random.Random(0)
+    journal = out / ".batchcolor" / "journal.jsonl"
+
+    def written():
+        return journal.stat().st_size if journal.exists() else 0
+
     for _ in range(6):
+        enough = written() + chance.randint(1, 3000)
         process = start(source, "-m", flat, "-o", out, "--workers", "2")
-        journal = out / ".batchcolor" / "journal.jsonl"
-        before = journal.stat().st_size if journal.exists() else 0
-        wait_for(
-            lambda: (
-                process.poll() is not None
-                or (journal.exists() and journal.stat().st_size > before + chance.randint(0, 3000))
-            )
-        )
+        wait_for(lambda p=process, n=enough: p.poll() is not None or written() > n)
         process.kill()
         process.communicate()
         for path in out.rglob("*.jpg"):
@@ -247,9 +246,7 @@ def test_poor_terminals_get_plain_lines(flat, command, album, setting):
 
 def test_a_closed_stdout_is_no_traceback(environment, tmp_path):
     line = f"{sys.executable} -m batchcolor models | head -c 1; echo ${{PIPESTATUS[0]}}"
-    result = subprocess.run(
-        ["bash", "-c", line], env=environment, capture_output=True, check=True
-    )
+    result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=True)
     assert result.stdout.endswith(b"0\n")
     assert result.stderr == b""
 

@@ -16,6 +16,7 @@ GOOD = """
     def batchcolor_colorizers():
         return [batchcolor.ColorizerSpec("{name}", "made for a test", 16, lambda options: Model())]
 """
+HOOK = "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers"
 CHROMA = "torch.full((len(luma), 2, 4, 4), 0.1)"
 
 
@@ -38,9 +39,9 @@ def model(plugin, body, name="odd"):
         "import nothing_of_that_name",
         "raise RuntimeError('broken at import')",
         "import sys; sys.exit(0)",
-        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(): raise ValueError('hook')",
-        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(): return 7",
-        "import batchcolor\n@batchcolor.hookimpl\ndef batchcolor_colorizers(wrong): return []",
+        HOOK + "(): raise ValueError('hook')",
+        HOOK + "(): return 7",
+        HOOK + "(wrong): return []",
         "BATCHCOLOR_CONTRACT = 99",
     ],
 )

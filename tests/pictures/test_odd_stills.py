@@ -22,6 +22,12 @@ def only(path) -> Found:
     return found
 
 
+def read(path):
+    """As the pipeline does: first the header, then the whole."""
+    cost(only(path), 10**9)
+    return decode(only(path), 10**9)
+
+
 def coloured(path, target=PNG) -> Image.Image:
     picture = decode(only(path), 10**9)
     return Image.open(
@@ -109,8 +115,7 @@ def test_garbage_is_refused_with_a_reason(tmp_path, content, words):
     path = tmp_path / "in.jpg"
     path.write_bytes(content)
     with pytest.raises(PictureError, match=words):
-        cost(only(path), 10**9)
-        decode(only(path), 10**9)
+        read(path)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".bmp"])
@@ -120,8 +125,7 @@ def test_a_truncated_picture_is_refused_with_a_reason(tmp_path, grey_picture, su
     path = tmp_path / f"in{suffix}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     with pytest.raises(PictureError) as caught:
-        cost(only(path), 10**9)
-        decode(only(path), 10**9)
+        read(path)
     assert len(caught.value.reason) > 8
 
 
@@ -202,3 +206,18 @@ def test_a_tiff_keeps_its_density(tmp_path):
     path = tmp_path / "in.tif"
     Image.new("L", (20, 20)).save(path, dpi=(600, 600))
     assert coloured(path, TIFF).info["dpi"] == (600, 600)
+
+
+@pytest.mark.parametrize("target", [PNG, TIFF], ids=lambda f: f.name)
+def test_sixteen_bit_results_carry_metadata_too(tmp_path, target):
+    exif = Image.Exif()
+    exif[0x010E] = "Aunt Ida, 1931"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / "in.png"
+    deep = np.full((20, 30), 30000, np.uint16)
+    Image.fromarray(deep).save(path, exif=exif, icc_profile=profile, dpi=(300, 300))
+    result = coloured(path, target)
+    result.load()
+    assert result.getexif()[0x010E] == "Aunt Ida, 1931"
+    assert result.info["icc_profile"] == profile
+    assert result.info["dpi"] == pytest.approx((300, 300), abs=0.1)

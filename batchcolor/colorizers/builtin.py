@@ -25,7 +25,7 @@ def _beta(options: None) -> Colorizer:
 ALPHA = ColorizerSpec(
     name="alpha",
     summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
-    working_size=128,
+    working_size=64,
     build=_alpha,
     weights="alpha.safetensors",
     recipe=Recipe(
@@ -43,7 +43,7 @@ ALPHA = ColorizerSpec(
 BETA = ColorizerSpec(
     name="beta",
     summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
-    working_size=64,
+    working_size=48,
     build=_beta,
     weights="beta.safetensors",
     recipe=Recipe(

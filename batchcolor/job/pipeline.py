@@ -58,8 +58,9 @@ class Pipeline:
         self.readers = plugins.readers()
         self.report = Report(runner.name, str(plan.output))
         self.stop = Stop()
-        self.budget = ByteBudget(self.settings.memory, self.stop)
         threads = self.settings.threads
+        most = 2 * runner.batch_size + 4 * threads  # a batch at work, one waiting, all threads busy
+        self.budget = ByteBudget(self.settings.memory, most, self.stop)
         self.to_decode: Channel[tuple[Task, int]] = Channel(self.stop, 1)
         self.to_chroma: Channel[Item] = Channel(self.stop, threads)
         self.to_encode: Channel[Item] = Channel(self.stop, 1)
@@ -153,7 +154,7 @@ class Pipeline:
                     f"({self.budget.limit // 2**20} MiB)",
                 )
         except PictureError as error:
-            self._failed(task, error, 0)
+            self._failed(task, error)
             return True
         if not self.budget.acquire(share):
             return False
@@ -182,10 +183,11 @@ class Pipeline:
         outcome = Outcome(task.found.path, task.target, "done", notes=notes)
         self._finish(outcome, self._entry(task, outcome))
 
-    def _failed(self, task: Task, error: PictureError, share: int) -> None:
+    def _failed(self, task: Task, error: PictureError, share: int | None = None) -> None:
         outcome = Outcome(task.found.path, None, "failed", error.step, error.reason)
         self._finish(outcome, self._entry(task, outcome))
-        self.budget.release(share)
+        if share is not None:
+            self.budget.release(share)
 
     def _entry(self, task: Task, outcome: Outcome) -> Entry:
         return Entry(

@@ -44,27 +44,36 @@ class Stop:
 
 class ByteBudget:
     """Bytes in flight. A picture takes its share once, before it is decoded, and gives it back
-    when it has left the line, so no stage can wait for another's share."""
+    when it has left the line, so no stage can wait for another's share.
 
-    def __init__(self, limit: int, stop: Stop) -> None:
-        self.limit, self._stop = limit, stop
-        self.used = 0
+    `most` bounds the shares as well: beyond what keeps every stage busy, small pictures that
+    wait decoded would only take memory.
+    """
+
+    def __init__(self, limit: int, most: int, stop: Stop) -> None:
+        self.limit, self.most, self._stop = limit, most, stop
+        self.used = self.shares = 0
 
     def acquire(self, share: int) -> bool:
         """Wait until `share` bytes are free; False when no new work is wanted any more."""
         with self._stop.changed:
             self._stop.wait_for(
-                lambda: self._stop.gentle.is_set() or self.used + share <= self.limit
+                lambda: (
+                    self._stop.gentle.is_set()
+                    or (self.used + share <= self.limit and self.shares < self.most)
+                )
             )
             if self._stop.gentle.is_set():
                 return False
             self.used += share
+            self.shares += 1
             return True
 
     def release(self, share: int) -> None:
         """Give a share back."""
         with self._stop.changed:
             self.used -= share
+            self.shares -= 1
             self._stop.changed.notify_all()
 
 

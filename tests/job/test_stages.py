@@ -9,7 +9,7 @@ from batchcolor.job.stages import ByteBudget, Channel, Stop, StoppedError, start
 
 
 def test_a_share_waits_until_bytes_are_given_back():
-    budget = ByteBudget(100, Stop())
+    budget = ByteBudget(100, 9, Stop())
     assert budget.acquire(80)
     waited = threading.Event()
     thread = threading.Thread(target=lambda: budget.acquire(50) and waited.set())
@@ -21,9 +21,22 @@ def test_a_share_waits_until_bytes_are_given_back():
     assert budget.used == 50
 
 
+def test_small_shares_are_bounded_in_number_too():
+    stop = Stop()
+    budget = ByteBudget(10**9, 3, stop)
+    assert all(budget.acquire(1) for _ in range(3))
+    passed = threading.Event()
+    thread = threading.Thread(target=lambda: budget.acquire(1) and passed.set())
+    thread.start()
+    assert not passed.wait(0.1)
+    budget.release(1)
+    assert passed.wait(5)
+    thread.join()
+
+
 def test_a_gentle_stop_ends_the_wait_for_bytes():
     stop = Stop()
-    budget = ByteBudget(10, stop)
+    budget = ByteBudget(10, 9, stop)
     budget.acquire(10)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(budget.acquire(5)))

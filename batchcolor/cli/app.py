@@ -37,7 +37,6 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     """The command with its sub-commands, those of plugins included."""
     app = typer.Typer(
         name="batchcolor",
-        no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         command = typer.main.get_command(build_app("--no-plugins" not in given))
-        result = command.main(args=given, prog_name="batchcolor", standalone_mode=False)
+        result = command.main(
+            args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
+        )
         sys.stdout.flush()
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except BatchcolorError as error:

@@ -21,6 +21,9 @@ Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)
 ]
 Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="Say more: every picture, every note.")
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, help="Say more: each failure at once, what was passed over."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]

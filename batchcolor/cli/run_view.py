@@ -85,8 +85,13 @@ class RunView:
             say(self.console, f"{len(report.passed)} other entries passed over (-v names them)")
         for note in report.notes:
             say(self.console, safe(note))
-        if report.picture_notes:
-            say(self.console, f"{report.picture_notes} notes on pictures are in the journal")
+        if self.verbose and report.picture_notes:
+            self.console.print(table("picture", "note", rows=report.picture_notes))
+        elif report.noted:
+            say(
+                self.console,
+                f"{report.noted} notes on single pictures (-v and the journal have them)",
+            )
         took = timedelta(seconds=round(report.seconds))
         rows = [(report.done, report.skipped, report.failed, took, f"{report.rate:.1f}")]
         self.console.print(table("done", "skipped", "failed", "time", "pictures/s", rows=rows))

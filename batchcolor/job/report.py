@@ -10,6 +10,7 @@ from batchcolor.errors import ExitCode
 from batchcolor.hooks.hookspecs import Outcome
 
 MOST_NOTES = 100
+"""Notes of each kind that a report names; beyond, they are no news (the journal has them all)."""
 
 
 @dataclass
@@ -27,7 +28,8 @@ class Report:
     failures: list[Outcome] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    picture_notes: int = 0
+    picture_notes: list[tuple[str, str]] = field(default_factory=list)
+    noted: int = 0
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     exit_code: ExitCode = ExitCode.DONE
@@ -42,10 +44,13 @@ class Report:
         else:
             self.failed += 1
             self.failures.append(outcome)
-        self.picture_notes += len(outcome.notes)
+        for note in outcome.notes:
+            self.noted += 1
+            if len(self.picture_notes) < MOST_NOTES:
+                self.picture_notes.append((str(outcome.source), note))
 
     def note(self, text: str) -> None:
-        """Something that is said once; beyond a hundred, notes are no news."""
+        """Something that is said once."""
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
 
@@ -82,4 +87,5 @@ class Report:
             ],
             "passed_over": [{"source": path, "reason": reason} for path, reason in self.passed],
             "notes": self.notes,
+            "picture_notes": [{"source": path, "note": n} for path, n in self.picture_notes],
         }

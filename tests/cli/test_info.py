@@ -42,4 +42,9 @@ def test_models_are_listed_with_package_weights_and_options(plugin, command, fla
 def test_version_help_and_completion_answer(command):
     assert command("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
     assert "SOURCE" in command("run", "--help").stdout
+    assert "Usage" in command().stdout
+    completion = command(
+        _BATCHCOLOR_COMPLETE="complete_bash", COMP_WORDS="batchcolor r", COMP_CWORD="1"
+    )
+    assert completion.stdout.split() == ["run"]
     assert command("nonsense").returncode == 2

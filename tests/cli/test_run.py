@@ -215,6 +215,15 @@ def test_a_former_output_folder_inside_a_source_is_not_coloured_again(
     assert any("output folder" in entry["reason"] for entry in document(result)["passed_over"])
 
 
+def test_a_wrong_suffix_is_read_by_content_written_with_its_own_and_said(command, flat, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("L", (30, 20), 90).save(tmp_path / "in" / "liar.jpg", "PNG")
+    result = command("run", "in", "-m", flat, "-o", "out", "--json")
+    assert set(tree(tmp_path / "out")) == {"liar.png"}
+    (note,) = document(result)["picture_notes"]
+    assert "PNG by content" in note["note"]
+
+
 def test_dry_run_shows_the_plan_and_writes_nothing(command, flat, album, tmp_path):
     source = album(3)
     before = tree(tmp_path)

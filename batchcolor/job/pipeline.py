@@ -16,12 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.colorizers.runner import Runner
-from batchcolor.errors import (
-    ExitCode,
-    InterruptedJobError,
-    PictureError,
-    TargetLostError,
-)
+from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
 from batchcolor.job.journal import Entry, Journal, edges, name_of
@@ -148,6 +143,7 @@ class Pipeline:
         try:
             share = cost(task.found, self.settings.max_pixels, self.readers)
             if share > self.budget.limit:
+                self.report.too_large += 1
                 raise PictureError(
                     "decode",
                     f"needs about {share // 2**20 + 1} MiB, more than --max-memory allows "
@@ -244,7 +240,7 @@ class Pipeline:
         for note in self.runner.notes:
             self.report.note(note)
         error = self.stop.error
-        if isinstance(error, TargetLostError | InterruptedJobError):
+        if isinstance(error, TargetLostError):
             self.report.exit_code, self.report.message = error.exit_code, str(error)
         elif error is not None:
             raise error

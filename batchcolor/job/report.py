@@ -30,6 +30,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     picture_notes: list[tuple[str, str]] = field(default_factory=list)
     noted: int = 0
+    too_large: int = 0
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     exit_code: ExitCode = ExitCode.DONE
@@ -65,10 +66,16 @@ class Report:
         return self.found - self.done - self.skipped - self.failed
 
     def finish(self) -> None:
-        """Take the time, and the exit code where nothing else has set one."""
+        """Take the time, and the exit code where nothing else has set one.
+
+        A budget that holds not one of the pictures is a mistake of the command, not of theirs.
+        """
         self.seconds = time.monotonic() - self.started
         if self.exit_code == ExitCode.DONE and self.failed:
             self.exit_code = ExitCode.SOME_FAILED
+            if self.too_large == self.found:
+                self.exit_code = ExitCode.IMPOSSIBLE
+                self.message = "--max-memory is not enough for one picture; give more"
 
     def as_json(self) -> dict[str, Any]:
         """The document of `--report` and `--json`."""

@@ -256,6 +256,9 @@ def test_a_picture_that_memory_cannot_hold_is_named_and_the_others_are_done(
     assert result.returncode == 3
     assert document(result)["done"] == 2
     assert "--max-memory" in document(result)["failures"][0]["reason"]
+    alone = command("run", source / "large.png", "-m", flat, "-o", "alone", "--max-memory", "16M")
+    assert alone.returncode == 2
+    assert "not enough for one picture" in alone.stderr
 
 
 def test_strength_nought_is_grey_and_quality_makes_files_smaller(command, flat, album, tmp_path):

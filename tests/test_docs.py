@@ -30,7 +30,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 PAGES += sorted((ROOT / "plugins").glob("*/README.md"))
 GUIDE, PLUGINS = DOCS / "user-guide.md", DOCS / "plugin-guide.md"
-OF_OTHERS = {"--nproc-per-node", "--strict"}
+OF_OTHERS = {"--nproc-per-node", "--standalone", "--strict"}
 """Options of other programs that the pages mention."""
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -115,8 +115,14 @@ def _flowers102(root: Path) -> Path:
     """The folder of Oxford Flowers 102's pictures as torchvision lays it."""
     from torchvision.datasets import Flowers102
 
-    _torchvision(Flowers102, root, split="train")
-    return root / "flowers-102" / "jpg"
+    folder = root / "flowers-102" / "jpg"
+    if not folder.is_dir():
+        try:
+            _torchvision(Flowers102, root, split="train")
+        except ImportError:  # its labels need scipy, its pictures do not
+            if not folder.is_dir():
+                raise
+    return folder
 
 
 def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
@@ -127,6 +133,8 @@ def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
     try:
         print(f"downloading into {root}", file=sys.stderr)
         return kind(root, download=True, **which)
+    except ImportError:
+        raise
     except Exception as error:
         raise TrainingDataError(
             f"the data set is not in {root} and cannot be downloaded ({error}); "

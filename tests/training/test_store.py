@@ -118,10 +118,20 @@ def test_cifar10_is_read_as_torchvision_lays_it(smooth_colour, tmp_path, monkeyp
     assert np.array_equal(store.pictures[store.validation[0]], first_of_test)
 
 
+def test_flowers102_is_read_where_torchvision_lays_its_pictures(smooth_colour, tmp_path):
+    folder = tmp_path / "flowers-102" / "jpg"
+    folder.mkdir(parents=True)
+    for index in range(20):
+        smooth_colour(index).save(folder / f"image_{index:05d}.jpg", quality=95)
+    store = open_store("flowers102", tmp_path, 32)
+    assert len(store.train) + len(store.validation) == 20
+
+
 def test_a_data_set_that_is_nowhere_is_one_clear_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no network, also where there is one
-    with pytest.raises(TrainingDataError, match="name a folder of photographs"):
-        open_store("cifar10", tmp_path / "nothing", 32)
+    for name in ("cifar10", "flowers102"):
+        with pytest.raises(TrainingDataError, match="name a folder of photographs"):
+            open_store(name, tmp_path / "nothing", 32)
 
 
 def test_a_jpeg_with_a_turned_sensor_is_packed_upright(smooth_colour, tmp_path):

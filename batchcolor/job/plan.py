@@ -102,7 +102,7 @@ class Plan:
         self, found: Found, target: Path, journal: Journal, weights_hash: str
     ) -> tuple[Action, str, str]:
         exists = target.exists()
-        if exists and os.path.samestat(target.stat(), found.path.stat()):
+        if exists and _same_file(target, found.path):
             return "refused", "plan", "its result would take its own place; choose another --output"
         former = journal.former(found)
         same = former is not None and (former.settings, former.weights) == (
@@ -122,6 +122,13 @@ class Plan:
         if exists and self.settings.if_exists != "overwrite":
             return "exists", "", "made with other settings" if former else "not made by this job"
         return "colour", "", ""
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.stat(), other.stat())
+    except OSError:  # one of them vanished just now
+        return False
 
 
 def make_plan(settings: RunSettings) -> Plan:

@@ -19,7 +19,7 @@ from batchcolor.hooks.hookspecs import Reader
 from batchcolor.pictures import metadata
 from batchcolor.pictures.formats import JPEG
 from batchcolor.pictures.picture import Picture, Plane
-from batchcolor.pictures.scan import Found
+from batchcolor.pictures.scan import GONE, Found
 
 # Sizes are checked against --max-pixels from the header, before any memory is taken; Pillow's
 # own limit would refuse honest scans.
@@ -46,6 +46,8 @@ def cost(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
     Raises PictureError for what is refused from the header: empty, unknown, more pixels than
     `max_pixels`, several pages or frames.
     """
+    if found.size == GONE:
+        raise PictureError("scan", "vanished while the job ran")
     if found.size == 0:
         raise PictureError("decode", "the file is empty")
     if found.format is None:

@@ -14,6 +14,9 @@ from batchcolor.pictures.formats import FILM_SUFFIXES, HEAD, Format, is_picture_
 STATE_FOLDER = ".batchcolor"
 """What a folder holds that batchcolor wrote; such folders are not coloured again."""
 
+GONE = -1
+"""Size of a file that vanished between its folder's listing and the look at it."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -81,17 +84,20 @@ def _look(
     path: Path, relative: Path, readers: Sequence[Reader], *, asked_for: bool = False
 ) -> Found | Passed | None:
     """What one directory entry is; None where it is nothing of ours."""
+    suffix = path.suffix.lower()
+    claims = asked_for or is_picture_suffix(suffix, readers)
     try:
         status = path.stat()
     except OSError as error:
-        reason = "a link to nothing" if path.is_symlink() else f"cannot be read: {error.strerror}"
-        return Passed(path, reason)
+        if path.is_symlink():
+            return Passed(path, "a link to nothing")
+        if claims:  # listed a moment ago: it is a picture that fails, not one that never was
+            return Found(path, relative, GONE, 0, None)
+        return Passed(path, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return Passed(path, "not a regular file (pipe, device or socket)")
-    suffix = path.suffix.lower()
     if suffix in FILM_SUFFIXES:
         return Passed(path, "a film; this version colours stills")
-    claims = asked_for or is_picture_suffix(suffix, readers)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -14,9 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 
+class Screen(Console):
+    """A console that leaves a closed pipe to `app.main`; rich would exit with 1, as if failed."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich when nobody reads any more."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def screen(*, stderr: bool = True) -> Console:
     """A console that draws only on a terminal; NO_COLOR and TERM=dumb are kept to by rich."""
-    return Console(stderr=stderr, highlight=False)
+    return Screen(stderr=stderr, highlight=False)
 
 
 def safe(name: str | os.PathLike[str]) -> str:

@@ -191,7 +191,7 @@ class Pipeline:
             size=task.found.size,
             mtime_ns=task.found.mtime_ns,
             edges=edges(task.found.path),
-            settings=self.settings.hash(),
+            settings=self.settings.pixels_hash,
             weights=self.runner.weights_hash,
             target=str(task.target.relative_to(self.plan.output)),
             outcome=outcome.status,

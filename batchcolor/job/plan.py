@@ -106,7 +106,7 @@ class Plan:
             return "refused", "plan", "its result would take its own place; choose another --output"
         former = journal.former(found)
         same = former is not None and (former.settings, former.weights) == (
-            self.settings.hash(),
+            self.settings.pixels_hash,
             weights_hash,
         )
         if former is not None and same and former.outcome == "done" and exists:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -84,10 +85,27 @@ class RunSettings:
         """Threads that decode, and as many that encode."""
         return self.workers or os.cpu_count() or 1
 
-    def hash(self) -> str:
-        """Hash of what changes the pixels: two jobs with the same one make the same pictures."""
-        pixels = (self.model, self.strength, self.format, self.quality, sorted(self.options))
+    @cached_property
+    def pixels_hash(self) -> str:
+        """Hash of what changes the pixels: two jobs with the same one make the same pictures.
+
+        A file that a model's option names counts by its content, as weights do.
+        """
+        own = [
+            (key, sha256_of(Path(value)) if Path(value).is_file() else value)
+            for key, value in sorted(self.options)
+        ]
+        pixels = (self.model, self.strength, self.format, self.quality, own)
         return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """A file's sha256 in hex; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def parse_memory(text: str) -> int:

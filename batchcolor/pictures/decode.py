@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,10 @@ def _decode(found: Found, data: bytes, max_pixels: int) -> Picture:
     with Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > max_pixels:
             raise PictureError("decode", f"more pixels than --max-pixels {max_pixels:,}")
+        if found.format != JPEG:
+            if image.format == "TIFF":
+                _check_deflated(image, data)
+            image.load()  # before EXIF is asked for, which would hide that pixels are damaged
         about, orientation = metadata.read(image, notes)
         quick = _jpeg_luma(data, image) if found.format == JPEG else None
         luma: Plane
@@ -158,6 +163,19 @@ def _planes(
     if mode == "LAB":
         return _lab_luma(image), None
     return np.asarray(image.convert("L")), None
+
+
+def _check_deflated(image: Image.Image, data: bytes) -> None:
+    """Raise zlib.error for damaged strips or tiles: libtiff reports them, Pillow goes on.
+
+    Tags are those of TIFF 6.0: compression, strip and tile offsets and byte counts.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(259) not in (8, 32946):
+        return
+    for offsets, counts in ((273, 279), (324, 325)):
+        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
+            zlib.decompress(data[offset : offset + count])
 
 
 def _bits(path: Path, image: Image.Image) -> int:
@@ -252,7 +270,7 @@ def from_array(pixels: NDArray[Any]) -> Plane:
 def _words(error: Exception) -> str:
     """Why a decoder gave up, in plain words."""
     if isinstance(error, UnidentifiedImageError):
-        return "garbage: not a readable picture, though it begins like one"
+        return "garbage, or a kind of picture that is not known here"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     if isinstance(error, FileNotFoundError):

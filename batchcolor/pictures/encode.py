@@ -14,7 +14,7 @@ from PIL import Image
 from batchcolor.color import gamut_scale, ycbcr_to_rgb
 from batchcolor.pictures.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.pictures.jpeg_segments import with_metadata
-from batchcolor.pictures.metadata import Metadata, descriptive_tags
+from batchcolor.pictures.metadata import SOFTWARE, Metadata, descriptive_tags
 from batchcolor.pictures.picture import Picture, Plane
 from batchcolor.pictures.png_chunks import with_chunks
 
@@ -211,6 +211,7 @@ def _encode_deep(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
     if target == PNG:
         return with_chunks(bytes(imagecodecs.png_encode(rgb, level=1)), metadata)
     file = io.BytesIO()
+    tags = descriptive_tags(metadata)
     tifffile.imwrite(
         file,
         rgb,
@@ -220,9 +221,8 @@ def _encode_deep(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
         resolution=metadata.dpi,
         resolutionunit="INCH" if metadata.dpi else None,
         iccprofile=metadata.icc or None,
-        extratags=[
-            (tag, "s", 0, str(value), True) for tag, value in descriptive_tags(metadata).items()
-        ],
+        software=tags.pop(SOFTWARE, False),
+        extratags=[(tag, "s", 0, value, True) for tag, value in tags.items()],
         metadata=None,
     )
     return file.getvalue()

@@ -35,6 +35,13 @@ FILM_SUFFIXES = frozenset(
         *(".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob"),
     }
 )
+UNREAD_SUFFIXES = frozenset(
+    {
+        *(".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".pcx", ".tga", ".ppm"),
+        *(".pgm", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".raf"),
+    }
+)
+"""Pictures that are not read here unless a plugin does: passed over, but not in silence."""
 HEAD = 64
 """Bytes of a file that `sniff` looks at."""
 

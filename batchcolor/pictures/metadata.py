@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 ORIENTATION = 0x0112
+SOFTWARE = 0x0131
 XMP_ORIENTATION = (b'tiff:Orientation="', b"<tiff:Orientation>")
 
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcolor.hooks.hookspecs import Reader
-from batchcolor.pictures.formats import FILM_SUFFIXES, HEAD, Format, is_picture_suffix, sniff
+from batchcolor.pictures.formats import (
+    FILM_SUFFIXES,
+    HEAD,
+    UNREAD_SUFFIXES,
+    Format,
+    is_picture_suffix,
+    sniff,
+)
 
 STATE_FOLDER = ".batchcolor"
 """What a folder holds that batchcolor wrote; such folders are not coloured again."""
@@ -105,7 +112,8 @@ def _look(
         head = b""  # the decoder will say why it cannot be read
     kind = sniff(head, readers)
     if kind is None and not claims:
-        return None
+        unread = suffix in UNREAD_SUFFIXES
+        return Passed(path, f"{suffix} is read only with a plugin for it") if unread else None
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:
         note = f"is {kind.name.upper()} by content, whatever its suffix says"

@@ -26,8 +26,8 @@ from batchcolor.pictures.scan import GONE, Found
 # own limit would refuse honest scans.
 Image.MAX_IMAGE_PIXELS = None
 
-BYTES_A_PIXEL = 7
-"""Luma, a decoded RGB copy, the joined planes: at the most, for 8 bits a sample."""
+BYTES_A_PIXEL = 12
+"""Decoded samples, luma, joined planes and the encoded file at their peak, for 8 bits a sample."""
 
 UPRIGHT = {
     2: lambda plane: plane[:, ::-1],
@@ -69,7 +69,7 @@ def cost(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
         )
     if frames > 1:
         raise PictureError("decode", f"has {frames} pages or frames; only single pictures are done")
-    return 2 * found.size + width * height * BYTES_A_PIXEL * (2 if deep else 1)
+    return found.size + width * height * BYTES_A_PIXEL * (2 if deep else 1)
 
 
 def decode(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> Picture:

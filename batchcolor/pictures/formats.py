@@ -35,12 +35,17 @@ FILM_SUFFIXES = frozenset(
         *(".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob"),
     }
 )
-UNREAD_SUFFIXES = frozenset(
+CAMERA_RAW = frozenset(
     {
-        *(".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".pcx", ".tga", ".ppm"),
-        *(".pgm", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".raf"),
+        *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".orf", ".rw2", ".raf"),
+        *(".pef", ".srw", ".3fr", ".iiq", ".rwl"),
     }
 )
+"""Many are TIFF by content; what would be read of them is a thumbnail."""
+UNREAD_SUFFIXES = CAMERA_RAW | {
+    *(".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
+    *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu"),
+}
 """Pictures that are not read here unless a plugin does: passed over, but not in silence."""
 HEAD = 64
 """Bytes of a file that `sniff` looks at."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.pictures.formats import (
+    CAMERA_RAW,
     FILM_SUFFIXES,
+    FORMATS,
     HEAD,
     UNREAD_SUFFIXES,
     Format,
@@ -111,7 +113,8 @@ def _look(
     except OSError:
         head = b""  # the decoder will say why it cannot be read
     kind = sniff(head, readers)
-    if kind is None and not claims:
+    raw = kind in FORMATS and suffix in CAMERA_RAW  # its thumbnail: not the photograph
+    if raw or (kind is None and not claims):
         unread = suffix in UNREAD_SUFFIXES
         return Passed(path, f"{suffix} is read only with a plugin for it") if unread else None
     note = ""

@@ -220,6 +220,7 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to(".")
     Image.new("L", (8, 8)).save(tmp_path / "moving.gif")
+    Image.new("L", (8, 8)).save(tmp_path / "raw.nef", "TIFF")  # as cameras keep a thumbnail
     (tmp_path / "film.mp4").write_bytes(b"....ftyp")
     (tmp_path / "notes.txt").write_text("no picture")
     Image.new("L", (8, 8)).save(tmp_path / "no suffix", "JPEG")
@@ -227,7 +228,7 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     found = [entry.relative.name for entry in entries if isinstance(entry, Found)]
     passed = {entry.path.name: entry.reason for entry in entries if isinstance(entry, Passed)}
     assert found == ["no suffix", "one.png"]
-    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "film.mp4", "moving.gif"}
+    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "film.mp4", "moving.gif", "raw.nef"}
 
 
 def test_a_tiff_keeps_its_density(tmp_path):

@@ -1,0 +1,1 @@
+"""Colour measured against truth, and shown beside it."""

@@ -1,0 +1,62 @@
+"""Pictures through a colorizer as a job sends them, but kept in memory: nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.color import luma_of
+from batchcolor.colorizers.runner import Runner
+from batchcolor.errors import PictureError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.pictures.encode import join
+from batchcolor.pictures.formats import PNG
+from batchcolor.pictures.picture import Picture, small_square
+
+RGB = NDArray[np.uint8]
+"""`(H, W, 3)`, 8 bits a sample, gamma-encoded as stored."""
+
+
+def made_grey(rgb: RGB, path: Path = Path("picture")) -> Picture:
+    """The picture that a colour picture becomes by its own luma (BT.601, 8 bit)."""
+    return Picture(path, luma_of(rgb), None, PNG)
+
+
+def coloured(
+    pictures: Iterable[Picture], runner: Runner, plugins: Plugins, strength: float = 1.0
+) -> Iterator[RGB | PictureError]:
+    """Each picture in colour, or why it has none, in order; a batch at a time is held.
+
+    The steps of `job/pipeline.py`: small square, batch, chroma, plugins' filters, join.
+    """
+    line = iter(pictures)
+    while batch := list(islice(line, runner.batch_size)):
+        squares = [small_square(picture.luma, runner.working_size) for picture in batch]
+        fields = runner.run(squares)
+        for picture, square, chroma in zip(batch, squares, fields, strict=True):
+            yield _joined(picture, square, chroma, plugins, strength)
+
+
+def _joined(
+    picture: Picture,
+    square: NDArray[np.float32],
+    chroma: NDArray[np.float32] | PictureError,
+    plugins: Plugins,
+    strength: float,
+) -> RGB | PictureError:
+    if isinstance(chroma, PictureError):
+        return chroma
+    try:
+        if plugins.filters_chroma:
+            chroma = plugins.filter_chroma(chroma, square, picture)
+        rgb = join(picture, chroma, strength, PNG).rgb
+    except PictureError as error:
+        return error
+    assert rgb is not None
+    if rgb.dtype == np.uint16:
+        rgb = rgb >> 8
+    return rgb[..., :3].astype(np.uint8, copy=False)

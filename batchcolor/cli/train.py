@@ -17,6 +17,13 @@ def train(
         str | None,
         typer.Option(help="cifar10, flowers102 or a folder of photographs (default: the recipe's)"),
     ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="A folder held out whole (default: an eighth of --data, by content)."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from these weights instead of from chance.")
+    ] = None,
     data_root: Annotated[
         Path, typer.Option(help="Where cifar10 and flowers102 lie, or are downloaded to.")
     ] = Path("data"),
@@ -42,6 +49,12 @@ def train(
     random_crop: Annotated[
         float | None, typer.Option(help="Least share of a picture's area in a crop; 1: all.")
     ] = None,
+    rotation: Annotated[
+        float | None, typer.Option(help="Degrees that a crop is turned at most.")
+    ] = None,
+    shift: Annotated[
+        int | None, typer.Option(help="Pixels that an uncropped picture is moved at most.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only so many pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same device: same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -49,6 +62,9 @@ def train(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: mixed bfloat16 where a GPU has it, else float32."),
     ] = "auto",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first: half a minute, for a GPU.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
     checkpoint_minutes: Annotated[
         float, typer.Option(help="Minutes between checkpoints within an epoch.")
@@ -76,6 +92,8 @@ def train(
         "ema": ema,
         "loss": loss,
         "random_crop": random_crop,
+        "rotation": rotation,
+        "shift": shift,
     }
     recipe = dataclasses.replace(spec.recipe, **{k: v for k, v in asked.items() if v is not None})
     plan = TrainingPlan(
@@ -87,12 +105,15 @@ def train(
         data_root=data_root,
         device=device,
         precision=precision,
+        compile=compile,
         limit=limit,
+        validation=validation,
+        weights=weights,
         checkpoint_minutes=checkpoint_minutes,
         samples_every=samples_every,
         workers=workers,
         command=shlex.join(["batchcolor", *(a for a in sys.argv[1:] if a != "--resume")]),
     )
     with TrainingView() as view:
-        weights = run(plan, spec, view.watcher(), resume=resume)
-    view.say(f"weights: {weights} (use them with --weights {weights})")
+        made = run(plan, spec, view.watcher(), resume=resume)
+    view.say(f"weights: {made} (use them with --weights {made})")

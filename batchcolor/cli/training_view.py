@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 15.0
 """Between lines where there is no terminal to draw on."""
-SETTLING = 8
-"""Steps until the pace says something about the whole run."""
 
 
 class TrainingView:
@@ -45,8 +43,6 @@ class TrainingView:
         )
         self.drawn = self.console.is_terminal and not self.silent
         self.spoken = 0.0
-        self.steps_here = 0
-        self.estimated = False
 
     def __enter__(self) -> TrainingView:
         if self.drawn:
@@ -93,16 +89,22 @@ class TrainingView:
             f"RGB MSE of the held-out pictures left grey {errors['grey']:.5f}, "
             f"in mean colour {errors['mean_colour']:.5f}"
         )
+        speeds = trainer.speeds
+        if speeds is not None:
+            left = (trainer.steps - trainer.step) * trainer.batch * trainer.machine.world
+            took = timedelta(seconds=round(left / speeds.training))
+            self.say(
+                f"images/s: loader alone {speeds.loader:,.0f}, "
+                f"network alone {speeds.network:,.0f}, "
+                f"training {speeds.training:,.0f} ({speeds.share:.2f} of the slower)"
+            )
+            self.say(f"this will take about {took}, and a little for validation")
         for row in trainer.history:
             self._row(row)
 
     def stepped(self, step: Step) -> None:
         """One step done."""
-        self.steps_here += 1
         left = str(timedelta(seconds=round(step.seconds_left)))
-        if self.steps_here == SETTLING and not self.estimated:
-            self.estimated = True
-            self.say(f"this will take about {left} ({step.images_per_second:.0f} images/s)")
         detail = f"loss {step.loss:.5f}, {step.images_per_second:.0f} images/s, {left} left"
         self._bar(f"epoch {step.epoch}", step.step, step.steps, detail)
 

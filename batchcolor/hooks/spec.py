@@ -51,6 +51,10 @@ class Recipe:
     loss: Literal["rgb-mse", "chroma-huber"] = "rgb-mse"
     random_crop: float = 1.0
     """Least part of the picture's area that a training crop shows; 1 takes it whole."""
+    rotation: float = 0.0
+    """Degrees by which a training crop is turned at most, to either side."""
+    shift: int = 0
+    """Pixels by which a picture that is not cropped is moved at most, its edge mirrored."""
 
 
 @dataclass(frozen=True)

@@ -58,5 +58,5 @@ def _joined(
         return error
     assert rgb is not None
     if rgb.dtype == np.uint16:
-        rgb = rgb >> 8
+        rgb = (rgb >> 8).astype(np.uint8)
     return rgb[..., :3].astype(np.uint8, copy=False)

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from batchcolor.color import rgb_to_ycbcr
+from batchcolor.hooks.spec import Recipe
 
 
 def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,27 +22,55 @@ def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return _planes(pictures)
 
 
-def augmented(rgb: torch.Tensor, size: int, least_area: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `split`, each picture mirrored by chance and cropped to at least `least_area` of it.
+def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `split`, each picture mirrored by chance, then moved, or cropped and turned.
 
-    The two sides of a crop are drawn apart, so pictures are also stretched a little, as the
-    square that a colorizer sees of a photograph always is. Uses torch's global generator.
+    Uses torch's global generator, on the pictures' device.
     """
     pictures = rgb.permute(0, 3, 1, 2).float() / 255
     mirrored = torch.rand(len(pictures), device=rgb.device) < 0.5
-    if least_area >= 1 and pictures.shape[-1] == size:
-        return _planes(torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures))
-    least = math.sqrt(least_area)
-    sides = least + (1 - least) * torch.rand(len(pictures), 2, device=rgb.device)
-    offsets = (1 - sides) * (2 * torch.rand(len(pictures), 2, device=rgb.device) - 1)
-    theta = torch.zeros(len(pictures), 2, 3, device=rgb.device)
-    theta[:, 0, 0] = sides[:, 0] * torch.where(mirrored, -1.0, 1.0)
-    theta[:, 1, 1] = sides[:, 1]
+    if not resampled(recipe) and pictures.shape[-1] == recipe.size:
+        pictures = torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
+        return _planes(_moved(pictures, recipe.shift) if recipe.shift else pictures)
+    return _planes(_cropped(pictures, mirrored, recipe))
+
+
+def resampled(recipe: Recipe) -> bool:
+    """Whether pictures are cropped or turned, and so worth packing larger than `recipe.size`."""
+    return recipe.random_crop < 1 or recipe.rotation > 0
+
+
+def _cropped(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """At least `random_crop` of the area, turned by up to `rotation` degrees, at `size`.
+
+    The two sides of a crop are drawn apart, so pictures are also stretched a little, as the
+    square that a colorizer sees of a photograph always is.
+    """
+    count, device = len(pictures), pictures.device
+    least = math.sqrt(recipe.random_crop)
+    sides = least + (1 - least) * torch.rand(count, 2, device=device)
+    offsets = (1 - sides) * (2 * torch.rand(count, 2, device=device) - 1)
+    angle = math.radians(recipe.rotation) * (2 * torch.rand(count, device=device) - 1)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    across, down = sides[:, 0] * torch.where(mirrored, -1.0, 1.0), sides[:, 1]
+    theta = torch.zeros(count, 2, 3, device=device)
+    theta[:, 0, 0], theta[:, 0, 1] = across * cosine, -down * sine
+    theta[:, 1, 0], theta[:, 1, 1] = across * sine, down * cosine
     theta[:, :, 2] = offsets
-    grid = functional.affine_grid(theta, [len(pictures), 3, size, size], align_corners=False)
-    return _planes(
-        functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
-    )
+    grid = functional.affine_grid(theta, [count, 3, recipe.size, recipe.size], align_corners=False)
+    return functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+
+
+def _moved(pictures: torch.Tensor, shift: int) -> torch.Tensor:
+    """Moved by up to `shift` whole pixels, the edge mirrored: nothing is blurred, as it would
+    be by resampling pictures that are small already."""
+    size, device = pictures.shape[-1], pictures.device
+    padded = functional.pad(pictures, [shift] * 4, mode="reflect")
+    by = torch.randint(0, 2 * shift + 1, (2, len(pictures), 1), device=device)
+    place = torch.arange(size, device=device)
+    picture = torch.arange(len(pictures), device=device)[:, None, None]
+    down, across = by[0] + place, by[1] + place  # (N, size) each
+    return padded[picture, :, down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _planes(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

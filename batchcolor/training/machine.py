@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from batchcolor.errors import ImpossiblePlanError
 
@@ -20,6 +21,7 @@ class Machine:
     autocast: torch.dtype | None
     rank: int = 0
     world: int = 1
+    compile: bool = False
 
     @property
     def first(self) -> bool:
@@ -31,6 +33,10 @@ class Machine:
         return torch.autocast(
             self.device.type, dtype=self.autocast, enabled=self.autocast is not None
         )
+
+    def compiled(self, network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The network's forward pass, through `torch.compile` where that was chosen."""
+        return torch.compile(network) if self.compile else network
 
     def any(self, flag: bool) -> bool:
         """Whether any process raised the flag; all processes must ask together."""
@@ -55,7 +61,7 @@ class Machine:
         return f"CPU, {torch.get_num_threads()} threads, {self.world} process(es)"
 
 
-def start(device: str, precision: str) -> Machine:
+def start(device: str, precision: str, *, compile: bool = False) -> Machine:
     """Choose device and precision; join the other processes where `torchrun` started several.
 
     Mixed precision is bfloat16 on a GPU that has it (`auto`); on CPUs float32 is faster.
@@ -80,4 +86,4 @@ def start(device: str, precision: str) -> Machine:
     autocast = {"auto": torch.bfloat16 if half else None, "float32": None}.get(
         precision, torch.bfloat16
     )
-    return Machine(chosen, autocast, rank, world)
+    return Machine(chosen, autocast, rank, world, compile)

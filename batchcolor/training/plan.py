@@ -25,7 +25,12 @@ class TrainingPlan:
     data_root: Path = Path("data")
     device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
     limit: int | None = None
+    validation: str | None = None
+    """A folder held out whole; None divides `data` by content."""
+    weights: Path | None = None
+    """What the network starts from; None starts from chance."""
     checkpoint_minutes: float = 2.0
     samples_every: int = 3
     workers: int | None = None
@@ -43,6 +48,14 @@ class TrainingPlan:
                 f"--random-crop is a share of the picture's area above 0 and at most 1, "
                 f"not {recipe.random_crop}"
             )
+        if not 0 <= recipe.rotation <= 180:
+            raise ImpossiblePlanError(
+                f"--rotation is in degrees from 0 to 180, not {recipe.rotation}"
+            )
+        if not 0 <= recipe.shift < recipe.size:
+            raise ImpossiblePlanError(
+                f"--shift is in pixels from 0 to below --size, not {recipe.shift}"
+            )
         if not 0 <= recipe.ema < 1:
             raise ImpossiblePlanError(f"--ema is a decay from 0 to below 1, not {recipe.ema}")
 
@@ -53,6 +66,8 @@ class TrainingPlan:
             "data": self.data,
             "seed": self.seed,
             "limit": self.limit,
+            "validation": self.validation,
+            "weights": str(self.weights),
             **dataclasses.asdict(self.recipe),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -112,12 +112,18 @@ def make_card(
         "architecture": architecture(trainer.network),
         "sha256": sha256,
         "data": f"{trainer.plan.data}: {len(trainer.store.train)} pictures, "
-        f"{len(trainer.store.validation)} held out",
+        f"{len(trainer.store.validation)} held out"
+        + (f" ({trainer.plan.validation})" if trainer.plan.validation else ""),
         "data_licence": "as stated by the data's owners; the pictures are not part of the weights",
         "command": trainer.plan.command,
         "hardware": trainer.machine.describe(),
         "hours": round(trainer.seconds / 3600, 2),
         "samples_seen": trainer.samples_seen,
+        "images_per_second": {
+            name: round(value) for name, value in dataclasses.asdict(trainer.speeds).items()
+        }
+        if trainer.speeds
+        else None,
         "epochs": last.epoch,
         "losses": {
             "train": round(last.loss, 6),

@@ -13,7 +13,7 @@ from torch import distributed
 
 from batchcolor.errors import ExitCode, ImpossiblePlanError, InterruptedJobError
 from batchcolor.hooks.spec import ColorizerSpec
-from batchcolor.training import checkpoint, machine, results
+from batchcolor.training import augment, checkpoint, machine, results, speed
 from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.store import Store, open_store
 from batchcolor.training.trainer import EpochResult, Progress, Trainer
@@ -35,7 +35,7 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, watcher: Watcher, *, resume: 
     Raises InterruptedJobError (130, 143) when a signal stopped it, after its checkpoint is
     written; DivergedError; TrainingDataError.
     """
-    here = machine.start(plan.device, plan.precision)
+    here = machine.start(plan.device, plan.precision, compile=plan.compile)
     try:
         if not resume and (plan.output / checkpoint.NAME).exists() and here.first:
             raise ImpossiblePlanError(
@@ -47,6 +47,7 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, watcher: Watcher, *, resume: 
         if resume:
             trainer.resume()
         errors = results.baselines(trainer)
+        trainer.speeds = speed.measure(trainer)
         if here.first:
             plan.output.mkdir(parents=True, exist_ok=True)
             watcher.started(trainer, errors)
@@ -71,7 +72,8 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, watcher: Watcher, *, resume: 
 
 def _packed(plan: TrainingPlan, here: machine.Machine, watcher: Watcher) -> Store:
     """The store; under `torchrun` the first process packs and the others then find it packed."""
-    side = plan.recipe.size if plan.recipe.random_crop >= 1 else round(1.25 * plan.recipe.size)
+    size = plan.recipe.size
+    side = round(1.25 * size) if augment.resampled(plan.recipe) else size
 
     def opened() -> Store:
         return open_store(
@@ -79,6 +81,7 @@ def _packed(plan: TrainingPlan, here: machine.Machine, watcher: Watcher) -> Stor
             plan.data_root,
             side,
             limit=plan.limit,
+            validation=plan.validation,
             workers=plan.workers,
             advance=watcher.packing,
         )

@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class Entry:
 def held_out(digest: str) -> bool:
     """Whether a picture with this sha256 (hex) is for validation: one in eight."""
     return digest[0] in "01"
+
+
+def divided(data: str, validation: str, root: Path) -> tuple[list[Entry], str]:
+    """All of `data` to learn from and all of `validation` held out; as `entries`."""
+    learnt, state = entries(data, root)
+    kept_out, other = entries(validation, root)
+    together = [replace(entry, held_out=False) for entry in learnt]
+    together += [
+        replace(entry, name=f"validation: {entry.name}", held_out=True) for entry in kept_out
+    ]
+    return together, f"{state} {other}"
 
 
 def entries(data: str, root: Path) -> tuple[list[Entry], str]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import TrainingDataError
-from batchcolor.training.sources import Entry, entries, held_out
+from batchcolor.training.sources import Entry, divided, entries, held_out
 
 GREY = 2.0
 """Mean distance from grey in the Cb/Cr plane, in 8-bit steps, below which nothing is learnt."""
@@ -57,6 +57,7 @@ def open_store(
     side: int,
     *,
     limit: int | None = None,
+    validation: str | None = None,
     workers: int | None = None,
     cache: Path | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -66,9 +67,10 @@ def open_store(
     `advance(done, total)` is told of each picture while packing. Pictures that are broken,
     grey, tiny (short side below half of `side`) or double are skipped, counted, and named in
     `skipped.log` of the store's folder.
+    With `validation`, a second folder, that one is held out whole and `data` learnt from whole.
     Raises TrainingDataError where fewer than two pictures, or none to validate on, are left.
     """
-    found, state = entries(data, root)
+    found, state = divided(data, validation, root) if validation else entries(data, root)
     found = found[:: max(1, len(found) // limit)][:limit] if limit else found
     key = hashlib.sha256(f"{LAYOUT} {state} {len(found)} {side}".encode()).hexdigest()[:16]
     folder = (cache or default_cache()) / key
@@ -80,12 +82,12 @@ def open_store(
             f"{data}: {index['kept']} of {len(found)} pictures can be learnt from "
             f"({_sentence(index['skipped'])}); see {folder / 'skipped.log'}"
         )
-    train, validation = np.array(index["train"]), np.array(index["validation"])
-    if not len(validation):  # a handful of pictures may have none that content holds out
-        train, validation = train[:-1], train[-1:]
+    train, outside = np.array(index["train"]), np.array(index["validation"])
+    if not len(outside):  # a handful of pictures may have none that content holds out
+        train, outside = train[:-1], train[-1:]
     # Copy-on-write, as torch warns of memory that it may not write; nothing writes to it.
     pictures: NDArray[np.uint8] = np.load(folder / "pictures.npy", mmap_mode="c")
-    return Store(pictures, train, validation, index["skipped"], folder)
+    return Store(pictures, train, outside, index["skipped"], folder)
 
 
 def _sentence(skipped: dict[str, int]) -> str:

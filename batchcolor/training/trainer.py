@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,20 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from batchcolor.colorizers import weights
 from batchcolor.errors import DivergedError, ImpossiblePlanError
-from batchcolor.hooks.spec import ColorizerSpec, Recipe
+from batchcolor.hooks.spec import ColorizerSpec
 from batchcolor.training import augment, checkpoint
+from batchcolor.training.feed import Feed
 from batchcolor.training.losses import LOSSES, rgb_mse
 from batchcolor.training.machine import Machine
+from batchcolor.training.optimization import make_optimizer, schedule, warm_average
 from batchcolor.training.plan import TrainingPlan
+from batchcolor.training.speed import Speeds
 from batchcolor.training.store import Store
 
-WARM_UP = 0.02
-"""Share of all steps in which the learning rate rises to its value; then it falls as a cosine."""
+LOOK = 20
+"""Steps on a GPU between looks at the loss: each look makes the GPU wait for the program."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """Told after every step."""
+    """Told after every step; the loss is the epoch's mean so far."""
 
     epoch: int
     step: int
@@ -66,39 +70,36 @@ class Trainer:
         network = spec.build(spec.options() if spec.options else None)
         if not isinstance(network, nn.Module) or next(network.parameters(), None) is None:
             raise ImpossiblePlanError(f"{spec.name} has nothing to train")
+        if plan.weights is not None:
+            weights.load(network, plan.weights)
         self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = (
             DistributedDataParallel(self.network) if machine.world > 1 else self.network
         )
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = machine.compiled(self.parallel)
         self.optimizer = make_optimizer(self.recipe, self.network.parameters())
-        self.batch = min(self.recipe.batch_size, max(1, len(store.train) // machine.world))
-        self.epoch_steps = max(1, len(store.train) // (self.batch * machine.world))
+        self.feed = Feed(store, machine, self.recipe.batch_size, plan.seed)
+        self.batch, self.epoch_steps = self.feed.batch, self.feed.epoch_steps
         self.steps = self.epoch_steps * self.recipe.epochs
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule(self.steps))
         self.averaged = AveragedModel(
-            self.network, multi_avg_fn=warm_ema(self.recipe.ema), use_buffers=True
+            self.network, multi_avg_fn=warm_average(self.recipe.ema), use_buffers=True
         )
-        self.pictures = torch.from_numpy(store.pictures)
-        if machine.device.type == "cuda" and _fits(self.pictures, machine.device):
-            self.pictures = self.pictures.to(machine.device)
+        self.speeds: Speeds | None = None
         self.step = 0
         self.best = math.inf
         self.seconds = 0.0
         self.history: list[EpochResult] = []
         self._losses: list[float] = []
-        self._order: tuple[int, torch.Tensor] = (-1, torch.empty(0))
+        self._unseen: list[torch.Tensor] = []
         self._rates: list[float] = []
-
-    def _rate(self, step: int) -> float:
-        rise = max(1, round(self.steps * WARM_UP))
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, self.steps - rise))
 
     @property
     def samples_seen(self) -> int:
         """Pictures that the network has learnt from so far, repeats counted."""
         return self.step * self.batch * self.machine.world
+
+    # ---- the run -------------------------------------------------------------------------
 
     def run(
         self,
@@ -113,7 +114,6 @@ class Trainer:
         Raises DivergedError when the loss is no number; the last checkpoint is then kept.
         """
         saved, begun = time.monotonic(), time.monotonic()
-        self.parallel.train()
         while self.step < self.steps:
             if self.machine.any(stop()):
                 self._lap(begun)
@@ -136,53 +136,66 @@ class Trainer:
 
     def _one_step(self, on_step: Callable[[Progress], None]) -> None:
         begun = time.monotonic()
-        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * 1009 + self.machine.rank)
-        luma, truth = augment.augmented(
-            self._next_batch(), self.recipe.size, self.recipe.random_crop
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.machine.precision():
-            chroma = self.parallel(luma.contiguous(memory_format=torch.channels_last))
-            loss = LOSSES[self.recipe.loss](at_size(chroma, self.recipe.size), truth)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the loss is {value} at step {self.step + 1} (epoch {self._epoch()}); the "
-                f"checkpoint before it is kept in {self.plan.output}: try a lower --learning-rate"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.scheduler.step()
-        self.averaged.update_parameters(self.network)
-        self.step += 1
-        self._losses.append(value)
+        self.advance()
+        if self.machine.device.type == "cpu" or self.step % LOOK == 0:
+            self._look()
         self._rates = [*self._rates[-49:], time.monotonic() - begun]
         pace = sum(self._rates) / len(self._rates)
         on_step(
             Progress(
-                epoch=self._epoch(),
+                epoch=min(self.recipe.epochs, (self.step - 1) // self.epoch_steps + 1),
                 step=self.step,
                 steps=self.steps,
-                loss=sum(self._losses) / len(self._losses),
+                loss=sum(self._losses) / max(1, len(self._losses)),
                 images_per_second=self.batch * self.machine.world / pace,
                 seconds_left=pace * (self.steps - self.step),
             )
         )
 
-    def _epoch(self) -> int:
-        return min(self.recipe.epochs, self.step // self.epoch_steps + 1)
+    def advance(self) -> None:
+        """One step: examples, gradients, weights, their average."""
+        self._unseen.append(self.learn(*self.examples(self.step)))
+        self.scheduler.step()
+        self.averaged.update_parameters(self.network)
+        self.step += 1
 
-    def _next_batch(self) -> torch.Tensor:
-        epoch, place = divmod(self.step, self.epoch_steps)
-        if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(self.plan.seed * 7919 + epoch)
-            mixed = torch.randperm(len(self.store.train), generator=generator)
-            self._order = (epoch, torch.from_numpy(self.store.train)[mixed])
-        first = (place * self.machine.world + self.machine.rank) * self.batch
-        rows = self._order[1][first : first + self.batch]
-        return self.pictures[rows.to(self.pictures.device)].to(self.machine.device)
+    def examples(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Luma and true chroma that this step learns from."""
+        torch.manual_seed((self.plan.seed * 1_000_003 + step) * 1009 + self.machine.rank)
+        luma, truth = augment.augmented(self.feed(step), self.recipe)
+        return luma.contiguous(memory_format=torch.channels_last), truth
+
+    def learn(self, luma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Forward, backward, optimizer; the loss, still on the device."""
+        self.parallel.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.machine.precision():
+            chroma = self.forward(luma)
+            loss = LOSSES[self.recipe.loss](at_size(chroma, self.recipe.size), truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach()
+
+    def _look(self) -> None:
+        """Fetch the losses since the last look. Raises DivergedError."""
+        for back, value in zip(
+            range(len(self._unseen) - 1, -1, -1), torch.stack(self._unseen).tolist(), strict=True
+        ):
+            if not math.isfinite(value):
+                step = self.step - back
+                raise DivergedError(
+                    f"the loss is {value} at step {step} (epoch "
+                    f"{(step - 1) // self.epoch_steps + 1}); the checkpoint before it is kept in "
+                    f"{self.plan.output}: try a lower --learning-rate"
+                )
+            self._losses.append(value)
+        self._unseen = []
+
+    # ---- what it has learnt --------------------------------------------------------------
 
     def _end_epoch(self, on_epoch: Callable[[EpochResult, bool], None]) -> None:
+        if self._unseen:
+            self._look()
         loss, error = self.validate()
         result = EpochResult(
             epoch=self.step // self.epoch_steps,
@@ -213,8 +226,7 @@ class Trainer:
 
     def measured(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Luma and true chroma of whole pictures, by their rows in the store."""
-        rgb = self.pictures[rows.to(self.pictures.device)].to(self.machine.device)
-        return augment.split(rgb, self.recipe.size)
+        return augment.split(self.feed.take(rows), self.recipe.size)
 
     @torch.inference_mode()
     def colour(self, luma: torch.Tensor) -> torch.Tensor:
@@ -224,14 +236,21 @@ class Trainer:
         chroma = network(luma.contiguous(memory_format=torch.channels_last))
         return at_size(chroma, self.recipe.size).float()
 
-    def save(self) -> None:
-        """Write the checkpoint (first process only)."""
-        if self.machine.first:
-            checkpoint.save(self.plan.output, self._state())
+    # ---- cut and resumed -----------------------------------------------------------------
 
-    def _state(self) -> dict[str, Any]:
+    def save(self) -> None:
+        """Write the checkpoint (first process only). Raises DivergedError instead of keeping
+        weights whose loss was no number."""
+        if self._unseen:
+            self._look()
+        if self.machine.first:
+            checkpoint.save(
+                self.plan.output, {"fingerprint": self.plan.fingerprint(), **self.state()}
+            )
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to be here again."""
         return {
-            "fingerprint": self.plan.fingerprint(),
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
@@ -244,28 +263,19 @@ class Trainer:
             "generator": torch.get_rng_state(),
         }
 
-    def resume(self) -> None:
-        """Go on from the checkpoint. Raises ImpossiblePlanError where there is none of this run."""
-        state = checkpoint.load(self.plan.output, self.plan.fingerprint(), self.machine.device)
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be where `state` was taken."""
         for name in ("network", "averaged", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         torch.set_rng_state(state["generator"].cpu())
         self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
-        self._losses = state["losses"]
+        self._losses, self._unseen = state["losses"], []
         self.history = [EpochResult(**row) for row in state["history"]]
 
-
-def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that the recipe names, with torch's own defaults beside rate and decay."""
-    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-        "sgd": lambda parameters, **rest: torch.optim.SGD(parameters, momentum=0.9, **rest),
-    }
-    return kinds[recipe.optimizer](
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    def resume(self) -> None:
+        """Go on from the checkpoint. Raises ImpossiblePlanError where there is none of this run."""
+        fingerprint = self.plan.fingerprint()
+        self.restore(checkpoint.load(self.plan.output, fingerprint, self.machine.device))
 
 
 def at_size(chroma: torch.Tensor, size: int) -> torch.Tensor:
@@ -273,23 +283,3 @@ def at_size(chroma: torch.Tensor, size: int) -> torch.Tensor:
     if chroma.shape[-1] == size:
         return chroma
     return functional.interpolate(chroma, size=(size, size), mode="bilinear", align_corners=False)
-
-
-def warm_ema(decay: float) -> Callable[..., None]:
-    """An average that trusts the newest weights while there are few, as TensorFlow's EMA does."""
-
-    @torch.no_grad()
-    def update(averaged: Any, current: Any, count: int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        for kept, new in zip(averaged, current, strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - now)
-            else:
-                kept.copy_(new)
-
-    return update
-
-
-def _fits(pictures: torch.Tensor, device: torch.device) -> bool:
-    free, _ = torch.cuda.mem_get_info(device)
-    return pictures.nbytes < free // 2

@@ -1,6 +1,8 @@
 """`batchcolor train` as a real process: signals, resume, several processes, bad data."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +73,21 @@ def test_sigterm_keeps_a_checkpoint_and_resume_ends_with_the_same_weights(
     assert resumed.returncode == 0, resumed.stderr
     weights = [(tmp_path / run / "beta.safetensors").read_bytes() for run in ("whole", "cut")]
     assert weights[0] == weights[1]
+
+
+def test_train_says_at_the_start_how_fast_it_is_and_how_long_it_will_take(
+    photographs, tmp_path, environment
+):
+    result = train(photographs, tmp_path / "run", environment)
+    assert result.returncode == 0, result.stderr
+    before, _, _ = result.stderr.partition("epoch 1:")
+    rates = re.search(r"loader alone ([\d,]+), network alone ([\d,]+), training ([\d,]+)", before)
+    assert rates is not None
+    assert re.search(r"this will take about \d+:\d\d:\d\d", before)
+    card = json.loads((tmp_path / "run" / "beta.json").read_text())["images_per_second"]
+    shown = [int(rate.replace(",", "")) for rate in rates.groups()]
+    assert shown == [card["loader"], card["network"], card["training"]]
+    assert min(shown) > 0
 
 
 def test_torchrun_trains_one_set_of_weights_in_two_processes(photographs, tmp_path, environment):

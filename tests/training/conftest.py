@@ -1,11 +1,53 @@
 """Small folders of made photographs, and one way to train on them."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from batchcolor.colorizers.beta import Beta, Widths
+from batchcolor.colorizers.builtin import BETA
+from batchcolor.hooks.spec import ColorizerSpec, Recipe
+from batchcolor.training import machine
+from batchcolor.training.plan import TrainingPlan
+from batchcolor.training.store import open_store
+from batchcolor.training.trainer import Trainer
+
+RECIPE = Recipe(
+    data="-", size=16, optimizer="rmsprop", learning_rate=2e-3, batch_size=8, epochs=3, ema=0.9
+)
+NARROW = dataclasses.replace(BETA, build=lambda options: Beta(Widths(8, 8, 16, 8)))
+
+
+def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:
+    """A plan of seconds; `changes` are of its recipe."""
+    recipe = dataclasses.replace(RECIPE, data=str(folder), **changes)
+    return TrainingPlan(
+        model="beta", data=str(folder), output=output, recipe=recipe, device="cpu", workers=2
+    )
+
+
+def toy_trainer(of: TrainingPlan) -> Trainer:
+    """Its trainer, on a CPU."""
+    store = open_store(
+        of.data, of.data_root, of.recipe.size, validation=of.validation, limit=of.limit
+    )
+    return Trainer(of, NARROW, store, machine.start("cpu", "auto"))
+
+
+@pytest.fixture(name="plan")
+def plan_fixture() -> Callable[..., TrainingPlan]:
+    """Gives `toy_plan` to tests."""
+    return toy_plan
+
+
+@pytest.fixture
+def make() -> Callable[..., Trainer]:
+    """A trainer from a folder, an output folder and changes of the recipe."""
+    return lambda *arguments, **changes: toy_trainer(toy_plan(*arguments, **changes))
 
 
 def smooth_colour(seed: int, side: int = 48) -> Image.Image:
@@ -38,3 +80,9 @@ def smooth_colour_fixture() -> Callable[..., Image.Image]:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores are packed below the test's own folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def narrow() -> ColorizerSpec:
+    """Beta with hardly any weights."""
+    return NARROW

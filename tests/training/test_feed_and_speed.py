@@ -1,0 +1,107 @@
+"""Pictures fetched ahead, moved, turned; and how fast all of that is."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from batchcolor.color import rgb_to_ycbcr
+from batchcolor.errors import ImpossiblePlanError
+from batchcolor.hooks.spec import Recipe
+from batchcolor.training import augment, machine, speed
+from batchcolor.training.feed import Feed
+from batchcolor.training.store import Store
+
+RECIPE = Recipe(
+    data="-", size=16, optimizer="adam", learning_rate=1e-3, batch_size=8, epochs=1, ema=0.9
+)
+
+
+@pytest.fixture
+def store() -> Store:
+    """Twenty pictures to learn from, each filled with its own number."""
+    pictures = np.broadcast_to(
+        np.arange(24, dtype=np.uint8)[:, None, None, None], (24, 16, 16, 3)
+    ).copy()
+    return Store(pictures, np.arange(20), np.arange(20, 24))
+
+
+def test_an_epoch_shows_each_picture_at_most_once_and_never_a_held_out_one(store):
+    feed = Feed(store, machine.start("cpu", "auto"), 6, seed=3)
+    seen = [int(picture[0, 0, 0]) for step in range(feed.epoch_steps) for picture in feed(step)]
+    assert feed.epoch_steps == 3
+    assert len(set(seen)) == len(seen) == 18
+    assert max(seen) < 20
+    again = [int(picture[0, 0, 0]) for step in range(3, 6) for picture in feed(step)]
+    assert again != seen
+
+
+def test_a_step_gets_the_same_pictures_whether_or_not_it_was_fetched_ahead(store):
+    ahead, asked = (Feed(store, machine.start("cpu", "auto"), 6, seed=3) for _ in range(2))
+    in_turn = [ahead(step) for step in range(6)]
+    for step in (5, 0, 3):  # as after a resume
+        assert torch.equal(asked(step), in_turn[step])
+
+
+def test_processes_share_an_epoch_without_overlap(store):
+    alone = machine.start("cpu", "auto")
+    feeds = [
+        Feed(store, dataclasses.replace(alone, rank=rank, world=2), 5, seed=1) for rank in (0, 1)
+    ]
+    seen = [int(p[0, 0, 0]) for feed in feeds for step in (0, 1) for p in feed(step)]
+    assert sorted(seen) == list(range(20))
+
+
+def test_a_moved_picture_is_moved_by_whole_pixels_and_its_edge_is_mirrored():
+    torch.manual_seed(0)
+    pictures = torch.rand(12, 3, 16, 16)
+    places = set()
+    for picture, moved in zip(pictures, augment._moved(pictures, 2), strict=True):
+        padded = torch.nn.functional.pad(picture, [2] * 4, mode="reflect")
+        found = [
+            (down, across)
+            for down in range(5)
+            for across in range(5)
+            if torch.equal(padded[:, down : down + 16, across : across + 16], moved)
+        ]
+        assert len(found) == 1
+        places.update(found)
+    assert len(places) > 4
+
+
+def test_a_picture_turned_by_a_right_angle_is_numpys_turned_picture(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, **rest: torch.ones(*shape))  # never mirrored
+    rgb = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    luma, _ = augment.augmented(
+        torch.from_numpy(rgb), dataclasses.replace(RECIPE, random_crop=1.0, rotation=90.0)
+    )
+    turned = np.rot90(rgb[0]).astype(np.float32) / 255
+    wanted, _, _ = rgb_to_ycbcr(*np.moveaxis(turned, 2, 0))
+    assert np.abs(luma[0, 0].numpy() - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize(("option", "value"), [("rotation", 200.0), ("shift", 16), ("shift", -1)])
+def test_an_augmentation_that_cannot_be_is_refused_by_name(tmp_path, option, value, plan):
+    with pytest.raises(ImpossiblePlanError, match=f"--{option}"):
+        plan(tmp_path, tmp_path / "run", **{option: value})
+
+
+def test_measuring_speed_leaves_the_trainer_as_it_was_to_the_bit(photographs, tmp_path, make):
+    run = make(photographs(40), tmp_path / "run")
+    run.run(stop=lambda: run.step == 3, on_step=lambda _: None, on_epoch=lambda *_: None)
+    before = copy.deepcopy(run.state())
+    speeds = speed.measure(run)
+    after = run.state()
+    assert before.keys() == after.keys()
+    for part in ("network", "averaged"):
+        for name, value in before[part].items():
+            assert torch.equal(value, after[part][name]), name
+    for index, state in before["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, after["optimizer"]["state"][index][name]), name
+    for name in ("step", "losses", "scheduler"):
+        assert before[name] == after[name]
+    assert 0 < speeds.training < 1.5 * min(speeds.loader, speeds.network)
+    assert speeds.share == speeds.training / min(speeds.loader, speeds.network)

@@ -40,6 +40,10 @@ class TrainingDataError(ImpossiblePlanError):
     """There is nothing to learn from: an empty folder, one picture, only grey ones."""
 
 
+class MeasureDataError(ImpossiblePlanError):
+    """There is nothing to measure against: an empty folder, only grey pictures."""
+
+
 class DivergedError(ImpossiblePlanError):
     """The loss is no longer a number; the last good checkpoint is kept."""
 

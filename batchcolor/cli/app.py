@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from batchcolor import __version__
-from batchcolor.cli import info, models, plugins, run, train
+from batchcolor.cli import compare, info, models, plugins, run, train
 from batchcolor.cli.console import safe
 from batchcolor.errors import BatchcolorError, ExitCode
 
@@ -42,7 +42,14 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (run.run, train.train, models.models, plugins.plugins, info.info):
+    for command in (
+        run.run,
+        compare.compare,
+        train.train,
+        models.models,
+        plugins.plugins,
+        info.info,
+    ):
         app.command()(command)
     if with_plugins:
         from batchcolor.hooks.manager import load_plugins

@@ -1,0 +1,100 @@
+"""`batchcolor compare SOURCE...`: what models make of pictures, on one sheet or page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import Progress
+
+from batchcolor.cli import options
+from batchcolor.cli.console import safe, say, screen, table
+
+
+def compare(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="A colorizer; several times for several."),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .png, .jpg, .pdf or .html; several times for several "
+            "(default: compare.png here).",
+        ),
+    ] = None,
+    strengths: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="As 0.5,1,1.5 (default: these; 1 for colour sources)."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many pictures, evenly spread.")] = 12,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Long side of each panel, pixels (default: 320; 800 for .html)."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="A line on top.")] = "",
+    if_exists: Annotated[
+        Literal["error", "overwrite"], typer.Option(help="Where the output exists already.")
+    ] = "error",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Use this weights file (one model only).")
+    ] = None,
+    device: options.Device = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
+    ] = "auto",
+    no_plugins: options.NoPlugins = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Show grey, output, true colours and difference, or models x strengths of grey pictures."""
+    from batchcolor.errors import ExitCode
+    from batchcolor.hooks.manager import load_plugins
+    from batchcolor.hooks.options import pairs
+    from batchcolor.measure import sheet
+
+    settings = sheet.CompareSettings(
+        sources=tuple(sources),
+        outputs=tuple(dict.fromkeys(output or [Path("compare.png")])),
+        models=tuple(dict.fromkeys(model or ["beta"])),
+        strengths=sheet.parse_strengths(strengths),
+        limit=limit,
+        size=size,
+        options=pairs(set_ or []),
+        weights=weights,
+        device=device,
+        precision=precision,
+        title=title,
+        overwrite=if_exists == "overwrite",
+    )
+    plugins = load_plugins(not no_plugins)
+    console = screen()
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("colouring")
+        made = sheet.compare(
+            settings, plugins, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if made.failures:
+        console.print(table("failed", "reason", rows=made.failures))
+    for broken in plugins.broken:
+        say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+    if not quiet:
+        for note in made.notes:
+            say(console, safe(note))
+        pictures = "1 picture" if made.shown == 1 else f"{made.shown} pictures"
+        left_out = made.found - made.shown
+        more = f"; {left_out} of {made.found} left out (--limit)" if left_out else ""
+        for path in made.written:
+            say(console, f"{safe(path)}: {pictures}{more}")
+    return ExitCode.SOME_FAILED if made.failures else ExitCode.DONE

@@ -1,0 +1,278 @@
+"""`batchcolor compare`: which pictures are shown, what each model makes of them, what is written.
+
+One picture is in memory at full size at a time; what is kept of it are its panels.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from batchcolor.colorizers.runner import Result, Runner, Square, load_runner
+from batchcolor.errors import ImpossiblePlanError, PictureError, TargetLostError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.options import describe
+from batchcolor.job.plan import make_plan
+from batchcolor.job.settings import RunSettings
+from batchcolor.measure import figures, page, paint
+from batchcolor.measure.rows import Output, Row, grey_of, load, printable
+from batchcolor.measure.through import coloured
+from batchcolor.pictures.commit import SUFFIX
+from batchcolor.pictures.scan import Found, scan
+
+Thing = TypeVar("Thing")
+
+STRENGTHS = (0.5, 1.0, 1.5)
+"""Shown of a picture without a truth, unless others are asked for."""
+SHEET_SIDE, PAGE_SIDE = 320, 800
+"""Long side of a panel, in pixels: on a sheet, and on a page where one picture is looked at."""
+MOST_PIXELS = 200_000_000
+"""Of all panels together: they are held in memory, three bytes each."""
+LONGEST_SIDE = 60_000
+"""Of a sheet's panels: JPEG ends at 65,535, many viewers earlier; labels take the rest."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".html", ".htm")
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """One comparison. `strengths` None: 1 where there is a truth, `STRENGTHS` where not."""
+
+    sources: tuple[str, ...]
+    outputs: tuple[Path, ...] = (Path("compare.png"),)
+    models: tuple[str, ...] = ("beta",)
+    strengths: tuple[float, ...] | None = None
+    limit: int = 12
+    size: int | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    weights: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    title: str = ""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ImpossiblePlanError(f"--limit {self.limit}: at least 1")
+        if self.size is not None and not 16 <= self.size <= 4096:
+            raise ImpossiblePlanError(f"--size {self.size}: 16 to 4096 pixels")
+        for strength in self.strengths or ():
+            if not (math.isfinite(strength) and 0 <= strength <= 2):
+                raise ImpossiblePlanError(f"--strengths {strength:g}: numbers from 0 to 2")
+        if self.weights is not None and len(self.models) > 1:
+            raise ImpossiblePlanError("--weights are those of one model: name one --model")
+        for output in self.outputs:
+            _check_output(output, self.overwrite)
+
+
+@dataclass
+class Comparison:
+    """What was made. `failures` are names of pictures with why, one for each model at most."""
+
+    written: list[Path] = field(default_factory=list)
+    shown: int = 0
+    found: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_strengths(text: str | None) -> tuple[float, ...] | None:
+    """`0.5,1,1.5` as numbers, each once. Raises ImpossiblePlanError for anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise ImpossiblePlanError(f"--strengths {text}: write it as 0.5,1,1.5") from None
+
+
+def compare(
+    settings: CompareSettings,
+    plugins: Plugins,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Comparison:
+    """Colour the pictures with every model and write each output; `watch(done, total)` is told.
+
+    A picture or a model's result that fails is shown as such and is in `failures`.
+    Raises ImpossiblePlanError, ModelError (nothing was written then), TargetLostError.
+    """
+    everything = _found(settings.sources, plugins)
+    chosen = evenly(everything, settings.limit)
+    sides: dict[int, list[Path]] = {}
+    for output in settings.outputs:
+        side = settings.size or (PAGE_SIDE if _is_page(output) else SHEET_SIDE)
+        sides.setdefault(side, []).append(output)
+    for side, outputs in sides.items():
+        _check_size(settings, len(chosen), side, outputs)
+    runners = _runners(settings, plugins)
+    made = Comparison(shown=len(chosen), found=len(everything))
+    rows: dict[int, list[Row]] = {side: [] for side in sides}
+    for done, (name, found) in enumerate(chosen, 1):
+        whole = _row(name, found, max(sides), runners, plugins, settings.strengths)
+        made.failures += whole.failures()
+        for side in sides:
+            rows[side].append(whole.fitted(side))
+        watch(done, len(chosen))
+    for side, outputs in sides.items():
+        for output in outputs:
+            content = _content(output, rows[side], settings, side)
+            publish(content, output, replace=settings.overwrite)
+            made.written.append(output)
+    made.notes = [note for runner in runners for note in runner.notes]
+    return made
+
+
+def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
+    """At most `count` of them, evenly spread, the first and the last among them."""
+    if len(things) <= count:
+        return list(things)
+    if count == 1:
+        return [things[0]]
+    return [things[round(i * (len(things) - 1) / (count - 1))] for i in range(count)]
+
+
+def _found(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, Found]]:
+    """Every picture once, with the name that it is shown by."""
+    chosen: dict[Path, tuple[str, Found]] = {}
+    for root in make_plan(RunSettings(tuple(sources))).roots:
+        for found in scan(root.path, readers=plugins.readers()):
+            if isinstance(found, Found):
+                name = printable(root.below / found.relative)
+                chosen.setdefault(found.path, (name, found))
+    if not chosen:
+        raise ImpossiblePlanError(f"no pictures found in {', '.join(sources)}")
+    return list(chosen.values())
+
+
+def _runners(settings: CompareSettings, plugins: Plugins) -> list[Runner]:
+    """Each model loaded. A `--set` goes to the models that know it, or fails if none does."""
+    owned = [plugins.find(name) for name in dict.fromkeys(settings.models)]
+    known = [{row.key for row in describe(model.spec.options)} for model in owned]
+    runners = []
+    for number, (model, keys) in enumerate(zip(owned, known, strict=True)):
+        others = set().union(*known[:number], *known[number + 1 :])
+        options = {
+            key: value
+            for key, value in settings.options.items()
+            if key.replace("_", "-") in keys or key.replace("_", "-") not in others
+        }
+        runners.append(
+            load_runner(
+                model,
+                options=options,
+                weights=settings.weights,
+                device=settings.device,
+                precision=settings.precision,
+                batch_size=1,
+            )
+        )
+    return runners
+
+
+def _row(
+    name: str,
+    found: Found,
+    side: int,
+    runners: Sequence[Runner],
+    plugins: Plugins,
+    strengths: tuple[float, ...] | None,
+) -> Row:
+    """A picture's row before it is fitted to the size of its panels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a decoder's remarks; `run` notes them
+            least = 2 * max(runner.working_size for runner in runners)
+            picture, true, size = load(found, side, least, plugins)
+    except PictureError as error:
+        return Row(name, failure=error.reason)
+    wanted = strengths or (STRENGTHS if true is None else (1.0,))
+    outputs: dict[tuple[str, float], Output] = {}
+    for runner in runners:
+        once = cast(Runner, _Once(runner))
+        for strength in wanted:
+            (outputs[runner.name, strength],) = coloured([picture], once, plugins, strength)
+    return Row(name, size, grey_of(picture), true, outputs)
+
+
+class _Once:
+    """A runner that runs for the first strength and remembers for the others."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner, self.batch_size = runner, runner.batch_size
+        self.working_size = runner.working_size
+        self.results: list[Result] | None = None
+
+    def run(self, squares: Sequence[Square]) -> list[Result]:
+        """As `Runner.run`, of one and the same picture."""
+        if self.results is None:
+            self.results = self.runner.run(squares)
+        return self.results
+
+
+def _is_page(output: Path) -> bool:
+    return output.suffix.lower() in (".html", ".htm")
+
+
+def _content(output: Path, rows: list[Row], settings: CompareSettings, side: int) -> bytes:
+    if _is_page(output):
+        return page.html(rows, settings.title)
+    sections = figures.sections(rows)
+    if output.suffix.lower() == ".pdf":
+        return paint.pdf(figures.pages(sections, settings.title, side, rows_a_page=6))
+    (sheet,) = figures.pages(sections, settings.title, side)
+    return paint.raster(sheet, "PNG" if output.suffix.lower() == ".png" else "JPEG")
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise ImpossiblePlanError(f"--output {output} is a folder; name a file, as compare.png")
+    if output.suffix.lower() not in SUFFIXES:
+        raise ImpossiblePlanError(
+            f"--output {output}: its suffix says what is made; one of {', '.join(SUFFIXES)}"
+        )
+    if os.path.lexists(output) and not overwrite:
+        raise _taken(output)
+
+
+def _taken(output: Path) -> ImpossiblePlanError:
+    return ImpossiblePlanError(f"{output} exists already; --if-exists overwrite replaces it")
+
+
+def _check_size(settings: CompareSettings, count: int, side: int, outputs: Sequence[Path]) -> None:
+    """Refuse what could not be held or opened, before any model is loaded."""
+    models = len(set(settings.models))
+    columns = 1 + max(models * len(settings.strengths or STRENGTHS), 2 * models + 1)
+    pixels, height = count * columns * side * side, count * side
+    sheets = [output for output in outputs if output.suffix.lower() in (".png", ".jpg", ".jpeg")]
+    too_tall = bool(sheets) and max(height, columns * side) > LONGEST_SIDE
+    if pixels > MOST_PIXELS or too_tall:
+        raise ImpossiblePlanError(
+            f"{count} pictures x {columns} panels of {side} px are too large for one file; "
+            f"give a smaller --limit or --size"
+        )
+
+
+def publish(data: bytes, target: Path, *, replace: bool) -> None:
+    """Write a file whole or not at all, by a temporary beside it.
+
+    Raises ImpossiblePlanError where the name was taken meanwhile and `replace` is false, and
+    TargetLostError where the disk refuses.
+    """
+    temporary = target.with_name(f".compare.{os.getpid()}{SUFFIX}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if not replace and os.path.lexists(target):
+            raise _taken(target)
+        temporary.replace(target)
+    except OSError as error:
+        raise TargetLostError(f"{target} cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)

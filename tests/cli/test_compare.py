@@ -1,0 +1,355 @@
+"""`batchcolor compare`: sheets and pages of real files, by the real command."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from batchcolor.colorizers.runner import load_runner
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.measure import sheet
+from batchcolor.measure.rows import difference
+from batchcolor.measure.through import coloured, made_grey
+
+PICKY = """
+    import batchcolor
+
+    class Picky:
+        def __call__(self, luma):
+            import torch
+            if (luma.mean() > 0.9).item():
+                raise ValueError("too bright for me")
+            return torch.zeros((len(luma), 2, 4, 4), dtype=luma.dtype, device=luma.device)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("picky", "dark ones only", 16, lambda options: Picky())]
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels are compared with what the CPU gives, at its precision."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def vivid(seed: int, width: int = 60, height: int = 40) -> Image.Image:
+    """A picture in colour: broad shapes, another one in each channel."""
+    shapes = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(shapes).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def places(image: np.ndarray, panel: np.ndarray) -> list[tuple[int, int]]:
+    """Every x, y where the panel lies in the image, pixel by pixel."""
+    height, width = panel.shape[:2]
+    starts = np.argwhere(
+        (image[: image.shape[0] - height + 1, : image.shape[1] - width + 1] == panel[0, 0]).all(2)
+    )
+    return [
+        (int(x), int(y))
+        for y, x in starts
+        if np.array_equal(image[y : y + height, x : x + width], panel)
+    ]
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def through(picture, name: str, strength: float = 1.0) -> np.ndarray:
+    plugins = load_plugins()
+    runner = load_runner(plugins.find(name), device="cpu", batch_size=1)
+    (output,) = coloured([picture], runner, plugins, strength)
+    return output
+
+
+def test_a_picture_in_colour_gives_grey_output_true_and_difference(command, flat, tmp_path):
+    vivid(1).save(tmp_path / "a.png")
+    result = command("compare", "a.png", "-m", flat, "--size", "60")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.strip() == "compare.png: 1 picture"
+    true = np.asarray(vivid(1))
+    picture = made_grey(true)
+    output = through(picture, flat)
+    grey = np.repeat(picture.luma[..., None], 3, axis=2)
+    image = pixels(tmp_path / "compare.png")
+    found = [places(image, panel) for panel in (grey, output, true, difference(output, true))]
+    assert [len(each) for each in found] == [1, 1, 1, 1]
+    assert [each[0][0] for each in found] == sorted(each[0][0] for each in found)
+    assert len({each[0][1] for each in found}) == 1
+
+
+def test_a_grey_picture_is_shown_at_three_strengths_of_every_model(
+    command, flat, plugin, grey_picture, tmp_path
+):
+    plugin("pickypack", PICKY)
+    source = grey_picture(60, 40, 3)
+    source.save(tmp_path / "a.png")
+    result = command("compare", "a.png", "-m", flat, "-m", "picky", "--size", 60)
+    assert result.returncode == 0, result.stderr
+    image = pixels(tmp_path / "compare.png")
+    grey = np.asarray(source.convert("RGB"))
+    picture = made_grey(grey)
+    lefts = [places(image, through(picture, flat, strength))[0][0] for strength in (0.5, 1, 1.5)]
+    assert lefts == sorted(set(lefts))
+    assert len(places(image, grey)) == 1 + 3  # the source, and what a model that adds nothing gives
+
+
+def test_strengths_that_are_asked_for_are_shown_of_pictures_in_colour_too(command, flat, tmp_path):
+    vivid(1).save(tmp_path / "a.png")
+    command("compare", "a.png", "-m", flat, "--size", 60, "--strengths", "0,2")
+    image = pixels(tmp_path / "compare.png")
+    picture = made_grey(np.asarray(vivid(1)))
+    assert len(places(image, np.repeat(picture.luma[..., None], 3, axis=2))) == 2
+    assert len(places(image, through(picture, flat, 2.0))) == 1
+
+
+def test_every_suffix_is_made_in_one_go(command, flat, album, tmp_path):
+    result = command(
+        *("compare", album(7), "-m", flat, "--title", "Seven <b>"),
+        *("-o", "out/s.png", "-o", "s.jpg", "-o", "s.pdf", "-o", "s.html"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out" / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "s.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    pdf = (tmp_path / "s.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 2
+    page = (tmp_path / "s.html").read_text("utf-8")
+    assert page.count("<figure") == 7
+    assert "<h1>Seven &lt;b&gt;</h1>" in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert not list(tmp_path.rglob("*.batchcolor-tmp"))
+
+
+def test_what_exists_is_left_as_it_is_unless_overwriting_is_asked_for(command, flat, album):
+    source = album(1)
+    target = source.parent / "mine.png"
+    target.write_bytes(b"mine")
+    result = command("compare", source, "-m", flat, "-o", target)
+    assert result.returncode == 2
+    assert "exists already" in result.stderr
+    assert target.read_bytes() == b"mine"
+    command("compare", source, "-m", flat, "-o", target, "--if-exists", "overwrite")
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_broken_picture_is_shown_with_its_reason_and_the_rest_goes_on(
+    command, flat, album, tmp_path
+):
+    source = album(3)
+    whole = (source / "001.jpg").read_bytes()
+    (source / "torn.jpg").write_bytes(whole[: len(whole) // 2])
+    result = command("compare", source, "-m", flat, "-o", "a.html", "-o", "a.png")
+    assert result.returncode == 3
+    assert "torn.jpg" in result.stderr
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert page.count('<div class="pair">') == 3
+    assert re.search(r'class="reason"><b>no result</b> (truncated|damaged).*torn\.jpg', page)
+    assert (tmp_path / "a.png").exists()
+
+
+def test_a_model_that_fails_for_a_picture_leaves_the_other_models_alone(
+    command, flat, plugin, tmp_path
+):
+    plugin("pickypack", PICKY)
+    Image.new("L", (40, 40), 250).save(tmp_path / "bright.png")
+    result = command(
+        *("compare", "bright.png", "-m", "picky", "-m", flat, "-o", "a.html"),
+        *("-o", "a.png", "--size", 40),
+    )
+    assert result.returncode == 3
+    assert result.stderr.count("too bright for me") == 1
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert page.count("too bright for me") == 3
+    assert page.count('class="right" data-kind="flat"') == 3
+    picture = made_grey(np.full((40, 40, 3), 250, np.uint8))
+    image = pixels(tmp_path / "a.png")
+    assert all(places(image, through(picture, flat, strength)) for strength in (0.5, 1, 1.5))
+
+
+def test_the_limit_takes_pictures_evenly_and_says_how_many_are_left_out(
+    command, flat, album, tmp_path
+):
+    result = command("compare", album(9), "-m", flat, "--limit", 3, "-o", "a.html")
+    assert "3 pictures; 6 of 9 left out (--limit)" in result.stderr
+    names = re.findall(r"<bdi>([^<]*)</bdi>", (tmp_path / "a.html").read_text("utf-8"))
+    assert names == ["001.jpg", "1931 summer/000.jpg", "1931 summer/008.jpg"]
+    assert sheet.evenly(range(9), 3) == [0, 4, 8]
+    assert sheet.evenly(range(9), 1) == [0]
+    assert sheet.evenly(range(3), 12) == [0, 1, 2]
+
+
+ODD = [
+    b"two\nlines.png",
+    b"bad\xff.png",
+    b"<img src=x onerror=alert(1)>.png",
+    "\u202egnp.exe.png".encode(),
+    "שלום 家族.png".encode(),
+    b"$x_2^$ \\frac.png",
+    b"n" * 250 + b".png",
+]
+
+
+def test_odd_names_do_no_harm(command, flat, grey_picture, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in ODD:
+        grey_picture(40, 30).save(folder / os.fsdecode(name))
+    result = command(
+        *("compare", folder, "-m", flat, "-o", "a.html", "-o", "a.png", "-o", "a.pdf"),
+    )
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
+    assert "\u202e" not in page
+    assert "bad\\xff.png" in page
+    assert "two\\nlines.png" in page
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (7, 5)])
+def test_odd_sizes_are_shown(command, flat, grey_picture, tmp_path, size):
+    grey_picture(*size).save(tmp_path / "a.png")
+    result = command("compare", "a.png", "-m", flat, "-o", "b.png", "-o", "b.html", "-o", "b.pdf")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_turned_16_bit_and_a_transparent_picture_are_shown_upright_and_whole(
+    command, flat, grey_picture, tmp_path
+):
+    turned = Image.Exif()
+    turned[0x112] = 6
+    vivid(1).save(tmp_path / "turned.png", exif=turned)
+    vivid(2).convert("RGBA").save(tmp_path / "clear.png")
+    deep = np.asarray(grey_picture(60, 40)).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    for name, true in {
+        "turned.png": np.rot90(np.asarray(vivid(1)), -1),
+        "clear.png": np.asarray(vivid(2)),
+        "deep.png": np.asarray(grey_picture(60, 40).convert("RGB")),
+    }.items():
+        target = tmp_path / f"{name}-sheet.png"
+        result = command("compare", name, "-m", flat, "--size", 60, "-o", target)
+        assert result.returncode == 0, result.stderr
+        assert len(places(pixels(target), np.ascontiguousarray(true))) == 1, name
+
+
+def test_a_large_picture_is_shown_as_the_job_colours_it(command, flat, tmp_path):
+    vivid(5, 1600, 1200).save(tmp_path / "a.png")
+    command("compare", "a.png", "-m", flat, "--size", 160)
+    picture = made_grey(np.asarray(vivid(5, 1600, 1200)))
+    whole = Image.fromarray(through(picture, flat)).resize((160, 120), Image.Resampling.LANCZOS)
+    image = pixels(tmp_path / "compare.png").astype(int)
+    wanted = np.asarray(whole).astype(int)
+    height, width = wanted.shape[:2]
+    near = [
+        np.abs(image[y : y + height, x : x + width] - wanted).mean()
+        for x in range(image.shape[1] - width + 1)
+        for y in range(0, image.shape[0] - height + 1, 1)
+        if np.abs(image[y, x] - wanted[0, 0]).max() < 6
+    ]
+    assert min(near) < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.here"], "no such file or folder"),
+        (["empty"], "no pictures found in empty"),
+        (["album", "-o", "a.gif"], "its suffix says what is made"),
+        (["album", "-o", "album"], "is a folder; name a file"),
+        (["album", "--strengths", "one"], "write it as 0.5,1,1.5"),
+        (["album", "--strengths", "1,3"], "numbers from 0 to 2"),
+        (["album", "--strengths", "nan"], "numbers from 0 to 2"),
+        (["album", "--limit", "0"], "at least 1"),
+        (["album", "--size", "9999"], "16 to 4096 pixels"),
+        (["album", "-m", "beta", "-m", "alpha", "--weights", "w"], "name one --model"),
+        (["album", "--size", "4096", "--limit", "3"], "too large for one file"),
+        (["album", "-m", "flat", "--set", "a=1"], "flat has no options"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
+    command, flat, album, tmp_path, arguments, sentence
+):
+    album(3)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    result = command("compare", *arguments)
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(p for p in tmp_path.rglob("*") if p.suffix != ".pyc") == before
+
+
+def test_an_unknown_model_ends_with_5_and_its_near_names(command, album):
+    result = command("compare", album(1), "-m", "betta")
+    assert result.returncode == 5
+    assert "beta" in result.stderr
+
+
+def test_an_option_goes_to_the_model_that_knows_it(command, flat, plugin, album):
+    plugin(
+        "optionpack",
+        """
+        import dataclasses
+        import batchcolor
+
+        @dataclasses.dataclass(frozen=True)
+        class Options:
+            warm_tone: float = 0.0
+
+        class Warm:
+            def __init__(self, options):
+                self.options = options
+            def __call__(self, luma):
+                import torch
+                return torch.full((len(luma), 2, 4, 4), self.options.warm_tone, dtype=luma.dtype)
+
+        @batchcolor.hookimpl
+        def batchcolor_colorizers():
+            return [batchcolor.ColorizerSpec("warm", "w", 16, Warm, options=Options)]
+        """,
+    )
+    source = album(1)
+    both = ("compare", source, "-m", flat, "-m", "warm", "--if-exists", "overwrite")
+    assert command(*both, "--set", "warm-tone=0").returncode == 0
+    plain = (source.parent / "compare.png").read_bytes()
+    result = command(*both, "--set", "warm-tone=0.2")
+    assert result.returncode == 0, result.stderr
+    assert (source.parent / "compare.png").read_bytes() != plain
+    result = command(*both, "--set", "cold-tone=0.2")
+    assert result.returncode == 2
+    assert "cold-tone" in result.stderr
+
+
+def test_quiet_says_nothing_where_all_went_well(command, flat, album):
+    result = command("compare", album(1), "-m", flat, "-q", "--no-plugins")
+    assert result.returncode == 5  # the model is a plugin's
+    result = command("compare", album(1), "-m", flat, "-q")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
+    target = tmp_path / "a.png"
+    target.write_bytes(b"theirs")
+    with pytest.raises(sheet.ImpossiblePlanError, match="exists already"):
+        sheet.publish(b"ours", target, replace=False)
+    assert target.read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208
+    sheet.publish(b"ours", target, replace=True)
+    assert target.read_bytes() == b"ours"
+
+
+def test_sheets_of_one_run_are_equal_to_the_byte(command, flat, album, tmp_path):
+    source = album(2)
+    for name in ("a.png", "b.png"):
+        command("compare", source, "-m", flat, "-o", name)
+    one, other = (io.BytesIO((tmp_path / n).read_bytes()).read() for n in ("a.png", "b.png"))
+    assert one == other

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from batchcolor import __version__
-from batchcolor.cli import compare, info, models, plugins, run, train
+from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
 from batchcolor.cli.console import safe
 from batchcolor.errors import BatchcolorError, ExitCode
 
@@ -44,6 +44,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     app.callback()(_root)
     for command in (
         run.run,
+        evaluate.evaluate,
         compare.compare,
         train.train,
         models.models,

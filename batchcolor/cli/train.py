@@ -40,6 +40,9 @@ def train(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate per step.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on the weights.")] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Share of the former step taken again (rmsprop, sgd).")
+    ] = None,
     ema: Annotated[
         float | None, typer.Option(help="Decay of the averaged weights that are kept; 0: off.")
     ] = None,
@@ -89,6 +92,7 @@ def train(
         "batch_size": batch_size,
         "epochs": epochs,
         "weight_decay": weight_decay,
+        "momentum": momentum,
         "ema": ema,
         "loss": loss,
         "random_crop": random_crop,

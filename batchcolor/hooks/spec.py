@@ -46,6 +46,8 @@ class Recipe:
     batch_size: int
     epochs: int
     weight_decay: float = 0.0
+    momentum: float = 0.0
+    """Share of the former step that is taken again, by `rmsprop` and `sgd`."""
     ema: float = 0.999
     """Decay per step of the averaged weights that are measured and kept; 0 switches it off."""
     loss: Literal["rgb-mse", "chroma-huber"] = "rgb-mse"

@@ -30,6 +30,12 @@ def default_memory() -> int:
     return int(max(256 * MIB, min(2048 * MIB, machine // 4)))
 
 
+def valid_strength(strength: float) -> None:
+    """Raises ImpossiblePlanError for what is no factor of chroma."""
+    if not (math.isfinite(strength) and 0 <= strength <= 2):
+        raise ImpossiblePlanError(f"--strength {strength}: a number from 0 to 2")
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """One job. `max_memory` in bytes; `options` are the model's own, as given to `--set`."""
@@ -54,8 +60,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ImpossiblePlanError("nothing to colour: name a folder, files or a glob")
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 2):
-            raise ImpossiblePlanError(f"--strength {self.strength}: a number from 0 to 2")
+        valid_strength(self.strength)
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise ImpossiblePlanError(f"--quality {self.quality}: a number from 1 to 100")
         for name in ("batch_size", "workers", "max_pixels"):

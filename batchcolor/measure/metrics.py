@@ -8,17 +8,20 @@ more memory than a few small pictures; the strips change no result.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.metrics import structural_similarity
+from skimage import color, metrics
 
 Stack = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
 
 METRICS = ("rgb_mse", "ab_mse", "psnr_db", "ssim", "delta_e_2000", "colorfulness")
 """The columns of `measured`, in order."""
+_color: Any = color
+_metrics: Any = metrics
+"""scikit-image says nothing of types."""
 PSNR_CAP = 100.0
 """dB of a perfect picture, whose PSNR would be infinite and would spoil every mean."""
 SIGMA = 1.5
@@ -33,7 +36,8 @@ def measured(truth: Stack, output: Stack) -> Numbers:
     mse = rgb_mse(truth, output)
     ab, delta_e = lab_errors(truth, output)
     columns = [mse, ab, psnr_db(mse), ssim(truth, output), delta_e, colorfulness(output)]
-    return np.stack(columns, axis=1)
+    table: Numbers = np.stack(columns, axis=1)
+    return table
 
 
 def rgb_mse(truth: Stack, output: Stack) -> Numbers:
@@ -42,12 +46,14 @@ def rgb_mse(truth: Stack, output: Stack) -> Numbers:
     for rows in _strips(truth):
         apart = output[:, rows].astype(np.int32) - truth[:, rows]
         total += np.square(apart).sum(axis=(1, 2, 3), dtype=np.int64)
-    return total / (255.0**2 * truth[0].size)
+    mean: Numbers = total / (255.0**2 * truth[0].size)
+    return mean
 
 
 def psnr_db(mse: Numbers) -> Numbers:
     """10 log10(1 / MSE) in dB, the higher the better; at most `PSNR_CAP`."""
-    return -10 * np.log10(np.maximum(mse, 10 ** (-PSNR_CAP / 10)))
+    decibel: Numbers = -10 * np.log10(np.maximum(mse, 10 ** (-PSNR_CAP / 10)))
+    return decibel
 
 
 def lab_errors(truth: Stack, output: Stack) -> tuple[Numbers, Numbers]:
@@ -58,9 +64,11 @@ def lab_errors(truth: Stack, output: Stack) -> tuple[Numbers, Numbers]:
     """
     chroma, delta_e = np.zeros(len(truth)), np.zeros(len(truth))
     for rows in _strips(truth):
-        true, made = (rgb2lab(rgb[:, rows].astype(np.float64) / 255) for rgb in (truth, output))
+        true, made = (
+            _color.rgb2lab(rgb[:, rows].astype(np.float64) / 255) for rgb in (truth, output)
+        )
         chroma += np.square((made[..., 1:] - true[..., 1:]) / 128).sum(axis=(1, 2, 3))
-        delta_e += deltaE_ciede2000(true, made).sum(axis=(1, 2))
+        delta_e += _color.deltaE_ciede2000(true, made).sum(axis=(1, 2))
     pixels = truth.shape[1] * truth.shape[2]
     return chroma / (2 * pixels), delta_e / pixels
 
@@ -85,7 +93,7 @@ def ssim(truth: Stack, output: Stack) -> Numbers:
         # REACH from a seam, where windows see two pictures, is the edge that is left out anyway.
         part = slice(rows.start, rows.stop + 2 * REACH)
         tall = [np.ascontiguousarray(rgb[:, part]).reshape(-1, width, 3) for rgb in (truth, output)]
-        _, everywhere = structural_similarity(
+        _, everywhere = _metrics.structural_similarity(
             *tall,
             full=True,
             data_range=255,

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from batchcolor.colorizers.runner import Result, Runner, Square, load_runner
+from batchcolor.colorizers.runner import Result, Runner, Square
 from batchcolor.errors import ImpossiblePlanError, PictureError, TargetLostError
 from batchcolor.hooks.manager import Plugins
-from batchcolor.hooks.options import describe
 from batchcolor.job.plan import make_plan
 from batchcolor.job.settings import RunSettings
 from batchcolor.measure import figures, page, paint
+from batchcolor.measure.models import load_runners
 from batchcolor.measure.rows import Output, Row, grey_of, load, printable
 from batchcolor.measure.through import coloured
 from batchcolor.pictures.commit import SUFFIX
@@ -63,8 +63,6 @@ class CompareSettings:
         for strength in self.strengths or ():
             if not (math.isfinite(strength) and 0 <= strength <= 2):
                 raise ImpossiblePlanError(f"--strengths {strength:g}: numbers from 0 to 2")
-        if self.weights is not None and len(self.models) > 1:
-            raise ImpossiblePlanError("--weights are those of one model: name one --model")
         for output in self.outputs:
             _check_output(output, self.overwrite)
 
@@ -108,7 +106,15 @@ def compare(
         sides.setdefault(side, []).append(output)
     for side, outputs in sides.items():
         _check_size(settings, len(chosen), side, outputs)
-    runners = _runners(settings, plugins)
+    runners = load_runners(
+        settings.models,
+        plugins,
+        options=settings.options,
+        weights=settings.weights,
+        device=settings.device,
+        precision=settings.precision,
+        batch_size=1,
+    )
     made = Comparison(shown=len(chosen), found=len(everything))
     rows: dict[int, list[Row]] = {side: [] for side in sides}
     for done, (name, found) in enumerate(chosen, 1):
@@ -146,31 +152,6 @@ def _found(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, Found]]:
     if not chosen:
         raise ImpossiblePlanError(f"no pictures found in {', '.join(sources)}")
     return list(chosen.values())
-
-
-def _runners(settings: CompareSettings, plugins: Plugins) -> list[Runner]:
-    """Each model loaded. A `--set` goes to the models that know it, or fails if none does."""
-    owned = [plugins.find(name) for name in dict.fromkeys(settings.models)]
-    known = [{row.key for row in describe(model.spec.options)} for model in owned]
-    runners = []
-    for number, (model, keys) in enumerate(zip(owned, known, strict=True)):
-        others = set().union(*known[:number], *known[number + 1 :])
-        options = {
-            key: value
-            for key, value in settings.options.items()
-            if key.replace("_", "-") in keys or key.replace("_", "-") not in others
-        }
-        runners.append(
-            load_runner(
-                model,
-                options=options,
-                weights=settings.weights,
-                device=settings.device,
-                precision=settings.precision,
-                batch_size=1,
-            )
-        )
-    return runners
 
 
 def _row(

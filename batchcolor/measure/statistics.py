@@ -157,7 +157,9 @@ def read_baseline(path: Path) -> Baseline:
         raise ImpossiblePlanError(f"--against {path}: not JSON, or only a part of it") from error
     try:
         names = tuple(map(str, document["pictures"]))
-        rows = {str(row["name"]): _numbers(row["per_picture"], len(names)) for row in _rows(document)}
+        rows = {
+            str(row["name"]): _numbers(row["per_picture"], len(names)) for row in _rows(document)
+        }
         rows["grey"]["rgb_mse"]
         return Baseline(path, document["size"], names, rows)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

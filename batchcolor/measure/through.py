@@ -41,6 +41,18 @@ def coloured(
             yield _joined(picture, square, chroma, plugins, strength)
 
 
+def evenly_coloured(
+    pictures: Iterable[Picture], chroma: tuple[float, float]
+) -> Iterator[RGB | PictureError]:
+    """Each picture with one chroma, Cb and Cr, all over: what a colorizer must be better than."""
+    field = np.array(chroma, np.float32).reshape(2, 1, 1)
+    for picture in pictures:
+        try:
+            yield _rgb_of(picture, field, 1.0)
+        except PictureError as error:
+            yield error
+
+
 def _joined(
     picture: Picture,
     square: NDArray[np.float32],
@@ -53,9 +65,13 @@ def _joined(
     try:
         if plugins.filters_chroma:
             chroma = plugins.filter_chroma(chroma, square, picture)
-        rgb = join(picture, chroma, strength, PNG).rgb
+        return _rgb_of(picture, chroma, strength)
     except PictureError as error:
         return error
+
+
+def _rgb_of(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
+    rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None
     if rgb.dtype == np.uint16:
         rgb = (rgb >> 8).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,8 +21,8 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-        "sgd": lambda parameters, **rest: torch.optim.SGD(parameters, momentum=0.9, **rest),
+        "rmsprop": functools.partial(torch.optim.RMSprop, momentum=recipe.momentum),
+        "sgd": functools.partial(torch.optim.SGD, momentum=recipe.momentum),
     }
     return kinds[recipe.optimizer](
         parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay

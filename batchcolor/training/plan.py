@@ -43,6 +43,10 @@ class TrainingPlan:
                 raise ImpossiblePlanError(
                     f"--{name.replace('_', '-')} must be more than 0, not {getattr(recipe, name)}"
                 )
+        if not 0 <= recipe.momentum < 1:
+            raise ImpossiblePlanError(
+                f"--momentum is a share from 0 to below 1, not {recipe.momentum}"
+            )
         if not 0 < recipe.random_crop <= 1:
             raise ImpossiblePlanError(
                 f"--random-crop is a share of the picture's area above 0 and at most 1, "

@@ -1,0 +1,109 @@
+"""`batchcolor evaluate --data DIR`: models against the truth, in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import Progress
+
+from batchcolor.cli import options
+from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
+
+
+def evaluate(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="A folder of colour photographs: the truth.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="A colorizer; several times for several."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many pictures, evenly spread (default: all).")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Shrink the short side to at most so many pixels (default: as it is)."),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")
+    ] = 1.0,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="BASELINE.json", help="Compare with an earlier --json, paired."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Use this weights file (one model only).")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
+    ] = None,
+    device: options.Device = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
+    ] = "auto",
+    no_plugins: options.NoPlugins = False,
+    as_json: options.AsJson = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="The table as CSV to standard output.")
+    ] = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> int:
+    """Measure models on colour photographs: made grey, coloured by the real steps, compared."""
+    from batchcolor.cli import evaluate_view
+    from batchcolor.errors import ExitCode, ImpossiblePlanError
+    from batchcolor.hooks.manager import load_plugins
+    from batchcolor.hooks.options import pairs
+    from batchcolor.measure.evaluate import EvaluateSettings
+    from batchcolor.measure.evaluate import evaluate as measure
+
+    if as_json and as_csv:
+        raise ImpossiblePlanError("--json and --csv both want standard output: choose one")
+    settings = EvaluateSettings(
+        data=data,
+        models=tuple(dict.fromkeys(model or ["beta"])),
+        limit=limit,
+        size=size,
+        strength=strength,
+        options=pairs(set_ or []),
+        weights=weights,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        against=against,
+    )
+    with only_json(as_json or as_csv) as stdout:
+        plugins = load_plugins(not no_plugins)
+        console = screen()
+        with Progress(
+            console=console, transient=True, disable=quiet or not console.is_terminal
+        ) as bar:
+            task = bar.add_task("")
+            result = measure(
+                settings,
+                plugins,
+                lambda what, done, total: bar.update(
+                    task, description=what, completed=done, total=total
+                ),
+            )
+        if result.failures:
+            console.print(table("failed", "reason", rows=result.failures))
+        for broken in plugins.broken:
+            say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+        if not quiet:
+            evaluate_view.remarks(console, result, verbose=verbose)
+        if as_json:
+            print_json(evaluate_view.document(result), stdout)
+        elif as_csv:
+            evaluate_view.write_csv(result, stdout)
+        else:
+            evaluate_view.tables(screen(stderr=False), result)
+    return ExitCode.SOME_FAILED if result.failures else ExitCode.DONE

@@ -6,12 +6,13 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
+from batchcolor.films.codecs import FilmSettings
 from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
@@ -56,6 +57,7 @@ class RunSettings:
     max_pixels: int = MAX_PIXELS
     if_exists: IfExists = "skip"
     retry_failed: bool = False
+    films: FilmSettings = field(default_factory=FilmSettings)
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -73,7 +75,12 @@ class RunSettings:
                 f"{LEAST_MEMORY // MIB} MiB"
             )
         if self.format is not None:
-            format_named(self.format)
+            asked = format_named(self.format)
+            if asked.film and asked not in self.films.film_codec.containers:
+                takes = " or ".join(known.name for known in self.films.film_codec.containers)
+                raise ImpossiblePlanError(
+                    f"--format {self.format}: {self.films.codec} is written to {takes}"
+                )
 
     @property
     def target_format(self) -> Format | None:
@@ -102,6 +109,12 @@ class RunSettings:
         ]
         pixels = (self.model, self.strength, self.format, self.quality, own)
         return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
+
+    def hash_for(self, *, film: bool) -> str:
+        """`pixels_hash`, for a film with what its encoder is told."""
+        if not film:
+            return self.pixels_hash
+        return hashlib.sha256(f"{self.pixels_hash} {self.films}".encode()).hexdigest()[:16]
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,217 @@
+"""The way of a film: its frames go through the same batches as everybody's pictures.
+
+read (a decode thread) -> small luma -> batch (device) -> chroma -> planes, encoder (a thread of
+its own) -> commit
+
+Frames stay in order, as both threads and the one between them work in order. Only so many of them
+are on their way at once, so memory does not depend on a film's length.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from batchcolor.errors import PictureError
+from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.film import UNREADABLE, Film, inspect, words
+from batchcolor.films.planes import put_chroma, small_luma
+from batchcolor.films.reader import Frames
+from batchcolor.films.timing import survey
+from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, try_out, verify
+from batchcolor.job.plan import Task
+from batchcolor.job.stages import ByteBudget, Channel, Stop
+from batchcolor.pictures.commit import publish, temporary_of
+
+LEAST_AHEAD = 4
+"""Frames that a film needs on its way at least, to keep its two threads busy."""
+ENCODER_FRAMES = 60
+"""Frames that an encoder looks ahead, about, and keeps."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
+
+    film: Film
+    ahead: int
+    """Frames on their way at once."""
+    share: int
+    """Bytes."""
+
+
+def admit(
+    task: Task, settings: FilmSettings, max_pixels: int, memory: int, batch: int
+) -> Admission:
+    """Look at a film, and try its result's container and encoder, before any work on it.
+
+    Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
+    """
+    film = as_written(inspect(task.found.path, max_pixels), settings)
+    lost = try_out(film, settings, task.format)
+    if task.found.note:
+        lost.insert(0, task.found.note)
+    film = replace(film, notes=(*film.notes, *lost))
+    kept = ENCODER_FRAMES * film.frame_bytes
+    room = (memory - kept) // (2 * film.frame_bytes)
+    ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
+    return Admission(film, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
+
+
+@dataclass
+class FrameItem:
+    """One frame on its way; `picture` tells chroma filters whose it is."""
+
+    line: FilmLine
+    frame: VideoFrame
+    square: NDArray[np.float32]
+    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+    @property
+    def picture(self) -> Film:
+        """What a filter of chroma is told: `path`, `width` and `height`."""
+        return self.line.film
+
+
+class FilmLine:
+    """One film under way. `read` runs in one thread, `write` in another."""
+
+    def __init__(
+        self,
+        task: Task,
+        admission: Admission,
+        settings: FilmSettings,
+        strength: float,
+        stop: Stop,
+        told: Callable[[FilmLine], None],
+    ) -> None:
+        self.task, self.film, self.settings = task, admission.film, settings
+        self.strength, self._stop, self._told = strength, stop, told
+        self.error: PictureError | None = None
+        self.done = 0
+        """Frames written."""
+        self.expected = admission.film.frames
+        self.position = Fraction(0)
+        """Seconds of the film that are done."""
+        self.notes: list[str] = []
+        self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
+        self._coloured: Channel[FrameItem] = Channel(stop, 1)
+        self._frames = Frames(admission.film, strict=settings.strict)
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._all_read = False
+        self._stopped = False
+
+    @property
+    def progress(self) -> str:
+        """How far it is, for people: film time and frames."""
+        place = timedelta(seconds=int(self.position))
+        of = f" of {self.expected}" if self.expected else ""
+        return f"{place}, frame {self.done}{of}"
+
+    # ---- read ----------------------------------------------------------------------------
+
+    def read(self, side: int, put: Callable[[FrameItem], None]) -> None:
+        """Decode every frame and `put` it on its way to the colorizer, until one fails."""
+        try:
+            for frame in self._frames:
+                if self.error is not None or not self._ahead.acquire(1):
+                    self._stopped = True
+                    break
+                with self._lock:
+                    self._under_way += 1
+                put(FrameItem(self, frame, small_luma(frame, self.film, side)))
+        except PictureError as error:
+            self.fail(error)
+        except UNREADABLE as error:
+            self.fail(PictureError("decode", words(error)))
+        with self._lock:
+            self._all_read = True
+            last = self._under_way == 0
+        if last:
+            self._coloured.end()
+
+    def arrived(self, item: FrameItem) -> None:
+        """A frame comes back from the colorizer."""
+        self._coloured.put(item)
+        with self._lock:
+            self._under_way -= 1
+            last = self._all_read and self._under_way == 0
+        if last:
+            self._coloured.end()
+
+    def fail(self, error: PictureError) -> None:
+        """The film cannot be done; what is under way is thrown away."""
+        self.error = self.error or error
+        self._stop.wake()
+
+    # ---- write ---------------------------------------------------------------------------
+
+    def write(self, *, overwrite: bool) -> bool:
+        """Encode the frames that come back and commit the film; False where the job stops before.
+
+        Raises PictureError, TargetLostError.
+        """
+        with temporary_of(self.task.target) as temporary:
+            writer = self._opened(temporary)
+            try:
+                self._take_frames(writer)
+                if self.error is not None:
+                    raise self.error
+                if self._stopped:
+                    return False
+                writer.finish()
+            except PictureError:
+                raise
+            except OSError:
+                raise  # the disk: `temporary_of` knows what it means
+            except UNREADABLE as error:
+                raise PictureError("encode", words(error)) from error
+            finally:
+                writer.abandon()
+            self._commit(writer, temporary, overwrite)
+        return True
+
+    def drain(self) -> None:
+        """Let go what still comes of a film that has failed, so that its reader ends."""
+        for _ in self._coloured:
+            self._ahead.release(1)
+
+    def _opened(self, temporary: Path) -> FilmWriter:
+        seen = survey(self.film)
+        self.expected = self.film.frames or seen.packets
+        return FilmWriter(temporary, self.film, self.settings, self.task.format, seen)
+
+    def _take_frames(self, writer: FilmWriter) -> None:
+        for item in self._coloured:
+            try:
+                if self.error is None and not self._stopped:
+                    coloured = put_chroma(item.frame, item.chroma, self.film, self.strength)
+                    writer.write(coloured)
+                    self.done += 1
+                    self.position = writer.timeline.seconds
+                    self._told(self)
+            finally:
+                self._ahead.release(1)
+
+    def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
+        if writer.frames != self._frames.count:
+            raise PictureError(
+                "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
+            )
+        flush_to_disk(temporary)
+        verify(temporary, writer)
+        self.notes = [*self.film.notes, *self._frames.notes, *writer.tracks.notes]
+        try:
+            mtime_ns = self.task.found.mtime_ns
+            publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)
+        except FileExistsError as error:
+            raise PictureError("commit", "its name was taken while the job ran") from error

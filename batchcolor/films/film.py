@@ -78,6 +78,8 @@ class Film:
     """Whether its frames are RGB, and have to be converted."""
     field_order: int = 0
     notes: tuple[str, ...] = ()
+    left_out: tuple[int, ...] = ()
+    """Tracks that the result's container cannot hold, and that carry no picture, sound or text."""
 
     @property
     def interlaced(self) -> bool:

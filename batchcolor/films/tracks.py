@@ -20,8 +20,8 @@ MADE_ANEW = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
 )
 """Tags that say how the source's own file was written (in lower case); the result has its own."""
-LOST_QUIETLY = ("data", "unknown")
-"""Tracks of which a film loses no picture, sound or text: timecodes, sensor readings."""
+SENSED = ("data", "unknown")
+"""Tracks without picture, sound or text: timecodes, readings of sensors."""
 
 
 class Tracks:
@@ -48,6 +48,8 @@ class Tracks:
         for stream in self._source.streams:
             if stream.index == self.film.stream:
                 yield stream.index
+            elif stream.index in self.film.left_out:
+                continue
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
             else:
@@ -67,10 +69,6 @@ class Tracks:
         try:
             placed = target.add_stream_from_template(stream, opaque=True)
         except (*UNREADABLE, TypeError) as error:
-            if stream.type in LOST_QUIETLY:
-                track = f"track {stream.index} ({stream.type})"
-                self.notes.append(f"{track} is left out: {container.name} cannot hold it")
-                return
             hint = "" if container == MKV else "; --format mkv can"
             raise PictureError(
                 "plan",
@@ -118,12 +116,37 @@ class Tracks:
             if seconds is not None and time is not None and time * packet.time_base > seconds:
                 return
             self._waiting = None
-            packet.stream = self._placed[packet.stream_index]
-            target.mux(packet)
+            if not _is_gap(packet):
+                packet.stream = self._placed[packet.stream_index]
+                target.mux(packet)
+
+    def sensed(self) -> dict[int, str]:
+        """Tracks that may be left out, and what is to be said: nothing of the text of chapters."""
+        return {
+            stream.index: ""
+            if _is_chapter_text(stream)
+            else f"track {stream.index} ({stream.type}) is left out: its container cannot hold it"
+            for stream in self._source.streams
+            if stream.type in SENSED
+        }
 
     def close(self) -> None:
         """Let the source go."""
         self._source.close()
+
+
+def _is_chapter_text(stream: Stream) -> bool:
+    """Whether it only holds the names of chapters, as QuickTime has them; they are made anew."""
+    try:
+        return stream.type == "data" and stream.codec_tag == "text"
+    except UNREADABLE:
+        return False
+
+
+def _is_gap(packet: Packet[Stream]) -> bool:
+    """Whether it is the empty text that MP4 has between subtitles; FFmpeg puts it in by itself."""
+    name = packet.stream.codec_context.name
+    return name == "mov_text" and bytes(packet) == b"\0\0"
 
 
 def options_of(container: Format) -> dict[str, str]:

@@ -33,13 +33,26 @@ def as_written(film: Film, settings: FilmSettings) -> Film:
     return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
 
 
-def try_out(film: Film, settings: FilmSettings, container: Format) -> list[str]:
-    """Whether the result can be written as asked, told before work begins; notes on what is lost.
+def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
+    """The film, if its result can be written as asked: told before work begins.
 
-    Encoder and container are set up in memory, to their header. Raises PictureError.
+    Encoder and container are set up in memory, up to their header. Tracks of readings that the
+    container does not take are left out, and noted. Raises PictureError.
     """
-    header = io.BytesIO()
-    writer = FilmWriter(header, film, settings, container, Survey(0, None))
+    try:
+        _set_up(film, settings, container)
+    except PictureError:
+        sensed = _sensed(film)
+        if not sensed or film.left_out:
+            raise
+        notes = (*film.notes, *filter(None, sensed.values()))
+        film = replace(film, left_out=tuple(sensed), notes=notes)
+        _set_up(film, settings, container)
+    return film
+
+
+def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
+    writer = FilmWriter(io.BytesIO(), film, settings, container, Survey(0, None))
     try:
         writer.container.start_encoding()
     except (*UNREADABLE, TypeError) as error:
@@ -48,7 +61,14 @@ def try_out(film: Film, settings: FilmSettings, container: Format) -> list[str]:
         ) from error
     finally:
         writer.abandon()
-    return writer.tracks.notes
+
+
+def _sensed(film: Film) -> dict[int, str]:
+    tracks = Tracks(film)
+    try:
+        return tracks.sensed()
+    finally:
+        tracks.close()
 
 
 class FilmWriter:

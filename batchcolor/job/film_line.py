@@ -26,7 +26,7 @@ from batchcolor.films.film import UNREADABLE, Film, inspect, words
 from batchcolor.films.planes import put_chroma, small_luma
 from batchcolor.films.reader import Frames
 from batchcolor.films.timing import survey
-from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, try_out, verify
+from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, tried_out, verify
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
 from batchcolor.pictures.commit import publish, temporary_of
@@ -55,11 +55,10 @@ def admit(
 
     Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
     """
-    film = as_written(inspect(task.found.path, max_pixels), settings)
-    lost = try_out(film, settings, task.format)
+    film = inspect(task.found.path, max_pixels)
+    film = tried_out(as_written(film, settings), settings, task.format)
     if task.found.note:
-        lost.insert(0, task.found.note)
-    film = replace(film, notes=(*film.notes, *lost))
+        film = replace(film, notes=(task.found.note, *film.notes))
     kept = ENCODER_FRAMES * film.frame_bytes
     room = (memory - kept) // (2 * film.frame_bytes)
     ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))

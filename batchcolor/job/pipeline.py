@@ -158,6 +158,8 @@ class Pipeline:
             self._failed(line.task, failure, share)
             return
         if committed:
+            for note in line.notes:  # films are few, and what happened to one is worth a line
+                self.report.note(f"{line.task.found.relative}: {note}")
             self._journal(line.task, line.notes)
         self.budget.release(share)
 

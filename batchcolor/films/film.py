@@ -52,8 +52,9 @@ class Tags:
 class Film:
     """One film. `stream` is the index of the one that is coloured, of `time_base` ticks a unit.
 
-    `pixel_format` has the chroma size of the source, planar, at 8 or 10 bits; `frames` is what
-    the file promises (0: it does not say), `seconds` how long it says that it is.
+    `pixel_format` has the chroma size of the source, planar, at 8 or 10 bits. `frames` is how
+    many the file promises, `ends` the second at which it says that this stream does, `all_ends`
+    at which the last of its tracks does; 0 where it does not say.
     `display` holds the nine numbers of the display matrix, empty where there is none.
     """
 
@@ -68,7 +69,8 @@ class Film:
     rate: Fraction
     time_base: Fraction
     frames: int = 0
-    seconds: float = 0.0
+    ends: float = 0.0
+    all_ends: float = 0.0
     rotation: int = 0
     display: tuple[int, ...] = ()
     aspect: Fraction | None = None
@@ -181,7 +183,6 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         notes.append(
             f"has {1 + len(others)} video streams: {video.index} is coloured, {copied} copied"
         )
-    seconds = float(video.duration * video.time_base) if video.duration and video.time_base else 0.0
     return Film(
         path=path,
         stream=video.index,
@@ -194,7 +195,8 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
         frames=video.frames,
-        seconds=seconds or (container.duration or 0) / 1_000_000,
+        ends=_end(video),
+        all_ends=((container.duration or 0) + max(0, container.start_time or 0)) / av.time_base,
         rotation=frame.rotation % 360,
         display=_display(frame),
         aspect=video.codec_context.sample_aspect_ratio or video.sample_aspect_ratio,
@@ -216,6 +218,17 @@ def _colour(frame: VideoFrame) -> tuple[Tags, Matrix]:
     if frame.format.is_rgb or frame.format.has_palette:
         return replace(tags, range=LIMITED_RANGE, matrix=1 if hd else 6), usual
     return tags, MATRICES.get(frame.colorspace, usual)
+
+
+def _end(video: VideoStream) -> float:
+    """The second at which a stream ends, by its header or by Matroska's tag of it."""
+    if video.duration and video.time_base:
+        return float((video.duration + (video.start_time or 0)) * video.time_base)
+    try:
+        hours, minutes, seconds = video.metadata.get("DURATION", "").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
 
 
 def _cover(stream: Stream) -> bool:

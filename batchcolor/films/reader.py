@@ -39,7 +39,7 @@ class Frames:
         with opened(self.film.path) as container:
             stream = container.streams[self.film.stream]
             assert isinstance(stream, VideoStream)
-            stream.thread_type = "AUTO"
+            # Not threads across frames: after a fault they lose good frames that wait in them.
             for packet in self._packets(container, stream):
                 for frame in self._decoded(packet):
                     self.count += 1

@@ -20,34 +20,49 @@ from batchcolor.films.film import UNREADABLE, Film, opened
 REORDER = 16
 """Most frames by which a codec shows a frame later than it stores it (H.264, H.265: 16)."""
 
+MISSING_SECONDS = 0.25
+"""A file that stops so much before the end that it promises is cut."""
+
 Ticks = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A film's packets, counted without decoding them. `floor` is for `Timeline`, None where times
-    simply grow."""
+    """A film's packets, counted without decoding them. `ends` is the second to which its tracks
+    really go; `floor` is for `Timeline`, None where times simply grow."""
 
-    packets: int
-    floor: Ticks | None
+    packets: int = 0
+    floor: Ticks | None = None
+    ends: float = 0.0
+
+    def promised_end(self, film: Film) -> float:
+        """The second at which the picture should end; 0 where nothing is amiss, or known.
+
+        A stream's own end counts; that of the file only where all of its tracks stop before.
+        """
+        cut = film.all_ends - self.ends > MISSING_SECONDS
+        return film.ends or (film.all_ends if cut else 0.0)
 
 
 def survey(film: Film) -> Survey:
-    """A look at every packet of the film's picture, for its time alone."""
+    """A look at every packet of the film, for its time alone."""
     times: list[int] = []
-    packets = 0
+    packets, ends = 0, 0.0
     with opened(film.path) as container:
         stream = container.streams[film.stream]
         try:
-            for packet in container.demux(stream):
-                packets += bool(packet.size)
-                if packet.pts is not None:
+            for packet in container.demux():
+                if packet.pts is None:
+                    continue
+                ends = max(ends, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream_index == film.stream:
+                    packets += 1
                     times.append(packet.pts)
         except UNREADABLE:
             pass  # the reader steps over what is damaged, and says so
         depth = REORDER if getattr(stream.codec_context, "reorder_depth", 0) else 0
     ticks = np.array(times, np.int64)
-    return Survey(packets, None if _grows(ticks, depth) else _floor(ticks))
+    return Survey(packets, None if _grows(ticks, depth) else _floor(ticks), ends)
 
 
 def _grows(ticks: Ticks, depth: int) -> bool:
@@ -73,6 +88,7 @@ class Timeline:
         self.step = max(1, round(1 / (film.rate * film.time_base)))
         self.floor = survey.floor
         self.first: int | None = None
+        self.first_decoding: int | None = None
         self.end = 0
         """The tick at which the last frame shown so far ends."""
         self._true: dict[int, tuple[int, int]] = {}
@@ -106,9 +122,17 @@ class Timeline:
         pts, duration = self._true.pop(told)
         decoding = self._decoding(packet.dts if packet.dts is not None else pts, pts)
         packet.pts, packet.dts = max(pts, decoding), decoding
-        if until is not None and not self._true:
+        if until is not None and told == self._told:
             duration = max(duration, until - pts)
         packet.duration = duration or self.step
+
+    def stretch(self, packet: Packet[VideoStream], until: int) -> None:
+        """Let the last packet of the file, which may not be the last frame, last as long: MP4
+        takes the film's length from it."""
+        assert packet.dts is not None
+        assert self.first_decoding is not None
+        length = until - (self.first or 0) - (packet.dts - self.first_decoding)
+        packet.duration = max(packet.duration or 0, length)
 
     def _decoding(self, given: int, pts: int) -> int:
         if self.floor is not None:
@@ -117,6 +141,8 @@ class Timeline:
         decoding = min(given, pts)
         if self._last_decoding is not None:
             decoding = max(decoding, self._last_decoding + 1)
+        if self.first_decoding is None:
+            self.first_decoding = decoding
         self._written += 1
         self._last_decoding = decoding
         return decoding

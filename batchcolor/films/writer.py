@@ -52,7 +52,7 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
 
 
 def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
-    writer = FilmWriter(io.BytesIO(), film, settings, container, Survey(0, None))
+    writer = FilmWriter(io.BytesIO(), film, settings, container, Survey())
     try:
         writer.container.start_encoding()
     except (*UNREADABLE, TypeError) as error:
@@ -85,8 +85,10 @@ class FilmWriter:
         container: Format,
         survey: Survey,
     ) -> None:
-        self.film, self.place = film, place
+        self.film, self.place, self.survey = film, place, survey
+        self.notes: list[str] = []
         self.frames = 0
+        self._held: list[Any] = []
         self.timeline = Timeline(film, survey)
         self.tracks = Tracks(film)
         self.container: OutputContainer = new_container(place, container)
@@ -127,7 +129,9 @@ class FilmWriter:
         self.timeline.tell(frame)
         frame.time_base = self.film.time_base
         frame.pict_type = 0  # the encoder decides anew which frames stand for themselves
-        self._mux(self.video.encode(frame), None)
+        coded = self.video.encode(frame)
+        self._mux(self._held, None)
+        self._held = coded  # until it is sure that they are not the last ones
         self.frames += 1
 
     def finish(self) -> None:
@@ -135,21 +139,29 @@ class FilmWriter:
 
         The last frame is held to the end that the source promises, where that is later.
         """
-        self._mux(self.video.encode(None), self._promised_end())
+        self._mux([*self._held, *self.video.encode(None)], self._promised_end())
         self.tracks.copy_until(self.container, None)
         self.tracks.close()
         self.container.close()
 
     def _promised_end(self) -> int:
-        end = self.timeline.end
-        if self.film.frames > self.frames:  # the source is cut, or damaged at its end
-            first = self.timeline.first or 0
-            end = max(end, first + round(Fraction(self.film.seconds) / self.film.time_base))
-        return end
+        """The tick to which the last frame is shown; later than its own where the source is cut."""
+        end, tick = self.timeline.end, self.film.time_base
+        promised = round(Fraction(self.survey.promised_end(self.film)) / tick)
+        missing = promised - end
+        if missing <= self.timeline.step:
+            return end
+        self.notes.append(
+            f"its picture ends {float(missing * tick):.2f} s before the end that its file promises "
+            f"({float(promised * tick):.2f} s); the last frame is held until there"
+        )
+        return promised
 
     def _mux(self, packets: list[Any], until: int | None) -> None:
         for packet in packets:
             self.timeline.restore(packet, until)
+            if until is not None and packet is packets[-1]:
+                self.timeline.stretch(packet, until)
             self.tracks.copy_until(self.container, packet.dts * packet.time_base)
             self.container.mux(packet)
 

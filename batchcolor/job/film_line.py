@@ -168,6 +168,8 @@ class FilmLine:
                 if self._stopped:
                     return False
                 writer.finish()
+                if writer.notes and self.settings.strict:
+                    raise PictureError("decode", f"{writer.notes[0]} (--strict)")
             except PictureError:
                 raise
             except OSError:
@@ -187,7 +189,13 @@ class FilmLine:
     def _opened(self, temporary: Path) -> FilmWriter:
         seen = survey(self.film)
         self.expected = self.film.frames or seen.packets
-        return FilmWriter(temporary, self.film, self.settings, self.task.format, seen)
+        writer = FilmWriter(temporary, self.film, self.settings, self.task.format, seen)
+        try:
+            writer.container.start_encoding()
+        except BaseException:
+            writer.abandon()
+            raise
+        return writer
 
     def _take_frames(self, writer: FilmWriter) -> None:
         for item in self._coloured:
@@ -208,7 +216,7 @@ class FilmLine:
             )
         flush_to_disk(temporary)
         verify(temporary, writer)
-        self.notes = [*self.film.notes, *self._frames.notes, *writer.tracks.notes]
+        self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]
         try:
             mtime_ns = self.task.found.mtime_ns
             publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)

@@ -66,42 +66,36 @@ def failure(told):
     return only["step"], only["reason"]
 
 
-def faststart(film):
-    film.container_options["movflags"] = "faststart"
+def index_first(clip, target):
+    """The same film with its index before its pictures, as films on the web have it."""
+    options = {"movflags": "faststart"} if target.suffix == ".mp4" else {}
+    with (
+        av.open(str(clip)) as source,
+        av.open(str(target), "w", container_options=options) as moved,
+    ):
+        stream = moved.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                moved.mux(packet)
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
     report, make_clip, tmp_path, name
 ):
-    clip = make_clip(tmp_path / "made" / name, frames=100, prepare=faststart, sizes=((96, 64),))
-    whole = duration_of(clip)
-    if name.endswith("mp4"):
-        moved = tmp_path / "made" / "fast.mp4"
-        with (
-            av.open(str(clip)) as source,
-            av.open(str(moved), "w", container_options={"movflags": "faststart"}) as target,
-        ):
-            stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
-            for packet in source.demux():
-                if packet.size:
-                    packet.stream = stream
-                    target.mux(packet)
-        clip = moved
-    data = clip.read_bytes()
     cut = tmp_path / name
-    cut.write_bytes(data[: len(data) * 2 // 3])
+    index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
+    whole = duration_of(cut)
+    os.truncate(cut, cut.stat().st_size * 2 // 3)
     code, told = report(cut)
     assert code == 0, told
     out = tmp_path / "out" / name
     assert frames_of(out) == pytest.approx(frames_of(cut), abs=0.001)
     assert 0 < len(frames_of(out)) < 100
     assert duration_of(out) == pytest.approx(whole, abs=0.05)
-    assert any("ends" in note or "cannot be read" in note for note in told["notes"]), told["notes"]
-    again = tmp_path / "again"
-    again.mkdir()
-    cut.rename(again / name)
-    code, told = report(again / name, "--strict", "--if-exists", "overwrite")
+    assert any("its picture ends" in note for note in told["notes"]), told["notes"]
+    code, told = report(cut, "--strict", "--if-exists", "overwrite")
     assert code == 3
     assert failure(told)[0] == "decode"
 
@@ -109,19 +103,19 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
 def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
     report, make_clip, tmp_path
 ):
-    clip = make_clip(tmp_path / "made.mkv", frames=60, codec="ffv1", time_base=Fraction(1, 25))
-    data = bytearray(clip.read_bytes())
+    broken = make_clip(tmp_path / "film.mp4", frames=60, sizes=((96, 64),))
+    data = bytearray(broken.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 40] = bytes(40)
-    broken = tmp_path / "film.mkv"
+    data[middle : middle + 40] = b"\x55" * 40
     broken.write_bytes(data)
-    code, told = report(broken, "--codec", "ffv1")
+    code, told = report(broken)
     assert code == 0, told
     assert any("damaged" in note for note in told["notes"])
-    times = frames_of(tmp_path / "out" / "film.mkv")
-    assert set(times) <= {pytest.approx(n / 25, abs=0.001) for n in range(60)} or len(times) >= 57
+    times = frames_of(tmp_path / "out" / "film.mp4")
+    assert times == pytest.approx(frames_of(broken), abs=0.001)
+    assert 50 < len(times) < 60
     assert times[-1] == pytest.approx(59 / 25, abs=0.001)
-    code, told = report(broken, "--codec", "ffv1", "--strict", "--if-exists", "overwrite")
+    code, told = report(broken, "--strict", "--if-exists", "overwrite")
     assert code == 3
     assert "--strict" in failure(told)[1]
 
@@ -141,13 +135,6 @@ def cover_only(path, make_clip):
     whole = make_clip(
         path.with_name("whole.mkv"), audio=("aac",), codec="mjpeg", pixel_format="yuvj420p"
     )
-    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
-        cover = target.add_stream_from_template(source.streams.video[0], opaque=True)
-        cover.disposition = av.stream.Disposition.attached_pic
-        sound = target.add_stream_from_template(source.streams.audio[0], opaque=True)
-        picture = next(source.demux(video=0))
-        picture.stream = cover
-        target.mux(picture)
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:
         cover = target.add_stream_from_template(source.streams.video[0], opaque=True)
         cover.disposition = av.stream.Disposition.attached_pic
@@ -199,7 +186,10 @@ def test_what_has_no_picture_to_colour_is_named_and_makes_nothing(
 def test_of_two_video_streams_the_better_is_coloured_and_the_other_copied(
     report, make_clip, tmp_path
 ):
-    clip = make_clip(tmp_path / "film.mp4", sizes=((64, 48), (128, 96)))
+    def setup(stream):
+        stream.disposition = av.stream.Disposition.default if stream.width == 128 else 0
+
+    clip = make_clip(tmp_path / "film.mp4", sizes=((64, 48), (128, 96)), setup=setup)
     code, told = report(clip)
     assert code == 0
     assert any("2 video streams: 1 is coloured, 0 copied" in note for note in told["notes"])
@@ -239,22 +229,15 @@ def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
     assert len(frames_of(tmp_path / "out" / "film.mkv")) == 24
 
 
-@pytest.mark.parametrize(
-    ("audio", "subtitles", "word"),
-    [(("flac",), ("deu",), "subtitle"), (("libmp3lame", "pcm_s24le"), (), "audio")],
-)
 def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_that_can(
-    report, make_clip, tmp_path, audio, subtitles, word
+    report, make_clip, tmp_path
 ):
-    clip = make_clip(tmp_path / "film.mkv", audio=audio, subtitles=subtitles)
-    target = "mp4" if subtitles else "mov"
-    if not subtitles:
-        pytest.skip("mov holds every sound that is written here")
+    clip, target = make_clip(tmp_path / "film.mkv", subtitles=("deu",)), "mp4"
     code, told = report(clip, "--format", target)
     assert code == 3
     step, reason = failure(told)
     assert step == "plan"
-    assert word in reason
+    assert "subtitle track 1" in reason
     assert "--format mkv" in reason
     assert told["frames"] == 0
     assert not temporaries(tmp_path / "out")
@@ -328,8 +311,19 @@ def start(environment, tmp_path):
 
     def run(clip, out):
         process = subprocess.Popen(
-            [sys.executable, "-m", "batchcolor", "run", str(clip), "-m", "slow", "-o", str(out)]
-            + ["--batch-size", "1"],
+            [
+                sys.executable,
+                "-m",
+                "batchcolor",
+                "run",
+                str(clip),
+                "-m",
+                "slow",
+                "-o",
+                str(out),
+                "--batch-size",
+                "1",
+            ],
             env=environment,
             cwd=tmp_path,
             stdout=subprocess.PIPE,

@@ -48,6 +48,10 @@ def run(
     bit_depth: Annotated[
         int | None, typer.Option(help="For films: 8 or 10 (default: the film's own).")
     ] = None,
+    stabilize: Annotated[
+        Literal["off", "fast", "best"],
+        typer.Option(help="For films: colours that do not flicker; best looks ahead as well."),
+    ] = "fast",
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
@@ -114,6 +118,7 @@ def run(
         if_exists=if_exists,
         retry_failed=retry_failed,
         films=FilmSettings(codec, crf, preset, bit_depth, strict),
+        stabilize=stabilize,
     )
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)

@@ -1,7 +1,7 @@
 """The way of a film: its frames go through the same batches as everybody's pictures.
 
-read (a decode thread) -> small luma -> batch (device) -> chroma -> planes, encoder (a thread of
-its own) -> commit
+read (a decode thread) -> small luma -> batch (device) -> chroma -> steadied -> planes, encoder (a
+thread of its own) -> commit
 
 Frames stay in order, as both threads and the one between them work in order. Only so many of them
 are on their way at once, so memory does not depend on a film's length.
@@ -23,16 +23,19 @@ from numpy.typing import NDArray
 from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.film import UNREADABLE, Film, inspect, words
+from batchcolor.films.motion import SIDE
 from batchcolor.films.planes import put_chroma, small_luma
 from batchcolor.films.reader import Frames
+from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
 from batchcolor.films.timing import survey
 from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, tried_out, verify
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
 from batchcolor.pictures.commit import publish, temporary_of
 
-LEAST_AHEAD = 4
-"""Frames that a film needs on its way at least, to keep its two threads busy."""
+LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
+"""Frames that a film needs on its way at least: those that wait to be steadied, and some more to
+keep its two threads busy."""
 ENCODER_FRAMES = 60
 """Frames that an encoder looks ahead, about, and keeps."""
 
@@ -72,6 +75,8 @@ class FrameItem:
     line: FilmLine
     frame: VideoFrame
     square: NDArray[np.float32]
+    guide: NDArray[np.float32]
+    """Luma by which colour is steadied."""
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
 
     @property
@@ -89,6 +94,7 @@ class FilmLine:
         admission: Admission,
         settings: FilmSettings,
         strength: float,
+        stabilize: Stabilize,
         stop: Stop,
         told: Callable[[FilmLine], None],
     ) -> None:
@@ -101,6 +107,7 @@ class FilmLine:
         self.position = Fraction(0)
         """Seconds of the film that are done."""
         self.notes: list[str] = []
+        self._steady: Stabilizer[FrameItem] = Stabilizer(stabilize)
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
         self._frames = Frames(admission.film, strict=settings.strict)
@@ -127,7 +134,9 @@ class FilmLine:
                     break
                 with self._lock:
                     self._under_way += 1
-                put(FrameItem(self, frame, small_luma(frame, self.film, side)))
+                square = small_luma(frame, self.film, side)
+                guide = small_luma(frame, self.film, SIDE) if self._steady.mode != "off" else square
+                put(FrameItem(self, frame, square, guide))
         except PictureError as error:
             self.fail(error)
         except UNREADABLE as error:
@@ -199,15 +208,23 @@ class FilmLine:
 
     def _take_frames(self, writer: FilmWriter) -> None:
         for item in self._coloured:
-            try:
-                if self.error is None and not self._stopped:
-                    coloured = put_chroma(item.frame, item.chroma, self.film, self.strength)
-                    writer.write(coloured)
-                    self.done += 1
-                    self.position = writer.timeline.seconds
-                    self._told(self)
-            finally:
+            if self.error is None and not self._stopped:
+                for ready, chroma in self._steady.push(item.guide, item.chroma, item):
+                    self._write_one(writer, ready, chroma)
+            else:
                 self._ahead.release(1)
+        if self.error is None and not self._stopped:
+            for ready, chroma in self._steady.rest():
+                self._write_one(writer, ready, chroma)
+
+    def _write_one(self, writer: FilmWriter, item: FrameItem, chroma: NDArray[np.float32]) -> None:
+        try:
+            writer.write(put_chroma(item.frame, chroma, self.film, self.strength))
+        finally:
+            self._ahead.release(1)
+        self.done += 1
+        self.position = writer.timeline.seconds
+        self._told(self)
 
     def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
         if writer.frames != self._frames.count:

@@ -136,7 +136,13 @@ class Pipeline:
 
     def _read_film(self, task: Task, share: int, film: Admission) -> None:
         line = FilmLine(
-            task, film, self.settings.films, self.settings.strength, self.stop, self._frame_done
+            task,
+            film,
+            self.settings.films,
+            self.settings.strength,
+            self.settings.stabilize,
+            self.stop,
+            self._frame_done,
         )
         write = partial(self._write_film, line, share)
         self._threads.append(start_thread(f"film-{task.target.name}", write, self.stop))

@@ -13,6 +13,7 @@ from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.stabilize import MODES, Stabilize
 from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
@@ -58,6 +59,7 @@ class RunSettings:
     if_exists: IfExists = "skip"
     retry_failed: bool = False
     films: FilmSettings = field(default_factory=FilmSettings)
+    stabilize: Stabilize = "fast"
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -74,6 +76,8 @@ class RunSettings:
                 f"--max-memory: not enough memory for one picture; give at least "
                 f"{LEAST_MEMORY // MIB} MiB"
             )
+        if self.stabilize not in MODES:
+            raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
         if self.format is not None:
             asked = format_named(self.format)
             if asked.film and asked not in self.films.film_codec.containers:
@@ -114,7 +118,8 @@ class RunSettings:
         """`pixels_hash`, for a film with what its encoder is told."""
         if not film:
             return self.pixels_hash
-        return hashlib.sha256(f"{self.pixels_hash} {self.films}".encode()).hexdigest()[:16]
+        film_only = f"{self.pixels_hash} {self.films} {self.stabilize}"
+        return hashlib.sha256(film_only.encode()).hexdigest()[:16]
 
 
 def sha256_of(path: Path) -> str:

@@ -22,13 +22,14 @@ MOST_FAULTS = 1000
 class Frames:
     """Iterates over the frames of a film, each at its film's size and pixel format.
 
-    After the last one, `count` is how many there were and `notes` says what was wrong. A packet
-    that cannot be decoded costs its frame: as all others keep their time, the one before it is
-    shown until the next one. With `strict` it raises PictureError instead.
+    The first `skip` ones are decoded, as those after them need them, but not given. After the last
+    one, `count` is how many there were and `notes` says what was wrong. A packet that cannot be
+    decoded costs its frame: as all others keep their time, the one before it is shown until the
+    next one. With `strict` it raises PictureError instead.
     """
 
-    def __init__(self, film: Film, *, strict: bool) -> None:
-        self.film, self.strict = film, strict
+    def __init__(self, film: Film, *, strict: bool, skip: int = 0) -> None:
+        self.film, self.strict, self.skip = film, strict, skip
         self.count = 0
         self.damaged = 0
         self.notes: list[str] = []
@@ -43,7 +44,8 @@ class Frames:
             for packet in self._packets(container, stream):
                 for frame in self._decoded(packet):
                     self.count += 1
-                    yield self._fitted(frame)
+                    if self.count > self.skip:
+                        yield self._fitted(frame)
         self._sum_up()
 
     def _packets(

@@ -67,6 +67,18 @@ class Stabilizer(Generic[T]):
         self._ahead = LOOK_AHEAD[mode]
         self._waiting: deque[Frame[T]] = deque()
         self._last: Frame[T] | None = None
+        self._given_last: Frame[T] | None = None
+
+    def memory(self) -> dict[str, Field]:
+        """What the frame after the last one given needs to be steadied by another stabilizer."""
+        if self._given_last is None:
+            return {}
+        return {"guide": self._given_last.guide, "carried": self._given_last.carried}
+
+    def remember(self, memory: dict[str, Field], owner: T) -> None:
+        """Go on where `memory` was taken, with whatever owner stands for a frame that is gone."""
+        if memory and self.mode != "off":
+            self._last = Frame(memory["guide"], memory["carried"], owner)
 
     def push(self, guide: Field, chroma: Field, owner: T) -> list[tuple[T, Field]]:
         """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`."""
@@ -97,7 +109,7 @@ class Stabilizer(Generic[T]):
         steady = frame.carried
         if self._ahead:
             steady = (frame.carried + self._from_ahead()) / np.float32(2)
-        self._waiting.popleft()
+        self._given_last = self._waiting.popleft()
         return frame.owner, frame.with_chroma(steady)
 
     def _from_ahead(self) -> Field:

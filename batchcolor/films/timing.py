@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from batchcolor.films.film import UNREADABLE, Film, opened
@@ -29,7 +27,7 @@ Ticks = NDArray[np.int64]
 @dataclass(frozen=True)
 class Survey:
     """A film's packets, counted without decoding them. `ends` is the second to which its tracks
-    really go; `floor` is for `Timeline`, None where times simply grow."""
+    really go; `floor` is for `Decoding`, None where times simply grow."""
 
     packets: int = 0
     floor: Ticks | None = None
@@ -81,21 +79,19 @@ def _floor(ticks: Ticks) -> Ticks:
 
 
 class Timeline:
-    """Turns the times of frames into times for an encoder, and back in its packets."""
+    """Turns the times of frames into times for an encoder, and back."""
 
-    def __init__(self, film: Film, survey: Survey) -> None:
+    def __init__(self, film: Film) -> None:
         self.film = film
         self.step = max(1, round(1 / (film.rate * film.time_base)))
-        self.floor = survey.floor
         self.first: int | None = None
-        self.first_decoding: int | None = None
+        """The earliest frame's tick."""
         self.end = 0
         """The tick at which the last frame shown so far ends."""
-        self._true: dict[int, tuple[int, int]] = {}
-        self._told: int | None = None
+        self.told: int | None = None
+        """What the encoder was told of the last frame."""
         self._last: int | None = None
-        self._last_decoding: int | None = None
-        self._written = 0
+        self._true: dict[int, tuple[int, int]] = {}
 
     @property
     def seconds(self) -> Fraction:
@@ -108,41 +104,46 @@ class Timeline:
         if pts is None:
             pts = 0 if self._last is None else self._last + self.step
         self._last = pts
-        told = pts if self._told is None else max(pts, self._told + 1)
-        self._told = told
-        self._true[told] = (pts, frame.duration or 0)
+        self.told = pts if self.told is None else max(pts, self.told + 1)
+        self._true[self.told] = (pts, frame.duration or 0)
         self.first = pts if self.first is None else min(self.first, pts)
         self.end = max(self.end, pts + (frame.duration or self.step))
-        frame.pts = told
+        frame.pts = self.told
 
-    def restore(self, packet: Packet[VideoStream], until: int | None = None) -> None:
-        """Give the packet the true time of its frame; `until` lengthens the film's last one."""
-        told = packet.pts
-        assert told is not None
+    def true(self, told: int) -> tuple[int, int]:
+        """The true time and the duration of the frame whose encoder was told this time."""
         pts, duration = self._true.pop(told)
-        decoding = self._decoding(packet.dts if packet.dts is not None else pts, pts)
-        packet.pts, packet.dts = max(pts, decoding), decoding
-        if until is not None and told == self._told:
-            duration = max(duration, until - pts)
-        packet.duration = duration or self.step
+        return pts, duration or self.step
 
-    def stretch(self, packet: Packet[VideoStream], until: int) -> None:
-        """Let the last packet of the file, which may not be the last frame, last as long: MP4
-        takes the film's length from it."""
-        assert packet.dts is not None
-        assert self.first_decoding is not None
-        length = until - (self.first or 0) - (packet.dts - self.first_decoding)
-        packet.duration = max(packet.duration or 0, length)
+    def times(self) -> dict[str, int | None]:
+        """What a later job has to know to go on."""
+        return {"first": self.first, "end": self.end, "told": self.told, "last": self._last}
 
-    def _decoding(self, given: int, pts: int) -> int:
+    def set_back(self, times: dict[str, int | None]) -> None:
+        """Go on where `times` was taken."""
+        self.first, self.end = times["first"], times["end"] or 0
+        self.told, self._last = times["told"], times["last"]
+
+
+class Decoding:
+    """Decoding times for the packets of a whole film: growing, and never after their frame."""
+
+    def __init__(self, floor: Ticks | None) -> None:
+        self.floor = floor
+        self.first: int | None = None
+        self._last: int | None = None
+        self._count = 0
+
+    def of(self, given: int, pts: int) -> int:
+        """That of the next packet, whose encoder gave this one."""
         if self.floor is not None:
-            index = min(self._written, len(self.floor) - 1)
-            given = int(self.floor[index]) + self._written - index
+            index = min(self._count, len(self.floor) - 1)
+            given = int(self.floor[index]) + self._count - index
         decoding = min(given, pts)
-        if self._last_decoding is not None:
-            decoding = max(decoding, self._last_decoding + 1)
-        if self.first_decoding is None:
-            self.first_decoding = decoding
-        self._written += 1
-        self._last_decoding = decoding
+        if self._last is not None:
+            decoding = max(decoding, self._last + 1)
+        if self.first is None:
+            self.first = decoding
+        self._count += 1
+        self._last = decoding
         return decoding

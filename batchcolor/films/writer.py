@@ -1,24 +1,26 @@
-"""A coloured film on its way to the disk: frames to the encoder, every other track beside them."""
+"""A coloured film put together: its coded picture, with every other track of its source."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-from av.codec.context import Flags
 from av.container import OutputContainer
-from av.video.frame import VideoFrame
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings, pixel_format
+from batchcolor.films.encoder import tell
 from batchcolor.films.film import UNREADABLE, Film, opened, words
-from batchcolor.films.timing import Survey, Timeline
+from batchcolor.films.segments import Coded
+from batchcolor.films.timing import Decoding, Survey, Timeline
 from batchcolor.films.tracks import Tracks, new_container
 from batchcolor.pictures.formats import Format
 
@@ -52,7 +54,7 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
 
 
 def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
-    writer = FilmWriter(io.BytesIO(), film, settings, container, Survey())
+    writer = FilmWriter(io.BytesIO(), film, settings, container)
     try:
         writer.container.start_encoding()
     except (*UNREADABLE, TypeError) as error:
@@ -72,24 +74,19 @@ def _sensed(film: Film) -> dict[int, str]:
 
 
 class FilmWriter:
-    """Writes one film. `write` its frames in order, then `finish`; `abandon` where that fails.
+    """Writes one film from its coded picture: `write` once, or `abandon` where that fails.
 
     `film` is that of `as_written`. Raises PictureError (this film) and OSError (the disk).
     """
 
     def __init__(
-        self,
-        place: Path | Any,
-        film: Film,
-        settings: FilmSettings,
-        container: Format,
-        survey: Survey,
+        self, place: Path | Any, film: Film, settings: FilmSettings, container: Format
     ) -> None:
-        self.film, self.place, self.survey = film, place, survey
+        self.film, self.place = film, place
         self.notes: list[str] = []
         self.frames = 0
-        self._held: list[Any] = []
-        self.timeline = Timeline(film, survey)
+        self.end = Fraction(0)
+        """The second at which the result ends."""
         self.tracks = Tracks(film)
         self.container: OutputContainer = new_container(place, container)
         try:
@@ -100,70 +97,70 @@ class FilmWriter:
             raise
 
     def _picture_stream(self, settings: FilmSettings) -> VideoStream:
+        """A stream that says what the encoders of the segments were told; it encodes nothing."""
         film, codec = self.film, settings.film_codec
-        stream = self.container.add_stream(
-            codec.encoder, rate=film.rate, options=settings.encoder_options
-        )
+        stream = self.container.add_stream(codec.encoder, rate=film.rate)
         assert isinstance(stream, VideoStream)
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = film.width, film.height, film.pixel_format
-        context.time_base = film.time_base
+        tell(stream.codec_context, film, settings)
         stream.time_base = film.time_base
-        context.color_range, context.colorspace = film.tags.range, film.tags.matrix
-        context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
-        if film.aspect:
-            context.sample_aspect_ratio = film.aspect
-        context.field_order = film.field_order
-        if film.interlaced:
-            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         if film.display:
             stream.set_display_matrix(film.display)
         if codec.tag and self.container.format.name in ("mp4", "mov"):
-            context.codec_tag = codec.tag
-        context.thread_type = "AUTO"
+            stream.codec_context.codec_tag = codec.tag
         self.tracks.describe(stream)
         return stream
 
-    def write(self, frame: VideoFrame) -> None:
-        """Hand the next frame to the encoder, and what it gives to the container."""
-        self.timeline.tell(frame)
-        frame.time_base = self.film.time_base
-        frame.pict_type = 0  # the encoder decides anew which frames stand for themselves
-        coded = self.video.encode(frame)
-        self._mux(self._held, None)
-        self._held = coded  # until it is sure that they are not the last ones
-        self.frames += 1
-
-    def finish(self) -> None:
-        """Write what the encoder still holds and all other tracks, and close the file.
+    def write(self, coded: Iterable[Coded], timeline: Timeline, survey: Survey) -> None:
+        """Write all packets, each with its time, all other tracks beside them, and close the file.
 
         The last frame is held to the end that the source promises, where that is later.
         """
-        self._mux([*self._held, *self.video.encode(None)], self._promised_end())
+        until = self._promised_end(timeline, survey)
+        self.end = until * self.film.time_base
+        decoding = Decoding(survey.floor)
+        held: Packet[VideoStream] | None = None
+        for item in coded:
+            packet = self._packet(item, decoding)
+            if item.told == timeline.told:
+                packet.duration = max(item.duration, until - item.pts)
+            if held is not None:
+                self._mux(held)
+            held = packet
+            self.frames += 1
+        if held is not None:
+            # It need not be the last frame, but MP4 takes the length of the film from it.
+            length = until - (timeline.first or 0) - ((held.dts or 0) - (decoding.first or 0))
+            held.duration = max(held.duration or 0, length)
+            self._mux(held)
         self.tracks.copy_until(self.container, None)
         self.tracks.close()
         self.container.close()
 
-    def _promised_end(self) -> int:
+    def _packet(self, item: Coded, decoding: Decoding) -> Packet[VideoStream]:
+        packet: Packet[Any] = Packet(item.data)
+        packet.stream, packet.time_base = self.video, self.film.time_base
+        packet.dts = decoding.of(item.dts, item.pts)
+        packet.pts = max(item.pts, packet.dts)
+        packet.duration, packet.is_keyframe = item.duration, item.key
+        return packet
+
+    def _promised_end(self, timeline: Timeline, survey: Survey) -> int:
         """The tick to which the last frame is shown; later than its own where the source is cut."""
-        end, tick = self.timeline.end, self.film.time_base
-        promised = round(Fraction(self.survey.promised_end(self.film)) / tick)
-        missing = promised - end
-        if missing <= self.timeline.step:
-            return end
+        tick = self.film.time_base
+        promised = round(Fraction(survey.promised_end(self.film)) / tick)
+        missing = promised - timeline.end
+        if missing <= timeline.step:
+            return timeline.end
         self.notes.append(
             f"its picture ends {float(missing * tick):.2f} s before the end that its file promises "
             f"({float(promised * tick):.2f} s); the last frame is held until there"
         )
         return promised
 
-    def _mux(self, packets: list[Any], until: int | None) -> None:
-        for packet in packets:
-            self.timeline.restore(packet, until)
-            if until is not None and packet is packets[-1]:
-                self.timeline.stretch(packet, until)
-            self.tracks.copy_until(self.container, packet.dts * packet.time_base)
-            self.container.mux(packet)
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert packet.dts is not None
+        self.tracks.copy_until(self.container, packet.dts * self.film.time_base)
+        self.container.mux(packet)
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in; what was written is worth nothing."""
@@ -187,7 +184,7 @@ def verify(place: Path, writer: FilmWriter) -> None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
     if count != writer.frames:
         raise PictureError("commit", f"reads back with {count} frames instead of {writer.frames}")
-    wanted, frame = writer.timeline.seconds, 1 / writer.film.rate
+    wanted, frame = writer.end, 1 / writer.film.rate
     if end < wanted - 2 * frame:
         raise PictureError("commit", f"reads back {float(end):.2f} s long, not {float(wanted):.2f}")
 

@@ -26,8 +26,9 @@ from batchcolor.films.film import UNREADABLE, Film, inspect, words
 from batchcolor.films.motion import SIDE
 from batchcolor.films.planes import put_chroma, small_luma
 from batchcolor.films.reader import Frames
+from batchcolor.films.segments import Segments
 from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
-from batchcolor.films.timing import survey
+from batchcolor.films.timing import Survey, Timeline, survey
 from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, tried_out, verify
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
@@ -68,6 +69,14 @@ def admit(
     return Admission(film, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
 
 
+@dataclass(frozen=True)
+class SegmentPlace:
+    """Where a film's segments are kept, and what they must have been made of to be of use."""
+
+    folder: Path
+    fingerprint: str
+
+
 @dataclass
 class FrameItem:
     """One frame on its way; `picture` tells chroma filters whose it is."""
@@ -95,6 +104,7 @@ class FilmLine:
         settings: FilmSettings,
         strength: float,
         stabilize: Stabilize,
+        place: SegmentPlace,
         stop: Stop,
         told: Callable[[FilmLine], None],
     ) -> None:
@@ -107,10 +117,15 @@ class FilmLine:
         self.position = Fraction(0)
         """Seconds of the film that are done."""
         self.notes: list[str] = []
-        self._steady: Stabilizer[FrameItem] = Stabilizer(stabilize)
+        self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
+        self._timeline = Timeline(self.film)
+        self._segments = Segments(place.folder, self.film, settings, self._timeline)
+        self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
         self._frames = Frames(admission.film, strict=settings.strict)
+        self._survey = Survey()
+        self._resumed = 0
         self._lock = threading.Lock()
         self._under_way = 0
         self._all_read = False
@@ -122,6 +137,18 @@ class FilmLine:
         place = timedelta(seconds=int(self.position))
         of = f" of {self.expected}" if self.expected else ""
         return f"{place}, frame {self.done}{of}"
+
+    def take_up(self) -> None:
+        """Look through the source, and take up what a former job left. Before `read`.
+
+        Raises PictureError, TargetLostError.
+        """
+        self._survey = survey(self.film)
+        self.expected = self.film.frames or self._survey.packets
+        with temporary_of(self.task.target):  # says what it means where the disk refuses
+            self._segments.resume(self._fingerprint)
+        self._resumed = self.done = self._frames.skip = self._segments.state.frames
+        self._steady.remember(self._segments.steady, None)
 
     # ---- read ----------------------------------------------------------------------------
 
@@ -169,71 +196,73 @@ class FilmLine:
         Raises PictureError, TargetLostError.
         """
         with temporary_of(self.task.target) as temporary:
-            writer = self._opened(temporary)
             try:
-                self._take_frames(writer)
+                self._take_frames()
                 if self.error is not None:
                     raise self.error
                 if self._stopped:
                     return False
-                writer.finish()
-                if writer.notes and self.settings.strict:
-                    raise PictureError("decode", f"{writer.notes[0]} (--strict)")
-            except PictureError:
-                raise
-            except OSError:
+                self._segments.close_segment({})
+                writer = self._assembled(temporary)
+            except (PictureError, OSError):
                 raise  # the disk: `temporary_of` knows what it means
             except UNREADABLE as error:
                 raise PictureError("encode", words(error)) from error
-            finally:
-                writer.abandon()
             self._commit(writer, temporary, overwrite)
+        self._segments.remove()
         return True
 
-    def drain(self) -> None:
-        """Let go what still comes of a film that has failed, so that its reader ends."""
+    def give_up(self) -> None:
+        """Let go all of a film that has failed, also what still comes, so that its reader ends."""
+        self._segments.remove()
         for _ in self._coloured:
             self._ahead.release(1)
 
-    def _opened(self, temporary: Path) -> FilmWriter:
-        seen = survey(self.film)
-        self.expected = self.film.frames or seen.packets
-        writer = FilmWriter(temporary, self.film, self.settings, self.task.format, seen)
-        try:
-            writer.container.start_encoding()
-        except BaseException:
-            writer.abandon()
-            raise
-        return writer
-
-    def _take_frames(self, writer: FilmWriter) -> None:
+    def _take_frames(self) -> None:
         for item in self._coloured:
             if self.error is None and not self._stopped:
                 for ready, chroma in self._steady.push(item.guide, item.chroma, item):
-                    self._write_one(writer, ready, chroma)
+                    self._write_one(ready, chroma)
             else:
                 self._ahead.release(1)
         if self.error is None and not self._stopped:
             for ready, chroma in self._steady.rest():
-                self._write_one(writer, ready, chroma)
+                self._write_one(ready, chroma)
 
-    def _write_one(self, writer: FilmWriter, item: FrameItem, chroma: NDArray[np.float32]) -> None:
+    def _write_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
+        assert item is not None
         try:
-            writer.write(put_chroma(item.frame, chroma, self.film, self.strength))
+            frame = put_chroma(item.frame, chroma, self.film, self.strength)
+            if self._segments.write(frame):
+                self._segments.close_segment(self._steady.memory())
         finally:
             self._ahead.release(1)
         self.done += 1
-        self.position = writer.timeline.seconds
+        self.position = self._timeline.seconds
         self._told(self)
+
+    def _assembled(self, temporary: Path) -> FilmWriter:
+        """The whole film, put together in the temporary."""
+        writer = FilmWriter(temporary, self.film, self.settings, self.task.format)
+        try:
+            writer.write(self._segments.packets(), self._timeline, self._survey)
+            if writer.notes and self.settings.strict:
+                raise PictureError("decode", f"{writer.notes[0]} (--strict)")
+        finally:
+            writer.abandon()
+        return writer
 
     def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
         if writer.frames != self._frames.count:
+            self._segments.remove()
             raise PictureError(
                 "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
             )
         flush_to_disk(temporary)
         verify(temporary, writer)
         self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]
+        if self._resumed:
+            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
         try:
             mtime_ns = self.task.found.mtime_ns
             publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)

@@ -10,8 +10,11 @@ fails at any step leaves the line with a reason, and the others go on. Frames of
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
@@ -21,7 +24,7 @@ from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
-from batchcolor.job.film_line import Admission, FilmLine, FrameItem, admit
+from batchcolor.job.film_line import Admission, FilmLine, FrameItem, SegmentPlace, admit
 from batchcolor.job.journal import Entry, Journal, edges, name_of
 from batchcolor.job.plan import Plan, Task
 from batchcolor.job.report import Report
@@ -141,9 +144,16 @@ class Pipeline:
             self.settings.films,
             self.settings.strength,
             self.settings.stabilize,
+            self._segment_place(task),
             self.stop,
             self._frame_done,
         )
+        try:
+            line.take_up()
+        except PictureError as error:
+            self._failed(task, error, share)
+            return
+        self.report.expect(line.expected - line.done)
         write = partial(self._write_film, line, share)
         self._threads.append(start_thread(f"film-{task.target.name}", write, self.stop))
         line.read(self.runner.working_size, self.to_chroma.put)
@@ -160,7 +170,7 @@ class Pipeline:
             failure = PictureError("encode", words(error))
         if failure is not None:
             line.fail(failure)
-            line.drain()
+            line.give_up()
             self._failed(line.task, failure, share)
             return
         if committed:
@@ -217,15 +227,21 @@ class Pipeline:
         return True
 
     def _look_at_film(self, task: Task) -> Admission:
-        film = admit(
+        return admit(
             task,
             self.settings.films,
             self.settings.max_pixels,
             self.budget.limit,
             self.runner.batch_size,
         )
-        self.report.expect(film.film.frames)
-        return film
+
+    def _segment_place(self, task: Task) -> SegmentPlace:
+        """Beside the journal, by the source's name; of use for the same source and settings."""
+        outcome = Outcome(task.found.path, task.target, "done")
+        made_of = json.dumps(asdict(self._entry(task, outcome)))
+        name = hashlib.sha256(os.fsencode(name_of(task.found.path))).hexdigest()[:16]
+        folder = self.journal.folder / "films" / name
+        return SegmentPlace(folder, hashlib.sha256(made_of.encode()).hexdigest())
 
     def _filtered(self, chroma: NDArray[np.float32], item: Item | FrameItem) -> NDArray[np.float32]:
         if not self.plugins.filters_chroma:

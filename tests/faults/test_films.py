@@ -19,8 +19,8 @@ SLOW = """
     class Slow:
         def __call__(self, luma):
             import torch
-            time.sleep(0.3)
-            return torch.full((len(luma), 2, 4, 4), 0.1)
+            time.sleep(0.02)
+            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
 
     @batchcolor.hookimpl
     def batchcolor_colorizers():
@@ -304,26 +304,19 @@ def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on
     assert len(frames_of(out / "film.mp4")) == 60
 
 
+def segments(out):
+    return list((Path(out) / ".batchcolor" / "films").glob("*/segment-*.packets"))
+
+
 @pytest.fixture
 def start(environment, tmp_path):
     """Starts a slow job on a film without waiting for it, and waits until it is under way."""
     started = []
 
-    def run(clip, out):
+    def run(clip, out, *options):
+        words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", "slow", "-o", out]
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "batchcolor",
-                "run",
-                str(clip),
-                "-m",
-                "slow",
-                "-o",
-                str(out),
-                "--batch-size",
-                "1",
-            ],
+            [*map(str, words), "--batch-size", "1", *options],
             env=environment,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
@@ -332,10 +325,11 @@ def start(environment, tmp_path):
         )
         started.append(process)
         end = time.monotonic() + 60
-        while not temporaries(out):
-            assert time.monotonic() < end, process.communicate()
+        while not segments(out):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
             time.sleep(0.02)
-        time.sleep(0.5)
+        time.sleep(0.3)
         return process
 
     yield run
@@ -345,26 +339,58 @@ def start(environment, tmp_path):
         process.communicate()
 
 
-def test_kill_9_leaves_nothing_under_the_final_name_and_the_next_run_makes_the_film(
-    plugin, flat, start, command, make_clip, tmp_path
+def pixels_of(path):
+    with av.open(str(path)) as film:
+        return [(f.pts * f.time_base, f.to_ndarray().tobytes()) for f in film.decode(video=0)]
+
+
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not(
+    plugin, start, command, make_clip, tmp_path, mode
 ):
     plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mp4", frames=40), tmp_path / "out"
-    process = start(clip, out)
+    clip, out = make_clip(tmp_path / "film.mp4", frames=420), tmp_path / "out"
+    options = ("-m", "slow", "--batch-size", "1", "--stabilize", mode)
+    process = start(clip, out, "--stabilize", mode)
     process.kill()
     process.communicate()
     assert not (out / "film.mp4").exists()
-    assert command("run", clip, "-m", flat, "-o", out).returncode == 0
-    assert len(frames_of(out / "film.mp4")) == 40
+    again = command("run", clip, "-o", out, *options, "--json")
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert any("went on from frame 250" in note for note in told["notes"])
+    assert told["frames"] == 170
+    assert not segments(out)
     assert not temporaries(out)
+    assert command("run", clip, "-o", "whole", *options).returncode == 0
+    assert pixels_of(out / "film.mp4") == pixels_of(tmp_path / "whole" / "film.mp4")
+    assert len(frames_of(out / "film.mp4")) == 420
+
+
+@pytest.mark.parametrize("change", ["settings", "source"])
+def test_segments_of_another_source_or_other_settings_are_not_used(
+    plugin, start, command, make_clip, tmp_path, change
+):
+    plugin("slowpack", SLOW)
+    clip, out = make_clip(tmp_path / "film.mp4", frames=330), tmp_path / "out"
+    process = start(clip, out)
+    process.kill()
+    process.communicate()
+    options = ["--crf", "30"] if change == "settings" else []
+    if change == "source":
+        make_clip(clip, frames=60, sizes=((48, 64),))
+    again = command("run", clip, "-o", out, "-m", "slow", "--json", *options)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["frames"] == (60 if change == "source" else 330)
+    assert not segments(out)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_a_film_soon_and_leaves_nothing_half_done(
+def test_a_signal_stops_a_film_soon_and_keeps_its_segments_for_the_next_run(
     plugin, start, make_clip, tmp_path, number, code
 ):
     plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mp4", frames=400), tmp_path / "out"
+    clip, out = make_clip(tmp_path / "film.mp4", frames=2000), tmp_path / "out"
     process = start(clip, out)
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
@@ -372,4 +398,5 @@ def test_a_signal_stops_a_film_soon_and_leaves_nothing_half_done(
     assert "run the same command again" in said
     assert not (out / "film.mp4").exists()
     assert not temporaries(out)
-    assert os.path.getsize(out / ".batchcolor" / "journal.jsonl") == 0  # noqa: PTH202
+    assert segments(out)
+    assert (out / ".batchcolor" / "journal.jsonl").stat().st_size == 0

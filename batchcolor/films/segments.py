@@ -150,6 +150,18 @@ class Segments:
                     told, pts, dts, duration, key, size = HEAD.unpack(head)
                     yield Coded(told, pts, dts, duration, key, file.read(size))
 
+    def times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """When each packet is shown, and the decoding time that its encoder gave."""
+        rows = []
+        for number in range(self.state.segments):
+            with self._segment(number).open("rb") as file:
+                while head := file.read(HEAD.size):
+                    _, pts, dts, _, _, size = HEAD.unpack(head)
+                    file.seek(size, os.SEEK_CUR)
+                    rows.append((pts, dts))
+        shown, given = np.array(rows, np.int64).reshape(-1, 2).T
+        return shown, given
+
     def remove(self) -> None:
         """Let all of it go."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 
 from batchcolor.films.film import UNREADABLE, Film, opened
 
-REORDER = 16
-"""Most frames by which a codec shows a frame later than it stores it (H.264, H.265: 16)."""
-
 MISSING_SECONDS = 0.25
 """A file that stops so much before the end that it promises is cut."""
 
@@ -27,10 +24,9 @@ Ticks = NDArray[np.int64]
 @dataclass(frozen=True)
 class Survey:
     """A film's packets, counted without decoding them. `ends` is the second to which its tracks
-    really go; `floor` is for `Decoding`, None where times simply grow."""
+    really go."""
 
     packets: int = 0
-    floor: Ticks | None = None
     ends: float = 0.0
 
     def promised_end(self, film: Film) -> float:
@@ -44,38 +40,17 @@ class Survey:
 
 def survey(film: Film) -> Survey:
     """A look at every packet of the film, for its time alone."""
-    times: list[int] = []
     packets, ends = 0, 0.0
     with opened(film.path) as container:
-        stream = container.streams[film.stream]
         try:
             for packet in container.demux():
-                if packet.pts is None:
-                    continue
-                ends = max(ends, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream_index == film.stream:
-                    packets += 1
-                    times.append(packet.pts)
+                packets += packet.stream_index == film.stream and packet.size > 0
+                if packet.pts is not None:
+                    end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                    ends = max(ends, float(end))
         except UNREADABLE:
             pass  # the reader steps over what is damaged, and says so
-        depth = REORDER if getattr(stream.codec_context, "reorder_depth", 0) else 0
-    ticks = np.array(times, np.int64)
-    return Survey(packets, None if _grows(ticks, depth) else _floor(ticks), ends)
-
-
-def _grows(ticks: Ticks, depth: int) -> bool:
-    """Whether the times are distinct, and out of order by no more than the codec's reordering."""
-    order = np.argsort(ticks, kind="stable")
-    moved = np.abs(order - np.arange(len(ticks))).max(initial=0)
-    return bool(moved <= depth and (np.diff(ticks[order]) > 0).all())
-
-
-def _floor(ticks: Ticks) -> Ticks:
-    """For each place in the file a decoding time: growing, and below all times from there on."""
-    places = np.arange(len(ticks))
-    lowest = np.minimum.accumulate((ticks - places)[::-1])[::-1] + places
-    before = lowest[:1] - np.arange(REORDER, 0, -1)
-    return np.concatenate([before, lowest])
+    return Survey(packets, ends)
 
 
 class Timeline:
@@ -125,25 +100,14 @@ class Timeline:
         self.told, self._last = times["told"], times["last"]
 
 
-class Decoding:
-    """Decoding times for the packets of a whole film: growing, and never after their frame."""
+def decoding_times(shown: Ticks, given: Ticks) -> Ticks:
+    """Decoding times for packets that are shown at `shown`, in the order of decoding.
 
-    def __init__(self, floor: Ticks | None) -> None:
-        self.floor = floor
-        self.first: int | None = None
-        self._last: int | None = None
-        self._count = 0
-
-    def of(self, given: int, pts: int) -> int:
-        """That of the next packet, whose encoder gave this one."""
-        if self.floor is not None:
-            index = min(self._count, len(self.floor) - 1)
-            given = int(self.floor[index]) + self._count - index
-        decoding = min(given, pts)
-        if self._last is not None:
-            decoding = max(decoding, self._last + 1)
-        if self.first is None:
-            self.first = decoding
-        self._count += 1
-        self._last = decoding
-        return decoding
+    They grow, and none is after its own frame. Those that the encoder has given are good where
+    times grow; where they go back or repeat, each lies below all frames that are still to come.
+    """
+    if (np.diff(given) > 0).all() and (given <= shown).all():
+        return given
+    places = np.arange(len(shown))
+    lowest: Ticks = np.minimum.accumulate((shown - places)[::-1])[::-1] + places
+    return lowest

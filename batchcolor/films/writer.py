@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +18,8 @@ from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings, pixel_format
 from batchcolor.films.encoder import tell
 from batchcolor.films.film import UNREADABLE, Film, opened, words
-from batchcolor.films.segments import Coded
-from batchcolor.films.timing import Decoding, Survey, Timeline
+from batchcolor.films.segments import Coded, Segments
+from batchcolor.films.timing import Survey, Timeline, decoding_times
 from batchcolor.films.tracks import Tracks, new_container
 from batchcolor.pictures.formats import Format
 
@@ -110,37 +109,36 @@ class FilmWriter:
         self.tracks.describe(stream)
         return stream
 
-    def write(self, coded: Iterable[Coded], timeline: Timeline, survey: Survey) -> None:
+    def write(self, segments: Segments, survey: Survey) -> None:
         """Write all packets, each with its time, all other tracks beside them, and close the file.
 
         The last frame is held to the end that the source promises, where that is later.
         """
+        timeline = segments.timeline
         until = self._promised_end(timeline, survey)
         self.end = until * self.film.time_base
-        decoding = Decoding(survey.floor)
-        held: Packet[VideoStream] | None = None
-        for item in coded:
-            packet = self._packet(item, decoding)
-            if item.told == timeline.told:
-                packet.duration = max(item.duration, until - item.pts)
-            if held is not None:
-                self._mux(held)
-            held = packet
+        shown, given = segments.times()
+        decoding = decoding_times(shown, given)
+        last = len(decoding) - 1
+        for item, dts in zip(segments.packets(), decoding.tolist(), strict=True):
+            packet = self._packet(item, dts)
+            if until > timeline.end and item.told == timeline.told:
+                packet.duration = until - item.pts
+            if until > timeline.end and self.frames == last:
+                # It need not be the last frame, but MP4 takes the length of the film from it.
+                length = until - int(shown.min()) - (dts - int(decoding[0]))
+                packet.duration = max(packet.duration or 0, length)
+            self.tracks.copy_until(self.container, dts * self.film.time_base)
+            self.container.mux(packet)
             self.frames += 1
-        if held is not None:
-            # It need not be the last frame, but MP4 takes the length of the film from it.
-            length = until - (timeline.first or 0) - ((held.dts or 0) - (decoding.first or 0))
-            held.duration = max(held.duration or 0, length)
-            self._mux(held)
         self.tracks.copy_until(self.container, None)
         self.tracks.close()
         self.container.close()
 
-    def _packet(self, item: Coded, decoding: Decoding) -> Packet[VideoStream]:
+    def _packet(self, item: Coded, dts: int) -> Packet[VideoStream]:
         packet: Packet[Any] = Packet(item.data)
         packet.stream, packet.time_base = self.video, self.film.time_base
-        packet.dts = decoding.of(item.dts, item.pts)
-        packet.pts = max(item.pts, packet.dts)
+        packet.pts, packet.dts = item.pts, dts
         packet.duration, packet.is_keyframe = item.duration, item.key
         return packet
 
@@ -156,11 +154,6 @@ class FilmWriter:
             f"({float(promised * tick):.2f} s); the last frame is held until there"
         )
         return promised
-
-    def _mux(self, packet: Packet[VideoStream]) -> None:
-        assert packet.dts is not None
-        self.tracks.copy_until(self.container, packet.dts * self.film.time_base)
-        self.container.mux(packet)
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in; what was written is worth nothing."""

@@ -245,7 +245,7 @@ class FilmLine:
         """The whole film, put together in the temporary."""
         writer = FilmWriter(temporary, self.film, self.settings, self.task.format)
         try:
-            writer.write(self._segments.packets(), self._timeline, self._survey)
+            writer.write(self._segments, self._survey)
             if writer.notes and self.settings.strict:
                 raise PictureError("decode", f"{writer.notes[0]} (--strict)")
         finally:

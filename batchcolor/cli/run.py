@@ -52,6 +52,10 @@ def run(
         Literal["off", "fast", "best"],
         typer.Option(help="For films: colours that do not flicker; best looks ahead as well."),
     ] = "fast",
+    preview: Annotated[
+        str | None,
+        typer.Option(help="For films: only so much of their beginning, as 10s or 2m."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
@@ -95,7 +99,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
-    from batchcolor.films.codecs import FilmSettings
+    from batchcolor.films.codecs import FilmSettings, parse_time
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
     from batchcolor.job.settings import RunSettings, parse_memory
@@ -117,7 +121,10 @@ def run(
         max_pixels=max_pixels,
         if_exists=if_exists,
         retry_failed=retry_failed,
-        films=FilmSettings(codec, crf, preset, bit_depth, strict),
+        films=FilmSettings(
+            *(codec, crf, preset, bit_depth, strict),
+            preview=parse_time(preview) if preview else None,
+        ),
         stabilize=stabilize,
     )
     with only_json(as_json) as stdout:

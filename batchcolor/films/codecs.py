@@ -12,6 +12,7 @@ from batchcolor.pictures.formats import MKV, MOV, MP4, Format
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
 BITS = (8, 10)
+LONGEST_PREVIEW = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class FilmSettings:
     preset: str | None = None
     bit_depth: int | None = None
     strict: bool = False
+    preview: float | None = None
+    """Seconds from its beginning that are coloured of each film; None for all of it."""
 
     def __post_init__(self) -> None:
         codec = codec_named(self.codec)
@@ -90,6 +93,8 @@ class FilmSettings:
         if self.preset is not None and self.preset not in codec.presets:
             known = ", ".join(codec.presets) or "none"
             raise ImpossiblePlanError(f"--preset {self.preset}: {codec.name} has {known}")
+        if self.preview is not None and not 0 < self.preview < LONGEST_PREVIEW:
+            raise ImpossiblePlanError(f"--preview {self.preview:g}: a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
 
@@ -115,6 +120,16 @@ class FilmSettings:
         if own in takes:
             return own
         return MKV if own not in (MP4, MOV) else takes[0]
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `10s`, `2m`, `1h` or a plain number of seconds. Raises ImpossiblePlanError."""
+    number = text.strip().lower()
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(number[-1:], 0.0)
+    try:
+        return float(number[:-1] if factor else number) * (factor or 1.0)
+    except ValueError as error:
+        raise ImpossiblePlanError(f"--preview {text}: a time, as 10s or 2m") from error
 
 
 def pixel_format(film: Film, settings: FilmSettings, offered: tuple[str, ...]) -> str:

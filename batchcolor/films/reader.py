@@ -25,11 +25,15 @@ class Frames:
     The first `skip` ones are decoded, as those after them need them, but not given. After the last
     one, `count` is how many there were and `notes` says what was wrong. A packet that cannot be
     decoded costs its frame: as all others keep their time, the one before it is shown until the
-    next one. With `strict` it raises PictureError instead.
+    next one. With `strict` it raises PictureError instead. With `seconds` it ends so long after
+    its beginning.
     """
 
-    def __init__(self, film: Film, *, strict: bool, skip: int = 0) -> None:
-        self.film, self.strict, self.skip = film, strict, skip
+    def __init__(
+        self, film: Film, *, strict: bool, skip: int = 0, seconds: float | None = None
+    ) -> None:
+        self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
+        self._begins: int | None = None
         self.count = 0
         self.damaged = 0
         self.notes: list[str] = []
@@ -43,6 +47,8 @@ class Frames:
             # Not threads across frames: after a fault they lose good frames that wait in them.
             for packet in self._packets(container, stream):
                 for frame in self._decoded(packet):
+                    if self._is_beyond(frame):
+                        return
                     self.count += 1
                     if self.count > self.skip:
                         yield self._fitted(frame)
@@ -82,6 +88,14 @@ class Frames:
         if not self.damaged:
             self._where = f"{place}: {reason}"
         self.damaged += 1
+
+    def _is_beyond(self, frame: VideoFrame) -> bool:
+        """Whether only a beginning is wanted, and the frame comes after it."""
+        if self.seconds is None or frame.pts is None:
+            return False
+        if self._begins is None:
+            self._begins = frame.pts
+        return float((frame.pts - self._begins) * self.film.time_base) >= self.seconds
 
     def _fitted(self, frame: VideoFrame) -> VideoFrame:
         """The frame at the size and in the pixel format of the first one."""

@@ -81,7 +81,7 @@ class FilmWriter:
     def __init__(
         self, place: Path | Any, film: Film, settings: FilmSettings, container: Format
     ) -> None:
-        self.film, self.place = film, place
+        self.film, self.place, self.preview = film, place, settings.preview is not None
         self.notes: list[str] = []
         self.frames = 0
         self.end = Fraction(0)
@@ -131,7 +131,7 @@ class FilmWriter:
             self.tracks.copy_until(self.container, dts * self.film.time_base)
             self.container.mux(packet)
             self.frames += 1
-        self.tracks.copy_until(self.container, None)
+        self.tracks.copy_until(self.container, self.end if self.preview else None)
         self.tracks.close()
         self.container.close()
 
@@ -147,7 +147,7 @@ class FilmWriter:
         tick = self.film.time_base
         promised = round(Fraction(survey.promised_end(self.film)) / tick)
         missing = promised - timeline.end
-        if missing <= timeline.step:
+        if missing <= timeline.step or self.preview:
             return timeline.end
         self.notes.append(
             f"its picture ends {float(missing * tick):.2f} s before the end that its file promises "

@@ -123,7 +123,7 @@ class FilmLine:
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = Frames(admission.film, strict=settings.strict)
+        self._frames = Frames(admission.film, strict=settings.strict, seconds=settings.preview)
         self._survey = Survey()
         self._resumed = 0
         self._lock = threading.Lock()
@@ -145,6 +145,8 @@ class FilmLine:
         """
         self._survey = survey(self.film)
         self.expected = self.film.frames or self._survey.packets
+        if self.settings.preview is not None:
+            self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
         with temporary_of(self.task.target):  # says what it means where the disk refuses
             self._segments.resume(self._fingerprint)
         self._resumed = self.done = self._frames.skip = self._segments.state.frames

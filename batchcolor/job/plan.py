@@ -20,6 +20,9 @@ from batchcolor.job.settings import RunSettings
 from batchcolor.pictures.formats import PNG, Format
 from batchcolor.pictures.scan import Found, Passed, scan
 
+PREVIEW = "-preview"
+"""What the name of a film's beginning ends with: the whole film keeps its own."""
+
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]
 
 
@@ -81,12 +84,18 @@ class Plan:
     ) -> Path:
         """A target that no other source has, now or before, also where case is not told apart."""
         source = name_of(found.path)
+        if found.film and self.settings.films.preview is not None:
+            relative = relative.with_stem(relative.stem + PREVIEW)
         suffix = relative.suffix.lower()
         if suffix not in kind.suffixes and found.format is not None:
             stem = relative.name if not suffix else relative.name[: -len(suffix)]
             relative = relative.with_name(stem + kind.suffixes[0])
         former = journal.former_target(found.path)
-        if former is not None and Path(former).suffix.lower() in kind.suffixes:
+        if (
+            former is not None
+            and Path(former).suffix.lower() in kind.suffixes
+            and Path(former).stem.endswith(PREVIEW) == relative.stem.endswith(PREVIEW)
+        ):
             relative = Path(former)
         stem, ending = relative.stem, relative.suffix
         own = found.path.suffix[1:] or "picture"

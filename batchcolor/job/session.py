@@ -9,9 +9,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
-from batchcolor.errors import ExitCode, ImpossiblePlanError
+from batchcolor.errors import ExitCode, ImpossiblePlanError, PictureError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.job.journal import Journal
 from batchcolor.job.plan import Plan, Task, make_plan
@@ -66,7 +67,21 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     path = weights.find(owned, settings.weights)
     digest = weights.verified(path) if path else ""
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
-    return plan, (task for task in found if isinstance(task, Task))
+    return plan, (_with_film(task, settings) for task in found if isinstance(task, Task))
+
+
+def _with_film(task: Task, settings: RunSettings) -> Task:
+    """A film's task with what stands against it, as far as its header tells."""
+    if not task.found.film or task.action != "colour":
+        return task
+
+    from batchcolor.job.film_line import admit
+
+    try:
+        admit(task, settings.films, settings.max_pixels, settings.memory, 1)
+    except PictureError as error:
+        return replace(task, action="refused", step=error.step, reason=error.reason)
+    return task
 
 
 def _first_task(plan: Plan, plugins: Plugins) -> None:

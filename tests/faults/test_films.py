@@ -233,6 +233,9 @@ def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_tha
     report, make_clip, tmp_path
 ):
     clip, target = make_clip(tmp_path / "film.mkv", subtitles=("deu",)), "mp4"
+    code, told = report(clip, "--format", target, "--dry-run")
+    assert code == 0
+    assert "--format mkv can" in told["planned"][0]["reason"]
     code, told = report(clip, "--format", target)
     assert code == 3
     step, reason = failure(told)

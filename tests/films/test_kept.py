@@ -302,6 +302,41 @@ def test_each_codec_is_written(make_clip, flat, command, tmp_path, codec, suffix
         assert all((a == b).all() for a, b in zip(before.luma, after.luma, strict=True))
 
 
+def test_a_preview_is_the_beginning_under_a_name_of_its_own(make_clip, flat, command, tmp_path):
+    clip = make_clip(tmp_path / "film.mp4", frames=75, audio=("aac",))
+    for options, name in ((("--preview", "1s"), "film-preview.mp4"), ((), "film.mp4")):
+        result = command("run", clip, "-m", flat, "-o", "out", *options)
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / "out" / name).exists()
+    whole, part = look(tmp_path / "out" / "film.mp4"), look(tmp_path / "out" / "film-preview.mp4")
+    assert part.times == whole.times[:25]
+    assert len(whole.times) == 75
+    assert part.seconds == pytest.approx(1.0, abs=0.05)
+    assert part.packets[1] == whole.packets[1][: len(part.packets[1])]
+
+
+@pytest.mark.parametrize("value", ["0", "ten", "-3s"])
+def test_a_preview_of_no_time_is_refused(make_clip, flat, command, tmp_path, value):
+    clip = make_clip(tmp_path / "film.mp4")
+    result = command("run", clip, "-m", flat, f"--preview={value}")
+    assert result.returncode == 2
+    assert "as 10s or 2m" in result.stderr
+
+
+def test_reordered_frames_with_jittering_times_are_kept_to_the_tick(make_clip, coloured, tmp_path):
+    ordered = make_clip(tmp_path / "made" / "film.mkv", frames=40, time_base=Fraction(1, 1000))
+    clip = tmp_path / "film.mkv"
+    with av.open(str(ordered)) as source, av.open(str(clip), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for index, packet in enumerate(p for p in source.demux() if p.size):
+            packet.stream, packet.dts = stream, -1000
+            packet.pts += 0 if packet.pts < 80 else (0, 50, -60, 7)[index % 4]
+            target.mux(packet)
+    before, after, _ = coloured(clip)
+    assert before.times != sorted(before.times)
+    same_times(before, after)
+
+
 def test_ten_bits_can_be_asked_for(make_clip, coloured, tmp_path):
     _, after, _ = coloured(make_clip(tmp_path / "film.mkv"), "--bit-depth", "10")
     assert after.format == "yuv420p10le"

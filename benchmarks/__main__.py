@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     parser.add_argument("--cifar", type=Path, help="published: CIFAR-10's test pictures")
     parser.add_argument("--flowers", type=Path, help="published: a folder of flower photographs")
+    parser.add_argument("--cards", type=Path, help="published: write into the cards in here")
     parser.add_argument("--data", type=Path, help="working-size: a folder of colour photographs")
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
     parser.add_argument("--plot", type=Path, help="working-size: draw the curves into this file")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,18 +34,33 @@ FLOWER_SIZE = 128
 """Pixels of the short side at which flowers are measured."""
 
 
+SETS = {
+    "beta": "CIFAR-10's test pictures that are not grey",
+    "alpha": f"held-out flowers, short side {FLOWER_SIZE} px",
+}
+HEADS = {"rgb_mse": "RGB MSE", "ab_mse": "ab/128 MSE"}
+"""Both readings of the losses."""
+
+
 def measure(folder: Path, options: argparse.Namespace) -> None:
     """A table of each model whose data is there."""
-    plugins = load_plugins(enabled=False)
+    settings = {}
     if options.cifar:
-        settings = EvaluateSettings(options.cifar, ("beta",), limit=options.limit)
-        _table("beta", evaluate(settings, plugins), load_runner(plugins.find("beta")))
+        settings["beta"] = EvaluateSettings(options.cifar, ("beta",), limit=options.limit)
     if options.flowers:
         data = held_out_files(options.flowers, folder / "held-out")
-        settings = EvaluateSettings(data, ("alpha",), limit=options.limit, size=FLOWER_SIZE)
-        _table("alpha", evaluate(settings, plugins), load_runner(plugins.find("alpha")))
-    if not (options.cifar or options.flowers):
+        settings["alpha"] = EvaluateSettings(
+            data, ("alpha",), limit=options.limit, size=FLOWER_SIZE
+        )
+    if not settings:
         print("published: needs --cifar or --flowers")
+    plugins = load_plugins(enabled=False)
+    for model, asked in settings.items():
+        made = evaluate(asked, plugins)
+        table = figures(model, made, load_runner(plugins.find(model)))
+        show(model, table, len(made.survey.truths))
+        if options.cards:
+            write_card(options.cards / f"{model}.json", model, table, len(made.survey.truths))
 
 
 def held_out_files(source: Path, target: Path) -> Path:
@@ -58,26 +74,42 @@ def held_out_files(source: Path, target: Path) -> Path:
     return target
 
 
-def _table(model: str, made: Evaluation, runner: Runner) -> None:
-    truths = made.survey.truths
+def figures(model: str, made: Evaluation, runner: Runner) -> dict[str, dict[str, float]]:
+    """By reading: published, ours, grey, mean colour, and the best that chroma so small can do."""
     square = np.zeros((runner.working_size, runner.working_size), np.float32)
     (field,) = runner.run([square])
     assert isinstance(field, np.ndarray)
-    side = field.shape[-1]
     with ThreadPoolExecutor() as pool:
-        rgbs: Iterator[RGB] = pool.map(lambda it: read(it.path, made.settings.size), truths)
-        oracle = np.mean([_oracle(rgb, side) for rgb in rgbs], axis=0)
-    ours, grey, mean = (made.rows[name] for name in (model, "grey", "mean"))
-    print(f"{model}: {len(truths)} pictures, chroma of {side} x {side} samples")
+        rgbs: Iterator[RGB] = pool.map(
+            lambda it: read(it.path, made.settings.size), made.survey.truths
+        )
+        oracle = np.mean([_oracle(rgb, field.shape[-1]) for rgb in rgbs], axis=0)
+    rows = {"ours": made.rows[model], "grey": made.rows["grey"], "mean_colour": made.rows["mean"]}
+    return {
+        metric: {
+            "published": PUBLISHED[model],
+            **{name: round(row.mean(metric), 6) for name, row in rows.items()},
+            "oracle": round(float(best), 6),
+        }
+        for metric, best in zip(HEADS, oracle, strict=True)
+    }
+
+
+def show(model: str, table: dict[str, dict[str, float]], count: int) -> None:
+    """The table as Markdown."""
+    print(f"{model}: {count} pictures, {SETS[model]}")
     print("| reading | published | ours | grey | mean colour | oracle |")
     print("|---|---|---|---|---|---|")
-    for head, metric, best in (
-        ("RGB MSE", "rgb_mse", oracle[0]),
-        ("ab/128 MSE", "ab_mse", oracle[1]),
-    ):
-        figures = [row.mean(metric) for row in (ours, grey, mean)]
-        shown = " | ".join(f"{value:.5f}" for value in (*figures, best))
-        print(f"| {head} | {PUBLISHED[model]} | {shown} |")
+    for metric, row in table.items():
+        published, *rest = row.values()
+        print(f"| {HEADS[metric]} | {published} | {' | '.join(f'{it:.5f}' for it in rest)} |")
+
+
+def write_card(path: Path, model: str, table: dict[str, dict[str, float]], count: int) -> None:
+    """Put the table into the weights' card."""
+    card = json.loads(path.read_text())
+    card["measured"] = {"on": SETS[model], "pictures": count, **table}
+    path.write_text(json.dumps(card, indent=2) + "\n")
 
 
 def _oracle(rgb: RGB, side: int) -> tuple[float, float]:

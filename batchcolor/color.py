@@ -11,6 +11,7 @@ than arithmetic say which of the two they take.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,31 @@ RED_CR = 2 * (1 - KR)  # 1.402
 BLUE_CB = 2 * (1 - KB)  # 1.772
 GREEN_CB = -BLUE_CB * KB / KG  # -0.344136
 GREEN_CR = -RED_CR * KR / KG  # -0.714136
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """How a stream mixes luma from R, G, B: the weights of red and blue (ITU-T H.273, table 4)."""
+
+    name: str
+    red: float
+    blue: float
+
+    @property
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """What R, G, B are above luma, as factors of Cb and Cr."""
+        red_cr, blue_cb = 2 * (1 - self.red), 2 * (1 - self.blue)
+        green = 1 - self.red - self.blue
+        return (
+            (0.0, red_cr),
+            (-blue_cb * self.blue / green, -red_cr * self.red / green),
+            (blue_cb, 0.0),
+        )
+
+
+BT601 = Matrix("BT.601", KR, KB)
+BT709 = Matrix("BT.709", 0.2126, 0.0722)
+BT2020 = Matrix("BT.2020", 0.2627, 0.0593)
 
 Field = TypeVar("Field", bound=Any)
 """A numpy array or a torch tensor, with the same kind going in and coming out."""
@@ -49,6 +75,19 @@ def luma_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     wide = rgb.astype(np.uint32)
     luma = wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000
     return (luma >> 16).astype(np.uint8)
+
+
+def rematrixed(chroma: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
+    """BT.601 chroma `(2, ...)` as chroma of another matrix, at any luma; Cb, Cr in about -0.5..0.5.
+
+    The differences between R, G and B stay what they are, and luma, which is the picture's own
+    in either matrix, does not enter: so the step is linear, and is done on the small field.
+    """
+    red, green, blue = (cb * chroma[0] + cr * chroma[1] for cb, cr in BT601.shifts)
+    mean = matrix.red * red + (1 - matrix.red - matrix.blue) * green + matrix.blue * blue
+    cb = (blue - mean) / (2 * (1 - matrix.blue))
+    cr = (red - mean) / (2 * (1 - matrix.red))
+    return np.stack([cb, cr]).astype(np.float32)
 
 
 def gamut_scale(

@@ -7,8 +7,11 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,3 +136,103 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the evaluation photographs are not on this machine")
     return SHARED
+
+
+def grey_frame(index: int, width: int, height: int, pixel_format: str) -> av.VideoFrame:
+    """A grey frame of a film: a bright square that wanders over broad shapes."""
+    luma = np.asarray(grey_picture(width, height, 7)).astype(np.uint16) // 2 + 16
+    left = 3 * index % max(1, width - 12)
+    luma[height // 3 : height // 3 + 12, left : left + 12] = 220
+    frame = av.VideoFrame(width, height, pixel_format)
+    bits = frame.format.components[0].bits
+    for number, plane in enumerate(frame.planes):
+        buffer: Any = plane
+        rows = np.frombuffer(buffer, "<u2" if bits > 8 else "u1").reshape(plane.height, -1)
+        rows[:] = 128 << (bits - 8)
+        if number == 0:
+            rows[:, :width] = luma << (bits - 8)
+    return frame
+
+
+def make_clip(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    frames: int = 12,
+    sizes: tuple[tuple[int, int], ...] = ((64, 48),),
+    rate: Fraction = Fraction(25),
+    time_base: Fraction = Fraction(1, 12800),
+    times: list[int] | None = None,
+    audio: tuple[str, ...] = (),
+    subtitles: tuple[str, ...] = (),
+    setup: Callable[[Any], None] = lambda stream: None,
+    prepare: Callable[[Any], None] = lambda film: None,
+) -> Path:
+    """A short grey film with a video stream of each of `sizes`; `times` are frames' ticks.
+
+    `audio` are encoders, `subtitles` languages; `setup` is given each video stream, `prepare` the
+    container before its header is written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as film:
+        pictures: list[Any] = []
+        for width, height in sizes:
+            stream: Any = film.add_stream(codec, rate=rate)
+            stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+            stream.codec_context.time_base = stream.time_base = time_base
+            setup(stream)
+            pictures.append(stream)
+        sounds: list[Any] = [film.add_stream(name, rate=48000) for name in audio]
+        texts: list[Any] = [
+            film.add_mux_stream("subrip" if path.suffix == ".mkv" else "mov_text", metadata={})
+            for _ in subtitles
+        ]
+        for text, language in zip(texts, subtitles, strict=True):
+            text.time_base = Fraction(1, 1000)
+            text.metadata["language"] = language
+        prepare(film)
+        step = round(1 / (rate * time_base))
+        for index in range(frames):
+            for stream in pictures:
+                frame = grey_frame(index, stream.width, stream.height, pixel_format)
+                frame.pts, frame.time_base = (times[index] if times else index * step), time_base
+                film.mux(stream.encode(frame))
+        for stream in pictures:
+            film.mux(stream.encode(None))
+        for sound in sounds:
+            _put_sound(film, sound, float(frames / rate))
+        for text in texts:
+            words = b"Good morning"
+            packet: Any = av.Packet(words if path.suffix == ".mkv" else b"\0\x0c" + words)
+            packet.stream, packet.time_base = text, Fraction(1, 1000)
+            packet.pts = packet.dts = 80
+            packet.duration = 120
+            film.mux(packet)
+    return path
+
+
+def _put_sound(film: Any, stream: Any, seconds: float) -> None:
+    context = stream.codec_context
+    context.open(strict=False)
+    size = context.frame_size or 1024
+    for start in range(0, int(seconds * 48000), size):
+        wave = np.sin(np.arange(start, start + size) * 0.05).astype(np.float32) * 0.3
+        layout, kind = context.layout.name, context.format.name
+        channels = len(context.layout.channels)
+        samples = np.tile(wave, (channels, 1))
+        if not kind.startswith("flt"):
+            deep = kind.startswith("s32")
+            samples = (samples * (2**31 if deep else 2**15)).astype("i4" if deep else "i2")
+        if not kind.endswith("p"):
+            samples = np.ascontiguousarray(samples.T.reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(samples, format=kind, layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        film.mux(stream.encode(frame))
+    film.mux(stream.encode(None))
+
+
+@pytest.fixture(name="make_clip")
+def make_clip_fixture() -> Callable[..., Path]:
+    """Gives `make_clip` to tests."""
+    return make_clip

@@ -1,4 +1,4 @@
-"""`batchcolor run SOURCE...`: colour files, folders, globs."""
+"""`batchcolor run SOURCE...`: colour files, folders, globs, films."""
 
 from __future__ import annotations
 
@@ -25,11 +25,34 @@ def run(
     strength: options.Strength = 1.0,
     format: Annotated[
         str | None,
-        typer.Option("--format", help="jpeg, png, webp, tiff or bmp (default: the picture's own)."),
+        typer.Option(
+            "--format",
+            help="jpeg, png, webp, tiff or bmp; mp4, mkv or mov for films (default: the own).",
+        ),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(help="1 to 100, for JPEG (default 96) and WebP (default 95).")
     ] = None,
+    codec: Annotated[
+        str, typer.Option(help="For films: h264, h265, av1, prores or ffv1 (lossless).")
+    ] = "h264",
+    crf: Annotated[
+        int | None,
+        typer.Option(help="For films: quality, lower is better (h264 18, h265 20, av1 28)."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="For films: the encoder's speed (medium; av1: 8).")
+    ] = None,
+    bit_depth: Annotated[
+        int | None, typer.Option(help="For films: 8 or 10 (default: the film's own).")
+    ] = None,
+    stabilize: Annotated[
+        Literal["off", "fast", "best"],
+        typer.Option(help="For films: colours that do not flicker; best looks ahead as well."),
+    ] = "fast",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
+    ] = False,
     set_: options.Set = None,
     weights: Annotated[Path | None, typer.Option(help="Use this weights file.")] = None,
     batch_size: options.BatchSize = None,
@@ -62,6 +85,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
+    from batchcolor.films.codecs import FilmSettings
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
     from batchcolor.job.settings import RunSettings, parse_memory
@@ -83,6 +107,8 @@ def run(
         max_pixels=max_pixels,
         if_exists=if_exists,
         retry_failed=retry_failed,
+        films=FilmSettings(codec, crf, preset, bit_depth, strict),
+        stabilize=stabilize,
     )
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)

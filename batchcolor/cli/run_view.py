@@ -93,8 +93,12 @@ class RunView:
                 f"{report.noted} notes on single pictures (-v and the journal have them)",
             )
         took = timedelta(seconds=round(report.seconds))
-        rows = [(report.done, report.skipped, report.failed, took, f"{report.rate:.1f}")]
-        self.console.print(table("done", "skipped", "failed", "time", "pictures/s", rows=rows))
+        columns = ["done", "skipped", "failed", "time", "pictures/s"]
+        row = [report.done, report.skipped, report.failed, took, f"{report.rate:.1f}"]
+        if report.frames:
+            columns += ["frames", "frames/s"]
+            row += [report.frames, f"{report.frame_rate:.1f}"]
+        self.console.print(table(*columns, rows=[tuple(row)]))
         say(self.console, f"{report.model}: {safe(report.output)}")
 
 
@@ -105,10 +109,22 @@ def counts(report: Report) -> str:
         parts.append(f"{report.skipped} skipped")
     if report.failed:
         parts.append(f"{report.failed} failed")
-    parts.append(f"{report.rate:.1f}/s")
+    if report.frames:
+        parts += _film_counts(report)
+    elif not report.scanning or report.done:
+        parts.append(f"{report.rate:.1f}/s")
     if report.scanning:
         parts.append(f"{report.found} found so far")
-    elif report.done:
+    elif report.done and not report.frames:
         left = timedelta(seconds=round(report.left / max(report.rate, 1e-3)))
         parts.append(f"{left} left")
     return ", ".join(parts)
+
+
+def _film_counts(report: Report) -> list[str]:
+    """Frames, frames a second, and the time that the frames known of will still take."""
+    parts = [f"{report.frames} frames", f"{report.frame_rate:.1f} frames/s"]
+    left = report.frames_expected - report.frames
+    if left > 0:
+        parts.append(f"{timedelta(seconds=round(left / max(report.frame_rate, 1e-3)))} left")
+    return parts

@@ -4,13 +4,18 @@ scan -> plan -> decode (threads) -> luma + small square -> batch (device) -> chr
      -> join (threads) -> encode (threads) -> commit -> journal
 
 Each arrow is a channel between threads; all channels share one budget of bytes. A picture that
-fails at any step leaves the line with a reason, and the others go on.
+fails at any step leaves the line with a reason, and the others go on. Frames of films join at
+"batch": `film_line.py` has their way before and after it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +24,11 @@ from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
+from batchcolor.job.film_line import Admission, FilmLine, FrameItem, SegmentPlace, admit
 from batchcolor.job.journal import Entry, Journal, edges, name_of
 from batchcolor.job.plan import Plan, Task
 from batchcolor.job.report import Report
-from batchcolor.job.stages import ByteBudget, Channel, Stop, start_thread
+from batchcolor.job.stages import ByteBudget, Channel, Stop, StoppedError, start_thread
 from batchcolor.pictures.commit import commit, sweep
 from batchcolor.pictures.decode import cost, decode
 from batchcolor.pictures.encode import encode, join
@@ -56,8 +62,8 @@ class Pipeline:
         threads = self.settings.threads
         most = 2 * runner.batch_size + 4 * threads  # a batch at work, one waiting, all threads busy
         self.budget = ByteBudget(self.settings.memory, most, self.stop)
-        self.to_decode: Channel[tuple[Task, int]] = Channel(self.stop, 1)
-        self.to_chroma: Channel[Item] = Channel(self.stop, threads)
+        self.to_decode: Channel[tuple[Task, int, Admission | None]] = Channel(self.stop, 1)
+        self.to_chroma: Channel[Item | FrameItem] = Channel(self.stop, threads)
         self.to_encode: Channel[Item] = Channel(self.stop, 1)
         self._finishing = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -78,7 +84,10 @@ class Pipeline:
         self.to_decode.end()
 
     def _decode(self) -> None:
-        for task, share in self.to_decode:
+        for task, share, film in self.to_decode:
+            if film is not None:
+                self._read_film(task, share, film)
+                continue
             try:
                 self.report.current = str(task.found.relative)
                 picture = decode(task.found, self.settings.max_pixels, self.readers)
@@ -96,9 +105,16 @@ class Pipeline:
                     if isinstance(chroma, PictureError):
                         raise chroma
                     item.chroma = self._filtered(chroma, item)
-                    self.to_encode.put(item)
                 except PictureError as error:
-                    self._failed(item.task, error, item.share)
+                    if isinstance(item, FrameItem):
+                        item.line.fail(error)
+                    else:
+                        self._failed(item.task, error, item.share)
+                        continue
+                if isinstance(item, FrameItem):
+                    item.line.arrived(item)
+                else:
+                    self.to_encode.put(item)
         self.to_encode.end()
 
     def _encode(self) -> None:
@@ -109,7 +125,7 @@ class Pipeline:
                 data = encode(planes, picture.metadata, self.settings.quality)
                 del planes
                 self._commit(task, data)
-                self._journal(task, picture)
+                self._journal(task, picture.notes)
             except PictureError as error:
                 self._failed(task, error, item.share)
             except TargetLostError:
@@ -118,6 +134,54 @@ class Pipeline:
                 self._failed(task, PictureError("encode", words(error)), item.share)
             else:
                 self.budget.release(item.share)
+
+    # ---- the way of a film ---------------------------------------------------------------
+
+    def _read_film(self, task: Task, share: int, film: Admission) -> None:
+        line = FilmLine(
+            task,
+            film,
+            self.settings.films,
+            self.settings.strength,
+            self.settings.stabilize,
+            self._segment_place(task),
+            self.stop,
+            self._frame_done,
+        )
+        try:
+            line.take_up()
+        except PictureError as error:
+            self._failed(task, error, share)
+            return
+        self.report.expect(line.expected - line.done)
+        write = partial(self._write_film, line, share)
+        self._threads.append(start_thread(f"film-{task.target.name}", write, self.stop))
+        line.read(self.runner.working_size, self.to_chroma.put)
+
+    def _write_film(self, line: FilmLine, share: int) -> None:
+        committed, failure = False, None
+        try:
+            committed = line.write(overwrite=self.settings.if_exists == "overwrite")
+        except PictureError as error:
+            failure = error
+        except (TargetLostError, StoppedError):
+            raise
+        except Exception as error:  # an encoder may raise anything; one film is not the job
+            failure = PictureError("encode", words(error))
+        if failure is not None:
+            line.fail(failure)
+            line.give_up()
+            self._failed(line.task, failure, share)
+            return
+        if committed:
+            for note in line.notes:  # films are few, and what happened to one is worth a line
+                self.report.note(f"{line.task.found.relative}: {note}")
+            self._journal(line.task, line.notes)
+        self.budget.release(share)
+
+    def _frame_done(self, line: FilmLine) -> None:
+        self.report.frames += 1
+        self.report.current = f"{line.task.found.relative} {line.progress}"
 
     # ---- its steps -----------------------------------------------------------------------
 
@@ -140,8 +204,13 @@ class Pipeline:
 
     def _admit(self, task: Task) -> bool:
         """Let a picture onto the line when its bytes are free; False when the job is stopping."""
+        film = None
         try:
-            share = cost(task.found, self.settings.max_pixels, self.readers)
+            if task.found.film:
+                film = self._look_at_film(task)
+                share = film.share
+            else:
+                share = cost(task.found, self.settings.max_pixels, self.readers)
             if share > self.budget.limit:
                 self.report.too_large += 1
                 raise PictureError(
@@ -154,10 +223,27 @@ class Pipeline:
             return True
         if not self.budget.acquire(share):
             return False
-        self.to_decode.put((task, share))
+        self.to_decode.put((task, share, film))
         return True
 
-    def _filtered(self, chroma: NDArray[np.float32], item: Item) -> NDArray[np.float32]:
+    def _look_at_film(self, task: Task) -> Admission:
+        return admit(
+            task,
+            self.settings.films,
+            self.settings.max_pixels,
+            self.budget.limit,
+            self.runner.batch_size,
+        )
+
+    def _segment_place(self, task: Task) -> SegmentPlace:
+        """Beside the journal, by the source's name; of use for the same source and settings."""
+        outcome = Outcome(task.found.path, task.target, "done")
+        made_of = json.dumps(asdict(self._entry(task, outcome)))
+        name = hashlib.sha256(os.fsencode(name_of(task.found.path))).hexdigest()[:16]
+        folder = self.journal.folder / "films" / name
+        return SegmentPlace(folder, hashlib.sha256(made_of.encode()).hexdigest())
+
+    def _filtered(self, chroma: NDArray[np.float32], item: Item | FrameItem) -> NDArray[np.float32]:
         if not self.plugins.filters_chroma:
             return chroma
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
@@ -174,9 +260,8 @@ class Pipeline:
         except FileExistsError as error:
             raise PictureError("commit", "its name was taken while the job ran") from error
 
-    def _journal(self, task: Task, picture: Picture) -> None:
-        notes = tuple(picture.notes)
-        outcome = Outcome(task.found.path, task.target, "done", notes=notes)
+    def _journal(self, task: Task, notes: list[str]) -> None:
+        outcome = Outcome(task.found.path, task.target, "done", notes=tuple(notes))
         self._finish(outcome, self._entry(task, outcome))
 
     def _failed(self, task: Task, error: PictureError, share: int | None = None) -> None:
@@ -191,7 +276,7 @@ class Pipeline:
             size=task.found.size,
             mtime_ns=task.found.mtime_ns,
             edges=edges(task.found.path),
-            settings=self.settings.pixels_hash,
+            settings=self.settings.hash_for(film=task.found.film),
             weights=self.runner.weights_hash,
             target=str(task.target.relative_to(self.plan.output)),
             outcome=outcome.status,
@@ -215,7 +300,8 @@ class Pipeline:
         stages = [("scan", self._scan_and_plan), ("chroma", self._chroma)]
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
-        self._threads = [start_thread(name, work, self.stop) for name, work in stages]
+        for name, work in stages:  # one by one: a film's thread may join meanwhile
+            self._threads.append(start_thread(name, work, self.stop))
 
     def interrupt(self, code: ExitCode) -> None:
         """No new pictures; those under way are finished. For signal handlers."""

@@ -25,7 +25,7 @@ Action = Literal["colour", "done before", "failed before", "exists", "refused"]
 
 @dataclass(frozen=True)
 class Task:
-    """One picture and what happens to it."""
+    """One picture or film and what happens to it."""
 
     found: Found
     target: Path
@@ -67,8 +67,13 @@ class Plan:
                 yield Task(found, target, kind, *self._action(found, target, journal, weights_hash))
 
     def _format(self, found: Found) -> Format:
-        if self.settings.target_format is not None:
-            return self.settings.target_format
+        asked = self.settings.target_format
+        if found.film:
+            if asked is not None and asked.film:
+                return asked
+            return self.settings.films.container(found.format)
+        if asked is not None and not asked.film:
+            return asked
         return found.format if found.format is not None and found.format.writable else PNG
 
     def _claim(
@@ -106,7 +111,7 @@ class Plan:
             return "refused", "plan", "its result would take its own place; choose another --output"
         former = journal.former(found)
         same = former is not None and (former.settings, former.weights) == (
-            self.settings.pixels_hash,
+            self.settings.hash_for(film=found.film),
             weights_hash,
         )
         if former is not None and same and former.outcome == "done" and exists:

@@ -25,6 +25,10 @@ class Report:
     found: int = 0
     scanning: bool = True
     current: str = ""
+    frames: int = 0
+    """Frames of films that are coloured; a film counts as one picture when it is whole."""
+    frames_expected: int = 0
+    """Frames of the films that were looked at, as far as their files say."""
     failures: list[Outcome] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -60,6 +64,15 @@ class Report:
         """Pictures a second since the start."""
         return self.done / max(1e-6, self.seconds or time.monotonic() - self.started)
 
+    def expect(self, frames: int) -> None:
+        """A film with so many frames is going to be coloured."""
+        self.frames_expected += frames
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second since the start."""
+        return self.frames / max(1e-6, self.seconds or time.monotonic() - self.started)
+
     @property
     def left(self) -> int:
         """Pictures found and not yet finished."""
@@ -85,8 +98,10 @@ class Report:
             "done": self.done,
             "skipped": self.skipped,
             "failed": self.failed,
+            "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.rate, 3),
+            "frames_per_second": round(self.frame_rate, 3),
             "exit_code": int(self.exit_code),
             "message": self.message,
             "failures": [

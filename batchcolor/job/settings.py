@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
+from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.stabilize import MODES, Stabilize
 from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
@@ -56,6 +58,8 @@ class RunSettings:
     max_pixels: int = MAX_PIXELS
     if_exists: IfExists = "skip"
     retry_failed: bool = False
+    films: FilmSettings = field(default_factory=FilmSettings)
+    stabilize: Stabilize = "fast"
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -72,8 +76,15 @@ class RunSettings:
                 f"--max-memory: not enough memory for one picture; give at least "
                 f"{LEAST_MEMORY // MIB} MiB"
             )
+        if self.stabilize not in MODES:
+            raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
         if self.format is not None:
-            format_named(self.format)
+            asked = format_named(self.format)
+            if asked.film and asked not in self.films.film_codec.containers:
+                takes = " or ".join(known.name for known in self.films.film_codec.containers)
+                raise ImpossiblePlanError(
+                    f"--format {self.format}: {self.films.codec} is written to {takes}"
+                )
 
     @property
     def target_format(self) -> Format | None:
@@ -102,6 +113,13 @@ class RunSettings:
         ]
         pixels = (self.model, self.strength, self.format, self.quality, own)
         return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
+
+    def hash_for(self, *, film: bool) -> str:
+        """`pixels_hash`, for a film with what its encoder is told."""
+        if not film:
+            return self.pixels_hash
+        film_only = f"{self.pixels_hash} {self.films} {self.stabilize}"
+        return hashlib.sha256(film_only.encode()).hexdigest()[:16]
 
 
 def sha256_of(path: Path) -> str:

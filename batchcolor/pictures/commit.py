@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -26,27 +27,46 @@ def commit(data: bytes, target: Path, expected: Format, *, replace: bool, mtime_
     Raises FileExistsError (taken), TargetLostError (disk full, folder gone or read-only) and
     PictureError (this one file only); no temporary is left behind.
     """
-    temporary = _temporary(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_of(target, len(data)) as temporary:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _check(temporary, expected)
-        os.utime(temporary, ns=(mtime_ns, mtime_ns))
-        if replace:
-            temporary.replace(target)
-        else:
-            _link(temporary, target)
-        _sync_folder(target.parent)
+        publish(temporary, target, replace=replace, mtime_ns=mtime_ns)
+
+
+@contextlib.contextmanager
+def temporary_of(target: Path, size: int | None = None) -> Iterator[Path]:
+    """A path beside `target` for what shall become it; gone at the end, whatever happens.
+
+    What the disk refuses meanwhile becomes TargetLostError or PictureError; `size` is how many
+    bytes are needed, where that is known. FileExistsError passes.
+    """
+    temporary = _temporary(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
     except FileExistsError:
         raise
     except OSError as error:
-        raise _translated(error, target, len(data)) from error
+        raise _translated(error, target, size) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
+    """Give a file that is whole and on the disk its name, in one step.
+
+    Raises FileExistsError where the name is taken and not to be replaced, and OSError.
+    """
+    os.utime(temporary, ns=(mtime_ns, mtime_ns))
+    if replace:
+        temporary.replace(target)
+    else:
+        _link(temporary, target)
+    _sync_folder(target.parent)
 
 
 def _temporary(target: Path) -> Path:
@@ -90,11 +110,12 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _translated(error: OSError, target: Path, size: int) -> Exception:
+def _translated(error: OSError, target: Path, size: int | None) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = _free(target.parent)
+        needs = "more" if size is None else f"{size:,}"
         return TargetLostError(
-            f"{target.parent} is full: {target.name} needs {size:,} bytes and {free:,} are left; "
+            f"{target.parent} is full: {target.name} needs {needs} bytes and {free:,} are left; "
             f"make room and run the same command again"
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR):

@@ -1,4 +1,4 @@
-"""The still formats: what they are called, how their first bytes look, what they can hold."""
+"""The formats of stills and films: names, how their first bytes look, what they can hold."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Format:
     """Whether what is written can hold transparency."""
     deep: bool = False
     """Whether what is written can hold 16 bits a channel."""
+    film: bool = False
+    """Whether it holds moving pictures: then it is a container."""
 
 
 JPEG = Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"))
@@ -29,12 +31,22 @@ TIFF = Format("tiff", (".tif", ".tiff"), alpha=True, deep=True)
 BMP = Format("bmp", (".bmp", ".dib"))
 FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
 
-FILM_SUFFIXES = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"),
-        *(".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob"),
-    }
-)
+MP4 = Format("mp4", (".mp4", ".m4v"), film=True)
+MOV = Format("mov", (".mov", ".qt"), film=True)
+MKV = Format("mkv", (".mkv",), film=True)
+WEBM = Format("webm", (".webm",), writable=False, film=True)
+AVI = Format("avi", (".avi",), writable=False, film=True)
+MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), writable=False, film=True)
+FLV = Format("flv", (".flv",), writable=False, film=True)
+WMV = Format("wmv", (".wmv", ".asf"), writable=False, film=True)
+MOBILE = Format("3gp", (".3gp", ".3g2"), writable=False, film=True)
+FILM_FORMATS = (MP4, MOV, MKV, WEBM, AVI, MPEG, FLV, WMV, MOBILE)
+
+BARE_FILM_SUFFIXES = frozenset({".ts", ".mts", ".m2ts", ".ogv"})
+"""Films whose first bytes are no safe sign: they are known by their suffix."""
+FILM_SUFFIXES = BARE_FILM_SUFFIXES.union(*(known.suffixes for known in FILM_FORMATS))
+SOUND_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
+"""Sound in a container of films: passed over unless it is named."""
 CAMERA_RAW = frozenset(
     {
         *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".orf", ".rw2", ".raf"),
@@ -71,6 +83,9 @@ def sniff(head: bytes, readers: Sequence[Reader] = ()) -> Format | None:
         b"\x7c\0\0\0",
     ):
         return BMP
+    film = _sniff_film(head)
+    if film is not None:
+        return film
     for reader in readers:
         try:
             if reader.sniff(head):
@@ -80,12 +95,40 @@ def sniff(head: bytes, readers: Sequence[Reader] = ()) -> Format | None:
     return None
 
 
+STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"crx ", b"jp2 ")
+"""Major brands of pictures in the box structure of MP4 (ISO/IEC 14496-12, section 4.3)."""
+SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
+FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"skip", b"pnot")
+"""What a QuickTime film without a brand begins with."""
+
+
+def _sniff_film(head: bytes) -> Format | None:
+    """The container whose first bytes these are."""
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in STILL_BRANDS or brand in SOUND_BRANDS:
+            return None
+        return MOV if brand == b"qt  " else MOBILE if brand[:2] in (b"3g",) else MP4
+    if head[4:8] in FIRST_ATOMS:
+        return MOV
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return WEBM if b"webm" in head else MKV if b"matroska" in head else None
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return AVI
+    if head.startswith(b"\0\0\x01\xba"):
+        return MPEG
+    if head.startswith(b"FLV\x01"):
+        return FLV
+    return WMV if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") else None
+
+
 def format_named(name: str) -> Format:
     """The writable format of that name. Raises ImpossiblePlanError naming those there are."""
-    for known in FORMATS:
+    writable = [known for known in (*FORMATS, *FILM_FORMATS) if known.writable]
+    for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
             return known
-    names = ", ".join(known.name for known in FORMATS)
+    names = ", ".join(known.name for known in writable)
     raise ImpossiblePlanError(f"--format {name}: not a format that is written here ({names})")
 
 

@@ -14,6 +14,7 @@ from batchcolor.pictures.formats import (
     FILM_SUFFIXES,
     FORMATS,
     HEAD,
+    SOUND_SUFFIXES,
     UNREAD_SUFFIXES,
     Format,
     is_picture_suffix,
@@ -29,7 +30,7 @@ GONE = -1
 
 @dataclass(frozen=True)
 class Found:
-    """A file that is, or claims to be, a picture. `relative` is its path below its source."""
+    """A file that is, or claims to be, a picture or film. `relative`: its path below its source."""
 
     path: Path
     relative: Path
@@ -37,6 +38,13 @@ class Found:
     mtime_ns: int
     format: Format | None
     note: str = ""
+
+    @property
+    def film(self) -> bool:
+        """Whether it holds, or claims to hold, moving pictures."""
+        if self.format is not None:
+            return self.format.film
+        return self.path.suffix.lower() in FILM_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def scan(source: Path, *, readers: Sequence[Reader] = ()) -> Iterator[Found | Pa
     """Pictures below a folder, depth first with names sorted, while it is walked; or one file.
 
     Files that are neither pictures by content nor by suffix (texts, sidecars) are not given;
-    films, links without an end, pipes, devices and sockets are given as Passed.
+    links without an end, pipes, devices and sockets are given as Passed.
     """
     if source.is_dir():
         yield from _walk(source, Path(), (), readers)
@@ -94,7 +102,7 @@ def _look(
 ) -> Found | Passed | None:
     """What one directory entry is; None where it is nothing of ours."""
     suffix = path.suffix.lower()
-    claims = asked_for or is_picture_suffix(suffix, readers)
+    claims = asked_for or suffix in FILM_SUFFIXES or is_picture_suffix(suffix, readers)
     try:
         status = path.stat()
     except OSError as error:
@@ -105,14 +113,14 @@ def _look(
         return Passed(path, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return Passed(path, "not a regular file (pipe, device or socket)")
-    if suffix in FILM_SUFFIXES:
-        return Passed(path, "a film; this version colours stills")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         head = b""  # the decoder will say why it cannot be read
     kind = sniff(head, readers)
+    if kind is not None and kind.film and suffix in SOUND_SUFFIXES and not asked_for:
+        return None
     raw = kind in FORMATS and suffix in CAMERA_RAW  # its thumbnail: not the photograph
     if raw or (kind is None and not claims):
         unread = suffix in UNREAD_SUFFIXES

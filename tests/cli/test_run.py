@@ -278,9 +278,9 @@ def test_quiet_says_nothing_when_all_is_well_and_verbose_names_what_is_passed(
     command, flat, album, tmp_path
 ):
     source = album(2)
-    (source / "film.mp4").write_bytes(b"....")
+    (source / "moving.gif").write_bytes(b"....")
     assert command("run", source, "-m", flat, "-o", "q", "-q").stderr == ""
-    assert "film.mp4" in command("run", source, "-m", flat, "-o", "v", "-v").stderr
+    assert "moving.gif" in command("run", source, "-m", flat, "-o", "v", "-v").stderr
 
 
 def test_a_read_only_source_folder_works(command, flat, album, tmp_path):

@@ -221,14 +221,19 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     (tmp_path / "loop").symlink_to(".")
     Image.new("L", (8, 8)).save(tmp_path / "moving.gif")
     Image.new("L", (8, 8)).save(tmp_path / "raw.nef", "TIFF")  # as cameras keep a thumbnail
-    (tmp_path / "film.mp4").write_bytes(b"....ftyp")
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    (tmp_path / "sound.m4a").write_bytes(b"\0\0\0\x18ftypM4A ")
+    (tmp_path / "sound.mka").write_bytes(b"\x1aE\xdf\xa3....matroska")
+    (tmp_path / "no suffix either").write_bytes(b"\x1aE\xdf\xa3....matroska")
     (tmp_path / "notes.txt").write_text("no picture")
     Image.new("L", (8, 8)).save(tmp_path / "no suffix", "JPEG")
     entries = list(scan(tmp_path))
     found = [entry.relative.name for entry in entries if isinstance(entry, Found)]
+    films = [entry.relative.name for entry in entries if isinstance(entry, Found) and entry.film]
     passed = {entry.path.name: entry.reason for entry in entries if isinstance(entry, Passed)}
-    assert found == ["no suffix", "one.png"]
-    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "film.mp4", "moving.gif", "raw.nef"}
+    assert found == ["film.mp4", "no suffix", "no suffix either", "one.png"]
+    assert films == ["film.mp4", "no suffix either"]
+    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "moving.gif", "raw.nef"}
 
 
 def test_a_tiff_keeps_its_density(tmp_path):

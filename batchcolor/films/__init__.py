@@ -1,0 +1,1 @@
+"""Moving pictures on disk: read, coloured plane by plane, written; never imports torch."""

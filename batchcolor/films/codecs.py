@@ -1,0 +1,136 @@
+"""The codecs that films are written with: encoders, defaults, and what containers take them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from batchcolor.errors import ImpossiblePlanError
+from batchcolor.films.film import Film, chroma_of
+from batchcolor.pictures.formats import MKV, MOV, MP4, Format
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
+
+BITS = (8, 10)
+
+
+@dataclass(frozen=True)
+class FilmCodec:
+    """One codec. `crf` is its default quality, lower is better; None where it has no such scale.
+
+    `options` go to the encoder as they are; `containers` are those that take it, the first one
+    where the source's own does not.
+    """
+
+    name: str
+    encoder: str
+    containers: tuple[Format, ...]
+    crf: int | None = None
+    most_crf: int = 51
+    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    even: bool = True
+    """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
+    tag: str = ""
+    """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+
+
+SPEEDS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
+    *("veryslow", "placebo"),
+)
+CODECS = (
+    FilmCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", SPEEDS),
+    FilmCodec(
+        *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", SPEEDS),
+        options=(("x265-params", "log-level=none"),),
+        tag="hvc1",
+    ),
+    FilmCodec(
+        *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
+    ),
+    FilmCodec("prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), even=False),
+    FilmCodec(
+        *("ffv1", "ffv1", (MKV,)),
+        options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
+        even=False,
+    ),
+)
+
+
+def codec_named(name: str) -> FilmCodec:
+    """The codec of that name. Raises ImpossiblePlanError naming those there are."""
+    for codec in CODECS:
+        if codec.name == name:
+            return codec
+    names = ", ".join(codec.name for codec in CODECS)
+    raise ImpossiblePlanError(f"--codec {name}: not a codec that is written here ({names})")
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """How films are written: what `--codec`, `--crf`, `--preset` and `--bit-depth` say.
+
+    None is the codec's own default, and for `bit_depth` the source's depth.
+    """
+
+    codec: str = "h264"
+    crf: int | None = None
+    preset: str | None = None
+    bit_depth: int | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        codec = codec_named(self.codec)
+        if self.crf is not None and codec.crf is None:
+            raise ImpossiblePlanError(f"--crf: {codec.name} has no such scale")
+        if self.crf is not None and not 0 <= self.crf <= codec.most_crf:
+            raise ImpossiblePlanError(f"--crf {self.crf}: 0 to {codec.most_crf} for {codec.name}")
+        if self.preset is not None and self.preset not in codec.presets:
+            known = ", ".join(codec.presets) or "none"
+            raise ImpossiblePlanError(f"--preset {self.preset}: {codec.name} has {known}")
+        if self.bit_depth is not None and self.bit_depth not in BITS:
+            raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
+
+    @property
+    def film_codec(self) -> FilmCodec:
+        """The codec itself."""
+        return codec_named(self.codec)
+
+    @property
+    def encoder_options(self) -> dict[str, str]:
+        """What the encoder is told."""
+        codec = self.film_codec
+        options = dict(codec.options)
+        if codec.crf is not None:
+            options["crf"] = str(codec.crf if self.crf is None else self.crf)
+        if codec.preset is not None:
+            options["preset"] = self.preset or codec.preset
+        return options
+
+    def container(self, own: Format | None) -> Format:
+        """The container of a result whose source has `own`: the same one where it may be."""
+        takes = self.film_codec.containers
+        if own in takes:
+            return own
+        return MKV if own not in (MP4, MOV) else takes[0]
+
+
+def pixel_format(film: Film, settings: FilmSettings, offered: tuple[str, ...]) -> str:
+    """The encoder's pixel format that is nearest to the film's: depth first, then chroma size.
+
+    `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
+    """
+    bits = settings.bit_depth or film.bits
+    chroma = ("420", "422", "444")
+    own = chroma.index(chroma_of(film.pixel_format))
+    if settings.film_codec.even and (film.width % 2 or film.height % 2):
+        own = 2
+    order = [own, *range(own + 1, 3), *range(own - 1, -1, -1)]  # rather more chroma than less
+    for depth in (bits, 10, 8):
+        for index in order:
+            name = f"yuv{chroma[index]}p{'10le' if depth > 8 else ''}"
+            if name in offered:
+                return name
+    raise ImpossiblePlanError(f"--codec {settings.codec}: its encoder takes no YUV here")

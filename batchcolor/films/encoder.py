@@ -1,0 +1,33 @@
+"""Encoders, told everything of a film that their stream should say."""
+
+from __future__ import annotations
+
+from av.codec.context import CodecContext, Flags
+from av.video.codeccontext import VideoCodecContext
+
+from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.film import Film
+
+
+def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:
+    """A new encoder for some frames of a film. `film` is that of `as_written`."""
+    context = CodecContext.create(settings.film_codec.encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.flags |= Flags.global_header  # its containers keep headers apart
+    tell(context, film, settings)
+    return context
+
+
+def tell(context: VideoCodecContext, film: Film, settings: FilmSettings) -> None:
+    """Size, time, colour, fields and quality: the same for every encoder of one film."""
+    context.options = settings.encoder_options
+    context.width, context.height, context.pix_fmt = film.width, film.height, film.pixel_format
+    context.time_base, context.framerate = film.time_base, film.rate
+    context.color_range, context.colorspace = film.tags.range, film.tags.matrix
+    context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
+    if film.aspect:
+        context.sample_aspect_ratio = film.aspect
+    context.field_order = film.field_order
+    if film.interlaced:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    context.thread_type = "AUTO"

@@ -1,0 +1,131 @@
+"""Frames of a film in the order in which they are shown, whatever some of its packets are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+
+from batchcolor.color import BT709
+from batchcolor.errors import PictureError
+from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
+
+MOST_FAULTS = 1000
+"""Faults of the container in a row after which nothing more is expected of it."""
+
+
+class Frames:
+    """Iterates over the frames of a film, each at its film's size and pixel format.
+
+    The first `skip` ones are decoded, as those after them need them, but not given. After the last
+    one, `count` is how many there were and `notes` says what was wrong. A packet that cannot be
+    decoded costs its frame: as all others keep their time, the one before it is shown until the
+    next one. With `strict` it raises PictureError instead.
+    """
+
+    def __init__(self, film: Film, *, strict: bool, skip: int = 0) -> None:
+        self.film, self.strict, self.skip = film, strict, skip
+        self.count = 0
+        self.damaged = 0
+        self.notes: list[str] = []
+        self._first_fault: Fraction | None = None
+        self._changed = False
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        with opened(self.film.path) as container:
+            stream = container.streams[self.film.stream]
+            assert isinstance(stream, VideoStream)
+            # Not threads across frames: after a fault they lose good frames that wait in them.
+            for packet in self._packets(container, stream):
+                for frame in self._decoded(packet):
+                    self.count += 1
+                    if self.count > self.skip:
+                        yield self._fitted(frame)
+        self._sum_up()
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[Packet[VideoStream]]:
+        """Packets to the end; a fault of the container is stepped over where it lets us."""
+        faults = 0
+        while faults < MOST_FAULTS:
+            try:
+                for packet in container.demux(stream):
+                    faults = 0
+                    yield packet
+                return
+            except UNREADABLE as error:
+                faults += 1
+                self._fault(None, words(error))
+
+    def _decoded(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        try:
+            frames = packet.decode()
+        except UNREADABLE as error:
+            self._fault(packet.pts, words(error))
+            return []
+        good = [frame for frame in frames if isinstance(frame, VideoFrame)]
+        for frame in good:
+            if frame.is_corrupt:
+                self._fault(frame.pts, "damaged data")
+        return good
+
+    def _fault(self, pts: int | None, reason: str) -> None:
+        place = f" at {float(pts * self.film.time_base):.2f} s" if pts is not None else ""
+        if self.strict:
+            raise PictureError("decode", f"damaged{place}: {reason} (--strict)")
+        if not self.damaged:
+            self._where = f"{place}: {reason}"
+        self.damaged += 1
+
+    def _fitted(self, frame: VideoFrame) -> VideoFrame:
+        """The frame at the size and in the pixel format of the first one."""
+        film = self.film
+        if (frame.width, frame.height) != (film.width, film.height) and not self._changed:
+            self._changed = True
+            self.notes.append(
+                f"its size changes to {frame.width} x {frame.height}: all is brought to that of "
+                f"its beginning, {film.width} x {film.height}"
+            )
+        return fitted(frame, film)
+
+    def _sum_up(self) -> None:
+        """Say what was wrong. Raises PictureError where nothing could be decoded."""
+        if not self.count:
+            raise PictureError("decode", "not one frame can be read")
+        if self.damaged:
+            self.notes.append(
+                f"{self.damaged} damaged places, the first{self._where}; what can be decoded is "
+                f"there, at its time, and the last good frame is held where one is missing"
+            )
+        missing = self.film.frames - self.count
+        if missing > 0:
+            text = f"{missing} of {self.film.frames} frames that it promises cannot be read"
+            if self.strict:
+                raise PictureError("decode", f"{text} (--strict)")
+            self.notes.append(text)
+
+
+def fitted(frame: VideoFrame, film: Film) -> VideoFrame:
+    """The frame in its film's size and pixel format, time and tags kept; itself where it fits."""
+    if frame.format.name == film.pixel_format and (frame.width, frame.height) == (
+        film.width,
+        film.height,
+    ):
+        return frame
+    span = FULL_RANGE if film.full_range else LIMITED_RANGE
+    moved = frame.reformat(
+        width=film.width,
+        height=film.height,
+        format=film.pixel_format,
+        dst_colorspace=Colorspace.ITU709 if film.rgb and film.matrix == BT709 else None,
+        src_color_range=FULL_RANGE if film.rgb else span,
+        dst_color_range=span,
+    )
+    moved.pts, moved.time_base, moved.duration = frame.pts, frame.time_base, frame.duration
+    return moved

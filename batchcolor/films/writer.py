@@ -1,0 +1,198 @@
+"""A coloured film put together: its coded picture, with every other track of its source."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from batchcolor.errors import PictureError
+from batchcolor.films.codecs import FilmSettings, pixel_format
+from batchcolor.films.encoder import tell
+from batchcolor.films.film import UNREADABLE, Film, opened, words
+from batchcolor.films.segments import Coded
+from batchcolor.films.timing import Decoding, Survey, Timeline
+from batchcolor.films.tracks import Tracks, new_container
+from batchcolor.pictures.formats import Format
+
+
+def as_written(film: Film, settings: FilmSettings) -> Film:
+    """The film with the pixel format and depth that its encoder will be given, changes noted."""
+    encoder = av.Codec(settings.film_codec.encoder, "w")
+    name = pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
+    notes = list(film.notes)
+    if name != film.pixel_format:
+        notes.append(f"{film.pixel_format} becomes {name}")
+    return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
+
+
+def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
+    """The film, if its result can be written as asked: told before work begins.
+
+    Encoder and container are set up in memory, up to their header. Tracks of readings that the
+    container does not take are left out, and noted. Raises PictureError.
+    """
+    try:
+        _set_up(film, settings, container)
+    except PictureError:
+        sensed = _sensed(film)
+        if not sensed or film.left_out:
+            raise
+        notes = (*film.notes, *filter(None, sensed.values()))
+        film = replace(film, left_out=tuple(sensed), notes=notes)
+        _set_up(film, settings, container)
+    return film
+
+
+def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
+    writer = FilmWriter(io.BytesIO(), film, settings, container)
+    try:
+        writer.container.start_encoding()
+    except (*UNREADABLE, TypeError) as error:
+        raise PictureError(
+            "plan", f"{container.name} cannot hold this film as {settings.codec}: {words(error)}"
+        ) from error
+    finally:
+        writer.abandon()
+
+
+def _sensed(film: Film) -> dict[int, str]:
+    tracks = Tracks(film)
+    try:
+        return tracks.sensed()
+    finally:
+        tracks.close()
+
+
+class FilmWriter:
+    """Writes one film from its coded picture: `write` once, or `abandon` where that fails.
+
+    `film` is that of `as_written`. Raises PictureError (this film) and OSError (the disk).
+    """
+
+    def __init__(
+        self, place: Path | Any, film: Film, settings: FilmSettings, container: Format
+    ) -> None:
+        self.film, self.place = film, place
+        self.notes: list[str] = []
+        self.frames = 0
+        self.end = Fraction(0)
+        """The second at which the result ends."""
+        self.tracks = Tracks(film)
+        self.container: OutputContainer = new_container(place, container)
+        try:
+            for _ in self.tracks.place(self.container, container):
+                self.video = self._picture_stream(settings)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _picture_stream(self, settings: FilmSettings) -> VideoStream:
+        """A stream that says what the encoders of the segments were told; it encodes nothing."""
+        film, codec = self.film, settings.film_codec
+        stream = self.container.add_stream(codec.encoder, rate=film.rate)
+        assert isinstance(stream, VideoStream)
+        tell(stream.codec_context, film, settings)
+        stream.time_base = film.time_base
+        if film.display:
+            stream.set_display_matrix(film.display)
+        if codec.tag and self.container.format.name in ("mp4", "mov"):
+            stream.codec_context.codec_tag = codec.tag
+        self.tracks.describe(stream)
+        return stream
+
+    def write(self, coded: Iterable[Coded], timeline: Timeline, survey: Survey) -> None:
+        """Write all packets, each with its time, all other tracks beside them, and close the file.
+
+        The last frame is held to the end that the source promises, where that is later.
+        """
+        until = self._promised_end(timeline, survey)
+        self.end = until * self.film.time_base
+        decoding = Decoding(survey.floor)
+        held: Packet[VideoStream] | None = None
+        for item in coded:
+            packet = self._packet(item, decoding)
+            if item.told == timeline.told:
+                packet.duration = max(item.duration, until - item.pts)
+            if held is not None:
+                self._mux(held)
+            held = packet
+            self.frames += 1
+        if held is not None:
+            # It need not be the last frame, but MP4 takes the length of the film from it.
+            length = until - (timeline.first or 0) - ((held.dts or 0) - (decoding.first or 0))
+            held.duration = max(held.duration or 0, length)
+            self._mux(held)
+        self.tracks.copy_until(self.container, None)
+        self.tracks.close()
+        self.container.close()
+
+    def _packet(self, item: Coded, decoding: Decoding) -> Packet[VideoStream]:
+        packet: Packet[Any] = Packet(item.data)
+        packet.stream, packet.time_base = self.video, self.film.time_base
+        packet.dts = decoding.of(item.dts, item.pts)
+        packet.pts = max(item.pts, packet.dts)
+        packet.duration, packet.is_keyframe = item.duration, item.key
+        return packet
+
+    def _promised_end(self, timeline: Timeline, survey: Survey) -> int:
+        """The tick to which the last frame is shown; later than its own where the source is cut."""
+        tick = self.film.time_base
+        promised = round(Fraction(survey.promised_end(self.film)) / tick)
+        missing = promised - timeline.end
+        if missing <= timeline.step:
+            return timeline.end
+        self.notes.append(
+            f"its picture ends {float(missing * tick):.2f} s before the end that its file promises "
+            f"({float(promised * tick):.2f} s); the last frame is held until there"
+        )
+        return promised
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert packet.dts is not None
+        self.tracks.copy_until(self.container, packet.dts * self.film.time_base)
+        self.container.mux(packet)
+
+    def abandon(self) -> None:
+        """Close everything, whatever state it is in; what was written is worth nothing."""
+        self.tracks.close()
+        try:
+            self.container.close()
+        except (*UNREADABLE, TypeError):
+            pass  # a header or an index that cannot be written: nobody will read it
+
+
+def verify(place: Path, writer: FilmWriter) -> None:
+    """Read the finished file back: as many frames as were written, and to the same end.
+
+    Raises PictureError where it is less; nothing is decoded.
+    """
+    count, end = 0, Fraction(0)
+    with opened(place) as container:
+        for packet in container.demux(container.streams[writer.video.index]):
+            if packet.size and packet.pts is not None:
+                count += 1
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    if count != writer.frames:
+        raise PictureError("commit", f"reads back with {count} frames instead of {writer.frames}")
+    wanted, frame = writer.end, 1 / writer.film.rate
+    if end < wanted - 2 * frame:
+        raise PictureError("commit", f"reads back {float(end):.2f} s long, not {float(wanted):.2f}")
+
+
+def flush_to_disk(place: Path) -> None:
+    """Wait until the file is on the disk."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

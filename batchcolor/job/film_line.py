@@ -1,0 +1,270 @@
+"""The way of a film: its frames go through the same batches as everybody's pictures.
+
+read (a decode thread) -> small luma -> batch (device) -> chroma -> steadied -> planes, encoder (a
+thread of its own) -> commit
+
+Frames stay in order, as both threads and the one between them work in order. Only so many of them
+are on their way at once, so memory does not depend on a film's length.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from batchcolor.errors import PictureError
+from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.film import UNREADABLE, Film, inspect, words
+from batchcolor.films.motion import SIDE
+from batchcolor.films.planes import put_chroma, small_luma
+from batchcolor.films.reader import Frames
+from batchcolor.films.segments import Segments
+from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
+from batchcolor.films.timing import Survey, Timeline, survey
+from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, tried_out, verify
+from batchcolor.job.plan import Task
+from batchcolor.job.stages import ByteBudget, Channel, Stop
+from batchcolor.pictures.commit import publish, temporary_of
+
+LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
+"""Frames that a film needs on its way at least: those that wait to be steadied, and some more to
+keep its two threads busy."""
+ENCODER_FRAMES = 60
+"""Frames that an encoder looks ahead, about, and keeps."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
+
+    film: Film
+    ahead: int
+    """Frames on their way at once."""
+    share: int
+    """Bytes."""
+
+
+def admit(
+    task: Task, settings: FilmSettings, max_pixels: int, memory: int, batch: int
+) -> Admission:
+    """Look at a film, and try its result's container and encoder, before any work on it.
+
+    Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
+    """
+    film = inspect(task.found.path, max_pixels)
+    film = tried_out(as_written(film, settings), settings, task.format)
+    if task.found.note:
+        film = replace(film, notes=(task.found.note, *film.notes))
+    kept = ENCODER_FRAMES * film.frame_bytes
+    room = (memory - kept) // (2 * film.frame_bytes)
+    ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
+    return Admission(film, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
+
+
+@dataclass(frozen=True)
+class SegmentPlace:
+    """Where a film's segments are kept, and what they must have been made of to be of use."""
+
+    folder: Path
+    fingerprint: str
+
+
+@dataclass
+class FrameItem:
+    """One frame on its way; `picture` tells chroma filters whose it is."""
+
+    line: FilmLine
+    frame: VideoFrame
+    square: NDArray[np.float32]
+    guide: NDArray[np.float32]
+    """Luma by which colour is steadied."""
+    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+    @property
+    def picture(self) -> Film:
+        """What a filter of chroma is told: `path`, `width` and `height`."""
+        return self.line.film
+
+
+class FilmLine:
+    """One film under way. `read` runs in one thread, `write` in another."""
+
+    def __init__(
+        self,
+        task: Task,
+        admission: Admission,
+        settings: FilmSettings,
+        strength: float,
+        stabilize: Stabilize,
+        place: SegmentPlace,
+        stop: Stop,
+        told: Callable[[FilmLine], None],
+    ) -> None:
+        self.task, self.film, self.settings = task, admission.film, settings
+        self.strength, self._stop, self._told = strength, stop, told
+        self.error: PictureError | None = None
+        self.done = 0
+        """Frames written."""
+        self.expected = admission.film.frames
+        self.position = Fraction(0)
+        """Seconds of the film that are done."""
+        self.notes: list[str] = []
+        self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
+        self._timeline = Timeline(self.film)
+        self._segments = Segments(place.folder, self.film, settings, self._timeline)
+        self._fingerprint = place.fingerprint
+        self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
+        self._coloured: Channel[FrameItem] = Channel(stop, 1)
+        self._frames = Frames(admission.film, strict=settings.strict)
+        self._survey = Survey()
+        self._resumed = 0
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._all_read = False
+        self._stopped = False
+
+    @property
+    def progress(self) -> str:
+        """How far it is, for people: film time and frames."""
+        place = timedelta(seconds=int(self.position))
+        of = f" of {self.expected}" if self.expected else ""
+        return f"{place}, frame {self.done}{of}"
+
+    def take_up(self) -> None:
+        """Look through the source, and take up what a former job left. Before `read`.
+
+        Raises PictureError, TargetLostError.
+        """
+        self._survey = survey(self.film)
+        self.expected = self.film.frames or self._survey.packets
+        with temporary_of(self.task.target):  # says what it means where the disk refuses
+            self._segments.resume(self._fingerprint)
+        self._resumed = self.done = self._frames.skip = self._segments.state.frames
+        self._steady.remember(self._segments.steady, None)
+
+    # ---- read ----------------------------------------------------------------------------
+
+    def read(self, side: int, put: Callable[[FrameItem], None]) -> None:
+        """Decode every frame and `put` it on its way to the colorizer, until one fails."""
+        try:
+            for frame in self._frames:
+                if self.error is not None or not self._ahead.acquire(1):
+                    self._stopped = True
+                    break
+                with self._lock:
+                    self._under_way += 1
+                square = small_luma(frame, self.film, side)
+                guide = small_luma(frame, self.film, SIDE) if self._steady.mode != "off" else square
+                put(FrameItem(self, frame, square, guide))
+        except PictureError as error:
+            self.fail(error)
+        except UNREADABLE as error:
+            self.fail(PictureError("decode", words(error)))
+        with self._lock:
+            self._all_read = True
+            last = self._under_way == 0
+        if last:
+            self._coloured.end()
+
+    def arrived(self, item: FrameItem) -> None:
+        """A frame comes back from the colorizer."""
+        self._coloured.put(item)
+        with self._lock:
+            self._under_way -= 1
+            last = self._all_read and self._under_way == 0
+        if last:
+            self._coloured.end()
+
+    def fail(self, error: PictureError) -> None:
+        """The film cannot be done; what is under way is thrown away."""
+        self.error = self.error or error
+        self._stop.wake()
+
+    # ---- write ---------------------------------------------------------------------------
+
+    def write(self, *, overwrite: bool) -> bool:
+        """Encode the frames that come back and commit the film; False where the job stops before.
+
+        Raises PictureError, TargetLostError.
+        """
+        with temporary_of(self.task.target) as temporary:
+            try:
+                self._take_frames()
+                if self.error is not None:
+                    raise self.error
+                if self._stopped:
+                    return False
+                self._segments.close_segment({})
+                writer = self._assembled(temporary)
+            except (PictureError, OSError):
+                raise  # the disk: `temporary_of` knows what it means
+            except UNREADABLE as error:
+                raise PictureError("encode", words(error)) from error
+            self._commit(writer, temporary, overwrite)
+        self._segments.remove()
+        return True
+
+    def give_up(self) -> None:
+        """Let go all of a film that has failed, also what still comes, so that its reader ends."""
+        self._segments.remove()
+        for _ in self._coloured:
+            self._ahead.release(1)
+
+    def _take_frames(self) -> None:
+        for item in self._coloured:
+            if self.error is None and not self._stopped:
+                for ready, chroma in self._steady.push(item.guide, item.chroma, item):
+                    self._write_one(ready, chroma)
+            else:
+                self._ahead.release(1)
+        if self.error is None and not self._stopped:
+            for ready, chroma in self._steady.rest():
+                self._write_one(ready, chroma)
+
+    def _write_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
+        assert item is not None
+        try:
+            frame = put_chroma(item.frame, chroma, self.film, self.strength)
+            if self._segments.write(frame):
+                self._segments.close_segment(self._steady.memory())
+        finally:
+            self._ahead.release(1)
+        self.done += 1
+        self.position = self._timeline.seconds
+        self._told(self)
+
+    def _assembled(self, temporary: Path) -> FilmWriter:
+        """The whole film, put together in the temporary."""
+        writer = FilmWriter(temporary, self.film, self.settings, self.task.format)
+        try:
+            writer.write(self._segments.packets(), self._timeline, self._survey)
+            if writer.notes and self.settings.strict:
+                raise PictureError("decode", f"{writer.notes[0]} (--strict)")
+        finally:
+            writer.abandon()
+        return writer
+
+    def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
+        if writer.frames != self._frames.count:
+            self._segments.remove()
+            raise PictureError(
+                "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
+            )
+        flush_to_disk(temporary)
+        verify(temporary, writer)
+        self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]
+        if self._resumed:
+            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
+        try:
+            mtime_ns = self.task.found.mtime_ns
+            publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)
+        except FileExistsError as error:
+            raise PictureError("commit", "its name was taken while the job ran") from error

@@ -16,10 +16,7 @@ def compare(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="A colorizer; several times for several."),
-    ] = None,
+    model: options.Models = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -43,18 +40,10 @@ def compare(
     if_exists: Annotated[
         Literal["error", "overwrite"], typer.Option(help="Where the output exists already.")
     ] = "error",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Use this weights file (one model only).")
-    ] = None,
+    set_: options.Set = None,
+    weights: options.WeightsOfOne = None,
     device: options.Device = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     no_plugins: options.NoPlugins = False,
     quiet: options.Quiet = False,
 ) -> int:

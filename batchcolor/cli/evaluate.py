@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
@@ -16,10 +16,7 @@ def evaluate(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="A folder of colour photographs: the truth.")
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="A colorizer; several times for several."),
-    ] = None,
+    model: options.Models = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many pictures, evenly spread (default: all).")
     ] = None,
@@ -27,28 +24,16 @@ def evaluate(
         int | None,
         typer.Option(help="Shrink the short side to at most so many pixels (default: as it is)."),
     ] = None,
-    strength: Annotated[
-        float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")
-    ] = 1.0,
+    strength: options.Strength = 1.0,
     against: Annotated[
         Path | None,
         typer.Option(metavar="BASELINE.json", help="Compare with an earlier --json, paired."),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Use this weights file (one model only).")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
-    ] = None,
+    set_: options.Set = None,
+    weights: options.WeightsOfOne = None,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     no_plugins: options.NoPlugins = False,
     as_json: options.AsJson = False,
     as_csv: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,3 +27,20 @@ Verbose = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", help="A colorizer; several times for several."),
+]
+Strength = Annotated[float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+]
+WeightsOfOne = Annotated[Path | None, typer.Option(help="Use this weights file (one model only).")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
+]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
+]

@@ -22,9 +22,7 @@ def run(
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="The colorizer.")] = "beta",
     output: options.Output = None,
-    strength: Annotated[
-        float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")
-    ] = 1.0,
+    strength: options.Strength = 1.0,
     format: Annotated[
         str | None,
         typer.Option(
@@ -59,19 +57,11 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
-    ] = None,
+    set_: options.Set = None,
     weights: Annotated[Path | None, typer.Option(help="Use this weights file.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
-    ] = None,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="auto: float16 on a GPU, float32 on a CPU."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     workers: Annotated[
         int | None, typer.Option(help="Threads that read, and as many that write (default: cores).")
     ] = None,

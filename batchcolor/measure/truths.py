@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, ImageStat
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import MeasureDataError
@@ -146,6 +146,9 @@ def _look(found: Found, size: int | None) -> _Look | tuple[str, str, str]:
         image = _upright(content, size)
     except _GreyError:
         return name, "grey", ""
+    except UnidentifiedImageError:  # its own words name an object in memory
+        empty = not found.path.stat().st_size
+        return name, "broken", "the file is empty" if empty else "not a picture in a known format"
     except Exception as error:  # a decoder may raise anything; one picture is not the set
         return name, "broken", " ".join(f"{type(error).__name__}: {error}".split())
     if min(image.size) < TINY:

@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,7 @@ def entries(data: str, root: Path) -> tuple[list[Entry], str]:
         raise TrainingDataError(
             f"no folder {folder}: --data takes cifar10, flowers102 or a folder of photographs"
         )
-    paths = sorted(
-        Path(where, name)
-        for where, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    )
+    paths = sorted(_files(folder))
     if not paths:
         raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
     state = hashlib.sha256()
@@ -92,7 +87,22 @@ def entries(data: str, root: Path) -> tuple[list[Entry], str]:
     ], state.hexdigest()
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Everything below with a picture's suffix; a folder that links lead to again is left out."""
+    seen: set[tuple[int, int]] = set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        stat = Path(where).stat()
+        place = (stat.st_dev, stat.st_ino)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield from (Path(where, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
+
+
 def _read(path: Path, side: int) -> Loaded:
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")  # a pipe would be waited for without end
     content = path.read_bytes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a bad EXIF block does not hurt a training picture

@@ -112,18 +112,21 @@ def test_broken_grey_tiny_and_double_pictures_are_counted_named_and_passed_over(
     picture(8, 5, 4).save(colours / "tiny.png")
     shutil.copy(colours / "2.png", colours / "twice.png")
     (colours / "notes.txt").write_text("no picture")
+    (colours / "empty.jpg").write_bytes(b"")
     made = command("evaluate", "--data", colours, "-m", flat, "--json")
     assert made.returncode == 0, made.stderr
     document = json.loads(made.stdout)
     assert document["n"] == 6
     reasons = {it["picture"]: it["reason"] for it in document["skipped"]}
-    assert reasons["torn.png"] == "broken"
+    assert reasons["torn.png"] == reasons["empty.jpg"] == "broken"
     assert reasons["grey.png"] == reasons["grey in three channels.png"] == "grey"
     assert reasons["tiny.png"] == "tiny"
     assert reasons["twice.png"] == "duplicate"
-    assert "1 broken" in made.stderr
+    assert "2 broken" in made.stderr
     assert "2 grey" in made.stderr
-    assert "torn.png" in command("evaluate", "--data", colours, "-m", flat, "-v").stderr
+    named = command("evaluate", "--data", colours, "-m", flat, "-v").stderr
+    assert "torn.png" in named
+    assert "the file is empty" in named
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "grey", "file"])

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import pickle
 
 import numpy as np
@@ -30,6 +31,22 @@ def test_broken_grey_tiny_and_duplicate_pictures_are_counted_named_and_skipped(
     }
     log = (store.folder / "skipped.log").read_text()
     assert all(name in log for name in ("broken.jpg", "grey.png", "tiny.png", "twice.png"))
+
+
+def test_pipes_are_never_opened_and_loops_of_links_are_walked_once(photographs, tmp_path):
+    folder = photographs(20)
+    plain = open_store(str(folder), tmp_path, 32)
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "album 0" / "round").symlink_to(folder, target_is_directory=True)
+
+    store = open_store(str(folder), tmp_path, 32)
+
+    assert store.skipped == {**plain.skipped, "broken": 2}
+    assert len(store.train) == len(plain.train)
+    assert "pipe.jpg: broken: OSError: not a regular file" in (
+        (store.folder / "skipped.log").read_text()
+    )
 
 
 def test_content_decides_which_pictures_are_held_out_so_renaming_moves_none(photographs, tmp_path):

@@ -8,10 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import memory, published, start, throughput, working_size
+from benchmarks import films, memory, published, start, throughput, working_size
 
 KINDS = {"throughput": throughput.measure, "memory": memory.measure, "start": start.measure}
-WITH_DATA = {"published": published.measure, "working-size": working_size.measure}
+WITH_DATA = {
+    "published": published.measure,
+    "working-size": working_size.measure,
+    "films": films.measure,
+}
 """Those that need pictures which are not part of the project; `all` leaves them out."""
 
 
@@ -29,6 +33,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
     parser.add_argument("--plot", type=Path, help="working-size: draw the curves into this file")
     parser.add_argument("--limit", type=int, help="published, working-size: so many pictures")
+    parser.add_argument("--film", type=Path, help="films: a film of which frames are taken")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, model {options.model}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

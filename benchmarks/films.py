@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import tempfile
+import sys
 import time
 from pathlib import Path
 
@@ -11,18 +12,17 @@ import av
 import numpy as np
 
 from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.encoder import encoder_for
 from batchcolor.films.film import Film, inspect
 from batchcolor.films.planes import plane_view
 from batchcolor.films.reader import Frames
-from batchcolor.films.timing import survey
-from batchcolor.films.writer import FilmWriter, as_written
+from batchcolor.films.writer import as_written
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.job.session import run
 from batchcolor.job.settings import RunSettings
-from batchcolor.pictures.formats import MP4
 
 SIZES = ((640, 480), (1280, 720))
-ROUNDS = 2
+FRAMES = 150
 
 
 def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> Path:
@@ -44,15 +44,18 @@ def floor(film: Film, place: Path) -> float:
     """Frames a second of decoding and encoding alone, luma passed through, chroma constant."""
     settings = FilmSettings()
     film = as_written(film, settings)
-    begun = time.perf_counter()
-    writer = FilmWriter(place, film, settings, MP4, survey(film))
-    for frame in Frames(film, strict=False):
-        frame.make_writable()
-        for index in (1, 2):
-            plane_view(frame, index)[...] = 120 + 10 * index
-        writer.write(frame)
-    writer.finish()
-    return writer.frames / (time.perf_counter() - begun)
+    encoder = encoder_for(film, settings)
+    begun, count = time.perf_counter(), 0
+    with place.open("wb") as file:
+        for frame in Frames(film, strict=False):
+            frame.make_writable()
+            for index in (1, 2):
+                plane_view(frame, index)[...] = 120 + 10 * index
+            frame.pict_type = 0
+            file.writelines(bytes(packet) for packet in encoder.encode(frame))
+            count += 1
+        file.writelines(bytes(packet) for packet in encoder.encode(None))
+    return count / (time.perf_counter() - begun)
 
 
 def job(clip: Path, output: Path, model: str, stabilize: str) -> float:
@@ -63,21 +66,21 @@ def job(clip: Path, output: Path, model: str, stabilize: str) -> float:
     return report.frame_rate
 
 
-def measure(source: Path, models: tuple[str, ...] = ("beta",), frames: int = 200) -> None:
-    """Prints a line for each size, model and mode: frames a second, and the share of the floor."""
-    with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            clip = enlarged(source, Path(folder, f"{size[0]}.mp4"), size, frames)
-            film = inspect(clip, 10**9)
-            bottom, rows = [], {}
-            for _ in range(ROUNDS):  # in turns: the machine may be busy with other work
-                bottom.append(floor(film, Path(folder, "floor.mp4")))
-                for model in models:
-                    for mode in ("off", "fast", "best"):
-                        output = Path(folder, "out")
-                        shutil.rmtree(output, ignore_errors=True)
-                        rows.setdefault((model, mode), []).append(job(clip, output, model, mode))
-            print(f"{size[0]}x{size[1]}: floor {np.mean(bottom):.1f} frames/s")
-            for (model, mode), speeds in rows.items():
-                share = np.mean(speeds) / np.mean(bottom)
-                print(f"  {model} {mode}: {np.mean(speeds):.1f} frames/s, {share:.2f} of the floor")
+def measure(folder: Path, options: argparse.Namespace) -> None:
+    """Prints a line for each size and mode: frames a second, and the share of the floor."""
+    if options.film is None:
+        sys.exit("films: name one with --film")
+    for size in SIZES:
+        clip = enlarged(options.film, folder / f"{size[0]}.mp4", size, FRAMES)
+        film = inspect(clip, 10**9)
+        bottom, rows = [], {}
+        for _ in range(options.rounds):  # in turns: the machine may be busy with other work
+            bottom.append(floor(film, folder / "floor"))
+            for mode in ("off", "fast", "best"):
+                shutil.rmtree(folder / "out", ignore_errors=True)
+                speed = job(clip, folder / "out", options.model, mode)
+                rows.setdefault(mode, []).append(speed)
+        print(f"{size[0]}x{size[1]}: floor {np.mean(bottom):.1f} frames/s")
+        for mode, speeds in rows.items():
+            share = np.mean(speeds) / np.mean(bottom)
+            print(f"  {mode}: {np.mean(speeds):.1f} frames/s, {share:.2f} of the floor")

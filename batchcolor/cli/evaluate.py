@@ -1,4 +1,4 @@
-"""`batchcolor evaluate --data DIR`: models against the truth, in one table."""
+"""`batchcolor evaluate --data DIR | --video FILM`: models against the truth, in one table."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from batchcolor.cli.console import only_json, print_json, safe, say, screen, tab
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="A folder of colour photographs: the truth.")
-    ],
+        Path | None, typer.Option(metavar="DIR", help="A folder of colour photographs: the truth.")
+    ] = None,
+    video: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILM", help="Measure flicker on films instead; several times."),
+    ] = None,
     model: options.Models = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many pictures, evenly spread (default: all).")
@@ -50,6 +54,29 @@ def evaluate(
     from batchcolor.measure.evaluate import EvaluateSettings
     from batchcolor.measure.evaluate import evaluate as measure
 
+    if (data is None) == (not video):
+        raise ImpossiblePlanError("name what to measure on: --data FOLDER, or --video FILM")
+    if video:
+        from batchcolor.cli.evaluate_films import evaluate_films
+
+        if limit or size or against or as_csv:
+            raise ImpossiblePlanError("--video goes without --limit, --size, --against and --csv")
+        return evaluate_films(
+            video,
+            model or ["beta"],
+            {
+                "options": pairs(set_ or []),
+                "weights": weights,
+                "device": device,
+                "precision": precision,
+                "batch_size": batch_size,
+            },
+            strength=strength,
+            with_plugins=not no_plugins,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    assert data is not None
     if as_json and as_csv:
         raise ImpossiblePlanError("--json and --csv both want standard output: choose one")
     settings = EvaluateSettings(

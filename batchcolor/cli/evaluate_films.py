@@ -1,0 +1,85 @@
+"""`batchcolor evaluate --video FILM`: flicker and truth of colours on films, as a table or JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
+
+if TYPE_CHECKING:
+    from batchcolor.measure.films import FilmRow
+
+
+def evaluate_films(
+    films: Sequence[Path],
+    models: Sequence[str],
+    loading: Mapping[str, Any],
+    *,
+    strength: float,
+    with_plugins: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Measure, show, and give the exit code; `loading` is for `load_runners`."""
+    from batchcolor.errors import ExitCode, ImpossiblePlanError
+    from batchcolor.hooks.manager import load_plugins
+    from batchcolor.job.settings import valid_strength
+    from batchcolor.measure.films import evaluate_films as measure
+    from batchcolor.measure.models import load_runners
+
+    valid_strength(strength)
+    for film in films:
+        if not film.is_file():
+            raise ImpossiblePlanError(f"--video {film}: no such file")
+    with only_json(as_json) as stdout:
+        plugins = load_plugins(with_plugins)
+        runners = load_runners(models, plugins, **loading)
+        console = screen()
+        with Progress(
+            console=console, transient=True, disable=quiet or not console.is_terminal
+        ) as bar:
+            task = bar.add_task("")
+            rows, failures = measure(
+                films,
+                runners,
+                plugins,
+                lambda what, done, total: bar.update(
+                    task, description=safe(what), completed=done, total=total
+                ),
+                strength=strength,
+            )
+        if failures:
+            console.print(table("failed", "reason", rows=failures))
+        for broken in plugins.broken:
+            say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+        if as_json:
+            print_json({"films": [_document(row) for row in rows], "failures": failures}, stdout)
+        else:
+            _show(screen(stderr=False), rows)
+    return ExitCode.SOME_FAILED if failures else ExitCode.DONE
+
+
+def _document(row: FilmRow) -> dict[str, Any]:
+    values = asdict(row) | {"film": str(row.film)}
+    return {key: None if value != value else value for key, value in values.items()}
+
+
+def _show(console: Console, rows: Sequence[FilmRow]) -> None:
+    shown = [
+        (
+            *(row.film.name, row.frames, row.model, row.stabilize),
+            *(f"{row.flicker:.2f}", f"{row.drift:.2f}"),
+            "" if math.isnan(row.delta_e) else f"{row.delta_e:.2f}",
+            f"{row.colorful:.1f}",
+        )
+        for row in rows
+    ]
+    columns = ("film", "frames", "model", "stabilize", "flicker", "drift", "dE00", "colorful")
+    console.print(table(*columns, rows=shown))

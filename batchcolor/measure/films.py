@@ -1,0 +1,193 @@
+"""`batchcolor evaluate --video`: how steady and how true a model's colours are on films.
+
+A film is made grey by its own luma, coloured by the steps of a job, and looked at as small fields,
+before any encoder: the same fields unsteadied, `fast` and `best`, and the film's own colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.color import gamut_scale, luma_of, rgb_to_ycbcr, ycbcr_to_rgb
+from batchcolor.colorizers.runner import Runner
+from batchcolor.errors import PictureError
+from batchcolor.films.film import Film, inspect
+from batchcolor.films.motion import SIDE, Field
+from batchcolor.films.planes import small_luma
+from batchcolor.films.reader import Frames
+from batchcolor.films.stabilize import MODES, Stabilizer
+from batchcolor.hooks.manager import Plugins
+from batchcolor.measure.flicker import Flicker
+from batchcolor.measure.metrics import colorfulness, lab_errors
+
+TRUTH = "truth"
+WIDTH = 160
+"""Pixels across at which colours are compared; chroma is no finer."""
+EVERY = 5
+"""Of so many frames one is compared with the truth: neighbours are alike."""
+GREY = 3.0
+"""Colourfulness of a film below which it has no colours of its own to compare with."""
+MAX_PIXELS = 400_000_000
+
+RGB = NDArray[np.uint8]
+
+
+@dataclass
+class FilmRow:
+    """One model with one way of steadying on one film; `model` is `truth` for its own colours.
+
+    `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN where
+    the film has no colours.
+    """
+
+    film: Path
+    model: str
+    stabilize: str
+    frames: int
+    flicker: float
+    drift: float
+    delta_e: float
+    colorful: float
+
+
+@dataclass
+class _Sum:
+    """What one row is made of, while frames come."""
+
+    steady: Stabilizer[_Seen]
+    flicker: Flicker = field(default_factory=Flicker)
+    delta_e: list[float] = field(default_factory=list)
+    colorful: list[float] = field(default_factory=list)
+    frames: int = 0
+
+    def take(self, ready: Sequence[tuple[_Seen, Field]]) -> None:
+        """Frames with the chroma that they are shown with."""
+        for seen, chroma in ready:
+            self.flicker.add(seen.guide, chroma)
+            if self.frames % EVERY == 0:
+                shown = painted(seen.truth, chroma)[None]
+                self.delta_e.append(float(lab_errors(seen.truth[None], shown)[1][0]))
+                self.colorful.append(float(colorfulness(shown)[0]))
+            self.frames += 1
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One frame: the luma that steadying looks at, and what it truly looks like, small."""
+
+    guide: Field
+    truth: RGB
+
+
+def evaluate_films(
+    films: Sequence[Path],
+    runners: Sequence[Runner],
+    plugins: Plugins,
+    watch: Callable[[str, int, int], None],
+    *,
+    strength: float = 1.0,
+) -> tuple[list[FilmRow], list[tuple[str, str]]]:
+    """The rows of every film, and films that could not be measured, with the reason."""
+    rows: list[FilmRow] = []
+    failures: list[tuple[str, str]] = []
+    for path in films:
+        try:
+            film = inspect(path, MAX_PIXELS)
+            truth = None
+            for runner in runners:
+                found = list(_measured(film, runner, plugins, watch, np.float32(strength)))
+                rows += found if truth is None else found[1:]
+                truth = found[0]
+        except PictureError as error:
+            failures.append((str(path), error.reason))
+    return rows, failures
+
+
+def _measured(
+    film: Film,
+    runner: Runner,
+    plugins: Plugins,
+    watch: Callable[[str, int, int], None],
+    strength: np.float32,
+) -> Iterator[FilmRow]:
+    """The truth's row, then one for each way of steadying."""
+    own = _Sum(Stabilizer("off"))
+    sums = {mode: _Sum(Stabilizer(mode)) for mode in MODES}
+    for batch in _batches(film, runner):
+        fields = runner.run([square for _, square in batch])
+        for (seen, square), chroma in zip(batch, fields, strict=True):
+            if isinstance(chroma, PictureError):
+                raise chroma
+            if plugins.filters_chroma:
+                chroma = plugins.filter_chroma(chroma, square, film)
+            own.take(own.steady.push(seen.guide, _chroma_of(seen.truth), seen))
+            for row in sums.values():
+                row.take(row.steady.push(seen.guide, chroma * strength, seen))
+        watch(f"{runner.name}: {film.path.name}", own.frames, film.frames or own.frames)
+    for row in sums.values():
+        row.take(row.steady.rest())
+    coloured = float(np.mean(own.colorful)) >= GREY
+    yield _row(film, TRUTH, "", own, coloured)
+    for mode, row in sums.items():
+        yield _row(film, runner.name, mode, row, coloured)
+
+
+def _row(film: Film, model: str, mode: str, row: _Sum, coloured: bool) -> FilmRow:
+    delta_e = float(np.mean(row.delta_e)) if coloured else float("nan")
+    return FilmRow(
+        *(film.path, model, mode, row.frames, row.flicker.flicker, row.flicker.drift),
+        delta_e=delta_e if model != TRUTH else 0.0 if coloured else delta_e,
+        colorful=float(np.mean(row.colorful)),
+    )
+
+
+def _batches(film: Film, runner: Runner) -> Iterator[list[tuple[_Seen, Field]]]:
+    """Frames with the square that the model sees, a batch at a time."""
+    batch: list[tuple[_Seen, Field]] = []
+    for frame in Frames(film, strict=False):
+        seen = _Seen(small_luma(frame, film, SIDE), _small_rgb(frame))
+        batch.append((seen, small_luma(frame, film, runner.working_size)))
+        if len(batch) == runner.batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _small_rgb(frame: VideoFrame) -> RGB:
+    """The frame as it is seen, `(h, WIDTH, 3)`."""
+    height = max(2, round(frame.height * WIDTH / frame.width))
+    rgb = frame.reformat(width=WIDTH, height=height, format="rgb24").to_ndarray()
+    return rgb.astype(np.uint8, copy=False)
+
+
+def _chroma_of(rgb: RGB) -> Field:
+    """Cb and Cr `(2, SIDE, SIDE)` of 8-bit RGB."""
+    small = Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    red, green, blue = np.moveaxis(np.asarray(small, np.float32) / 255, -1, 0)
+    _, cb, cr = rgb_to_ycbcr(red, green, blue)
+    chroma: Field = np.stack([cb, cr]).astype(np.float32)
+    return chroma
+
+
+def painted(truth: RGB, chroma: Field) -> RGB:
+    """The truth's luma with other chroma `(2, s, s)`, `(h, w, 3)`."""
+    size = (truth.shape[1], truth.shape[0])
+    luma = luma_of(truth).astype(np.float32) / np.float32(255)
+    cb, cr = (
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BILINEAR)
+        )
+        for plane in chroma
+    )
+    scale = gamut_scale(luma, cb, cr)
+    channels: list[Field] = list(ycbcr_to_rgb(luma, cb * scale, cr * scale))
+    shown: RGB = np.clip(np.stack(channels, axis=-1) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return shown

@@ -54,6 +54,10 @@ def run(
         str | None,
         typer.Option(help="For films: only so much of their beginning, as 10s or 2m."),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="For films: the grey source at the left of the result."),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
@@ -114,6 +118,7 @@ def run(
         films=FilmSettings(
             *(codec, crf, preset, bit_depth, strict),
             preview=parse_time(preview) if preview else None,
+            compare=compare,
         ),
         stabilize=stabilize,
     )

@@ -83,6 +83,8 @@ class FilmSettings:
     strict: bool = False
     preview: float | None = None
     """Seconds from its beginning that are coloured of each film; None for all of it."""
+    compare: bool = False
+    """Whether the result shows the grey source at its left."""
 
     def __post_init__(self) -> None:
         codec = codec_named(self.codec)
@@ -102,6 +104,11 @@ class FilmSettings:
     def film_codec(self) -> FilmCodec:
         """The codec itself."""
         return codec_named(self.codec)
+
+    @property
+    def ending(self) -> str:
+        """What a result's name ends with that is not the whole film as it is."""
+        return ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
 
     @property
     def encoder_options(self) -> dict[str, str]:

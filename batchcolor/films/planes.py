@@ -71,6 +71,19 @@ def put_chroma(
     return frame
 
 
+def beside_grey(frame: VideoFrame, film: Film) -> VideoFrame:
+    """A frame twice as wide: this one without its colour, and this one."""
+    both = VideoFrame(2 * frame.width, frame.height, frame.format.name)
+    for index, plane in enumerate(frame.planes):
+        samples = plane_view(frame, index)
+        wide = plane_view(both, index)
+        grey = samples if index == 0 else np.full_like(samples, 128 << (film.bits - 8))
+        wide[:, : plane.width] = grey
+        wide[:, wide.shape[1] - plane.width :] = samples
+    both.pts, both.time_base, both.duration = frame.pts, frame.time_base, frame.duration
+    return both
+
+
 def _upsampled(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """A small field at `size` (width, height), linear between the centres of its samples."""
     image = Image.fromarray(np.ascontiguousarray(field))

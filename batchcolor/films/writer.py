@@ -34,6 +34,11 @@ def as_written(film: Film, settings: FilmSettings) -> Film:
     return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
 
 
+def as_shown(film: Film, settings: FilmSettings) -> Film:
+    """The film as its result is to be: twice as wide beside its grey source."""
+    return replace(film, width=2 * film.width) if settings.compare else film
+
+
 def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
     """The film, if its result can be written as asked: told before work begins.
 
@@ -53,7 +58,7 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
 
 
 def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
-    writer = FilmWriter(io.BytesIO(), film, settings, container)
+    writer = FilmWriter(io.BytesIO(), as_shown(film, settings), settings, container)
     try:
         writer.container.start_encoding()
     except (*UNREADABLE, TypeError) as error:

@@ -24,12 +24,19 @@ from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.film import UNREADABLE, Film, inspect, words
 from batchcolor.films.motion import SIDE
-from batchcolor.films.planes import put_chroma, small_luma
+from batchcolor.films.planes import beside_grey, put_chroma, small_luma
 from batchcolor.films.reader import Frames
 from batchcolor.films.segments import Segments
 from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
 from batchcolor.films.timing import Survey, Timeline, survey
-from batchcolor.films.writer import FilmWriter, as_written, flush_to_disk, tried_out, verify
+from batchcolor.films.writer import (
+    FilmWriter,
+    as_shown,
+    as_written,
+    flush_to_disk,
+    tried_out,
+    verify,
+)
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
 from batchcolor.pictures.commit import publish, temporary_of
@@ -118,8 +125,9 @@ class FilmLine:
         """Seconds of the film that are done."""
         self.notes: list[str] = []
         self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
+        self._result = as_shown(self.film, settings)
         self._timeline = Timeline(self.film)
-        self._segments = Segments(place.folder, self.film, settings, self._timeline)
+        self._segments = Segments(place.folder, self._result, settings, self._timeline)
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
@@ -235,6 +243,8 @@ class FilmLine:
         assert item is not None
         try:
             frame = put_chroma(item.frame, chroma, self.film, self.strength)
+            if self.settings.compare:
+                frame = beside_grey(frame, self.film)
             if self._segments.write(frame):
                 self._segments.close_segment(self._steady.memory())
         finally:
@@ -245,7 +255,7 @@ class FilmLine:
 
     def _assembled(self, temporary: Path) -> FilmWriter:
         """The whole film, put together in the temporary."""
-        writer = FilmWriter(temporary, self.film, self.settings, self.task.format)
+        writer = FilmWriter(temporary, self._result, self.settings, self.task.format)
         try:
             writer.write(self._segments, self._survey)
             if writer.notes and self.settings.strict:
@@ -254,12 +264,26 @@ class FilmLine:
             writer.abandon()
         return writer
 
+    def _check_source(self) -> None:
+        """Raises PictureError where the source is another than at the beginning: sound and picture
+        would be of two films."""
+        found = self.task.found
+        try:
+            status = found.path.stat()
+            same = (status.st_size, status.st_mtime_ns) == (found.size, found.mtime_ns)
+        except OSError as error:
+            raise PictureError("commit", f"its source is gone: {error.strerror}") from error
+        if not same:
+            self._segments.remove()
+            raise PictureError("commit", "its source changed while it was coloured")
+
     def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
         if writer.frames != self._frames.count:
             self._segments.remove()
             raise PictureError(
                 "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
             )
+        self._check_source()
         flush_to_disk(temporary)
         verify(temporary, writer)
         self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]

@@ -20,9 +20,6 @@ from batchcolor.job.settings import RunSettings
 from batchcolor.pictures.formats import PNG, Format
 from batchcolor.pictures.scan import Found, Passed, scan
 
-PREVIEW = "-preview"
-"""What the name of a film's beginning ends with: the whole film keeps its own."""
-
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]
 
 
@@ -84,8 +81,9 @@ class Plan:
     ) -> Path:
         """A target that no other source has, now or before, also where case is not told apart."""
         source = name_of(found.path)
-        if found.film and self.settings.films.preview is not None:
-            relative = relative.with_stem(relative.stem + PREVIEW)
+        ending = self.settings.films.ending if found.film else ""
+        if ending:
+            relative = relative.with_stem(relative.stem + ending)
         suffix = relative.suffix.lower()
         if suffix not in kind.suffixes and found.format is not None:
             stem = relative.name if not suffix else relative.name[: -len(suffix)]
@@ -94,7 +92,7 @@ class Plan:
         if (
             former is not None
             and Path(former).suffix.lower() in kind.suffixes
-            and Path(former).stem.endswith(PREVIEW) == relative.stem.endswith(PREVIEW)
+            and not (found.film and _ending(former) != ending)
         ):
             relative = Path(former)
         stem, ending = relative.stem, relative.suffix
@@ -136,6 +134,14 @@ class Plan:
         if exists and self.settings.if_exists != "overwrite":
             return "exists", "", "made with other settings" if former else "not made by this job"
         return "colour", "", ""
+
+
+def _ending(target: str) -> str:
+    """That of a former result: see `FilmSettings.ending`."""
+    stem = Path(target).stem
+    preview = "-preview" if stem.endswith("-preview") else ""
+    compare = "-compare" if stem.removesuffix(preview).endswith("-compare") else ""
+    return compare + preview
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -403,3 +403,19 @@ def test_a_signal_stops_a_film_soon_and_keeps_its_segments_for_the_next_run(
     assert not temporaries(out)
     assert segments(out)
     assert (out / ".batchcolor" / "journal.jsonl").stat().st_size == 0
+
+
+def test_a_film_whose_source_changes_meanwhile_is_named_and_makes_nothing(
+    plugin, start, make_clip, tmp_path
+):
+    plugin("slowpack", SLOW)
+    clip, out = make_clip(tmp_path / "film.mkv", frames=330), tmp_path / "out"
+    process = start(clip, out)
+    with clip.open("ab") as file:
+        file.write(b"\0" * 100)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "its source changed" in said.replace("\n", " ") or "changed" in said
+    assert not (out / "film.mkv").exists()
+    assert not temporaries(out)
+    assert not segments(out)

@@ -315,6 +315,23 @@ def test_a_preview_is_the_beginning_under_a_name_of_its_own(make_clip, flat, com
     assert part.packets[1] == whole.packets[1][: len(part.packets[1])]
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
+def test_compare_shows_the_grey_source_beside_the_film(make_clip, coloured, tmp_path, pixels):
+    clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, audio=("aac",))
+    before, after, target = coloured(clip, "--compare")
+    assert target.name == "film-compare.mkv"
+    assert after.size == (2 * before.size[0], before.size[1])
+    same_times(before, after)
+    luma, chroma = after.luma[5], after.chroma[5][0]
+    half, middle = luma.shape[1] // 2, 128 << (2 if "10" in pixels else 0)
+    assert np.abs(luma[:, :half] - luma[:, half:]).mean() < 1.5
+    assert np.abs(luma[:, :half] - before.luma[5]).mean() < 1.5
+    grey, colour = np.array_split(chroma, 2, axis=1)
+    assert abs(grey[:, :-4].mean() - middle) < 2
+    assert colour.mean() > middle + 10
+    assert after.packets[1] == before.packets[1]
+
+
 @pytest.mark.parametrize("value", ["0", "ten", "-3s"])
 def test_a_preview_of_no_time_is_refused(make_clip, flat, command, tmp_path, value):
     clip = make_clip(tmp_path / "film.mp4")

@@ -58,6 +58,9 @@ def run(
         bool,
         typer.Option("--compare", help="For films: the grey source at the left of the result."),
     ] = False,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="For films: a sheet with one frame a shot beside each.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
@@ -121,6 +124,7 @@ def run(
             compare=compare,
         ),
         stabilize=stabilize,
+        strip=strip,
     )
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)

@@ -10,12 +10,8 @@ fails at any step leaves the line with a reason, and the others go on. Frames of
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import threading
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +20,12 @@ from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
-from batchcolor.job.film_line import Admission, FilmLine, FrameItem, SegmentPlace, admit
+from batchcolor.job.film_line import Admission, FrameItem
+from batchcolor.job.films import Films
 from batchcolor.job.journal import Entry, Journal, edges, name_of
 from batchcolor.job.plan import Plan, Task
 from batchcolor.job.report import Report
-from batchcolor.job.stages import ByteBudget, Channel, Stop, StoppedError, start_thread
+from batchcolor.job.stages import ByteBudget, Channel, Stop, start_thread
 from batchcolor.pictures.commit import commit, sweep
 from batchcolor.pictures.decode import cost, decode
 from batchcolor.pictures.encode import encode, join
@@ -66,8 +63,9 @@ class Pipeline:
         self.to_chroma: Channel[Item | FrameItem] = Channel(self.stop, threads)
         self.to_encode: Channel[Item] = Channel(self.stop, 1)
         self._finishing = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
         self._signal: ExitCode | None = None
+        self.films = Films(self)
 
     # ---- the way of a picture ------------------------------------------------------------
 
@@ -86,7 +84,7 @@ class Pipeline:
     def _decode(self) -> None:
         for task, share, film in self.to_decode:
             if film is not None:
-                self._read_film(task, share, film)
+                self.films.read(task, share, film)
                 continue
             try:
                 self.report.current = str(task.found.relative)
@@ -94,7 +92,7 @@ class Pipeline:
                 square = small_square(picture.luma, self.runner.working_size)
                 self.to_chroma.put(Item(task, share, picture, square))
             except PictureError as error:
-                self._failed(task, error, share)
+                self.failed(task, error, share)
         self.to_chroma.end()
 
     def _chroma(self) -> None:
@@ -109,7 +107,7 @@ class Pipeline:
                     if isinstance(item, FrameItem):
                         item.line.fail(error)
                     else:
-                        self._failed(item.task, error, item.share)
+                        self.failed(item.task, error, item.share)
                         continue
                 if isinstance(item, FrameItem):
                     item.line.arrived(item)
@@ -125,63 +123,15 @@ class Pipeline:
                 data = encode(planes, picture.metadata, self.settings.quality)
                 del planes
                 self._commit(task, data)
-                self._journal(task, picture.notes)
+                self.succeeded(task, picture.notes)
             except PictureError as error:
-                self._failed(task, error, item.share)
+                self.failed(task, error, item.share)
             except TargetLostError:
                 raise
             except Exception as error:  # an encoder may raise anything; one picture is not the job
-                self._failed(task, PictureError("encode", words(error)), item.share)
+                self.failed(task, PictureError("encode", words(error)), item.share)
             else:
                 self.budget.release(item.share)
-
-    # ---- the way of a film ---------------------------------------------------------------
-
-    def _read_film(self, task: Task, share: int, film: Admission) -> None:
-        line = FilmLine(
-            task,
-            film,
-            self.settings.films,
-            self.settings.strength,
-            self.settings.stabilize,
-            self._segment_place(task),
-            self.stop,
-            self._frame_done,
-        )
-        try:
-            line.take_up()
-        except PictureError as error:
-            self._failed(task, error, share)
-            return
-        self.report.expect(line.expected - line.done)
-        write = partial(self._write_film, line, share)
-        self._threads.append(start_thread(f"film-{task.target.name}", write, self.stop))
-        line.read(self.runner.working_size, self.to_chroma.put)
-
-    def _write_film(self, line: FilmLine, share: int) -> None:
-        committed, failure = False, None
-        try:
-            committed = line.write(overwrite=self.settings.if_exists == "overwrite")
-        except PictureError as error:
-            failure = error
-        except (TargetLostError, StoppedError):
-            raise
-        except Exception as error:  # an encoder may raise anything; one film is not the job
-            failure = PictureError("encode", words(error))
-        if failure is not None:
-            line.fail(failure)
-            line.give_up()
-            self._failed(line.task, failure, share)
-            return
-        if committed:
-            for note in line.notes:  # films are few, and what happened to one is worth a line
-                self.report.note(f"{line.task.found.relative}: {note}")
-            self._journal(line.task, line.notes)
-        self.budget.release(share)
-
-    def _frame_done(self, line: FilmLine) -> None:
-        self.report.frames += 1
-        self.report.current = f"{line.task.found.relative} {line.progress}"
 
     # ---- its steps -----------------------------------------------------------------------
 
@@ -207,7 +157,7 @@ class Pipeline:
         film = None
         try:
             if task.found.film:
-                film = self._look_at_film(task)
+                film = self.films.look_at(task)
                 share = film.share
             else:
                 share = cost(task.found, self.settings.max_pixels, self.readers)
@@ -219,29 +169,12 @@ class Pipeline:
                     f"({self.budget.limit // 2**20} MiB)",
                 )
         except PictureError as error:
-            self._failed(task, error)
+            self.failed(task, error)
             return True
         if not self.budget.acquire(share):
             return False
         self.to_decode.put((task, share, film))
         return True
-
-    def _look_at_film(self, task: Task) -> Admission:
-        return admit(
-            task,
-            self.settings.films,
-            self.settings.max_pixels,
-            self.budget.limit,
-            self.runner.batch_size,
-        )
-
-    def _segment_place(self, task: Task) -> SegmentPlace:
-        """Beside the journal, by the source's name; of use for the same source and settings."""
-        outcome = Outcome(task.found.path, task.target, "done")
-        made_of = json.dumps(asdict(self._entry(task, outcome)))
-        name = hashlib.sha256(os.fsencode(name_of(task.found.path))).hexdigest()[:16]
-        folder = self.journal.folder / "films" / name
-        return SegmentPlace(folder, hashlib.sha256(made_of.encode()).hexdigest())
 
     def _filtered(self, chroma: NDArray[np.float32], item: Item | FrameItem) -> NDArray[np.float32]:
         if not self.plugins.filters_chroma:
@@ -260,17 +193,20 @@ class Pipeline:
         except FileExistsError as error:
             raise PictureError("commit", "its name was taken while the job ran") from error
 
-    def _journal(self, task: Task, notes: list[str]) -> None:
+    def succeeded(self, task: Task, notes: list[str]) -> None:
+        """A picture or film has its name: say so in the journal, to the report, to plugins."""
         outcome = Outcome(task.found.path, task.target, "done", notes=tuple(notes))
-        self._finish(outcome, self._entry(task, outcome))
+        self._finish(outcome, self.entry(task, outcome))
 
-    def _failed(self, task: Task, error: PictureError, share: int | None = None) -> None:
+    def failed(self, task: Task, error: PictureError, share: int | None = None) -> None:
+        """A picture or film has left the line; its share of memory is given back."""
         outcome = Outcome(task.found.path, None, "failed", error.step, error.reason)
-        self._finish(outcome, self._entry(task, outcome))
+        self._finish(outcome, self.entry(task, outcome))
         if share is not None:
             self.budget.release(share)
 
-    def _entry(self, task: Task, outcome: Outcome) -> Entry:
+    def entry(self, task: Task, outcome: Outcome) -> Entry:
+        """The journal's line."""
         return Entry(
             source=name_of(task.found.path),
             size=task.found.size,
@@ -301,7 +237,7 @@ class Pipeline:
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
         for name, work in stages:  # one by one: a film's thread may join meanwhile
-            self._threads.append(start_thread(name, work, self.stop))
+            self.threads.append(start_thread(name, work, self.stop))
 
     def interrupt(self, code: ExitCode) -> None:
         """No new pictures; those under way are finished. For signal handlers."""
@@ -312,13 +248,13 @@ class Pipeline:
         """Whether the job is over, after at most so many seconds."""
         if self.stop.gentle.is_set():
             self.stop.wake()
-        for thread in self._threads:
-            thread.join(seconds if thread is self._threads[0] else 0)
+        for thread in self.threads:
+            thread.join(seconds if thread is self.threads[0] else 0)
         if self.stop.error is None:
-            alive = [thread for thread in self._threads if thread.is_alive()]
+            alive = [thread for thread in self.threads if thread.is_alive()]
             if alive:
                 alive[0].join(seconds)
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in self.threads)
 
     def finish(self) -> Report:
         """The report. Raises what is a defect of ours; everything else is in the report."""

@@ -60,6 +60,8 @@ class RunSettings:
     retry_failed: bool = False
     films: FilmSettings = field(default_factory=FilmSettings)
     stabilize: Stabilize = "fast"
+    strip: bool = False
+    """Whether a sheet with one frame a shot is written beside each film."""
 
     def __post_init__(self) -> None:
         if not self.sources:

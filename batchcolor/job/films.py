@@ -1,0 +1,113 @@
+"""The films of a job: each looked at, read, written and told of; its own way is `film_line.py`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from batchcolor.errors import PictureError, TargetLostError
+from batchcolor.films.strip import strip_of
+from batchcolor.hooks.hookspecs import Outcome
+from batchcolor.hooks.manager import words
+from batchcolor.job.film_line import Admission, FilmLine, SegmentPlace, admit
+from batchcolor.job.journal import name_of
+from batchcolor.job.plan import Task
+from batchcolor.job.stages import StoppedError, start_thread
+from batchcolor.pictures.commit import commit
+from batchcolor.pictures.formats import JPEG
+
+if TYPE_CHECKING:
+    from batchcolor.job.pipeline import Pipeline
+
+
+class Films:
+    """What a pipeline does with films."""
+
+    def __init__(self, job: Pipeline) -> None:
+        self.job = job
+
+    def look_at(self, task: Task) -> Admission:
+        """What a film takes. Raises PictureError where it cannot be coloured as asked."""
+        return admit(
+            task,
+            self.job.settings.films,
+            self.job.settings.max_pixels,
+            self.job.budget.limit,
+            self.job.runner.batch_size,
+        )
+
+    def read(self, task: Task, share: int, film: Admission) -> None:
+        """Put a film's frames on the line, to the last; a thread of its own writes them."""
+        line = FilmLine(
+            task,
+            film,
+            self.job.settings.films,
+            self.job.settings.strength,
+            self.job.settings.stabilize,
+            self._segment_place(task),
+            self.job.stop,
+            self._frame_done,
+        )
+        try:
+            line.take_up()
+        except PictureError as error:
+            self.job.failed(task, error, share)
+            return
+        self.job.report.expect(line.expected - line.done)
+        write = partial(self._write, line, share)
+        self.job.threads.append(start_thread(f"film-{task.target.name}", write, self.job.stop))
+        line.read(self.job.runner.working_size, self.job.to_chroma.put)
+
+    def _write(self, line: FilmLine, share: int) -> None:
+        committed, failure = False, None
+        try:
+            committed = line.write(overwrite=self.job.settings.if_exists == "overwrite")
+        except PictureError as error:
+            failure = error
+        except (TargetLostError, StoppedError):
+            raise
+        except Exception as error:  # an encoder may raise anything; one film is not the job
+            failure = PictureError("encode", words(error))
+        if failure is not None:
+            line.fail(failure)
+            line.give_up()
+            self.job.failed(line.task, failure, share)
+            return
+        if committed and self.job.settings.strip:
+            line.notes += self._strip(line)
+        if committed:
+            for note in line.notes:  # films are few, and what happened to one is worth a line
+                self.job.report.note(f"{line.task.found.relative}: {note}")
+            self.job.succeeded(line.task, line.notes)
+        self.job.budget.release(share)
+
+    def _strip(self, line: FilmLine) -> list[str]:
+        """Write the film's contact strip beside it; what went wrong with that."""
+        target = line.task.target
+        place = target.with_name(f"{target.stem}-strip.jpg")
+        try:
+            data = strip_of(target, self.job.settings.max_pixels)
+            mtime_ns = line.task.found.mtime_ns
+            overwrite = self.job.settings.if_exists == "overwrite"
+            commit(data, place, JPEG, replace=overwrite, mtime_ns=mtime_ns)
+        except FileExistsError:
+            return [f"{place.name} exists and was left as it is"]
+        except PictureError as error:
+            return [f"no strip of it: {error.reason}"]
+        return []
+
+    def _frame_done(self, line: FilmLine) -> None:
+        self.job.report.frames += 1
+        self.job.report.current = f"{line.task.found.relative} {line.progress}"
+
+    def _segment_place(self, task: Task) -> SegmentPlace:
+        """Beside the journal, by the source's name; of use for the same source and settings."""
+        outcome = Outcome(task.found.path, task.target, "done")
+        made_of = json.dumps(asdict(self.job.entry(task, outcome)))
+        name = hashlib.sha256(os.fsencode(name_of(task.found.path))).hexdigest()[:16]
+        folder = self.job.journal.folder / "films" / name
+        return SegmentPlace(folder, hashlib.sha256(made_of.encode()).hexdigest())

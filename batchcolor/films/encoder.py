@@ -6,7 +6,7 @@ from av.codec.context import CodecContext, Flags
 from av.video.codeccontext import VideoCodecContext
 
 from batchcolor.films.codecs import FilmSettings
-from batchcolor.films.film import Film
+from batchcolor.films.film import LIMITED_RANGE, Film, Tags
 
 
 def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:
@@ -18,9 +18,17 @@ def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:
     return context
 
 
+def _said_range(film: Film, settings: FilmSettings) -> dict[str, str]:
+    """H.264 says its range only beside something else: so the least telling of it is said too."""
+    limited_alone = film.tags == Tags(range=LIMITED_RANGE)
+    if settings.codec == "h264" and limited_alone:
+        return {"x264-params": "videoformat=component"}
+    return {}
+
+
 def tell(context: VideoCodecContext, film: Film, settings: FilmSettings) -> None:
     """Size, time, colour, fields and quality: the same for every encoder of one film."""
-    context.options = settings.encoder_options
+    context.options = settings.encoder_options | _said_range(film, settings)
     context.width, context.height, context.pix_fmt = film.width, film.height, film.pixel_format
     context.time_base, context.framerate = film.time_base, film.rate
     context.color_range, context.colorspace = film.tags.range, film.tags.matrix

@@ -224,6 +224,17 @@ def test_the_shape_of_samples_and_the_tags_of_colour_are_kept(make_clip, coloure
     assert before.colour == after.colour == (1, 9, 9, 14)
 
 
+@pytest.mark.parametrize("said", [(0, 2, 2, 2), (1, 2, 2, 2), (2, 2, 2, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx265"])
+def test_what_a_stream_says_of_its_range_is_kept(make_clip, coloured, tmp_path, said, codec):
+    def setup(stream):
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = said
+
+    before, after, _ = coloured(make_clip(tmp_path / "film.mp4", setup=setup, codec=codec))
+    assert after.colour == before.colour
+
+
 def test_interlaced_film_stays_interlaced(make_clip, command, coloured, tmp_path):
     def setup(stream):
         stream.codec_context.flags |= Flags.interlaced_dct

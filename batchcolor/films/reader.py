@@ -15,7 +15,7 @@ from batchcolor.color import BT709
 from batchcolor.errors import PictureError
 from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
 
-MOST_FAULTS = 1000
+MOST_FAULTS = 8
 """Faults of the container in a row after which nothing more is expected of it."""
 
 
@@ -36,6 +36,8 @@ class Frames:
         self._begins: int | None = None
         self.count = 0
         self.damaged = 0
+        self.hidden = 0
+        """Frames that the file itself hides, by an edit list."""
         self.notes: list[str] = []
         self._first_fault: Fraction | None = None
         self._changed = False
@@ -54,6 +56,13 @@ class Frames:
                         yield self._fitted(frame)
         self._sum_up()
 
+    @property
+    def missing(self) -> int:
+        """Frames that the file promises and does not give; 0 where a beginning was wanted."""
+        if self.seconds is not None:
+            return 0
+        return max(0, self.film.frames - self.hidden - self.count)
+
     def _packets(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[Packet[VideoStream]]:
@@ -63,11 +72,13 @@ class Frames:
             try:
                 for packet in container.demux(stream):
                     faults = 0
+                    self.hidden += packet.is_discard
                     yield packet
                 return
             except UNREADABLE as error:
+                if not faults:
+                    self._fault(None, words(error))
                 faults += 1
-                self._fault(None, words(error))
 
     def _decoded(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:
@@ -117,9 +128,8 @@ class Frames:
                 f"{self.damaged} damaged places, the first{self._where}; what can be decoded is "
                 f"there, at its time, and the last good frame is held where one is missing"
             )
-        missing = self.film.frames - self.count
-        if missing > 0:
-            text = f"{missing} of {self.film.frames} frames that it promises cannot be read"
+        if self.missing:
+            text = f"{self.missing} of {self.film.frames} frames that it promises cannot be read"
             if self.strict:
                 raise PictureError("decode", f"{text} (--strict)")
             self.notes.append(text)

@@ -29,13 +29,16 @@ class Survey:
     packets: int = 0
     ends: float = 0.0
 
-    def promised_end(self, film: Film) -> float:
-        """The second at which the picture should end; 0 where nothing is amiss, or known.
+    def promised_end(self, film: Film, ends: float, missing: int) -> float:
+        """The second to which the picture should last that ends at `ends`, with so many frames
+        missing of those that the file promises.
 
-        A stream's own end counts; that of the file only where all of its tracks stop before.
+        A stream's own end counts; that of the file only where all of its tracks stop before. Less
+        than `MISSING_SECONDS` is no sign of a cut where no frame is missing: headers round.
         """
         cut = film.all_ends - self.ends > MISSING_SECONDS
-        return film.ends or (film.all_ends if cut else 0.0)
+        promised = film.ends or (film.all_ends if cut else 0.0)
+        return promised if missing or promised - ends > MISSING_SECONDS else ends
 
 
 def survey(film: Film) -> Survey:

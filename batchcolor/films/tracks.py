@@ -20,6 +20,14 @@ MADE_ANEW = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
 )
 """Tags that say how the source's own file was written (in lower case); the result has its own."""
+WELL_KNOWN = frozenset(
+    {
+        *("title", "artist", "album", "album_artist", "composer", "comment", "genre", "date"),
+        *("copyright", "description", "synopsis", "grouping", "lyrics", "show", "episode_id"),
+        *("network", "keywords", "track", "disc", "compilation", "creation_time"),
+    }
+)
+"""Tags that MP4 has names for, as players know them."""
 SENSED = ("data", "unknown")
 """Tracks without picture, sound or text: timecodes, readings of sensors."""
 
@@ -38,6 +46,24 @@ class Tracks:
         self._placed: dict[int, Stream] = {}
         self._waiting: Packet[Stream] | None = None
         self._line = self._packets()
+
+    def muxer_options(self, container: Format) -> dict[str, str]:
+        """What the muxer is told: no track is moved in time, and no name of the film is lost.
+
+        MP4 has a list of well-known names, which may have a cover, or one of any names, which may
+        not: the first one unless it would lose something, but never for a cover.
+        """
+        options = {"avoid_negative_ts": "disabled"}
+        if container.name not in ("mp4", "mov"):
+            return options
+        keys = {key.lower() for key in self._source.metadata}
+        others = sorted(keys - MADE_ANEW - WELL_KNOWN)
+        if others and any(s.disposition & Disposition.attached_pic for s in self._source.streams):
+            lost = ", ".join(others)
+            self.notes.append(f"{container.name} cannot hold {lost} beside a cover: left out")
+        elif others:
+            options["movflags"] = "use_metadata_tags"
+        return options
 
     def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
         """Give the result the tracks of the source, in their order; gives the picture's index.
@@ -149,20 +175,10 @@ def _is_gap(packet: Packet[Stream]) -> bool:
     return name == "mov_text" and bytes(packet) == b"\0\0"
 
 
-def options_of(container: Format) -> dict[str, str]:
-    """What the container's muxer is told: no track is moved in time."""
-    options: dict[str, Any] = {"avoid_negative_ts": "disabled"}
-    if container.name in ("mp4", "mov"):
-        options["movflags"] = "use_metadata_tags"
-    return options
-
-
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 
 
-def new_container(place: Path | Any, container: Format) -> OutputContainer:
-    """An empty result, at a path or in a file object."""
+def new_container(place: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:
+    """An empty result, at a path or in a file object; `options` are for its muxer."""
     where = url_of(place) if isinstance(place, Path) else place
-    return av.open(
-        where, "w", format=MUXERS[container.name], container_options=options_of(container)
-    )
+    return av.open(where, "w", format=MUXERS[container.name], container_options=options)

@@ -92,7 +92,9 @@ class FilmWriter:
         self.end = Fraction(0)
         """The second at which the result ends."""
         self.tracks = Tracks(film)
-        self.container: OutputContainer = new_container(place, container)
+        self.container: OutputContainer = new_container(
+            place, container, self.tracks.muxer_options(container)
+        )
         try:
             for _ in self.tracks.place(self.container, container):
                 self.video = self._picture_stream(settings)
@@ -114,13 +116,14 @@ class FilmWriter:
         self.tracks.describe(stream)
         return stream
 
-    def write(self, segments: Segments, survey: Survey) -> None:
+    def write(self, segments: Segments, survey: Survey, missing: int) -> None:
         """Write all packets, each with its time, all other tracks beside them, and close the file.
 
-        The last frame is held to the end that the source promises, where that is later.
+        `missing` frames could not be read of those that the source promises. The last frame is
+        held to the end that the source promises, where that is later.
         """
         timeline = segments.timeline
-        until = self._promised_end(timeline, survey)
+        until = self._promised_end(timeline, survey, missing)
         self.end = until * self.film.time_base
         shown, given = segments.times()
         decoding = decoding_times(shown, given)
@@ -147,15 +150,16 @@ class FilmWriter:
         packet.duration, packet.is_keyframe = item.duration, item.key
         return packet
 
-    def _promised_end(self, timeline: Timeline, survey: Survey) -> int:
+    def _promised_end(self, timeline: Timeline, survey: Survey, missing: int) -> int:
         """The tick to which the last frame is shown; later than its own where the source is cut."""
         tick = self.film.time_base
-        promised = round(Fraction(survey.promised_end(self.film)) / tick)
-        missing = promised - timeline.end
-        if missing <= timeline.step or self.preview:
+        seconds = survey.promised_end(self.film, float(timeline.seconds), missing)
+        promised = round(Fraction(seconds) / tick)
+        short = promised - timeline.end
+        if short <= timeline.step or self.preview:
             return timeline.end
         self.notes.append(
-            f"its picture ends {float(missing * tick):.2f} s before the end that its file promises "
+            f"its picture ends {float(short * tick):.2f} s before the end that its file promises "
             f"({float(promised * tick):.2f} s); the last frame is held until there"
         )
         return promised

@@ -257,7 +257,7 @@ class FilmLine:
         """The whole film, put together in the temporary."""
         writer = FilmWriter(temporary, self._result, self.settings, self.task.format)
         try:
-            writer.write(self._segments, self._survey)
+            writer.write(self._segments, self._survey, self._frames.missing)
             if writer.notes and self.settings.strict:
                 raise PictureError("decode", f"{writer.notes[0]} (--strict)")
         finally:

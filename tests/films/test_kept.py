@@ -156,6 +156,44 @@ def test_attachments_stay(make_clip, coloured, tmp_path):
         assert attached.data == b"reel 3, found in the attic"
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_cover_stays_a_cover(make_clip, coloured, tmp_path, suffix):
+    whole = make_clip(tmp_path / "made" / "film.mkv", audio=("aac",))
+    cover = make_clip(
+        *(tmp_path / "made" / "cover.mkv",), frames=1, codec="mjpeg", pixel_format="yuvj420p"
+    )
+    clip = tmp_path / "film.mp4"
+    with (
+        av.open(str(whole)) as film,
+        av.open(str(cover)) as picture,
+        av.open(str(clip), "w") as target,
+    ):
+        placed = [target.add_stream_from_template(s, opaque=True) for s in film.streams]
+        pinned = target.add_stream_from_template(picture.streams.video[0], opaque=True)
+        pinned.disposition = av.stream.Disposition.attached_pic
+        target.metadata["title"] = "With a cover"
+        packets = [(pinned, p) for p in picture.demux() if p.size]
+        packets += [(placed[p.stream_index], p) for p in film.demux() if p.size]
+        for stream, packet in packets:
+            packet.stream = stream
+            target.mux(packet)
+    before, after, _ = coloured(clip, "--format", suffix[1:])
+    assert [track[0] for track in after.tracks] == ["video", "audio", "video"]
+    assert after.tracks[2][3] == int(av.stream.Disposition.attached_pic)
+    assert after.packets[2][0][0] == before.packets[2][0][0]
+    assert {key.lower(): value for key, value in after.metadata.items()}["title"] == "With a cover"
+
+
+def test_names_that_players_do_not_know_are_kept(make_clip, coloured, tmp_path):
+    def prepare(film):
+        film.metadata.update({"title": "A day at the sea", "com.example.reel": "3"})
+        film.container_options["movflags"] = "use_metadata_tags"
+
+    before, after, _ = coloured(make_clip(tmp_path / "film.mp4", prepare=prepare))
+    assert before.metadata["com.example.reel"] == "3"
+    assert before.metadata.items() <= after.metadata.items()
+
+
 @pytest.mark.parametrize(
     ("name", "times"),
     [

@@ -25,17 +25,18 @@ def _beta(options: None) -> Colorizer:
 ALPHA = ColorizerSpec(
     name="alpha",
     summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
-    working_size=64,
+    working_size=96,
     build=_alpha,
     weights="alpha.safetensors",
     recipe=Recipe(
         data="flowers102",
-        size=64,
+        size=96,
         optimizer="adam",
         learning_rate=1e-3,
         batch_size=64,
-        epochs=16,
+        epochs=32,
         random_crop=0.4,
+        rotation=15,
     ),
     licence="Apache-2.0",
 )

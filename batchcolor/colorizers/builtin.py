@@ -44,16 +44,18 @@ ALPHA = ColorizerSpec(
 BETA = ColorizerSpec(
     name="beta",
     summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
-    working_size=40,
+    working_size=32,
     build=_beta,
     weights="beta.safetensors",
     recipe=Recipe(
         data="cifar10",
         size=32,
         optimizer="rmsprop",
-        learning_rate=1e-3,
+        learning_rate=3e-4,
+        momentum=0.9,
         batch_size=128,
-        epochs=7,
+        epochs=16,
+        shift=4,
     ),
     licence="Apache-2.0",
 )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.color import gamut_scale, luma_of, rgb_to_ycbcr, ycbcr_to_rgb
@@ -24,8 +23,10 @@ from batchcolor.films.planes import small_luma
 from batchcolor.films.reader import Frames
 from batchcolor.films.stabilize import MODES, Stabilizer
 from batchcolor.hooks.manager import Plugins
+from batchcolor.job.settings import MAX_PIXELS
 from batchcolor.measure.flicker import Flicker
 from batchcolor.measure.metrics import colorfulness, lab_errors
+from batchcolor.measure.through import RGB
 
 TRUTH = "truth"
 WIDTH = 160
@@ -34,9 +35,6 @@ EVERY = 5
 """Of so many frames one is compared with the truth: neighbours are alike."""
 GREY = 3.0
 """Colourfulness of a film below which it has no colours of its own to compare with."""
-MAX_PIXELS = 400_000_000
-
-RGB = NDArray[np.uint8]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from batchcolor.measure import figures, page, paint
 from batchcolor.measure.models import load_runners
 from batchcolor.measure.rows import Output, Row, grey_of, load, printable
 from batchcolor.measure.through import coloured
-from batchcolor.pictures.commit import SUFFIX
+from batchcolor.pictures import commit
 from batchcolor.pictures.scan import Found, scan
 
 Thing = TypeVar("Thing")
@@ -243,17 +244,16 @@ def publish(data: bytes, target: Path, *, replace: bool) -> None:
     Raises ImpossiblePlanError where the name was taken meanwhile and `replace` is false, and
     TargetLostError where the disk refuses.
     """
-    temporary = target.with_name(f".compare.{os.getpid()}{SUFFIX}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if not replace and os.path.lexists(target):
-            raise _taken(target)
-        temporary.replace(target)
-    except OSError as error:
+        with commit.temporary_of(target, len(data)) as temporary:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            commit.publish(temporary, target, replace=replace, mtime_ns=time.time_ns())
+    except FileExistsError as error:
+        if os.path.lexists(target):
+            raise _taken(target) from error
         raise TargetLostError(f"{target} cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    except PictureError as error:
+        raise TargetLostError(f"{target} cannot be written: {error.reason}") from error

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import Runner, load_runner
 from batchcolor.errors import ImpossiblePlanError, PictureError
 from batchcolor.hooks.manager import load_plugins
+from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.job.settings import MAX_PIXELS
 from batchcolor.pictures.decode import decode, from_array
 from batchcolor.pictures.encode import join
@@ -70,26 +72,31 @@ class LoadedColorizer:
 
 
 def load_colorizer(
-    name: str = "beta",
+    name: str = DEFAULT_MODEL,
     *,
     device: str = "auto",
     precision: str = "auto",
     weights: str | os.PathLike[str] | None = None,
     options: Mapping[str, str] | None = None,
+    like: str | os.PathLike[str] | None = None,
 ) -> LoadedColorizer:
     """The installed model of that name, with its weights, on a device.
 
-    `options` are the model's own, as `--set` takes them. Raises UnknownModelError, WeightsError,
+    `options` are the model's own, as `--set` takes them; `like` is a colour picture whose palette
+    the results are moved toward. Raises UnknownModelError, WeightsError,
     PluginError, ImpossiblePlanError.
     """
     return LoadedColorizer(
         load_runner(
             load_plugins().find(name),
-            options=options,
-            weights=Path(weights) if weights is not None else None,
-            device=device,
-            precision=precision,
-            batch_size=1,
+            Loading(
+                options=tuple((options or {}).items()),
+                weights=Path(weights) if weights is not None else None,
+                device=device,
+                precision=precision,
+                batch_size=1,
+                like=Path(like) if like is not None else None,
+            ),
         )
     )
 
@@ -97,7 +104,7 @@ def load_colorizer(
 _LOADED: dict[str, LoadedColorizer] = {}
 
 
-def colorize(image: Any, model: str = "beta", strength: float = 1.0) -> Any:
+def colorize(image: Any, model: str = DEFAULT_MODEL, strength: float = 1.0) -> Any:
     """A picture in colour: see `LoadedColorizer.colorize`. The model stays loaded between calls."""
     if model not in _LOADED:
         _LOADED[model] = load_colorizer(model)

@@ -67,6 +67,19 @@ def ycbcr_to_rgb(luma: Field, cb: Field, cr: Field) -> tuple[Field, Field, Field
     return luma + RED_CR * cr, luma + GREEN_CB * cb + GREEN_CR * cr, luma + BLUE_CB * cb
 
 
+def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of R, G and B in 0..1 that this chroma causes at the true luma.
+
+    Chroma tensors `(N, 2, S, S)`. The plain reading of the published losses. As luma is shared,
+    the error of each channel is linear in the error of chroma (BT.601); clipping to 0..1 is left
+    out, so it never flatters.
+    """
+    error = chroma.float() - truth.float()
+    cb, cr = error[:, 0], error[:, 1]
+    green = GREEN_CB * cb + GREEN_CR * cr
+    return ((RED_CR * cr) ** 2 + green**2 + (BLUE_CB * cb) ** 2).mean() / 3
+
+
 def luma_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """8-bit luma `(H, W)` of 8-bit RGB `(H, W, 3)`, to the bit what Pillow's `convert("L")` gives.
 

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from batchcolor.cli import options
 from batchcolor.cli.console import safe, say, screen, table
+from batchcolor.hooks.spec import DEFAULT_MODEL
 
 
 def compare(
@@ -41,6 +42,7 @@ def compare(
         Literal["error", "overwrite"], typer.Option(help="Where the output exists already.")
     ] = "error",
     set_: options.Set = None,
+    like: options.Like = None,
     weights: options.WeightsOfOne = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -48,6 +50,7 @@ def compare(
     quiet: options.Quiet = False,
 ) -> int:
     """Show grey, output, true colours and difference, or models x strengths of grey pictures."""
+    from batchcolor.colorizers.loading import Loading
     from batchcolor.errors import ExitCode
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
@@ -56,14 +59,11 @@ def compare(
     settings = sheet.CompareSettings(
         sources=tuple(sources),
         outputs=tuple(dict.fromkeys(output or [Path("compare.png")])),
-        models=tuple(dict.fromkeys(model or ["beta"])),
+        models=tuple(dict.fromkeys(model or [DEFAULT_MODEL])),
         strengths=sheet.parse_strengths(strengths),
         limit=limit,
         size=size,
-        options=pairs(set_ or []),
-        weights=weights,
-        device=device,
-        precision=precision,
+        loading=Loading(tuple(pairs(set_ or []).items()), weights, device, precision, 1, like),
         title=title,
         overwrite=if_exists == "overwrite",
     )

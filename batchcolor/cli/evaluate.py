@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from batchcolor.cli import options
 from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
+from batchcolor.hooks.spec import DEFAULT_MODEL
 
 
 def evaluate(
@@ -34,6 +35,7 @@ def evaluate(
         typer.Option(metavar="BASELINE.json", help="Compare with an earlier --json, paired."),
     ] = None,
     set_: options.Set = None,
+    like: options.Like = None,
     weights: options.WeightsOfOne = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
@@ -48,6 +50,7 @@ def evaluate(
 ) -> int:
     """Measure models on colour photographs: made grey, coloured by the real steps, compared."""
     from batchcolor.cli import evaluate_view
+    from batchcolor.colorizers.loading import Loading
     from batchcolor.errors import ExitCode, ImpossiblePlanError
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
@@ -56,6 +59,9 @@ def evaluate(
 
     if (data is None) == (not video):
         raise ImpossiblePlanError("name what to measure on: --data FOLDER, or --video FILM")
+    loading = Loading(
+        tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
+    )
     if video:
         from batchcolor.cli.evaluate_films import evaluate_films
 
@@ -63,14 +69,8 @@ def evaluate(
             raise ImpossiblePlanError("--video goes without --limit, --size, --against and --csv")
         return evaluate_films(
             video,
-            model or ["beta"],
-            {
-                "options": pairs(set_ or []),
-                "weights": weights,
-                "device": device,
-                "precision": precision,
-                "batch_size": batch_size,
-            },
+            model or [DEFAULT_MODEL],
+            loading,
             strength=strength,
             with_plugins=not no_plugins,
             as_json=as_json,
@@ -81,15 +81,11 @@ def evaluate(
         raise ImpossiblePlanError("--json and --csv both want standard output: choose one")
     settings = EvaluateSettings(
         data=data,
-        models=tuple(dict.fromkeys(model or ["beta"])),
+        models=tuple(dict.fromkeys(model or [DEFAULT_MODEL])),
         limit=limit,
         size=size,
         strength=strength,
-        options=pairs(set_ or []),
-        weights=weights,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
+        loading=loading,
         against=against,
     )
     with only_json(as_json or as_csv) as stdout:

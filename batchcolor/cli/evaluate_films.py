@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,21 @@ from rich.progress import Progress
 from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
 
 if TYPE_CHECKING:
+    from batchcolor.colorizers.loading import Loading
     from batchcolor.measure.films import FilmRow
 
 
 def evaluate_films(
     films: Sequence[Path],
     models: Sequence[str],
-    loading: Mapping[str, Any],
+    loading: Loading,
     *,
     strength: float,
     with_plugins: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Measure, show, and give the exit code; `loading` is for `load_runners`."""
+    """Measure, show, and give the exit code."""
     from batchcolor.errors import ExitCode, ImpossiblePlanError
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.job.settings import valid_strength
@@ -40,7 +41,7 @@ def evaluate_films(
             raise ImpossiblePlanError(f"--video {film}: no such file")
     with only_json(as_json) as stdout:
         plugins = load_plugins(with_plugins)
-        runners = load_runners(models, plugins, **loading)
+        runners = load_runners(models, plugins, loading)
         console = screen()
         with Progress(
             console=console, transient=True, disable=quiet or not console.is_terminal

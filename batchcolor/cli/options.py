@@ -29,12 +29,20 @@ Verbose = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", help="A colorizer; several times for several."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A colorizer, or NAME:KEY=VALUE with an option of its own; several times for several.",
+    ),
 ]
 Strength = Annotated[float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Move the colours toward those of a colour photograph."),
 ]
 WeightsOfOne = Annotated[Path | None, typer.Option(help="Use this weights file (one model only).")]
 BatchSize = Annotated[

@@ -10,6 +10,7 @@ import typer
 
 from batchcolor.cli import options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.hooks.spec import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
@@ -20,7 +21,7 @@ def run(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="The colorizer.")] = "beta",
+    model: Annotated[str, typer.Option("--model", "-m", help="The colorizer.")] = DEFAULT_MODEL,
     output: options.Output = None,
     strength: options.Strength = 1.0,
     format: Annotated[
@@ -65,6 +66,7 @@ def run(
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
     set_: options.Set = None,
+    like: options.Like = None,
     weights: Annotated[Path | None, typer.Option(help="Use this weights file.")] = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
@@ -96,6 +98,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
+    from batchcolor.colorizers.loading import Loading
     from batchcolor.films.codecs import FilmSettings, parse_time
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
@@ -108,11 +111,9 @@ def run(
         strength=strength,
         format=format,
         quality=quality,
-        options=tuple(pairs(set_ or []).items()),
-        weights=weights,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
+        loading=Loading(
+            tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
+        ),
         workers=workers,
         max_memory=parse_memory(max_memory) if max_memory else None,
         max_pixels=max_pixels,

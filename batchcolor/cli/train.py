@@ -47,7 +47,7 @@ def train(
         float | None, typer.Option(help="Decay of the averaged weights that are kept; 0: off.")
     ] = None,
     loss: Annotated[
-        Literal["rgb-mse", "chroma-huber"] | None, typer.Option(help="What is made small.")
+        Literal["rgb-mse", "chroma-huber", "own"] | None, typer.Option(help="What is made small.")
     ] = None,
     random_crop: Annotated[
         float | None, typer.Option(help="Least share of a picture's area in a crop; 1: all.")
@@ -57,6 +57,12 @@ def train(
     ] = None,
     shift: Annotated[
         int | None, typer.Option(help="Pixels that an uncropped picture is moved at most.")
+    ] = None,
+    degrade: Annotated[
+        float | None, typer.Option(help="Share of the pictures whose luma is made to look old.")
+    ] = None,
+    encoder_rate: Annotated[
+        float | None, typer.Option(help="Share of the rate for a pre-trained encoder.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use only so many pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same device: same weights.")] = 0,
@@ -98,6 +104,8 @@ def train(
         "random_crop": random_crop,
         "rotation": rotation,
         "shift": shift,
+        "degrade": degrade,
+        "encoder_rate": encoder_rate,
     }
     recipe = dataclasses.replace(spec.recipe, **{k: v for k, v in asked.items() if v is not None})
     plan = TrainingPlan(

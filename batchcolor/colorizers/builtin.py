@@ -6,8 +6,24 @@ import torch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from batchcolor.hooks.hookspecs import hookimpl
 from batchcolor.hooks.spec import Colorizer, ColorizerSpec, Recipe
+
+
+@dataclass(frozen=True)
+class DeltaOptions:
+    """What a user can set of Delta with `--set`."""
+
+    vividness: float = field(
+        default=0.5,
+        metadata={"help": "0 faithful (the mean of what is likely) .. 1 vivid (the likeliest)"},
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.vividness <= 1:
+            raise ValueError(f"vividness is from 0 to 1, not {self.vividness}")
 
 
 def _alpha(options: None) -> Colorizer:
@@ -20,6 +36,12 @@ def _beta(options: None) -> Colorizer:
     from batchcolor.colorizers.beta import Beta
 
     return Beta()
+
+
+def _delta(options: DeltaOptions) -> Colorizer:
+    from batchcolor.colorizers.delta import Delta
+
+    return Delta(options.vividness)
 
 
 ALPHA = ColorizerSpec(
@@ -61,7 +83,31 @@ BETA = ColorizerSpec(
 )
 
 
+DELTA = ColorizerSpec(
+    name="delta",
+    summary="pre-trained encoder, likely colours from a palette; for any photograph",
+    working_size=160,
+    build=_delta,
+    weights="delta.safetensors",
+    options=DeltaOptions,
+    recipe=Recipe(
+        data="photos",
+        size=96,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        encoder_rate=0.2,
+        weight_decay=0.02,
+        batch_size=32,
+        epochs=20,
+        loss="own",
+        random_crop=0.4,
+        degrade=0.5,
+    ),
+    licence="Apache-2.0",
+)
+
+
 @hookimpl
 def batchcolor_colorizers() -> list[ColorizerSpec]:
     """The models that come with batchcolor."""
-    return [ALPHA, BETA]
+    return [ALPHA, BETA, DELTA]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,6 +18,8 @@ from torch import nn
 
 from batchcolor.colorizers import weights as stored
 from batchcolor.colorizers.device import Device, choose
+from batchcolor.colorizers.like import Palette
+from batchcolor.colorizers.loading import Loading
 from batchcolor.errors import BatchcolorError, PictureError, PluginError
 from batchcolor.hooks import options as own
 from batchcolor.hooks.guard import ColorizerFaultError, checked, state_kept
@@ -29,24 +30,17 @@ Square = NDArray[np.float32]
 Result = NDArray[np.float32] | PictureError
 
 
-def load_runner(
-    owned: Owned,
-    *,
-    options: Mapping[str, str] | None = None,
-    weights: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | None = None,
-) -> Runner:
+def load_runner(owned: Owned, loading: Loading | None = None) -> Runner:
     """A colorizer built, filled with its weights and put on its device.
 
-    Raises ImpossiblePlanError (options, device), WeightsError, PluginError.
+    Raises ImpossiblePlanError (options, device, like), WeightsError, PluginError.
     """
-    spec = owned.spec
-    parsed = own.parse(spec, options or {})
-    path = stored.find(owned, weights)
+    spec, loading = owned.spec, loading or Loading()
+    parsed = own.parse(spec, dict(loading.options))
+    palette = Palette.of(loading.like) if loading.like else None
+    path = stored.find(owned, loading.weights)
     digest = stored.verified(path) if path else ""
-    chosen = choose(device, precision)
+    chosen = choose(loading.device, loading.precision)
     try:
         with state_kept(), contextlib.redirect_stdout(sys.stderr):
             colorizer = spec.build(parsed)
@@ -60,16 +54,24 @@ def load_runner(
         if not isinstance(colorizer, nn.Module):
             raise PluginError(f"{spec.name} of {owned.origin} is no network, yet names weights")
         stored.load(colorizer, path)
-    return Runner(owned, colorizer, chosen, batch_size or chosen.batch_size, digest)
+    batch_size = loading.batch_size or chosen.batch_size
+    return Runner(owned, colorizer, chosen, batch_size, digest, palette)
 
 
 class Runner:
     """Runs one colorizer on batches of small luma squares."""
 
     def __init__(
-        self, owned: Owned, colorizer: Colorizer, device: Device, batch_size: int, weights_hash: str
+        self,
+        owned: Owned,
+        colorizer: Colorizer,
+        device: Device,
+        batch_size: int,
+        weights_hash: str,
+        palette: Palette | None = None,
     ) -> None:
         self.owned, self.spec, self.name = owned, owned.spec, owned.spec.name
+        self.palette = palette
         self.device, self.batch_size, self.weights_hash = device, batch_size, weights_hash
         self.notes: list[str] = []
         """What happened to the device, said once each."""
@@ -134,7 +136,11 @@ class Runner:
     def _batch(self, part: Sequence[Square]) -> list[Result]:
         """One batch; after a fault each of its pictures once alone."""
         try:
-            return list(self._forward(part))
+            fields = self._forward(part)
+            if self.palette is None:
+                return list(fields)
+            pairs = zip(fields, part, strict=True)
+            return [self.palette.toward(chroma, square) for chroma, square in pairs]
         except torch.OutOfMemoryError:
             raise
         except ColorizerFaultError as fault:

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
+DEFAULT_MODEL = "delta"
+"""What every command and function uses unless told otherwise."""
+
 CONTRACT_VERSION = 1
 """Raised when a plugin written for an older batchcolor would no longer work."""
 
@@ -50,13 +53,18 @@ class Recipe:
     """Share of the former step that is taken again, by `rmsprop` and `sgd`."""
     ema: float = 0.999
     """Decay per step of the averaged weights that are measured and kept; 0 switches it off."""
-    loss: Literal["rgb-mse", "chroma-huber"] = "rgb-mse"
+    loss: Literal["rgb-mse", "chroma-huber", "own"] = "rgb-mse"
+    """`own`: the network's own, which it gives when it is called with luma and true chroma."""
     random_crop: float = 1.0
     """Least part of the picture's area that a training crop shows; 1 takes it whole."""
     rotation: float = 0.0
     """Degrees by which a training crop is turned at most, to either side."""
     shift: int = 0
     """Pixels by which a picture that is not cropped is moved at most, its edge mirrored."""
+    degrade: float = 0.0
+    """Share of the pictures whose luma is made as an old camera and time would have left it."""
+    encoder_rate: float = 1.0
+    """Share of the learning rate for parameters below `encoder`, which have learnt before."""
 
 
 @dataclass(frozen=True)

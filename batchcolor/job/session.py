@@ -37,14 +37,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
     from batchcolor.colorizers.runner import load_runner
     from batchcolor.job.pipeline import Pipeline
 
-    runner = load_runner(
-        owned,
-        options=dict(settings.options),
-        weights=settings.weights,
-        device=settings.device,
-        precision=settings.precision,
-        batch_size=settings.batch_size,
-    )
+    runner = load_runner(owned, settings.loading)
     if settings.if_exists == "error":
         _refuse_existing(plan, plugins, runner.weights_hash)
     with Journal(plan.output) as journal:
@@ -64,7 +57,7 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     plan = make_plan(settings)
     owned = plugins.find(settings.model)
     _first_task(plan, plugins)
-    path = weights.find(owned, settings.weights)
+    path = weights.find(owned, settings.loading.weights)
     digest = weights.verified(path) if path else ""
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
     return plan, (_with_film(task, settings) for task in found if isinstance(task, Task))

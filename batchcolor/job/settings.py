@@ -11,9 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.stabilize import MODES, Stabilize
+from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
@@ -40,19 +42,15 @@ def valid_strength(strength: float) -> None:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One job. `max_memory` in bytes; `options` are the model's own, as given to `--set`."""
+    """One job. `max_memory` in bytes."""
 
     sources: tuple[str, ...]
     output: Path | None = None
-    model: str = "beta"
+    model: str = DEFAULT_MODEL
     strength: float = 1.0
     format: str | None = None
     quality: int | None = None
-    options: tuple[tuple[str, str], ...] = ()
-    weights: Path | None = None
-    batch_size: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    loading: Loading = field(default_factory=Loading)
     workers: int | None = None
     max_memory: int | None = None
     max_pixels: int = MAX_PIXELS
@@ -69,8 +67,9 @@ class RunSettings:
         valid_strength(self.strength)
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise ImpossiblePlanError(f"--quality {self.quality}: a number from 1 to 100")
-        for name in ("batch_size", "workers", "max_pixels"):
-            value = getattr(self, name)
+        counts = {"workers": self.workers, "max_pixels": self.max_pixels}
+        counts["batch_size"] = self.loading.batch_size
+        for name, value in counts.items():
             if value is not None and value < 1:
                 raise ImpossiblePlanError(f"--{name.replace('_', '-')} {value}: at least 1")
         if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
@@ -111,9 +110,10 @@ class RunSettings:
         """
         own = [
             (key, sha256_of(Path(value)) if Path(value).is_file() else value)
-            for key, value in sorted(self.options)
+            for key, value in sorted(self.loading.options)
         ]
-        pixels = (self.model, self.strength, self.format, self.quality, own)
+        like = sha256_of(self.loading.like) if self.loading.like else ""
+        pixels = (self.model, self.strength, self.format, self.quality, own, like)
         return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
 
     def hash_for(self, *, film: bool) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ImpossiblePlanError, PictureError
 from batchcolor.hooks.manager import Plugins, words
+from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.job.settings import valid_strength
 from batchcolor.measure import metrics, perceptual, statistics
 from batchcolor.measure.metrics import METRICS, Numbers
@@ -37,20 +39,17 @@ class EvaluateSettings:
     """One measurement. `size`: short sides are shrunk to at most that many pixels."""
 
     data: Path
-    models: tuple[str, ...] = ("beta",)
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
     limit: int | None = None
     size: int | None = None
     strength: float = 1.0
-    options: dict[str, str] = field(default_factory=dict)
-    weights: Path | None = None
-    batch_size: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    loading: Loading = field(default_factory=Loading)
     against: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("size", 8), ("batch_size", 1)):
-            value = getattr(self, name)
+        asked = {"limit": (self.limit, 1), "size": (self.size, 8)}
+        asked["batch_size"] = (self.loading.batch_size, 1)
+        for name, (value, least) in asked.items():
             if value is not None and value < least:
                 raise ImpossiblePlanError(
                     f"--{name.replace('_', '-')} {value}: a number of at least {least}"
@@ -119,15 +118,7 @@ def evaluate(
     Raises MeasureDataError, ImpossiblePlanError, ModelError before anything is coloured.
     """
     baseline = statistics.read_baseline(settings.against) if settings.against else None
-    runners = load_runners(
-        settings.models,
-        plugins,
-        options=settings.options,
-        weights=settings.weights,
-        device=settings.device,
-        precision=settings.precision,
-        batch_size=settings.batch_size,
-    )
+    runners = load_runners(settings.models, plugins, settings.loading)
     with ThreadPoolExecutor(thread_name_prefix="measure") as pool:
         found = survey(
             settings.data,

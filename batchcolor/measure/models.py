@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import Runner, load_runner
 from batchcolor.errors import ImpossiblePlanError
-from batchcolor.hooks.manager import Plugins
-from batchcolor.hooks.options import describe
+from batchcolor.hooks.manager import Owned, Plugins
+from batchcolor.hooks.options import describe, pairs
 
 
-def load_runners(
-    names: Sequence[str],
-    plugins: Plugins,
-    *,
-    options: Mapping[str, str],
-    weights: Path | None,
-    device: str,
-    precision: str,
-    batch_size: int | None,
-) -> list[Runner]:
-    """Each model once, in order. A `--set` goes to the models that know it, or fails if none does.
+@dataclass(frozen=True)
+class _Asked:
+    """A model as it was named, `delta` or `delta:vividness=1`, and the options in that name."""
 
+    label: str
+    owned: Owned
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def keys(self) -> set[str]:
+        return {row.key for row in describe(self.owned.spec.options)}
+
+
+def load_runners(names: Sequence[str], plugins: Plugins, loading: Loading) -> list[Runner]:
+    """Each model once, in order; `NAME:KEY=VALUE` is that model with an option of its own.
+
+    A `--set` goes to the models that know it, or fails if none does. Runners are named as asked.
     Raises ImpossiblePlanError, ModelError.
     """
-    if weights is not None and len(set(names)) > 1:
+    asked = [_asked(name, plugins) for name in dict.fromkeys(names)]
+    if loading.weights is not None and len({it.owned.spec.name for it in asked}) > 1:
         raise ImpossiblePlanError("--weights are those of one model: name one --model")
-    owned = [plugins.find(name) for name in dict.fromkeys(names)]
-    known = [{row.key for row in describe(model.spec.options)} for model in owned]
     runners = []
-    for number, (model, keys) in enumerate(zip(owned, known, strict=True)):
-        others = set().union(*known[:number], *known[number + 1 :])
-        own = {
-            key: value
-            for key, value in options.items()
-            if key.replace("_", "-") in keys or key.replace("_", "-") not in others
-        }
-        runners.append(
-            load_runner(
-                model,
-                options=own,
-                weights=weights,
-                device=device,
-                precision=precision,
-                batch_size=batch_size,
-            )
+    for one in asked:
+        others = set().union(*(it.keys for it in asked if it is not one))
+        shared = (
+            (key, value)
+            for key, value in loading.options
+            if key.replace("_", "-") in one.keys or key.replace("_", "-") not in others
         )
+        runner = load_runner(one.owned, replace(loading, options=(*shared, *one.options)))
+        runner.name = one.label
+        runners.append(runner)
     return runners
+
+
+def _asked(name: str, plugins: Plugins) -> _Asked:
+    base, *own = name.split(":")
+    return _Asked(name, plugins.find(base), tuple(pairs(own).items()))

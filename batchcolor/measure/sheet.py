@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import Result, Runner, Square
 from batchcolor.errors import ImpossiblePlanError, PictureError, TargetLostError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.job.plan import make_plan
 from batchcolor.job.settings import RunSettings
 from batchcolor.measure import figures, page, paint
@@ -45,14 +47,11 @@ class CompareSettings:
 
     sources: tuple[str, ...]
     outputs: tuple[Path, ...] = (Path("compare.png"),)
-    models: tuple[str, ...] = ("beta",)
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
     strengths: tuple[float, ...] | None = None
     limit: int = 12
     size: int | None = None
-    options: dict[str, str] = field(default_factory=dict)
-    weights: Path | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    loading: Loading = field(default_factory=lambda: Loading(batch_size=1))
     title: str = ""
     overwrite: bool = False
 
@@ -107,15 +106,7 @@ def compare(
         sides.setdefault(side, []).append(output)
     for side, outputs in sides.items():
         _check_size(settings, len(chosen), side, outputs)
-    runners = load_runners(
-        settings.models,
-        plugins,
-        options=settings.options,
-        weights=settings.weights,
-        device=settings.device,
-        precision=settings.precision,
-        batch_size=1,
-    )
+    runners = load_runners(settings.models, plugins, settings.loading)
     made = Comparison(shown=len(chosen), found=len(everything))
     rows: dict[int, list[Row]] = {side: [] for side in sides}
     for done, (name, found) in enumerate(chosen, 1):

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.hooks.spec import Recipe
+from batchcolor.training.degrade import aged
 
 
 def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,7 +24,7 @@ def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `split`, each picture mirrored by chance, then moved, or cropped and turned.
+    """As `split`, each picture mirrored by chance, then moved, or cropped and turned; then aged.
 
     Uses torch's global generator, on the pictures' device.
     """
@@ -31,8 +32,9 @@ def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Te
     mirrored = torch.rand(len(pictures), device=rgb.device) < 0.5
     if not resampled(recipe) and pictures.shape[-1] == recipe.size:
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
-        return _planes(_moved(pictures, recipe.shift) if recipe.shift else pictures)
-    return _planes(_cropped(pictures, mirrored, recipe))
+        pictures = _moved(pictures, recipe.shift) if recipe.shift else pictures
+        return _planes(pictures, recipe.degrade)
+    return _planes(_cropped(pictures, mirrored, recipe), recipe.degrade)
 
 
 def resampled(recipe: Recipe) -> bool:
@@ -73,6 +75,8 @@ def _moved(pictures: torch.Tensor, shift: int) -> torch.Tensor:
     return padded[picture, :, down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _planes(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _planes(pictures: torch.Tensor, degrade: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     luma, cb, cr = rgb_to_ycbcr(pictures[:, :1], pictures[:, 1:2], pictures[:, 2:])
+    if degrade:
+        luma = aged(pictures, degrade)
     return luma, torch.cat([cb, cr], dim=1)

@@ -7,21 +7,9 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from batchcolor.color import BLUE_CB, GREEN_CB, GREEN_CR, RED_CR
+from batchcolor.color import rgb_mse
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of R, G and B in 0..1 that this chroma causes at the true luma.
-
-    The plain reading of the published losses. As luma is shared, the error of each channel is
-    linear in the error of chroma (BT.601); clipping to 0..1 is left out, so it never flatters.
-    """
-    error = chroma.float() - truth.float()
-    cb, cr = error[:, 0], error[:, 1]
-    green = GREEN_CB * cb + GREEN_CR * cr
-    return ((RED_CR * cr) ** 2 + green**2 + (BLUE_CB * cb) ** 2).mean() / 3
 
 
 def chroma_huber(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

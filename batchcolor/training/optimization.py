@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,8 +16,16 @@ WARM_UP = 0.02
 """Share of all steps in which the learning rate rises to its value; then it falls as a cosine."""
 
 
-def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that the recipe names, with torch's own defaults beside rate and decay."""
+def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that the recipe names, with torch's own defaults beside rate and decay.
+
+    Parameters below `encoder`, where a network has one, get `encoder_rate` of the rate.
+    """
+    learning = [it for it in network.named_parameters() if it[1].requires_grad]
+    encoder = [value for name, value in learning if name.startswith("encoder.")]
+    others = [value for name, value in learning if not name.startswith("encoder.")]
+    slower = recipe.encoder_rate * recipe.learning_rate
+    groups = [{"params": others}, *([{"params": encoder, "lr": slower}] if encoder else [])]
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
@@ -25,7 +33,7 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.
         "sgd": functools.partial(torch.optim.SGD, momentum=recipe.momentum),
     }
     return kinds[recipe.optimizer](
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
 
 

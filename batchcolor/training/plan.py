@@ -60,6 +60,12 @@ class TrainingPlan:
             raise ImpossiblePlanError(
                 f"--shift is in pixels from 0 to below --size, not {recipe.shift}"
             )
+        for name in ("degrade", "encoder_rate"):
+            if not 0 <= getattr(recipe, name) <= 1:
+                raise ImpossiblePlanError(
+                    f"--{name.replace('_', '-')} is a share from 0 to 1, "
+                    f"not {getattr(recipe, name)}"
+                )
         if not 0 <= recipe.ema < 1:
             raise ImpossiblePlanError(f"--ema is a decay from 0 to below 1, not {recipe.ema}")
 

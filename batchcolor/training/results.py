@@ -16,9 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save as to_bytes
 
-from batchcolor.color import ycbcr_to_rgb
+from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.hooks.spec import ColorizerSpec
-from batchcolor.training.losses import rgb_mse
 from batchcolor.training.trainer import EpochResult, Trainer
 
 SHEET = 8

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -18,12 +18,13 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from batchcolor.color import rgb_mse
 from batchcolor.colorizers import weights
 from batchcolor.errors import DivergedError, ImpossiblePlanError
 from batchcolor.hooks.spec import ColorizerSpec
 from batchcolor.training import augment, checkpoint
 from batchcolor.training.feed import Feed
-from batchcolor.training.losses import LOSSES, rgb_mse
+from batchcolor.training.losses import LOSSES
 from batchcolor.training.machine import Machine
 from batchcolor.training.optimization import make_optimizer, schedule, warm_average
 from batchcolor.training.plan import TrainingPlan
@@ -59,6 +60,15 @@ class Progress:
     seconds_left: float
 
 
+@runtime_checkable
+class PreTrained(Protocol):
+    """A network that does not start from chance: a part of it has learnt elsewhere."""
+
+    def pretrain(self) -> None:
+        """Fill that part. Raises ImpossiblePlanError where its weights are not at hand."""
+        ...
+
+
 class Trainer:
     """The state of one run: network, averaged network, optimizer, schedule, place."""
 
@@ -72,12 +82,14 @@ class Trainer:
             raise ImpossiblePlanError(f"{spec.name} has nothing to train")
         if plan.weights is not None:
             weights.load(network, plan.weights)
+        elif isinstance(network, PreTrained):
+            network.pretrain()
         self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = (
             DistributedDataParallel(self.network) if machine.world > 1 else self.network
         )
         self.forward: Callable[[torch.Tensor], torch.Tensor] = machine.compiled(self.parallel)
-        self.optimizer = make_optimizer(self.recipe, self.network.parameters())
+        self.optimizer = make_optimizer(self.recipe, self.network)
         self.feed = Feed(store, machine, self.recipe.batch_size, plan.seed)
         self.batch, self.epoch_steps = self.feed.batch, self.feed.epoch_steps
         self.steps = self.epoch_steps * self.recipe.epochs
@@ -170,11 +182,18 @@ class Trainer:
         self.parallel.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self.machine.precision():
-            chroma = self.forward(luma)
-            loss = LOSSES[self.recipe.loss](at_size(chroma, self.recipe.size), truth)
+            loss = self.missed(self.forward, luma, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
+
+    def missed(
+        self, forward: Callable[..., torch.Tensor], luma: torch.Tensor, truth: torch.Tensor
+    ) -> torch.Tensor:
+        """The recipe's loss of what `forward` makes of this luma."""
+        if self.recipe.loss == "own":
+            return forward(luma, truth)
+        return LOSSES[self.recipe.loss](at_size(forward(luma), self.recipe.size), truth)
 
     def _look(self) -> None:
         """Fetch the losses since the last look. Raises DivergedError."""
@@ -218,9 +237,10 @@ class Trainer:
         total = torch.zeros(2, dtype=torch.float64)
         for rows in torch.split(torch.from_numpy(self.store.validation), self.recipe.batch_size):
             luma, truth = self.measured(rows)
-            chroma = self.colour(luma)
-            total[0] += len(rows) * float(LOSSES[self.recipe.loss](chroma, truth))
-            total[1] += len(rows) * float(rgb_mse(chroma, truth))
+            with torch.inference_mode():
+                network = self.averaged.module.eval()
+                total[0] += len(rows) * float(self.missed(network, luma, truth))
+            total[1] += len(rows) * float(rgb_mse(self.colour(luma), truth))
         loss, error = (total / len(self.store.validation)).tolist()
         return loss, error
 

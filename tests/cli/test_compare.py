@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import load_runner
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.measure import sheet
@@ -64,7 +65,7 @@ def pixels(path) -> np.ndarray:
 
 def through(picture, name: str, strength: float = 1.0) -> np.ndarray:
     plugins = load_plugins()
-    runner = load_runner(plugins.find(name), device="cpu", batch_size=1)
+    runner = load_runner(plugins.find(name), Loading(device="cpu", batch_size=1))
     (output,) = coloured([picture], runner, plugins, strength)
     return output
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from batchcolor.colorizers.builtin import BETA
+from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import load_runner
 from batchcolor.errors import ImpossiblePlanError, PictureError
 from batchcolor.hooks.manager import Origin, Owned
@@ -27,7 +28,7 @@ def mean_as_chroma(luma):
 
 
 def test_results_come_in_order_however_they_fall_into_batches():
-    runner = load_runner(owned(mean_as_chroma), device="cpu", batch_size=4)
+    runner = load_runner(owned(mean_as_chroma), Loading(device="cpu", batch_size=4))
     given = squares(11)
     results = runner.run(given)
     for square, chroma in zip(given, results, strict=True):
@@ -38,7 +39,7 @@ def test_results_come_in_order_however_they_fall_into_batches():
 
 def test_a_real_network_gives_a_picture_the_same_bits_alone_and_in_company():
     beta = Owned(BETA, Origin("builtin", "batchcolor", "0"))
-    runner = load_runner(beta, device="cpu", batch_size=8)
+    runner = load_runner(beta, Loading(device="cpu", batch_size=8))
     given = squares(13, BETA.working_size)
     together = runner.run(given)
     alone = [runner.run([square])[0] for square in given]
@@ -54,7 +55,7 @@ def test_out_of_memory_halves_the_batch_remembers_it_and_loses_no_picture():
             raise torch.OutOfMemoryError("too much")
         return mean_as_chroma(luma)
 
-    runner = load_runner(owned(hungry), device="cpu", batch_size=16)
+    runner = load_runner(owned(hungry), Loading(device="cpu", batch_size=16))
     results = runner.run(squares(9))
     assert all(isinstance(result, np.ndarray) for result in results)
     assert len(results) == 9
@@ -72,7 +73,7 @@ def test_out_of_memory_at_a_single_picture_costs_that_picture_only():
         return mean_as_chroma(luma)
 
     given = [np.full((8, 8), value, np.float32) for value in (0.2, 0.95, 0.4)]
-    results = load_runner(owned(choosy), device="cpu", batch_size=2).run(given)
+    results = load_runner(owned(choosy), Loading(device="cpu", batch_size=2)).run(given)
     assert [isinstance(result, PictureError) for result in results] == [False, True, False]
 
 
@@ -86,7 +87,7 @@ def test_global_state_that_a_model_sets_is_set_back():
     torch.manual_seed(3)
     before = torch.rand(1)
     torch.manual_seed(3)
-    load_runner(owned(rude), device="cpu").run(squares(2))
+    load_runner(owned(rude), Loading(device="cpu")).run(squares(2))
     assert torch.get_default_dtype() == torch.float32
     assert torch.equal(torch.rand(1), before)
 
@@ -94,7 +95,7 @@ def test_global_state_that_a_model_sets_is_set_back():
 def test_a_device_that_is_not_there_is_one_sentence():
     for device in ("cuda:99", "abacus", "meta"):
         with pytest.raises(ImpossiblePlanError, match="--device"):
-            load_runner(owned(mean_as_chroma), device=device)
+            load_runner(owned(mean_as_chroma), Loading(device=device))
 
 
 @pytest.mark.cuda
@@ -102,7 +103,7 @@ def test_a_device_that_is_not_there_is_one_sentence():
 def test_a_gpu_gives_the_colour_that_the_cpu_gives():
     beta = Owned(BETA, Origin("builtin", "batchcolor", "0"))
     given = squares(5, BETA.working_size)
-    fields = [load_runner(beta, device=device).run(given) for device in ("cpu", "cuda")]
+    fields = [load_runner(beta, Loading(device=device)).run(given) for device in ("cpu", "cuda")]
     for ours, theirs in zip(*fields, strict=True):
         assert np.abs(ours - theirs).max() < 0.01
 
@@ -117,6 +118,6 @@ def test_a_gpu_that_runs_out_of_memory_loses_no_picture():
             return mean_as_chroma(luma)
 
     spec = dataclasses.replace(owned(None).spec, build=lambda options: Greedy())
-    runner = load_runner(Owned(spec, Origin("g", "g", "1")), device="cuda", batch_size=4)
+    runner = load_runner(Owned(spec, Origin("g", "g", "1")), Loading(device="cuda", batch_size=4))
     assert all(isinstance(result, np.ndarray) for result in runner.run(squares(3)))
     assert any("CPU" in note for note in runner.notes)

@@ -2,14 +2,17 @@
 
 import pytest
 
+from batchcolor.colorizers.loading import Loading
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.job.settings import RunSettings, parse_memory
 
 
 def test_only_what_changes_pixels_changes_the_hash():
     first = RunSettings(sources=("a",))
-    assert RunSettings(sources=("b",), workers=3, device="cpu").pixels_hash == first.pixels_hash
-    for change in ({"strength": 0.5}, {"model": "alpha"}, {"options": (("depth", "1"),)}):
+    same = RunSettings(sources=("b",), workers=3, loading=Loading(device="cpu"))
+    assert same.pixels_hash == first.pixels_hash
+    own = Loading(options=(("depth", "1"),))
+    for change in ({"strength": 0.5}, {"model": "alpha"}, {"loading": own}):
         assert RunSettings(sources=("a",), **change).pixels_hash != first.pixels_hash
 
 
@@ -18,9 +21,19 @@ def test_a_file_that_an_option_names_counts_by_its_content(tmp_path):
     hashes = []
     for content in (b"one", b"two"):
         network.write_bytes(content)
-        settings = RunSettings(sources=("a",), options=(("path", str(network)),))
+        settings = RunSettings(sources=("a",), loading=Loading((("path", str(network)),)))
         hashes.append(settings.pixels_hash)
     assert hashes[0] != hashes[1]
+
+
+def test_a_picture_whose_palette_is_taken_counts_by_its_content(tmp_path):
+    reference = tmp_path / "album.jpg"
+    hashes = [RunSettings(sources=("a",)).pixels_hash]
+    for content in (b"one", b"two"):
+        reference.write_bytes(content)
+        settings = RunSettings(sources=("a",), loading=Loading(like=reference))
+        hashes.append(settings.pixels_hash)
+    assert len(set(hashes)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""Networks that bring a loss of their own, and a part that has learnt elsewhere."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from batchcolor.training import machine
+from batchcolor.training.store import open_store
+from batchcolor.training.trainer import Trainer
+
+
+class Learner(nn.Module):
+    """Gives its own loss when it is told the truth, and begins with what it learnt elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(1, 8, 3, padding=1)
+        self.decoder = nn.Conv2d(8, 2, 1)
+
+    def forward(self, luma, truth=None):
+        chroma = self.decoder(self.encoder(luma).relu())
+        return chroma if truth is None else 5 + functional.l1_loss(chroma, truth)
+
+    def pretrain(self) -> None:
+        nn.init.constant_(self.encoder.bias, 0.25)
+
+
+@pytest.fixture
+def learner(plan, narrow):
+    """Gives a trainer of such a network."""
+
+    def made(folder, output, **changes):
+        wanted = plan(folder, output, **{"loss": "own", "optimizer": "adamw", **changes})
+        store = open_store(wanted.data, wanted.data_root, wanted.recipe.size)
+        spec = dataclasses.replace(narrow, build=lambda options: Learner())
+        return Trainer(wanted, spec, store, machine.start("cpu", "auto"))
+
+    return made
+
+
+def test_a_network_with_a_loss_of_its_own_learns_by_it(photographs, tmp_path, learner):
+    trainer = learner(photographs(24), tmp_path, epochs=6)
+    begun, _ = trainer.validate()
+    assert begun > 5
+    trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
+    assert trainer.history[-1].validation_loss < begun
+    assert trainer.history[-1].validation_rgb_mse < 1
+
+
+def test_a_network_begins_with_what_it_has_learnt_elsewhere(photographs, tmp_path, learner):
+    trainer = learner(photographs(24), tmp_path)
+    assert torch.equal(trainer.network.encoder.bias, torch.full((8,), 0.25))
+
+
+def test_an_encoder_learns_at_its_own_rate(photographs, tmp_path, learner):
+    photos = photographs(24)
+    moved = {}
+    for rate in (0.0, 1.0):
+        trainer = learner(photos, tmp_path, encoder_rate=rate, weight_decay=0.0)
+        before = trainer.network.encoder.weight.detach().clone()
+        trainer.advance()
+        moved[rate] = float((trainer.network.encoder.weight - before).abs().max())
+    assert moved[0.0] == 0
+    assert moved[1.0] > 1e-4

@@ -48,7 +48,7 @@ def attic(tmp_path: Path) -> Path:
 
 
 def test_set_up_takes_two_lines() -> None:
-    assert shell_lines()[0] == "pip install . && batchcolor run samples/photos --model beta"
+    assert shell_lines()[0] == "pip install . && batchcolor run samples/photos"
     assert shell_lines()[-1].startswith("pip install '.[test]'")
     assert shell_lines()[-1].endswith("&& pytest")
 

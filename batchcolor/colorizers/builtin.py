@@ -18,7 +18,7 @@ class DeltaOptions:
 
     vividness: float = field(
         default=0.5,
-        metadata={"help": "0 faithful (the mean of what is likely) .. 1 vivid (the likeliest)"},
+        metadata={"help": "0 faithful (least error) .. 1 vivid (more colour)"},
     )
 
     def __post_init__(self) -> None:

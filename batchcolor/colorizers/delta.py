@@ -3,20 +3,22 @@
 The encoder is EfficientNet-lite0 (Liu and Tan 2020), pre-trained on ImageNet, with its batch
 normalisation folded into the convolutions and its three input channels folded into luma. The
 decoder climbs back to a quarter of the working size, told at the start what the whole picture
-shows. It does not give one chroma, which would be the brown mean of all that is possible, but
-how likely each of a palette is at each place (Zhang, Isola and Efros 2016, in Cb and Cr); the
-`vividness` option says how much of the less likely goes into the mean of it.
+shows. It does not learn one chroma, which would be the brown mean of all that is possible, but
+how likely each colour of a palette is at each place (Zhang, Isola and Efros 2016, in Cb and Cr).
+The colour that is then given is the one of which the eye will see the least error on average;
+the `vividness` option leans to the saturated ones.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from batchcolor.color import rgb_mse
+from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.errors import ImpossiblePlanError
 
 ARCHITECTURE = 1
@@ -46,6 +48,10 @@ RINGS = (
 )
 """The palette: distance from grey in the CbCr plane, and how many hues stand there; finer
 near grey, where most of a photograph is."""
+VIVID = 3.0
+"""Natural logarithm of how much likelier vividness 1 calls a saturated colour than grey."""
+SATURATED = 0.15
+"""Distance from grey in the CbCr plane from which a colour counts as saturated."""
 PLAIN = 0.02
 """Standard deviation of luma below which a picture shows too little to be coloured."""
 SPREAD = 0.02
@@ -148,6 +154,16 @@ def palette() -> torch.Tensor:
     return torch.tensor(colours)
 
 
+def errors(colours: torch.Tensor) -> torch.Tensor:
+    """CIEDE2000 `(K, K)` between the colours `(K, 2)` of the palette, at middle luma."""
+    from skimage import color
+
+    untyped: Any = color
+    planes = ycbcr_to_rgb(torch.full((len(colours),), 0.5), colours[:, 0], colours[:, 1])
+    lab = untyped.rgb2lab(torch.stack(planes, dim=1).clamp(0, 1).numpy())
+    return torch.from_numpy(untyped.deltaE_ciede2000(lab[:, None], lab[None])).float()
+
+
 class Delta(nn.Module):
     """Luma `(N, 1, S, S)` in 0..1 to chroma `(N, 2, S/4, S/4)` in -0.5..0.5; S divisible by 32.
 
@@ -155,11 +171,16 @@ class Delta(nn.Module):
     """
 
     palette: torch.Tensor
+    errors: torch.Tensor
+    saturation: torch.Tensor
 
     def __init__(self, vividness: float = 0.5) -> None:
         super().__init__()
         self.vividness = vividness
         self.register_buffer("palette", palette(), persistent=False)
+        self.register_buffer("errors", errors(self.palette), persistent=False)
+        saturation = (self.palette.norm(dim=1) / SATURATED).clamp(max=1)
+        self.register_buffer("saturation", saturation, persistent=False)
         colours = len(self.palette)
         self.encoder = Encoder()
         for part in (self.encoder.stem, *self.encoder.stages[:FROZEN]):
@@ -190,9 +211,14 @@ class Delta(nn.Module):
         return scores
 
     def chroma(self, scores: torch.Tensor) -> torch.Tensor:
-        """The annealed mean of the palette: the colder, the nearer to the likeliest colour."""
-        cold = 1 - 0.8 * self.vividness
-        return self.mean(scores / cold)
+        """The colour of which least error is expected, as the eye counts error, at each place.
+
+        Vividness calls saturated colours likelier than they are. The soft minimum keeps the
+        field smooth where two colours are as good as each other.
+        """
+        lifted = scores.float() + VIVID * self.vividness * self.saturation[:, None, None]
+        expected = functional.conv2d(lifted.softmax(dim=1), self.errors[:, :, None, None])
+        return self.mean(-expected)
 
     def mean(self, scores: torch.Tensor) -> torch.Tensor:
         """Chroma `(N, 2, s, s)` that these logits expect."""

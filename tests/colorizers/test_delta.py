@@ -56,12 +56,20 @@ def test_its_palette_is_inside_the_plane_and_reaches_the_corners_of_rgb():
     assert torch.cdist(corners, colours).min(dim=1).values.max() < 0.2
 
 
-def test_vividness_goes_from_the_mean_to_the_likeliest_colour():
-    scores = torch.zeros(1, len(palette()), 1, 1)
-    scores[0, 60], scores[0, 61:70] = 3.0, 2.0
-    fields = [Delta(vividness).chroma(scores)[0, :, 0, 0] for vividness in (0.0, 0.5, 1.0)]
-    away = [float((field - palette()[60]).norm()) for field in fields]
-    assert away[0] > away[1] > away[2]
+def test_a_colour_that_is_certain_is_given_as_it_is():
+    for index in (0, 20, 60, 100):
+        scores = torch.full((1, len(palette()), 1, 1), -30.0)
+        scores[0, index] = 0
+        field = Delta(0.0).chroma(scores)[0, :, 0, 0]
+        assert float((field - palette()[index]).norm()) < 0.03
+
+
+def test_the_more_vivid_the_more_colour_where_several_are_possible():
+    scores = torch.full((1, len(palette()), 1, 1), -30.0)
+    scores[0, 0], scores[0, 60] = 0.3, 0.0  # as likely grey as not
+    strengths = [float(Delta(vividness).chroma(scores).norm()) for vividness in (0, 0.5, 1)]
+    assert strengths[0] < strengths[1] < strengths[2]
+    assert strengths[2] > 2 * strengths[0]
 
 
 @pytest.mark.parametrize("vividness", [-0.1, 1.1])

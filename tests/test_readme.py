@@ -142,3 +142,19 @@ def test_the_figures_of_the_readme_are_those_of_the_weights_cards() -> None:
                 assert shown == f"{card[metric][figure]:.{digits}f}", (head, figure)
     published = table[names.index("published validation loss")][1:]
     assert published == tuple(str(card["rgb_mse"]["published"]) for card in cards)
+
+
+def test_the_figures_of_delta_are_its_card_s() -> None:
+    card = json.loads((ROOT / "weights" / "delta.json").read_text())["photographs"]
+    for name, row in card["rows"].items():
+        label = {"grey": "left grey", "delta": "**`delta`**"}.get(
+            name, "`" + name.replace(":vividness=", "`, vividness ") + ("" if ":" in name else "`")
+        )
+        cells = (
+            f"{row['psnr_db']:.2f}",
+            f"{row['delta_e_2000']:.2f}",
+            f"{row['colorfulness']:.1f}",
+        )
+        assert f"| {label} | {' | '.join(cells)} |" in README
+    assert f"| their own colours | | 0 | {card['truth_colorfulness']:.1f} |" in README
+    assert card["rows"]["delta"]["delta_e_2000"] < card["rows"]["grey"]["delta_e_2000"]

@@ -65,8 +65,10 @@ def evaluate(
     if video:
         from batchcolor.cli.evaluate_films import evaluate_films
 
-        if limit or size or against or as_csv:
-            raise ImpossiblePlanError("--video goes without --limit, --size, --against and --csv")
+        if limit or size or against or as_csv or verbose:
+            raise ImpossiblePlanError(
+                "--video goes without --limit, --size, --against, --csv and --verbose"
+            )
         return evaluate_films(
             video,
             model or [DEFAULT_MODEL],

@@ -34,7 +34,9 @@ LEAST = 0.02
 FLOOR = 0.01
 """Standard deviation of chroma that everything is taken to have at least: a field without
 colour is shifted, not blown up."""
-LEAST_GAIN, MOST_GAIN = 0.5, 2.5
+LEAST_GAIN, MOST_GAIN = 0.5, 2.0
+PULL = 0.6
+"""How far of the way to the palette: all of it washes a picture in two colours."""
 GREY = 0.004
 """Mean distance from grey below which a reference has no palette to give."""
 
@@ -80,6 +82,7 @@ class Palette:
         for share, own, wanted in zip(shares, _moments(luma, flat), self._moments, strict=True):
             gain = _transport(own.covariance, wanted.covariance)
             moved += share * (wanted.mean[:, None] + gain @ (flat - own.mean[:, None]))
+        moved = flat + PULL * (moved - flat)
         return moved.clip(-0.5, 0.5).reshape(chroma.shape).astype(np.float32)
 
 

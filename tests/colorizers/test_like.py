@@ -33,8 +33,8 @@ def test_shadows_and_lights_take_the_colours_that_the_reference_has_there(tmp_pa
     palette = Palette.of(tinted(tmp_path / "album.png"))
     flat = RNG.normal(0, 0.02, (2, 32, 32)).astype(np.float32)
     cb, cr = palette.toward(flat, ramp())
-    assert cb[:, :8].mean() > 0.05 > -0.05 > cb[:, -8:].mean()  # blue shadows, yellow lights
-    assert cr[:, -8:].mean() > 0.02
+    assert cb[:, :8].mean() > 0.03 > -0.03 > cb[:, -8:].mean()  # blue shadows, yellow lights
+    assert cr[:, -8:].mean() > 0.01
 
 
 def test_a_picture_with_the_reference_s_own_colours_is_left_as_it_is(tmp_path):

@@ -2,11 +2,10 @@
 
 The encoder is EfficientNet-lite0 (Liu and Tan 2020), pre-trained on ImageNet, with its batch
 normalisation folded into the convolutions and its three input channels folded into luma. The
-decoder climbs back to a quarter of the working size, told at the start what the whole picture
-shows. It does not learn one chroma, which would be the brown mean of all that is possible, but
-how likely each colour of a palette is at each place (Zhang, Isola and Efros 2016, in Cb and Cr).
-The colour that is then given is the one of which the eye will see the least error on average;
-the `vividness` option leans to the saturated ones.
+decoder climbs back to a quarter of the working size. It does not learn one chroma, which would be
+the brown mean of all that is possible, but how likely each colour of a palette is at each place
+(Zhang, Isola and Efros 2016, in Cb and Cr). The colour that is then given is the one of which the
+eye will see the least error on average; the `vividness` option leans to the saturated ones.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ STAGES = (
     (5, 2, 6, 192, 4),  # (N, 192, S/32, S/32)
     (3, 1, 6, 320, 1),  # (N, 320, S/32, S/32)
 )
-STEM, HEAD = 32, 1280
+STEM = 32
 TAPS = (1, 2, 4, 6)
 """Stages whose outputs the decoder takes: a quarter, an eighth, a 16th, a 32nd of S."""
 
@@ -95,7 +94,7 @@ class Inverted(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Luma `(N, 1, S, S)` in 0..1 to features at S/4, S/8, S/16, S/32 and `(N, 1280)` of all."""
+    """Luma `(N, 1, S, S)` in 0..1 to features at S/4, S/8, S/16, S/32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,18 +114,16 @@ class Encoder(nn.Module):
             ]
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
-        self.head = same(inputs, HEAD, 1)
 
-    def forward(self, luma: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """The features of `TAPS`, largest first, and those of the whole picture."""
+    def forward(self, luma: torch.Tensor) -> list[torch.Tensor]:
+        """The features of `TAPS`, largest first."""
         x = functional.relu6(self.stem((luma * 255 - 127) / 128))
         taps = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in TAPS:
                 taps.append(x)
-        whole = functional.relu6(self.head(x)).mean(dim=(2, 3))
-        return taps, whole
+        return taps
 
 
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
@@ -185,15 +182,11 @@ class Delta(nn.Module):
         self.encoder = Encoder()
         for part in (self.encoder.stem, *self.encoder.stages[:FROZEN]):
             part.requires_grad_(False)
-        self.context = nn.Sequential(nn.Linear(HEAD, 256), nn.ReLU(inplace=True))
-        self.scene = nn.Linear(256, 192)
         self.deep = convolution(320, 192)  # (N, 192, S/32, S/32)
         self.up16 = convolution(192 + 112, 160)  # (N, 160, S/16, S/16)
         self.up8 = convolution(160 + 40, 112)  # (N, 112, S/8, S/8)
         self.up4 = convolution(112 + 24, 80)  # (N, 80, S/4, S/4)
         self.likely = nn.Conv2d(80, colours, 1)  # (N, colours, S/4, S/4)
-        nn.init.zeros_(self.scene.weight)
-        nn.init.zeros_(self.scene.bias)
 
     def forward(self, luma: torch.Tensor, truth: torch.Tensor | None = None) -> torch.Tensor:
         """Chroma of a batch of luma squares; with `truth`, the loss."""
@@ -202,8 +195,8 @@ class Delta(nn.Module):
 
     def scores(self, luma: torch.Tensor) -> torch.Tensor:
         """Logits `(N, K, S/4, S/4)` of the palette's colours."""
-        (at4, at8, at16, at32), whole = self.encoder(luma)
-        x = self.deep(at32) + self.scene(self.context(whole))[:, :, None, None]
+        at4, at8, at16, at32 = self.encoder(luma)
+        x = self.deep(at32)
         for step, beside in ((self.up16, at16), (self.up8, at8), (self.up4, at4)):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = step(torch.cat([x, beside], dim=1))
@@ -281,4 +274,3 @@ def fill(encoder: Encoder, state: dict[str, torch.Tensor]) -> None:
             put(block.expand, f"{name}._expand_conv", f"{name}._bn0")
         put(block.depthwise, f"{name}._depthwise_conv", f"{name}._bn1")
         put(block.project, f"{name}._project_conv", f"{name}._bn2")
-    put(encoder.head, "_conv_head", "_bn1")

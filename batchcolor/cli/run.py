@@ -27,14 +27,14 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff or bmp; mp4, mkv or mov for films (default: the own).",
+            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: the own).",
         ),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(help="1 to 100, for JPEG (default 96) and WebP (default 95).")
     ] = None,
     codec: Annotated[
-        str, typer.Option(help="For films: h264, h265, av1, prores or ffv1 (lossless).")
+        str, typer.Option(help="For films: h264, h265, av1, prores, ffv1 (lossless) or gif.")
     ] = "h264",
     crf: Annotated[
         int | None,

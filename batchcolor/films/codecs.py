@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.film import Film, chroma_of
-from batchcolor.pictures.formats import MKV, MOV, MP4, Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, Format
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
 BITS = (8, 10)
+USUAL_CODEC = "h264"
 LONGEST_PREVIEW = 24 * 3600.0
 
 
@@ -35,6 +36,8 @@ class FilmCodec:
     """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
     tag: str = ""
     """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+    palette: bool = False
+    """Whether its frames have a palette of 256 colours, one of them transparent."""
 
 
 SPEEDS = (
@@ -57,6 +60,7 @@ CODECS = (
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         even=False,
     ),
+    FilmCodec("gif", "gif", (GIF,), even=False, palette=True),
 )
 
 
@@ -76,7 +80,7 @@ class FilmSettings:
     None is the codec's own default, and for `bit_depth` the source's depth.
     """
 
-    codec: str = "h264"
+    codec: str = USUAL_CODEC
     crf: int | None = None
     preset: str | None = None
     bit_depth: int | None = None
@@ -121,10 +125,17 @@ class FilmSettings:
             options["preset"] = self.preset or codec.preset
         return options
 
+    def within(self, container: Format) -> FilmSettings:
+        """The settings for a result in that container: a GIF has a codec of its own, and no other
+        codec's scales."""
+        if container != GIF or self.codec == "gif":
+            return self
+        return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
+
     def container(self, own: Format | None) -> Format:
         """The container of a result whose source has `own`: the same one where it may be."""
         takes = self.film_codec.containers
-        if own in takes:
+        if own in takes or own == GIF:
             return own
         return MKV if own not in (MP4, MOV) else takes[0]
 
@@ -144,6 +155,8 @@ def pixel_format(film: Film, settings: FilmSettings, offered: tuple[str, ...]) -
 
     `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
     """
+    if settings.film_codec.palette:
+        return "yuva444p" if film.alpha else "yuv444p"
     bits = settings.bit_depth or film.bits
     chroma = ("420", "422", "444")
     own = chroma.index(chroma_of(film.pixel_format))

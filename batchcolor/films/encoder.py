@@ -29,8 +29,12 @@ def _said_range(film: Film, settings: FilmSettings) -> dict[str, str]:
 def tell(context: VideoCodecContext, film: Film, settings: FilmSettings) -> None:
     """Size, time, colour, fields and quality: the same for every encoder of one film."""
     context.options = settings.encoder_options | _said_range(film, settings)
-    context.width, context.height, context.pix_fmt = film.width, film.height, film.pixel_format
+    palette = settings.film_codec.palette
+    context.width, context.height = film.width, film.height
+    context.pix_fmt = "pal8" if palette else film.pixel_format
     context.time_base, context.framerate = film.time_base, film.rate
+    if palette:
+        return
     context.color_range, context.colorspace = film.tags.range, film.tags.matrix
     context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
     if film.aspect:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.encoder import encoder_for
 from batchcolor.films.film import Film
+from batchcolor.films.palette import Palette
 from batchcolor.films.timing import Timeline
 
 SEGMENT = 250
@@ -73,6 +74,7 @@ class Segments:
         self.steady: dict[str, NDArray[Any]] = {}
         """Arrays that the next segment's frames need to be steadied as if nothing had happened."""
         self._encoder: VideoCodecContext | None = None
+        self._palette: Palette | None = None
         self._packets: list[Coded] = []
         self._in_segment = 0
 
@@ -101,9 +103,13 @@ class Segments:
         """Encode the next frame; whether a segment has become full, and wants `close_segment`."""
         if self._encoder is None:
             self._encoder = encoder_for(self.film, self.settings)
+            palette = self.settings.film_codec.palette
+            self._palette = Palette(self.film) if palette else None
         self.timeline.tell(frame)
         frame.time_base = self.film.time_base
         frame.pict_type = 0  # the encoder decides anew which frames stand for themselves
+        if self._palette is not None:
+            frame = self._palette.applied(frame)
         self._keep(self._encoder.encode(frame))
         self._in_segment += 1
         return self._in_segment == SEGMENT

@@ -76,6 +76,11 @@ class Timeline:
         """Where the last frame shown so far ends."""
         return self.end * self.film.time_base
 
+    @property
+    def last_duration(self) -> Fraction:
+        """Seconds for which the last frame is shown."""
+        return (self.end - (self._last or 0)) * self.film.time_base
+
     def tell(self, frame: VideoFrame) -> None:
         """Give the frame the time that its encoder is told."""
         pts = frame.pts

@@ -17,21 +17,39 @@ from av.video.stream import VideoStream
 from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings, pixel_format
 from batchcolor.films.encoder import tell
-from batchcolor.films.film import UNREADABLE, Film, opened, words
+from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.segments import Coded, Segments
 from batchcolor.films.timing import Survey, Timeline, decoding_times
 from batchcolor.films.tracks import Tracks, new_container
 from batchcolor.pictures.formats import Format
 
+GIF_TICKS, LONGEST_DELAY = 100, 65535
+"""A GIF counts hundredths of a second, in 16 bits."""
+
 
 def as_written(film: Film, settings: FilmSettings) -> Film:
     """The film with the pixel format and depth that its encoder will be given, changes noted."""
     encoder = av.Codec(settings.film_codec.encoder, "w")
+    if film.alpha and not settings.film_codec.palette:
+        film = _without_alpha(film)
     name = pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
     notes = list(film.notes)
     if name != film.pixel_format:
         notes.append(f"{film.pixel_format} becomes {name}")
     return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
+
+
+def _without_alpha(film: Film) -> Film:
+    """A GIF as what other codecs hold, and players play: 4:2:0 at limited range."""
+    note = f"{film.path.suffix[1:]} to film: what is transparent becomes black"
+    return replace(
+        film,
+        pixel_format="yuv420p",
+        full_range=False,
+        tags=replace(film.tags, range=LIMITED_RANGE),
+        alpha=False,
+        notes=(*film.notes, note),
+    )
 
 
 def as_shown(film: Film, settings: FilmSettings) -> Film:
@@ -125,14 +143,17 @@ class FilmWriter:
         timeline = segments.timeline
         until = self._promised_end(timeline, survey, missing)
         self.end = until * self.film.time_base
+        if self.container.format.name == "gif":
+            delay = round(timeline.last_duration * GIF_TICKS)
+            self.container.container_options["final_delay"] = str(min(delay, LONGEST_DELAY))
         shown, given = segments.times()
         decoding = decoding_times(shown, given)
-        last = len(decoding) - 1
+        last, film_in_mp4 = len(decoding) - 1, self.container.format.name in ("mp4", "mov")
         for item, dts in zip(segments.packets(), decoding.tolist(), strict=True):
             packet = self._packet(item, dts)
             if until > timeline.end and item.told == timeline.told:
                 packet.duration = until - item.pts
-            if until > timeline.end and self.frames == last:
+            if (until > timeline.end or film_in_mp4) and self.frames == last:
                 # It need not be the last frame, but MP4 takes the length of the film from it.
                 length = until - int(shown.min()) - (dts - int(decoding[0]))
                 packet.duration = max(packet.duration or 0, length)

@@ -53,6 +53,8 @@ class Admission:
     """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
 
     film: Film
+    settings: FilmSettings
+    """How it is written."""
     ahead: int
     """Frames on their way at once."""
     share: int
@@ -66,6 +68,7 @@ def admit(
 
     Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
     """
+    settings = settings.within(task.format)
     film = inspect(task.found.path, max_pixels)
     film = tried_out(as_written(film, settings), settings, task.format)
     if task.found.note:
@@ -73,7 +76,7 @@ def admit(
     kept = ENCODER_FRAMES * film.frame_bytes
     room = (memory - kept) // (2 * film.frame_bytes)
     ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
-    return Admission(film, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
+    return Admission(film, settings, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
 
 
 @dataclass(frozen=True)
@@ -108,14 +111,13 @@ class FilmLine:
         self,
         task: Task,
         admission: Admission,
-        settings: FilmSettings,
         strength: float,
         stabilize: Stabilize,
         place: SegmentPlace,
         stop: Stop,
         told: Callable[[FilmLine], None],
     ) -> None:
-        self.task, self.film, self.settings = task, admission.film, settings
+        self.task, self.film, self.settings = task, admission.film, admission.settings
         self.strength, self._stop, self._told = strength, stop, told
         self.error: PictureError | None = None
         self.done = 0
@@ -125,13 +127,13 @@ class FilmLine:
         """Seconds of the film that are done."""
         self.notes: list[str] = []
         self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
-        self._result = as_shown(self.film, settings)
+        self._result = as_shown(self.film, self.settings)
         self._timeline = Timeline(self.film)
-        self._segments = Segments(place.folder, self._result, settings, self._timeline)
+        self._segments = Segments(place.folder, self._result, self.settings, self._timeline)
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = Frames(admission.film, strict=settings.strict, seconds=settings.preview)
+        self._frames = Frames(self.film, strict=self.settings.strict, seconds=self.settings.preview)
         self._survey = Survey()
         self._resumed = 0
         self._lock = threading.Lock()

@@ -45,7 +45,6 @@ class Films:
         line = FilmLine(
             task,
             film,
-            self.job.settings.films,
             self.job.settings.strength,
             self.job.settings.stabilize,
             self._segment_place(task),

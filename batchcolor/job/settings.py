@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
-from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.codecs import USUAL_CODEC, FilmSettings
 from batchcolor.films.stabilize import MODES, Stabilize
 from batchcolor.pictures.formats import Format, format_named
 
@@ -82,7 +82,8 @@ class RunSettings:
             raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
         if self.format is not None:
             asked = format_named(self.format)
-            if asked.film and asked not in self.films.film_codec.containers:
+            films = self.films.within(asked) if self.films.codec == USUAL_CODEC else self.films
+            if asked.film and asked not in films.film_codec.containers:
                 takes = " or ".join(known.name for known in self.films.film_codec.containers)
                 raise ImpossiblePlanError(
                     f"--format {self.format}: {self.films.codec} is written to {takes}"

@@ -58,6 +58,18 @@ def run(
         bool,
         typer.Option("--compare", help="For films: the grey source at the left of the result."),
     ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option("--frames", help="Sources are folders of numbered frames: a film of each."),
+    ] = False,
+    fps: Annotated[
+        str | None,
+        typer.Option(help="With --frames: frames a second, 24 (default), 23.976 or 30000/1001."),
+    ] = None,
+    to_frames: Annotated[
+        bool,
+        typer.Option("--to-frames", help="For films: a folder of numbered pictures of each."),
+    ] = False,
     strip: Annotated[
         bool, typer.Option("--strip", help="For films: a sheet with one frame a shot beside each.")
     ] = False,
@@ -96,7 +108,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
-    from batchcolor.films.codecs import FilmSettings, parse_time
+    from batchcolor.films.codecs import FilmSettings, frame_rate, parse_time
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
     from batchcolor.job.settings import RunSettings, parse_memory
@@ -122,6 +134,8 @@ def run(
             *(codec, crf, preset, bit_depth, strict),
             preview=parse_time(preview) if preview else None,
             compare=compare,
+            fps=frame_rate(fps, frames=frames),
+            to_frames=to_frames,
         ),
         stabilize=stabilize,
         strip=strip,

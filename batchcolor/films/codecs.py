@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.film import Film, chroma_of
-from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, NUMBERED, Format
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
 BITS = (8, 10)
 USUAL_CODEC = "h264"
+USUAL_FPS = "24"
+SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+NTSC_ROUNDING = Fraction(1, 200)
+"""How far from n * 1000/1001 a decimal rate may be that means it: 23.98, 29.97, 59.94."""
 LONGEST_PREVIEW = 24 * 3600.0
 
 
@@ -89,6 +94,10 @@ class FilmSettings:
     """Seconds from its beginning that are coloured of each film; None for all of it."""
     compare: bool = False
     """Whether the result shows the grey source at its left."""
+    fps: Fraction | None = None
+    """Frames a second of sources that are folders of numbered frames; None for films."""
+    to_frames: bool = False
+    """Whether a folder of numbered pictures is written instead of a film."""
 
     def __post_init__(self) -> None:
         codec = codec_named(self.codec)
@@ -103,6 +112,11 @@ class FilmSettings:
             raise ImpossiblePlanError(f"--preview {self.preview:g}: a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
+        coding = (self.codec, self.crf, self.preset, self.bit_depth)
+        if self.to_frames and coding != (USUAL_CODEC, None, None, None):
+            raise ImpossiblePlanError(
+                "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth are for films"
+            )
 
     @property
     def film_codec(self) -> FilmCodec:
@@ -112,7 +126,8 @@ class FilmSettings:
     @property
     def ending(self) -> str:
         """What a result's name ends with that is not the whole film as it is."""
-        return ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        shown = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        return shown + ("-frames" if self.to_frames else "")
 
     @property
     def encoder_options(self) -> dict[str, str]:
@@ -128,7 +143,7 @@ class FilmSettings:
     def within(self, container: Format) -> FilmSettings:
         """The settings for a result in that container: a GIF has a codec of its own, and no other
         codec's scales."""
-        if container != GIF or self.codec == "gif":
+        if self.to_frames or container != GIF or self.codec == "gif":
             return self
         return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
 
@@ -137,7 +152,7 @@ class FilmSettings:
         takes = self.film_codec.containers
         if own in takes or own == GIF:
             return own
-        return MKV if own not in (MP4, MOV) else takes[0]
+        return MKV if own not in (MP4, MOV, NUMBERED) else takes[0]
 
 
 def parse_time(text: str) -> float:
@@ -148,6 +163,32 @@ def parse_time(text: str) -> float:
         return float(number[:-1] if factor else number) * (factor or 1.0)
     except ValueError as error:
         raise ImpossiblePlanError(f"--preview {text}: a time, as 10s or 2m") from error
+
+
+def frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
+    """What `--fps` says of folders of frames; None where sources are films.
+
+    Raises ImpossiblePlanError.
+    """
+    if not frames and text is not None:
+        raise ImpossiblePlanError("--fps goes with --frames: a film has a rate of its own")
+    return parse_fps(text or USUAL_FPS) if frames else None
+
+
+def parse_fps(text: str) -> Fraction:
+    """Frames a second of `24`, `30000/1001` or `23.976`, which is meant as 24000/1001.
+
+    Raises ImpossiblePlanError.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise ImpossiblePlanError(f"--fps {text}: as 24, 23.976 or 30000/1001") from error
+    if not SLOWEST <= rate <= FASTEST:
+        raise ImpossiblePlanError(f"--fps {text}: from {SLOWEST} to {FASTEST}")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    rounded = rate.denominator != 1 and "/" not in text
+    return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
 
 
 def pixel_format(film: Film, settings: FilmSettings, offered: tuple[str, ...]) -> str:

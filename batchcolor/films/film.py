@@ -90,6 +90,8 @@ class Film:
     """Whether its frames have transparency; `pixel_format` then has a fourth plane."""
     loop: int = ENDLESS
     """How often a GIF is played again; `ONCE` where it is not."""
+    numbered: bool = False
+    """Whether it is a folder of numbered pictures; then there are no streams, and no packets."""
     field_order: int = 0
     notes: tuple[str, ...] = ()
     left_out: tuple[int, ...] = ()

@@ -7,27 +7,12 @@ from av.error import FFmpegError
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from batchcolor.color import BT709, BT2020
 from batchcolor.errors import PictureError
-from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, Film
+from batchcolor.films.film import Film
+from batchcolor.films.shown import as_rgb
 
-SPACES = {BT709.name: 1, BT2020.name: 9}
-"""AVColorSpace of the matrices that are not BT.601."""
-BT601_SPACE = 5
 OPAQUE = 128
 """Alpha from which a pixel is shown: a GIF knows no more than shown and not shown."""
-
-
-def as_rgb(frame: VideoFrame, film: Film, kind: str) -> VideoFrame:
-    """The frame in an RGB pixel format, by the film's own matrix and range."""
-    rgb = frame.reformat(
-        format=kind,
-        src_colorspace=SPACES.get(film.matrix.name, BT601_SPACE),
-        src_color_range=FULL_RANGE if film.full_range else LIMITED_RANGE,
-        dst_color_range=FULL_RANGE,
-    )
-    rgb.pts, rgb.time_base, rgb.duration = frame.pts, frame.time_base, frame.duration
-    return rgb
 
 
 class Palette:

@@ -185,6 +185,40 @@ def _is_gap(packet: Packet[Stream]) -> bool:
     return name == "mov_text" and bytes(packet) == b"\0\0"
 
 
+class NoTracks(Tracks):
+    """Those of a folder of frames, which has none."""
+
+    def __init__(self, film: Film) -> None:
+        self.film = film
+        self.notes = []
+
+    def muxer_options(self, container: Format) -> dict[str, str]:
+        """Frames begin at zero, but the first may be missing."""
+        return {"avoid_negative_ts": "disabled"}
+
+    def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
+        """The picture alone."""
+        yield self.film.stream
+
+    def describe(self, target: Stream) -> None:
+        """There is nothing to tell."""
+
+    def copy_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+        """There is nothing to copy."""
+
+    def sensed(self) -> dict[int, str]:
+        """Nothing."""
+        return {}
+
+    def close(self) -> None:
+        """There is nothing open."""
+
+
+def tracks_of(film: Film) -> Tracks:
+    """The other tracks of a film."""
+    return NoTracks(film) if film.numbered else Tracks(film)
+
+
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"}
 
 

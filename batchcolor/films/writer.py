@@ -16,11 +16,11 @@ from av.video.stream import VideoStream
 
 from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings, pixel_format
+from batchcolor.films.coded import Coded, CodedSegments
 from batchcolor.films.encoder import tell
 from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
-from batchcolor.films.segments import Coded, Segments
 from batchcolor.films.timing import Survey, Timeline, decoding_times
-from batchcolor.films.tracks import Tracks, new_container
+from batchcolor.films.tracks import new_container, tracks_of
 from batchcolor.pictures.formats import Format
 
 GIF_TICKS, LONGEST_DELAY = 100, 65535
@@ -88,7 +88,7 @@ def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
 
 
 def _sensed(film: Film) -> dict[int, str]:
-    tracks = Tracks(film)
+    tracks = tracks_of(film)
     try:
         return tracks.sensed()
     finally:
@@ -109,7 +109,7 @@ class FilmWriter:
         self.frames = 0
         self.end = Fraction(0)
         """The second at which the result ends."""
-        self.tracks = Tracks(film)
+        self.tracks = tracks_of(film)
         self.container: OutputContainer = new_container(
             place, container, self.tracks.muxer_options(container)
         )
@@ -134,7 +134,7 @@ class FilmWriter:
         self.tracks.describe(stream)
         return stream
 
-    def write(self, segments: Segments, survey: Survey, missing: int) -> None:
+    def write(self, segments: CodedSegments, survey: Survey, missing: int) -> None:
         """Write all packets, each with its time, all other tracks beside them, and close the file.
 
         `missing` frames could not be read of those that the source promises. The last frame is
@@ -177,7 +177,8 @@ class FilmWriter:
         seconds = survey.promised_end(self.film, float(timeline.seconds), missing)
         promised = round(Fraction(seconds) / tick)
         short = promised - timeline.end
-        if short <= timeline.step or self.preview:
+        rounding = 0 if self.film.numbered else timeline.step  # of what headers say
+        if short <= rounding or self.preview:
             return timeline.end
         self.notes.append(
             f"its picture ends {float(short * tick):.2f} s before the end that its file promises "

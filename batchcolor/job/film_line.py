@@ -24,22 +24,17 @@ from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.film import UNREADABLE, Film, inspect, words
 from batchcolor.films.motion import SIDE
+from batchcolor.films.numbered import NumberedFrames, inspect_numbered
 from batchcolor.films.planes import beside_grey, put_chroma, small_luma
 from batchcolor.films.reader import Frames
-from batchcolor.films.segments import Segments
 from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
-from batchcolor.films.timing import Survey, Timeline, survey
-from batchcolor.films.writer import (
-    FilmWriter,
-    as_shown,
-    as_written,
-    flush_to_disk,
-    tried_out,
-    verify,
-)
+from batchcolor.films.stills import as_pictures
+from batchcolor.films.timing import Survey, survey
+from batchcolor.films.writer import as_written, tried_out
+from batchcolor.job.film_end import FileEnd, FilmEnd, FolderEnd, SegmentPlace
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
-from batchcolor.pictures.commit import publish, temporary_of
+from batchcolor.pictures.commit import temporary_of
 
 LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
 """Frames that a film needs on its way at least: those that wait to be steadied, and some more to
@@ -55,6 +50,7 @@ class Admission:
     film: Film
     settings: FilmSettings
     """How it is written."""
+    max_pixels: int
     ahead: int
     """Frames on their way at once."""
     share: int
@@ -69,22 +65,44 @@ def admit(
     Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
     """
     settings = settings.within(task.format)
-    film = inspect(task.found.path, max_pixels)
-    film = tried_out(as_written(film, settings), settings, task.format)
+    path = task.found.path
+    if settings.fps is not None:
+        film = inspect_numbered(path, settings.fps, max_pixels)
+    else:
+        film = inspect(path, max_pixels)
+    if settings.to_frames:
+        film = as_pictures(film, task.format)
+    else:
+        film = tried_out(as_written(film, settings), settings, task.format)
     if task.found.note:
         film = replace(film, notes=(task.found.note, *film.notes))
     kept = ENCODER_FRAMES * film.frame_bytes
     room = (memory - kept) // (2 * film.frame_bytes)
     ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
-    return Admission(film, settings, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
+    return Admission(
+        film, settings, max_pixels, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1))
+    )
 
 
-@dataclass(frozen=True)
-class SegmentPlace:
-    """Where a film's segments are kept, and what they must have been made of to be of use."""
+def _frames_of(admission: Admission) -> Frames | NumberedFrames:
+    """The frames of a film, or of the folder that is one."""
+    film, settings = admission.film, admission.settings
+    if film.numbered:
+        return NumberedFrames(
+            film,
+            strict=settings.strict,
+            seconds=settings.preview,
+            max_pixels=admission.max_pixels,
+        )
+    return Frames(film, strict=settings.strict, seconds=settings.preview)
 
-    folder: Path
-    fingerprint: str
+
+def _end_of(task: Task, admission: Admission, folder: Path, quality: int | None) -> FilmEnd:
+    """What the film ends in."""
+    film, settings = admission.film, admission.settings
+    if settings.to_frames:
+        return FolderEnd(task, film, settings, folder, quality)
+    return FileEnd(task, film, settings, folder)
 
 
 @dataclass
@@ -112,6 +130,7 @@ class FilmLine:
         task: Task,
         admission: Admission,
         strength: float,
+        quality: int | None,
         stabilize: Stabilize,
         place: SegmentPlace,
         stop: Stop,
@@ -127,13 +146,12 @@ class FilmLine:
         """Seconds of the film that are done."""
         self.notes: list[str] = []
         self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
-        self._result = as_shown(self.film, self.settings)
-        self._timeline = Timeline(self.film)
-        self._segments = Segments(place.folder, self._result, self.settings, self._timeline)
+        self._end = _end_of(task, admission, place.folder, quality)
+        self._segments = self._end.segments
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = Frames(self.film, strict=self.settings.strict, seconds=self.settings.preview)
+        self._frames = _frames_of(admission)
         self._survey = Survey()
         self._resumed = 0
         self._lock = threading.Lock()
@@ -215,12 +233,16 @@ class FilmLine:
                 if self._stopped:
                     return False
                 self._segments.close_segment({})
-                writer = self._assembled(temporary)
+                notes = self._end.commit(temporary, self._frames, self._survey, replace=overwrite)
+            except FileExistsError as error:
+                raise PictureError("commit", "its name was taken while the job ran") from error
             except (PictureError, OSError):
                 raise  # the disk: `temporary_of` knows what it means
             except UNREADABLE as error:
                 raise PictureError("encode", words(error)) from error
-            self._commit(writer, temporary, overwrite)
+        self.notes = [*self.film.notes, *self._frames.notes, *notes]
+        if self._resumed:
+            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
         self._segments.remove()
         return True
 
@@ -252,47 +274,5 @@ class FilmLine:
         finally:
             self._ahead.release(1)
         self.done += 1
-        self.position = self._timeline.seconds
+        self.position = self._end.timeline.seconds
         self._told(self)
-
-    def _assembled(self, temporary: Path) -> FilmWriter:
-        """The whole film, put together in the temporary."""
-        writer = FilmWriter(temporary, self._result, self.settings, self.task.format)
-        try:
-            writer.write(self._segments, self._survey, self._frames.missing)
-            if writer.notes and self.settings.strict:
-                raise PictureError("decode", f"{writer.notes[0]} (--strict)")
-        finally:
-            writer.abandon()
-        return writer
-
-    def _check_source(self) -> None:
-        """Raises PictureError where the source is another than at the beginning: sound and picture
-        would be of two films."""
-        found = self.task.found
-        try:
-            status = found.path.stat()
-            same = (status.st_size, status.st_mtime_ns) == (found.size, found.mtime_ns)
-        except OSError as error:
-            raise PictureError("commit", f"its source is gone: {error.strerror}") from error
-        if not same:
-            self._segments.remove()
-            raise PictureError("commit", "its source changed while it was coloured")
-
-    def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
-        if writer.frames != self._frames.count:
-            self._segments.remove()
-            raise PictureError(
-                "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
-            )
-        self._check_source()
-        flush_to_disk(temporary)
-        verify(temporary, writer)
-        self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]
-        if self._resumed:
-            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
-        try:
-            mtime_ns = self.task.found.mtime_ns
-            publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)
-        except FileExistsError as error:
-            raise PictureError("commit", "its name was taken while the job ran") from error

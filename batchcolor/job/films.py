@@ -13,7 +13,8 @@ from batchcolor.errors import PictureError, TargetLostError
 from batchcolor.films.strip import strip_of
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import words
-from batchcolor.job.film_line import Admission, FilmLine, SegmentPlace, admit
+from batchcolor.job.film_end import SegmentPlace
+from batchcolor.job.film_line import Admission, FilmLine, admit
 from batchcolor.job.journal import name_of
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread
@@ -46,6 +47,7 @@ class Films:
             task,
             film,
             self.job.settings.strength,
+            self.job.settings.quality,
             self.job.settings.stabilize,
             self._segment_place(task),
             self.job.stop,

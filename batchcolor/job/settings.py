@@ -80,6 +80,10 @@ class RunSettings:
             )
         if self.stabilize not in MODES:
             raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
+        if self.strip and self.films.to_frames:
+            raise ImpossiblePlanError("--strip goes with films, and --to-frames writes pictures")
+        if self.films.to_frames or self.films.fps:
+            self._check_frames()
         if self.format is not None:
             asked = format_named(self.format)
             films = self.films.within(asked) if self.films.codec == USUAL_CODEC else self.films
@@ -88,6 +92,15 @@ class RunSettings:
                 raise ImpossiblePlanError(
                     f"--format {self.format}: {self.films.codec} is written to {takes}"
                 )
+
+    def _check_frames(self) -> None:
+        asked = format_named(self.format) if self.format else None
+        if asked is not None and asked.film and self.films.to_frames:
+            raise ImpossiblePlanError(f"--format {self.format}: --to-frames writes pictures")
+        if asked is not None and not asked.film and not self.films.to_frames:
+            raise ImpossiblePlanError(
+                f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
+            )
 
     @property
     def target_format(self) -> Format | None:

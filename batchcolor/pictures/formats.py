@@ -43,6 +43,9 @@ WMV = Format("wmv", (".wmv", ".asf"), writable=False, film=True)
 MOBILE = Format("3gp", (".3gp", ".3g2"), writable=False, film=True)
 FILM_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE)
 
+NUMBERED = Format("numbered frames", (), writable=False, film=True)
+"""A folder of numbered pictures that is read as a film."""
+
 BARE_FILM_SUFFIXES = frozenset({".ts", ".mts", ".m2ts", ".ogv"})
 """Films whose first bytes are no safe sign: they are known by their suffix."""
 FILM_SUFFIXES = BARE_FILM_SUFFIXES.union(*(known.suffixes for known in FILM_FORMATS))

@@ -38,6 +38,8 @@ class State:
     frames: int = 0
     times: dict[str, int | None] = field(default_factory=dict)
     """Of `Timeline`."""
+    shot: int = 0
+    """The number of the first frame of the last one's shot."""
 
 
 class Segments(ABC):
@@ -95,8 +97,9 @@ class Segments(ABC):
         self._in_segment += 1
         return self._in_segment == SEGMENT
 
-    def close_segment(self, steady: dict[str, NDArray[Any]]) -> None:
-        """Put the segment on the disk, then the state; `steady` is what the next one needs."""
+    def close_segment(self, steady: dict[str, NDArray[Any]], shot: int) -> None:
+        """Put the segment on the disk, then the state; `steady` is what the next one needs, `shot`
+        where the shot of its last frame begins."""
         if not self._in_segment:
             return
         self._seal()
@@ -106,7 +109,7 @@ class Segments(ABC):
         self.state.segments += 1
         self._safely(self._steady(self.state.segments), arrays.getvalue())
         self.state.frames += self._in_segment
-        self.state.times = self.timeline.times()
+        self.state.times, self.state.shot = self.timeline.times(), shot
         self._in_segment = 0
         self._safely(self.folder / "state.json", json.dumps(asdict(self.state)).encode())
         with contextlib.suppress(OSError):

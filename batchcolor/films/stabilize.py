@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.films.motion import SIDE, Field, Match, match
-from batchcolor.films.shots import is_cut
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
@@ -63,7 +62,6 @@ class Stabilizer(Generic[T]):
 
     def __init__(self, mode: Stabilize) -> None:
         self.mode = mode
-        self.cuts = 0
         self._ahead = LOOK_AHEAD[mode]
         self._waiting: deque[Frame[T]] = deque()
         self._last: Frame[T] | None = None
@@ -80,13 +78,18 @@ class Stabilizer(Generic[T]):
         if memory and self.mode != "off":
             self._last = Frame(memory["guide"], memory["carried"], owner)
 
-    def push(self, guide: Field, chroma: Field, owner: T) -> list[tuple[T, Field]]:
-        """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`."""
+    def push(
+        self, guide: Field, chroma: Field, owner: T, found: Match | None
+    ) -> list[tuple[T, Field]]:
+        """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`.
+
+        `found` is how it came out of the frame before; None where it begins a shot.
+        """
         if self.mode == "off":
             return [(owner, chroma)]
         frame = Frame(guide, chroma, owner)
-        if self._last is not None:
-            self._follow(self._last, frame)
+        if self._last is not None and found is not None:
+            self._follow(self._last, frame, found)
         self._last = frame
         self._waiting.append(frame)
         return [self._given()] if len(self._waiting) > self._ahead else []
@@ -95,11 +98,7 @@ class Stabilizer(Generic[T]):
         """The frames that still wait, when no more come."""
         return [self._given() for _ in range(len(self._waiting))]
 
-    def _follow(self, before: Frame[T], now: Frame[T]) -> None:
-        found = match(before.guide, now.guide)
-        if is_cut(found):
-            self.cuts += 1
-            return
+    def _follow(self, before: Frame[T], now: Frame[T], found: Match) -> None:
         now.carried = _blended(now.own, before.carried, found)
         if self._ahead:
             before.from_next = match(now.guide, before.guide)

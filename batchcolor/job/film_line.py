@@ -27,6 +27,7 @@ from batchcolor.films.motion import SIDE
 from batchcolor.films.numbered import NumberedFrames, inspect_numbered
 from batchcolor.films.planes import beside_grey, put_chroma, small_luma
 from batchcolor.films.reader import Frames
+from batchcolor.films.shots import Place, Shots
 from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
 from batchcolor.films.stills import as_pictures
 from batchcolor.films.timing import Survey, survey
@@ -114,7 +115,16 @@ class FrameItem:
     square: NDArray[np.float32]
     guide: NDArray[np.float32]
     """Luma by which colour is steadied."""
+    place: Place | None
+    """Where it is in its shot, where anybody wants to know."""
+    again: bool = False
+    """Whether it is only shown to the colorizer once more, and written already."""
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first of its shot."""
+        return self.place is not None and self.place.begins
 
     @property
     def picture(self) -> Film:
@@ -132,6 +142,7 @@ class FilmLine:
         strength: float,
         quality: int | None,
         stabilize: Stabilize,
+        temporal: bool,
         place: SegmentPlace,
         stop: Stop,
         told: Callable[[FilmLine], None],
@@ -146,6 +157,8 @@ class FilmLine:
         """Seconds of the film that are done."""
         self.notes: list[str] = []
         self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
+        self._temporal = temporal
+        self._shots = Shots() if temporal or stabilize != "off" else None
         self._end = _end_of(task, admission, place.folder, quality)
         self._segments = self._end.segments
         self._fingerprint = place.fingerprint
@@ -177,8 +190,14 @@ class FilmLine:
             self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
         with temporary_of(self.task.target):  # says what it means where the disk refuses
             self._segments.resume(self._fingerprint)
-        self._resumed = self.done = self._frames.skip = self._segments.state.frames
+        state = self._segments.state
+        self._resumed = self.done = self._frames.skip = state.frames
         self._steady.remember(self._segments.steady, None)
+        if self._shots is not None and state.frames:
+            # The last frame once more, to see how the next comes out of it; a colorizer that
+            # remembers gets all of the shot.
+            self._frames.skip = state.shot if self._temporal else state.frames - 1
+            self._shots = Shots(self._frames.skip, state.shot)
 
     # ---- read ----------------------------------------------------------------------------
 
@@ -189,11 +208,13 @@ class FilmLine:
                 if self.error is not None or not self._ahead.acquire(1):
                     self._stopped = True
                     break
+                item = self._item(frame, side)
+                if item.again and not self._temporal:
+                    self._ahead.release(1)
+                    continue
                 with self._lock:
                     self._under_way += 1
-                square = small_luma(frame, self.film, side)
-                guide = small_luma(frame, self.film, SIDE) if self._steady.mode != "off" else square
-                put(FrameItem(self, frame, square, guide))
+                put(item)
         except PictureError as error:
             self.fail(error)
         except UNREADABLE as error:
@@ -203,6 +224,14 @@ class FilmLine:
             last = self._under_way == 0
         if last:
             self._coloured.end()
+
+    def _item(self, frame: VideoFrame, side: int) -> FrameItem:
+        square = small_luma(frame, self.film, side)
+        if self._shots is None:
+            return FrameItem(self, frame, square, square, None)
+        guide = small_luma(frame, self.film, SIDE)
+        place = self._shots.follow(guide)
+        return FrameItem(self, frame, square, guide, place, place.number < self._resumed)
 
     def arrived(self, item: FrameItem) -> None:
         """A frame comes back from the colorizer."""
@@ -232,7 +261,7 @@ class FilmLine:
                     raise self.error
                 if self._stopped:
                     return False
-                self._segments.close_segment({})
+                self._segments.close_segment({}, 0)
                 notes = self._end.commit(temporary, self._frames, self._survey, replace=overwrite)
             except FileExistsError as error:
                 raise PictureError("commit", "its name was taken while the job ran") from error
@@ -254,11 +283,12 @@ class FilmLine:
 
     def _take_frames(self) -> None:
         for item in self._coloured:
-            if self.error is None and not self._stopped:
-                for ready, chroma in self._steady.push(item.guide, item.chroma, item):
-                    self._write_one(ready, chroma)
-            else:
+            if item.again or self.error is not None or self._stopped:
                 self._ahead.release(1)
+                continue
+            found = item.place.match if item.place else None
+            for ready, chroma in self._steady.push(item.guide, item.chroma, item, found):
+                self._write_one(ready, chroma)
         if self.error is None and not self._stopped:
             for ready, chroma in self._steady.rest():
                 self._write_one(ready, chroma)
@@ -270,7 +300,8 @@ class FilmLine:
             if self.settings.compare:
                 frame = beside_grey(frame, self.film)
             if self._segments.write(frame):
-                self._segments.close_segment(self._steady.memory())
+                shot = item.place.shot if item.place else 0
+                self._segments.close_segment(self._steady.memory(), shot)
         finally:
             self._ahead.release(1)
         self.done += 1

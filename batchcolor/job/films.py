@@ -18,6 +18,7 @@ from batchcolor.job.film_line import Admission, FilmLine, admit
 from batchcolor.job.journal import name_of
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread
+from batchcolor.job.turns import Over
 from batchcolor.pictures.commit import commit
 from batchcolor.pictures.formats import JPEG
 
@@ -49,6 +50,7 @@ class Films:
             self.job.settings.strength,
             self.job.settings.quality,
             self.job.settings.stabilize,
+            self.job.runner.spec.temporal,
             self._segment_place(task),
             self.job.stop,
             self._frame_done,
@@ -62,6 +64,8 @@ class Films:
         write = partial(self._write, line, share)
         self.job.threads.append(start_thread(f"film-{task.target.name}", write, self.job.stop))
         line.read(self.job.runner.working_size, self.job.to_chroma.put)
+        if self.job.runner.spec.temporal:
+            self.job.to_chroma.put(Over(line))
 
     def _write(self, line: FilmLine, share: int) -> None:
         committed, failure = False, None

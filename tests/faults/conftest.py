@@ -1,26 +1,9 @@
-"""What tests of faults look at, and jobs that are slow enough to be stopped."""
+"""What tests of faults look at."""
 
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
 import pytest
-
-SLOW = """
-    import batchcolor, time
-
-    class Slow:
-        def __call__(self, luma):
-            import torch
-            time.sleep(0.02)
-            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
-
-    @batchcolor.hookimpl
-    def batchcolor_colorizers():
-        return [batchcolor.ColorizerSpec("slow", "takes its time", 16, lambda options: Slow())]
-"""
 
 
 @pytest.fixture
@@ -55,35 +38,3 @@ def states_in(out):
 def segments():
     """Finds the films of which an output folder has segments."""
     return states_in
-
-
-@pytest.fixture
-def start(plugin, environment, tmp_path):
-    """Starts a slow job on a film without waiting for it, and waits until it is under way."""
-    plugin("slowpack", SLOW)
-    started = []
-
-    def run(clip, out, *options):
-        words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", "slow", "-o", out]
-        process = subprocess.Popen(
-            [*map(str, words), "--batch-size", "1", *options],
-            env=environment,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        end = time.monotonic() + 60
-        while not states_in(out):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        time.sleep(0.3)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()

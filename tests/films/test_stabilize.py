@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batchcolor.films.motion import SIDE, match
-from batchcolor.films.shots import is_cut
+from batchcolor.films.shots import Shots, is_cut
 from batchcolor.films.stabilize import MODES, Stabilizer
 from batchcolor.measure.flicker import Flicker
 
@@ -27,12 +27,12 @@ def unsteady(frame, side=16, centre=(0.1, -0.05), spread=0.05):
 
 
 def steadied(mode, guides, fields):
-    line, given = Stabilizer(mode), []
+    line, shots, given = Stabilizer(mode), Shots(), []
     for index, (guide, field) in enumerate(zip(guides, fields, strict=True)):
-        given += line.push(guide, field, index)
+        given += line.push(guide, field, index, shots.follow(guide).match)
     given += line.rest()
     assert [index for index, _ in given] == list(range(len(guides)))
-    return [field for _, field in given], line
+    return [field for _, field in given], shots
 
 
 def flicker_of(guides, fields):
@@ -62,8 +62,8 @@ def test_off_leaves_every_frame_as_it_is():
 def test_no_colour_crosses_a_cut(mode):
     guides = [scene(1 if n < 10 else 2) for n in range(20)]
     blue, red = unsteady(0, centre=(0.3, 0), spread=0), unsteady(0, centre=(0, 0.3), spread=0)
-    steady, line = steadied(mode, guides, [blue if n < 10 else red for n in range(20)])
-    assert line.cuts == 1
+    steady, shots = steadied(mode, guides, [blue if n < 10 else red for n in range(20)])
+    assert shots.cuts == 1
     for index, field in enumerate(steady):
         own = blue if index < 10 else red
         assert np.abs(field - own[:, :1, :1]).max() < 1e-6
@@ -114,8 +114,8 @@ def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
         guides.append(guide)
         fields.append(red)
         figures.append(figure)
-    steady, line = steadied(mode, guides, fields)
-    assert line.cuts == 0
+    steady, shots = steadied(mode, guides, fields)
+    assert shots.cuts == 0
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
         inside = figure.copy()
         inside[:, 1:] &= figure[:, :-1]

@@ -34,14 +34,17 @@ def run(
         int | None, typer.Option(help="1 to 100, for JPEG (default 96) and WebP (default 95).")
     ] = None,
     codec: Annotated[
-        str, typer.Option(help="For films: h264, h265, av1, prores, ffv1 (lossless) or gif.")
+        str,
+        typer.Option(help="For films: h264, h265, av1, prores, ffv1, gif, h264_nvenc, hevc_nvenc."),
     ] = "h264",
     crf: Annotated[
         int | None,
-        typer.Option(help="For films: quality, lower is better (h264 18, h265 20, av1 28)."),
+        typer.Option(
+            help="For films: quality, lower is better (h264 18, h265 20, av1 28, nvenc 19, 22)."
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="For films: the encoder's speed (medium; av1: 8).")
+        str | None, typer.Option(help="For films: the encoder's speed (medium; av1: 8; nvenc: p5).")
     ] = None,
     bit_depth: Annotated[
         int | None, typer.Option(help="For films: 8 or 10 (default: the film's own).")

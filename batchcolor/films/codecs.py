@@ -41,6 +41,12 @@ class FilmCodec:
     """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
     tag: str = ""
     """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+    scale: str = "crf"
+    """The encoder's own option for `--crf`."""
+    bits: int = 10
+    """The most that is written a sample."""
+    hardware: str = ""
+    """What a machine must have for it; empty where the processor does it."""
     palette: bool = False
     """Whether its frames have a palette of 256 colours, one of them transparent."""
 
@@ -49,6 +55,10 @@ SPEEDS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
     *("veryslow", "placebo"),
 )
+NVENC_SPEEDS = tuple(f"p{number}" for number in range(1, 8))
+NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
+"""Constant quality: without a rate of bits, `cq` alone decides."""
+NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
 CODECS = (
     FilmCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", SPEEDS),
     FilmCodec(
@@ -58,6 +68,21 @@ CODECS = (
     ),
     FilmCodec(
         *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
+    ),
+    FilmCodec(
+        *("h264_nvenc", "h264_nvenc", (MP4, MKV, MOV), 19, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
+    ),
+    FilmCodec(
+        *("hevc_nvenc", "hevc_nvenc", (MP4, MKV, MOV), 22, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        tag="hvc1",
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
     ),
     FilmCodec("prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), even=False),
     FilmCodec(
@@ -112,6 +137,8 @@ class FilmSettings:
             raise ImpossiblePlanError(f"--preview {self.preview:g}: a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
+        if (self.bit_depth or 8) > codec.bits:
+            raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
         coding = (self.codec, self.crf, self.preset, self.bit_depth)
         if self.to_frames and coding != (USUAL_CODEC, None, None, None):
             raise ImpossiblePlanError(
@@ -135,7 +162,7 @@ class FilmSettings:
         codec = self.film_codec
         options = dict(codec.options)
         if codec.crf is not None:
-            options["crf"] = str(codec.crf if self.crf is None else self.crf)
+            options[codec.scale] = str(codec.crf if self.crf is None else self.crf)
         if codec.preset is not None:
             options["preset"] = self.preset or codec.preset
         return options

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.encoder import encoder_for
-from batchcolor.films.film import Film
+from batchcolor.films.film import Film, words
 from batchcolor.films.palette import Palette
 from batchcolor.films.segments import Segments, State
 from batchcolor.films.timing import Timeline
@@ -58,17 +60,24 @@ class CodedSegments(Segments):
         frame.pict_type = 0  # the encoder decides anew which frames stand for themselves
         if self._palette is not None:
             frame = self._palette.applied(frame)
-        self._keep(self._encoder.encode(frame))
+        self._encode(frame)
 
     def _seal(self) -> None:
         assert self._encoder is not None
-        self._keep(self._encoder.encode(None))
+        self._encode(None)
         self._encoder = None
         self._safely(self._segment(self.state.segments), self._segment_bytes())
         self._packets.clear()
 
     def _holds(self, state: State) -> bool:
         return all(self._segment(number).exists() for number in range(state.segments))
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        assert self._encoder is not None
+        try:
+            self._keep(self._encoder.encode(frame))
+        except FFmpegError as error:  # some are OSErrors, yet the disk has nothing to do with it
+            raise PictureError("encode", f"{self.settings.codec}: {words(error)}") from error
 
     def _keep(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+from av.codec import codecs_available
 from av.codec.context import CodecContext, Flags
+from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
+from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.film import LIMITED_RANGE, Film, Tags
+
+TRIAL = (640, 480)
+"""A size that every encoder takes."""
+
+
+def require(settings: FilmSettings) -> None:
+    """Raises ImpossiblePlanError where the encoder, or the machine that it needs, is not here."""
+    codec = settings.film_codec
+    if codec.encoder not in codecs_available:
+        raise ImpossiblePlanError(
+            f"--codec {codec.name}: the FFmpeg that PyAV brings here has no {codec.encoder}; "
+            f"choose another codec"
+        )
+    if not codec.hardware:
+        return
+    context = CodecContext.create(codec.encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = *TRIAL, "yuv420p"
+    context.time_base, context.options = Fraction(1, 25), settings.encoder_options
+    try:
+        context.open()
+    except FFmpegError as error:
+        raise ImpossiblePlanError(
+            f"--codec {codec.name}: it needs {codec.hardware}, and none answers here; "
+            f"--codec h264 and h265 do without"
+        ) from error
 
 
 def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:

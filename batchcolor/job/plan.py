@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
+from batchcolor.films.encoder import require
 from batchcolor.films.numbered import found_in
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.job.journal import Journal, name_of
@@ -175,6 +176,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def make_plan(settings: RunSettings) -> Plan:
     """The plan of a job. Raises ImpossiblePlanError before anything but folders is read."""
+    require(settings.films)
     groups = [_group(text) for text in settings.sources]
     output = settings.output or _default_output(groups)
     if settings.films.fps is not None:

@@ -53,6 +53,10 @@ def run(
         Literal["off", "fast", "best"],
         typer.Option(help="For films: colours that do not flicker; best looks ahead as well."),
     ] = "fast",
+    every: Annotated[
+        int,
+        typer.Option(help="For films: only every N-th frame of a shot goes to the model."),
+    ] = 1,
     preview: Annotated[
         str | None,
         typer.Option(help="For films: only so much of their beginning, as 10s or 2m."),
@@ -141,6 +145,7 @@ def run(
             to_frames=to_frames,
         ),
         stabilize=stabilize,
+        every=every,
         strip=strip,
     )
     with only_json(as_json) as stdout:

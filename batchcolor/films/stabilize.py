@@ -34,6 +34,8 @@ class Frame(Generic[T]):
     guide: Field
     chroma: Field
     owner: T
+    asked: bool = True
+    """Whether the chroma is a colorizer's, and not only what came from the frame before."""
 
     def __post_init__(self) -> None:
         self.own = sized(self.chroma, SIDE)
@@ -58,10 +60,16 @@ class Stabilizer(Generic[T]):
 
     `fast` looks back only. `best` looks as far ahead as `LOOK_AHEAD` says, so that colour comes
     neither late nor from one side, and gives frames back so much later. `off` changes nothing.
+
+    With `every` above 1 only every such frame of a shot has chroma of its own, beginning with
+    the first; the others have what is carried to them. Then no frame has detail finer than `SIDE`,
+    which would come and go, and what is carried counts less in a frame of its own, so that after
+    as many seconds as much of it is left.
     """
 
-    def __init__(self, mode: Stabilize) -> None:
-        self.mode = mode
+    def __init__(self, mode: Stabilize, every: int = 1) -> None:
+        self.mode, self.every = mode, every
+        self._hold = HOLD**every
         self._ahead = LOOK_AHEAD[mode]
         self._waiting: deque[Frame[T]] = deque()
         self._last: Frame[T] | None = None
@@ -79,15 +87,21 @@ class Stabilizer(Generic[T]):
             self._last = Frame(memory["guide"], memory["carried"], owner)
 
     def push(
-        self, guide: Field, chroma: Field, owner: T, found: Match | None
+        self, guide: Field, chroma: Field | None, owner: T, found: Match | None
     ) -> list[tuple[T, Field]]:
         """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`.
 
-        `found` is how it came out of the frame before; None where it begins a shot.
+        `chroma` is None where no colorizer was asked. `found` is how the frame came out of the one
+        before; None where it begins a shot.
         """
-        if self.mode == "off":
-            return [(owner, chroma)]
-        frame = Frame(guide, chroma, owner)
+        if chroma is None:
+            assert self._last is not None  # a shot begins with chroma
+            assert found is not None
+            frame = Frame(guide, _moved(self._last.carried, found), owner, asked=False)
+        else:
+            if self.mode == "off":
+                return [(owner, chroma)]
+            frame = Frame(guide, chroma if self.every == 1 else sized(chroma, SIDE), owner)
         if self._last is not None and found is not None:
             self._follow(self._last, frame, found)
         self._last = frame
@@ -99,7 +113,8 @@ class Stabilizer(Generic[T]):
         return [self._given() for _ in range(len(self._waiting))]
 
     def _follow(self, before: Frame[T], now: Frame[T], found: Match) -> None:
-        now.carried = _blended(now.own, before.carried, found)
+        if now.asked:
+            now.carried = _blended(now.own, before.carried, found, self._hold)
         if self._ahead:
             before.from_next = match(now.guide, before.guide)
 
@@ -118,19 +133,26 @@ class Stabilizer(Generic[T]):
             shot.append(frame)
             if frame.from_next is None:
                 break
+        while not shot[-1].asked and len(shot) > 1:
+            shot.pop()  # it knows no more than the frames before it
         field = shot[-1].own
         for frame in reversed(shot[:-1]):
             assert frame.from_next is not None
-            field = _blended(frame.own, field, frame.from_next)
+            hold = self._hold if frame.asked else np.float32(1)
+            field = _blended(frame.own, field, frame.from_next, hold)
         return field
 
 
-def _blended(own: Field, other: Field, found: Match) -> Field:
+def _blended(own: Field, other: Field, found: Match, hold: np.float32) -> Field:
     """Chroma of a frame from its own and from that of its neighbour, moved to where it is now."""
-    share = HOLD * found.trust
-    moved = other[:, found.rows, found.columns]
-    blended: Field = own + share * (moved - own)
+    share = hold * found.trust
+    blended: Field = own + share * (_moved(other, found) - own)
     return blended
+
+
+def _moved(field: Field, found: Match) -> Field:
+    """A neighbour's chroma where it is now."""
+    return field[:, found.rows, found.columns]
 
 
 def sized(field: NDArray[np.float32], side: int) -> Field:

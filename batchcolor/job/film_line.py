@@ -10,8 +10,8 @@ are on their way at once, so memory does not depend on a film's length.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +36,18 @@ from batchcolor.job.film_end import FileEnd, FilmEnd, FolderEnd, SegmentPlace
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
 from batchcolor.pictures.commit import temporary_of
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How frames get their colour; `temporal` is the colorizer's word, see `hooks/spec.py`."""
+
+    strength: float
+    stabilize: Stabilize
+    every: int
+    """Of so many frames of a shot one goes to the colorizer."""
+    temporal: bool
+
 
 LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
 """Frames that a film needs on its way at least: those that wait to be steadied, and some more to
@@ -111,6 +123,8 @@ class FrameItem:
     """One frame on its way; `picture` tells chroma filters whose it is."""
 
     line: FilmLine
+    number: int
+    """From 0, in the film."""
     frame: VideoFrame
     square: NDArray[np.float32]
     guide: NDArray[np.float32]
@@ -119,7 +133,8 @@ class FrameItem:
     """Where it is in its shot, where anybody wants to know."""
     again: bool = False
     """Whether it is only shown to the colorizer once more, and written already."""
-    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+    chroma: NDArray[np.float32] | None = None
+    """None until a colorizer has given it, and where none is asked."""
 
     @property
     def begins(self) -> bool:
@@ -139,16 +154,14 @@ class FilmLine:
         self,
         task: Task,
         admission: Admission,
-        strength: float,
+        colouring: Colouring,
         quality: int | None,
-        stabilize: Stabilize,
-        temporal: bool,
         place: SegmentPlace,
         stop: Stop,
         told: Callable[[FilmLine], None],
     ) -> None:
         self.task, self.film, self.settings = task, admission.film, admission.settings
-        self.strength, self._stop, self._told = strength, stop, told
+        self.colouring, self._stop, self._told = colouring, stop, told
         self.error: PictureError | None = None
         self.done = 0
         """Frames written."""
@@ -156,9 +169,11 @@ class FilmLine:
         self.position = Fraction(0)
         """Seconds of the film that are done."""
         self.notes: list[str] = []
-        self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
-        self._temporal = temporal
-        self._shots = Shots() if temporal or stabilize != "off" else None
+        self._steady: Stabilizer[FrameItem | None] = Stabilizer(
+            colouring.stabilize, colouring.every
+        )
+        follows = colouring.temporal or colouring.stabilize != "off"
+        self._shots = Shots() if follows else None
         self._end = _end_of(task, admission, place.folder, quality)
         self._segments = self._end.segments
         self._fingerprint = place.fingerprint
@@ -167,6 +182,12 @@ class FilmLine:
         self._frames = _frames_of(admission)
         self._survey = Survey()
         self._resumed = 0
+        self._number = 0
+        """Of the next frame that is read."""
+        self._next = 0
+        """Of the next frame that is written."""
+        self._early: dict[int, FrameItem] = {}
+        """Frames that came before those that go before them."""
         self._lock = threading.Lock()
         self._under_way = 0
         self._all_read = False
@@ -196,8 +217,10 @@ class FilmLine:
         if self._shots is not None and state.frames:
             # The last frame once more, to see how the next comes out of it; a colorizer that
             # remembers gets all of the shot.
-            self._frames.skip = state.shot if self._temporal else state.frames - 1
+            self._frames.skip = state.shot if self.colouring.temporal else state.frames - 1
             self._shots = Shots(self._frames.skip, state.shot)
+        self._number = self._frames.skip
+        self._next = self._number if self.colouring.temporal else state.frames
 
     # ---- read ----------------------------------------------------------------------------
 
@@ -209,12 +232,15 @@ class FilmLine:
                     self._stopped = True
                     break
                 item = self._item(frame, side)
-                if item.again and not self._temporal:
+                if item.again and not self.colouring.temporal:
                     self._ahead.release(1)
                     continue
                 with self._lock:
                     self._under_way += 1
-                put(item)
+                if self._is_asked(item):
+                    put(item)
+                else:
+                    self.arrived(item)
         except PictureError as error:
             self.fail(error)
         except UNREADABLE as error:
@@ -226,12 +252,18 @@ class FilmLine:
             self._coloured.end()
 
     def _item(self, frame: VideoFrame, side: int) -> FrameItem:
+        number, self._number = self._number, self._number + 1
         square = small_luma(frame, self.film, side)
         if self._shots is None:
-            return FrameItem(self, frame, square, square, None)
+            return FrameItem(self, number, frame, square, square, None)
         guide = small_luma(frame, self.film, SIDE)
         place = self._shots.follow(guide)
-        return FrameItem(self, frame, square, guide, place, place.number < self._resumed)
+        return FrameItem(self, number, frame, square, guide, place, number < self._resumed)
+
+    def _is_asked(self, item: FrameItem) -> bool:
+        """Whether a colorizer is asked for its colours, or they come from the frame before."""
+        every, place = self.colouring.every, item.place
+        return every == 1 or place is None or (place.number - place.shot) % every == 0
 
     def arrived(self, item: FrameItem) -> None:
         """A frame comes back from the colorizer."""
@@ -278,11 +310,13 @@ class FilmLine:
     def give_up(self) -> None:
         """Let go all of a film that has failed, also what still comes, so that its reader ends."""
         self._segments.remove()
+        for _ in self._early:
+            self._ahead.release(1)
         for _ in self._coloured:
             self._ahead.release(1)
 
     def _take_frames(self) -> None:
-        for item in self._coloured:
+        for item in self._in_order():
             if item.again or self.error is not None or self._stopped:
                 self._ahead.release(1)
                 continue
@@ -293,10 +327,18 @@ class FilmLine:
             for ready, chroma in self._steady.rest():
                 self._write_one(ready, chroma)
 
+    def _in_order(self) -> Iterator[FrameItem]:
+        """Frames as they are in the film: those that ask nobody come before those that wait."""
+        for item in self._coloured:
+            self._early[item.number] = item
+            while self._next in self._early:
+                self._next += 1
+                yield self._early.pop(self._next - 1)
+
     def _write_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
         assert item is not None
         try:
-            frame = put_chroma(item.frame, chroma, self.film, self.strength)
+            frame = put_chroma(item.frame, chroma, self.film, self.colouring.strength)
             if self.settings.compare:
                 frame = beside_grey(frame, self.film)
             if self._segments.write(frame):

@@ -14,7 +14,7 @@ from batchcolor.films.strip import strip_of
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import words
 from batchcolor.job.film_end import SegmentPlace
-from batchcolor.job.film_line import Admission, FilmLine, admit
+from batchcolor.job.film_line import Admission, Colouring, FilmLine, admit
 from batchcolor.job.journal import name_of
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread
@@ -39,7 +39,7 @@ class Films:
             self.job.settings.films,
             self.job.settings.max_pixels,
             self.job.budget.limit,
-            self.job.runner.batch_size,
+            self.job.runner.batch_size * self.job.settings.every,
         )
 
     def read(self, task: Task, share: int, film: Admission) -> None:
@@ -47,10 +47,8 @@ class Films:
         line = FilmLine(
             task,
             film,
-            self.job.settings.strength,
+            self._colouring(),
             self.job.settings.quality,
-            self.job.settings.stabilize,
-            self.job.runner.spec.temporal,
             self._segment_place(task),
             self.job.stop,
             self._frame_done,
@@ -66,6 +64,10 @@ class Films:
         line.read(self.job.runner.working_size, self.job.to_chroma.put)
         if self.job.runner.spec.temporal:
             self.job.to_chroma.put(Over(line))
+
+    def _colouring(self) -> Colouring:
+        settings, spec = self.job.settings, self.job.runner.spec
+        return Colouring(settings.strength, settings.stabilize, settings.every, spec.temporal)
 
     def _write(self, line: FilmLine, share: int) -> None:
         committed, failure = False, None

@@ -18,6 +18,8 @@ from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
 LEAST_MEMORY = 16 * MIB
+MOST_EVERY = 12
+"""Half a second of most films: what enters the picture has borrowed colours until then."""
 MAX_PIXELS = 400_000_000
 
 IfExists = Literal["skip", "overwrite", "error"]
@@ -60,6 +62,8 @@ class RunSettings:
     retry_failed: bool = False
     films: FilmSettings = field(default_factory=FilmSettings)
     stabilize: Stabilize = "fast"
+    every: int = 1
+    """Of so many frames of a shot one goes to the model, and its colours are carried on."""
     strip: bool = False
     """Whether a sheet with one frame a shot is written beside each film."""
 
@@ -80,6 +84,12 @@ class RunSettings:
             )
         if self.stabilize not in MODES:
             raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
+        if not 1 <= self.every <= MOST_EVERY:
+            raise ImpossiblePlanError(f"--every {self.every}: from 1 to {MOST_EVERY}")
+        if self.every > 1 and self.stabilize == "off":
+            raise ImpossiblePlanError(
+                f"--every {self.every}: colours are carried by --stabilize fast or best"
+            )
         if self.strip and self.films.to_frames:
             raise ImpossiblePlanError("--strip goes with films, and --to-frames writes pictures")
         if self.films.to_frames or self.films.fps:
@@ -134,7 +144,7 @@ class RunSettings:
         """`pixels_hash`, for a film with what its encoder is told."""
         if not film:
             return self.pixels_hash
-        film_only = f"{self.pixels_hash} {self.films} {self.stabilize}"
+        film_only = f"{self.pixels_hash} {self.films} {self.stabilize} {self.every}"
         return hashlib.sha256(film_only.encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchcolor.errors import PictureError, TargetLostError
@@ -20,7 +21,8 @@ from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread
 from batchcolor.job.turns import Over
 from batchcolor.pictures.commit import commit
-from batchcolor.pictures.formats import JPEG
+from batchcolor.pictures.formats import FILM_SUFFIXES, JPEG
+from batchcolor.pictures.scan import Passed
 
 if TYPE_CHECKING:
     from batchcolor.job.pipeline import Pipeline
@@ -31,9 +33,27 @@ class Films:
 
     def __init__(self, job: Pipeline) -> None:
         self.job = job
+        self._refused: dict[Path, PictureError] = {}
+
+    def look_ahead(self) -> None:
+        """Name the films that cannot be coloured as asked, before any other work begins."""
+        job = self.job
+        found = job.plan.tasks(job.journal, job.runner.weights_hash, (), FILM_SUFFIXES)
+        for task in found:
+            if job.stop.gentle.is_set():
+                return
+            if isinstance(task, Passed) or task.action != "colour" or not task.found.film:
+                continue
+            try:
+                self.look_at(task)
+            except PictureError as error:
+                self._refused[task.found.path] = error
+                job.report.refused.append((str(task.found.path), error.reason))
 
     def look_at(self, task: Task) -> Admission:
         """What a film takes. Raises PictureError where it cannot be coloured as asked."""
+        if task.found.path in self._refused:
+            raise self._refused[task.found.path]
         return admit(
             task,
             self.job.settings.films,

@@ -75,6 +75,7 @@ class Pipeline:
     # ---- the way of a picture ------------------------------------------------------------
 
     def _scan_and_plan(self) -> None:
+        self.films.look_ahead()
         for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
             if self.stop.gentle.is_set():
                 break

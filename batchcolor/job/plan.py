@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -54,12 +54,19 @@ class Plan:
     output: Path
 
     def tasks(
-        self, journal: Journal, weights_hash: str, readers: Sequence[Reader] = ()
+        self,
+        journal: Journal,
+        weights_hash: str,
+        readers: Sequence[Reader] = (),
+        suffixes: Collection[str] = (),
     ) -> Iterator[Task | Passed]:
-        """Every picture with its target and what is to be done; the same order every time."""
+        """Every picture with its target and what is to be done; the same order every time.
+
+        With `suffixes` only files with one of them.
+        """
         claimed: dict[str, str] = {}
         for root in self.roots:
-            for found in self._scanned(root, readers):
+            for found in self._scanned(root, readers, suffixes):
                 if isinstance(found, Passed):
                     yield found
                     continue
@@ -69,9 +76,11 @@ class Plan:
                 target = self.output / relative
                 yield Task(found, target, kind, *self._action(found, target, journal, weights_hash))
 
-    def _scanned(self, root: Root, readers: Sequence[Reader]) -> Iterator[Found | Passed]:
+    def _scanned(
+        self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
+    ) -> Iterator[Found | Passed]:
         if self.settings.films.fps is None:
-            yield from scan(root.path, readers=readers)
+            yield from scan(root.path, readers=readers, suffixes=suffixes)
             return
         name = Path(root.path.resolve().name)
         found = found_in(root.path, Path() if root.below.parts else name)

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -189,3 +190,40 @@ def test_a_folder_of_frames_that_changes_meanwhile_is_named_and_makes_nothing(
     assert process.returncode == 3, said
     assert "its source changed" in " ".join(said.split())
     assert not (tmp_path / "out" / "reel.mp4").exists()
+
+
+LAZY = """
+    import batchcolor, time
+
+    def lazy(luma):
+        time.sleep(0.5)
+        return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("lazy", "half a second each", 16, lambda options: lazy)]
+"""
+
+
+def test_a_film_that_is_refused_is_named_before_other_work_begins(
+    environment, plugin, make_clip, album, tmp_path
+):
+    plugin("lazypack", LAZY)
+    folder = album(40)
+    make_clip(folder / "z.mkv", subtitles=("deu",))
+    words = ["run", folder, "-m", "lazy", "-o", "out", "--format", "mp4", "--batch-size", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchcolor", *map(str, words)],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = process.stderr.readline()
+    done = len(list((tmp_path / "out").rglob("*.jpg")))
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert "cannot be coloured" in first, first + rest
+    assert "z.mkv" in first
+    assert done < 3
+    assert process.returncode == 130

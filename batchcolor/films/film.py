@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -161,8 +161,8 @@ def best_stream(container: InputContainer) -> VideoStream:
     return best if isinstance(best, VideoStream) and best in moving else moving[0]
 
 
-def _kinds(streams: object) -> str:
-    kinds = sorted({stream.type for stream in streams})  # type: ignore[attr-defined]
+def _kinds(streams: Iterable[Stream]) -> str:
+    kinds = sorted({stream.type for stream in streams})
     return " and ".join(kinds) or "an empty container"
 
 

@@ -3,36 +3,31 @@
 read (a decode thread) -> small luma -> batch (device) -> chroma -> steadied -> planes, encoder (a
 thread of its own) -> commit
 
-Frames stay in order, as both threads and the one between them work in order. Only so many of them
-are on their way at once, so memory does not depend on a film's length.
+Both threads and the one between them work in order; frames that ask no colorizer come early, and
+wait. Only so many are on their way at once, so memory does not depend on a film's length.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import PictureError
-from batchcolor.films.codecs import FilmSettings
-from batchcolor.films.film import UNREADABLE, Film, inspect, words
+from batchcolor.films.film import UNREADABLE, Film, words
 from batchcolor.films.motion import SIDE
-from batchcolor.films.numbered import NumberedFrames, inspect_numbered
 from batchcolor.films.planes import beside_grey, put_chroma, small_luma
-from batchcolor.films.reader import Frames
 from batchcolor.films.shots import Place, Shots
-from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
-from batchcolor.films.stills import as_pictures
+from batchcolor.films.stabilize import Stabilize, Stabilizer
 from batchcolor.films.timing import Survey, survey
-from batchcolor.films.writer import as_written, tried_out
-from batchcolor.job.film_end import FileEnd, FilmEnd, FolderEnd, SegmentPlace
+from batchcolor.job.film_admission import Admission, end_of, frames_of
+from batchcolor.job.film_end import SegmentPlace
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
 from batchcolor.pictures.commit import temporary_of
@@ -47,75 +42,6 @@ class Colouring:
     every: int
     """Of so many frames of a shot one goes to the colorizer."""
     temporal: bool
-
-
-LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
-"""Frames that a film needs on its way at least: those that wait to be steadied, and some more to
-keep its two threads busy."""
-ENCODER_FRAMES = 60
-"""Frames that an encoder looks ahead, about, and keeps."""
-
-
-@dataclass(frozen=True)
-class Admission:
-    """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
-
-    film: Film
-    settings: FilmSettings
-    """How it is written."""
-    max_pixels: int
-    ahead: int
-    """Frames on their way at once."""
-    share: int
-    """Bytes."""
-
-
-def admit(
-    task: Task, settings: FilmSettings, max_pixels: int, memory: int, batch: int
-) -> Admission:
-    """Look at a film, and try its result's container and encoder, before any work on it.
-
-    Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
-    """
-    settings = settings.within(task.format)
-    path = task.found.path
-    if settings.fps is not None:
-        film = inspect_numbered(path, settings.fps, max_pixels)
-    else:
-        film = inspect(path, max_pixels)
-    if settings.to_frames:
-        film = as_pictures(film, task.format)
-    else:
-        film = tried_out(as_written(film, settings), settings, task.format)
-    if task.found.note:
-        film = replace(film, notes=(task.found.note, *film.notes))
-    kept = ENCODER_FRAMES * film.frame_bytes
-    room = (memory - kept) // (2 * film.frame_bytes)
-    ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
-    return Admission(
-        film, settings, max_pixels, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1))
-    )
-
-
-def _frames_of(admission: Admission) -> Frames | NumberedFrames:
-    """The frames of a film, or of the folder that is one."""
-    film, settings = admission.film, admission.settings
-    if film.numbered:
-        return NumberedFrames(
-            film,
-            strict=settings.strict,
-            seconds=settings.preview,
-            max_pixels=admission.max_pixels,
-        )
-    return Frames(film, strict=settings.strict, seconds=settings.preview)
-
-
-def _end_of(task: Task, admission: Admission, folder: Path, quality: int | None) -> FilmEnd:
-    """What the film ends in."""
-    film, settings = admission.film, admission.settings
-    if settings.to_frames:
-        return FolderEnd(task, film, settings, folder, quality)
-    return FileEnd(task, film, settings, folder)
 
 
 @dataclass
@@ -174,12 +100,12 @@ class FilmLine:
         )
         follows = colouring.temporal or colouring.stabilize != "off"
         self._shots = Shots() if follows else None
-        self._end = _end_of(task, admission, place.folder, quality)
+        self._end = end_of(task, admission, place.folder, quality)
         self._segments = self._end.segments
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = _frames_of(admission)
+        self._frames = frames_of(admission)
         self._survey = Survey()
         self._resumed = 0
         self._number = 0

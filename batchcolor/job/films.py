@@ -14,8 +14,9 @@ from batchcolor.errors import PictureError, TargetLostError
 from batchcolor.films.strip import strip_of
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import words
+from batchcolor.job.film_admission import Admission, admit
 from batchcolor.job.film_end import SegmentPlace
-from batchcolor.job.film_line import Admission, Colouring, FilmLine, admit
+from batchcolor.job.film_line import Colouring, FilmLine
 from batchcolor.job.journal import name_of
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread

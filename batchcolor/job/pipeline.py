@@ -22,7 +22,8 @@ from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
-from batchcolor.job.film_line import Admission, FrameItem
+from batchcolor.job.film_admission import Admission
+from batchcolor.job.film_line import FrameItem
 from batchcolor.job.films import Films
 from batchcolor.job.journal import Entry, Journal, edges, name_of
 from batchcolor.job.plan import Plan, Task

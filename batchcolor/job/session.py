@@ -85,7 +85,7 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
     if not task.found.film or task.action != "colour":
         return task
 
-    from batchcolor.job.film_line import admit
+    from batchcolor.job.film_admission import admit
 
     try:
         admit(task, settings.films, settings.max_pixels, settings.memory, 1)

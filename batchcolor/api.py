@@ -117,6 +117,8 @@ def _picture(image: Any) -> Picture:
         if not isinstance(found, Found):
             reason = found.reason if found else "not a picture"
             raise PictureError("scan", f"{image}: {reason}")
+        if found.film:
+            raise PictureError("scan", f"{image}: is a film; `batchcolor run` colours it")
         return decode(found, MAX_PIXELS)
     if isinstance(image, Image.Image):
         alpha = None

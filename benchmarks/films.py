@@ -16,6 +16,7 @@ from batchcolor.films.encoder import encoder_for
 from batchcolor.films.film import Film, inspect
 from batchcolor.films.planes import plane_view
 from batchcolor.films.reader import Frames
+from batchcolor.films.stabilize import Stabilize
 from batchcolor.films.writer import as_written
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.job.session import run
@@ -23,6 +24,11 @@ from batchcolor.job.settings import RunSettings
 
 SIZES = ((640, 480), (1280, 720))
 FRAMES = 150
+WAYS: tuple[tuple[Stabilize, int], ...] = (
+    *(("off", 1), ("fast", 1), ("best", 1)),
+    *(("fast", 2), ("fast", 4), ("best", 4)),
+)
+"""How colours are steadied, and of how many frames one goes to the model."""
 
 
 def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> Path:
@@ -58,9 +64,9 @@ def floor(film: Film, place: Path) -> float:
     return count / (time.perf_counter() - begun)
 
 
-def job(clip: Path, output: Path, model: str, stabilize: str) -> float:
+def job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) -> float:
     """Frames a second of the whole job, its model loaded before."""
-    settings = RunSettings((str(clip),), output, model=model, stabilize=stabilize)  # type: ignore[arg-type]
+    settings = RunSettings((str(clip),), output, model=model, stabilize=stabilize, every=every)
     report = run(settings, load_plugins(), lambda report: None)
     assert report.done == 1, report.as_json()
     return report.frame_rate
@@ -76,10 +82,10 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         bottom, rows = [], {}
         for _ in range(options.rounds):  # in turns: the machine may be busy with other work
             bottom.append(floor(film, folder / "floor"))
-            for mode in ("off", "fast", "best"):
+            for mode, every in WAYS:
                 shutil.rmtree(folder / "out", ignore_errors=True)
-                speed = job(clip, folder / "out", options.model, mode)
-                rows.setdefault(mode, []).append(speed)
+                speed = job(clip, folder / "out", options.model, mode, every)
+                rows.setdefault(f"{mode}, every {every}", []).append(speed)
         print(f"{size[0]}x{size[1]}: floor {np.mean(bottom):.1f} frames/s")
         for mode, speeds in rows.items():
             share = np.mean(speeds) / np.mean(bottom)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,21 @@ FLAT = """
         return [batchcolor.ColorizerSpec("flat", "one colour", 16, lambda options: Flat())]
 """
 """A colorizer that needs no weights and costs nothing: what most tests colour with."""
+
+SLOW = """
+    import batchcolor, time
+
+    class Slow:
+        def __call__(self, luma):
+            import torch
+            time.sleep(0.02)
+            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("slow", "takes its time", 16, lambda options: Slow())]
+"""
+"""One that gives a test the time to stop it."""
 
 
 @pytest.fixture
@@ -98,6 +114,42 @@ def command(
 
 def _word(argument: object) -> str:
     return argument if isinstance(argument, str) else str(argument)
+
+
+@pytest.fixture
+def start(
+    plugin: Callable[..., Path], environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a slow job on a film and waits only until a segment of it is done."""
+    plugin("slowpack", SLOW)
+    started: list[subprocess.Popen[str]] = []
+
+    def run(
+        clip: Path, out: Path, *options: str, model: str = "slow", **more: str
+    ) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", model, "-o", out]
+        process = subprocess.Popen(
+            [*map(str, words), "--batch-size", "1", *options],
+            env={**environment, **more},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        end = time.monotonic() + 60
+        while not list((out / ".batchcolor" / "films").glob("*/state.json")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        time.sleep(0.3)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 def grey_picture(width: int, height: int, seed: int = 0) -> Image.Image:

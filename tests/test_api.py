@@ -75,3 +75,14 @@ def test_importing_batchcolor_and_its_contract_imports_no_torch():
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_film_is_no_picture(make_clip, tmp_path, suffix):
+    clip = tmp_path / f"film{suffix}"
+    if suffix == ".gif":
+        Image.new("L", (8, 8)).save(clip, save_all=True, append_images=[Image.new("L", (8, 8), 9)])
+    else:
+        make_clip(clip)
+    with pytest.raises(PictureError, match="is a film"):
+        batchcolor.colorize(clip)

@@ -28,21 +28,24 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff or bmp; mp4, mkv or mov for films (default: the own).",
+            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: the own).",
         ),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(help="1 to 100, for JPEG (default 96) and WebP (default 95).")
     ] = None,
     codec: Annotated[
-        str, typer.Option(help="For films: h264, h265, av1, prores or ffv1 (lossless).")
+        str,
+        typer.Option(help="For films: h264, h265, av1, prores, ffv1, gif, h264_nvenc, hevc_nvenc."),
     ] = "h264",
     crf: Annotated[
         int | None,
-        typer.Option(help="For films: quality, lower is better (h264 18, h265 20, av1 28)."),
+        typer.Option(
+            help="For films: quality, lower is better (h264 18, h265 20, av1 28, nvenc 19, 22)."
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="For films: the encoder's speed (medium; av1: 8).")
+        str | None, typer.Option(help="For films: the encoder's speed (medium; av1: 8; nvenc: p5).")
     ] = None,
     bit_depth: Annotated[
         int | None, typer.Option(help="For films: 8 or 10 (default: the film's own).")
@@ -51,6 +54,10 @@ def run(
         Literal["off", "fast", "best"],
         typer.Option(help="For films: colours that do not flicker; best looks ahead as well."),
     ] = "fast",
+    every: Annotated[
+        int,
+        typer.Option(help="For films: only every N-th frame of a shot goes to the model."),
+    ] = 1,
     preview: Annotated[
         str | None,
         typer.Option(help="For films: only so much of their beginning, as 10s or 2m."),
@@ -58,6 +65,18 @@ def run(
     compare: Annotated[
         bool,
         typer.Option("--compare", help="For films: the grey source at the left of the result."),
+    ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option("--frames", help="Sources are folders of numbered frames: a film of each."),
+    ] = False,
+    fps: Annotated[
+        str | None,
+        typer.Option(help="With --frames: frames a second, 24 (default), 23.976 or 30000/1001."),
+    ] = None,
+    to_frames: Annotated[
+        bool,
+        typer.Option("--to-frames", help="For films: a folder of numbered pictures of each."),
     ] = False,
     strip: Annotated[
         bool, typer.Option("--strip", help="For films: a sheet with one frame a shot beside each.")
@@ -99,7 +118,7 @@ def run(
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
     from batchcolor.colorizers.loading import Loading
-    from batchcolor.films.codecs import FilmSettings, parse_time
+    from batchcolor.films.codecs import FilmSettings, frame_rate, parse_time
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.hooks.options import pairs
     from batchcolor.job.settings import RunSettings, parse_memory
@@ -123,8 +142,11 @@ def run(
             *(codec, crf, preset, bit_depth, strict),
             preview=parse_time(preview) if preview else None,
             compare=compare,
+            fps=frame_rate(fps, frames=frames),
+            to_frames=to_frames,
         ),
         stabilize=stabilize,
+        every=every,
         strip=strip,
     )
     with only_json(as_json) as stdout:

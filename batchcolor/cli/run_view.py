@@ -34,7 +34,7 @@ class RunView:
         self.bar = Progress(*columns, console=self.console, transient=True)
         self.task = self.bar.add_task("", total=None, counts="looking for pictures", name="")
         self.spoken = time.monotonic()
-        self.shown_failures = 0
+        self.shown_failures = self.shown_refused = 0
 
     def __enter__(self) -> RunView:
         if self.drawn:
@@ -52,6 +52,10 @@ class RunView:
 
     def watch(self, report: Report) -> None:
         """Show the report so far."""
+        if not self.quiet:
+            for source, reason in report.refused[self.shown_refused :]:
+                say(self.console, f"cannot be coloured: {safe(source)}: {safe(reason)}")
+            self.shown_refused = len(report.refused)
         if self.verbose:
             for outcome in report.failures[self.shown_failures :]:
                 say(self.console, f"failed: {safe(outcome.source)}: {safe(outcome.reason)}")

@@ -24,7 +24,7 @@ from batchcolor.errors import BatchcolorError, PictureError, PluginError
 from batchcolor.hooks import options as own
 from batchcolor.hooks.guard import ColorizerFaultError, checked, state_kept
 from batchcolor.hooks.manager import Owned, words
-from batchcolor.hooks.spec import Colorizer
+from batchcolor.hooks.spec import Colorizer, TemporalColorizer
 
 Square = NDArray[np.float32]
 Result = NDArray[np.float32] | PictureError
@@ -50,12 +50,17 @@ def load_runner(owned: Owned, loading: Loading | None = None) -> Runner:
         raise PluginError(
             f"{spec.name} of {owned.origin} cannot be built: {words(error)}"
         ) from error
+    if spec.temporal and not isinstance(colorizer, TemporalColorizer):
+        raise PluginError(f"{spec.name} of {owned.origin} is temporal, yet has no reset()")
     if path is not None:
         if not isinstance(colorizer, nn.Module):
             raise PluginError(f"{spec.name} of {owned.origin} is no network, yet names weights")
         stored.load(colorizer, path)
     batch_size = loading.batch_size or chosen.batch_size
-    return Runner(owned, colorizer, chosen, batch_size, digest, palette)
+    runner = Runner(owned, colorizer, chosen, batch_size, digest, palette)
+    if spec.temporal and (loading.batch_size or 1) > 1:
+        runner.notes.append(f"{spec.name} remembers what it saw: frames go through it one by one")
+    return runner
 
 
 class Runner:
@@ -72,9 +77,10 @@ class Runner:
     ) -> None:
         self.owned, self.spec, self.name = owned, owned.spec, owned.spec.name
         self.palette = palette
-        self.device, self.batch_size, self.weights_hash = device, batch_size, weights_hash
+        self.device, self.weights_hash = device, weights_hash
+        self.batch_size = 1 if self.spec.temporal else batch_size
         self.notes: list[str] = []
-        """What happened to the device, said once each."""
+        """What happened to the device or to the batch, said once each."""
         self.colorizer = colorizer
         self._place()
 
@@ -93,8 +99,11 @@ class Runner:
     def run(self, squares: Sequence[Square]) -> list[Result]:
         """Chroma `(2, s, s)` float32 for each luma square `(S, S)`, or why there is none.
 
-        At most `batch_size` at once are run; more are divided. The order is kept.
+        At most `batch_size` at once are run; more are divided. The order is kept. A colorizer
+        that remembers is set back before each.
         """
+        if self.spec.temporal:
+            return self.run_frames(squares, [True] * len(squares))
         results: list[Result] = []
         start = 0
         while start < len(squares):
@@ -107,6 +116,34 @@ class Runner:
                     continue
             start += len(part)
         return results
+
+    def run_frames(self, squares: Sequence[Square], begins: Sequence[bool]) -> list[Result]:
+        """As `run`, for frames of one film in order; `begins` says which are the first of a shot.
+
+        Only a colorizer that remembers cares: it gets them one by one, and a `reset()` before
+        each that begins a shot.
+        """
+        if not self.spec.temporal:
+            return self.run(squares)
+        results: list[Result] = []
+        for square, first in zip(squares, begins, strict=True):
+            fault = self._reset() if first else None
+            try:
+                results += [fault] if fault else self._batch([square])
+            except torch.OutOfMemoryError:
+                self._narrow([square], results)
+        return results
+
+    def _reset(self) -> PictureError | None:
+        """Let the colorizer forget; why it cannot."""
+        try:
+            with torch.inference_mode(), state_kept(), contextlib.redirect_stdout(sys.stderr):
+                assert isinstance(self.colorizer, TemporalColorizer)  # or it was not loaded
+                self.colorizer.reset()
+        except (Exception, SystemExit) as error:
+            what = f"model {self.name} of {self.owned.origin} raised {words(error)} at its reset"
+            return PictureError("chroma", what)
+        return None
 
     def _narrow(self, part: Sequence[Square], results: list[Result]) -> None:
         """Out of memory: halve the batch and remember it; at one picture, go to the CPU."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.film import Film, chroma_of
-from batchcolor.pictures.formats import MKV, MOV, MP4, Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, NUMBERED, Format
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
 BITS = (8, 10)
+USUAL_CODEC = "h264"
+USUAL_FPS = "24"
+SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+NTSC_ROUNDING = Fraction(1, 200)
+"""How far from n * 1000/1001 a decimal rate may be that means it: 23.98, 29.97, 59.94."""
 LONGEST_PREVIEW = 24 * 3600.0
 
 
@@ -35,12 +41,24 @@ class FilmCodec:
     """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
     tag: str = ""
     """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+    scale: str = "crf"
+    """The encoder's own option for `--crf`."""
+    bits: int = 10
+    """The most that is written a sample."""
+    hardware: str = ""
+    """What a machine must have for it; empty where the processor does it."""
+    palette: bool = False
+    """Whether its frames have a palette of 256 colours, one of them transparent."""
 
 
 SPEEDS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
     *("veryslow", "placebo"),
 )
+NVENC_SPEEDS = tuple(f"p{number}" for number in range(1, 8))
+NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
+"""Constant quality: without a rate of bits, `cq` alone decides."""
+NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
 CODECS = (
     FilmCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", SPEEDS),
     FilmCodec(
@@ -51,12 +69,28 @@ CODECS = (
     FilmCodec(
         *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
     ),
+    FilmCodec(
+        *("h264_nvenc", "h264_nvenc", (MP4, MKV, MOV), 19, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
+    ),
+    FilmCodec(
+        *("hevc_nvenc", "hevc_nvenc", (MP4, MKV, MOV), 22, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        tag="hvc1",
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
+    ),
     FilmCodec("prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), even=False),
     FilmCodec(
         *("ffv1", "ffv1", (MKV,)),
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         even=False,
     ),
+    FilmCodec("gif", "gif", (GIF,), even=False, palette=True),
 )
 
 
@@ -76,7 +110,7 @@ class FilmSettings:
     None is the codec's own default, and for `bit_depth` the source's depth.
     """
 
-    codec: str = "h264"
+    codec: str = USUAL_CODEC
     crf: int | None = None
     preset: str | None = None
     bit_depth: int | None = None
@@ -85,6 +119,10 @@ class FilmSettings:
     """Seconds from its beginning that are coloured of each film; None for all of it."""
     compare: bool = False
     """Whether the result shows the grey source at its left."""
+    fps: Fraction | None = None
+    """Frames a second of sources that are folders of numbered frames; None for films."""
+    to_frames: bool = False
+    """Whether a folder of numbered pictures is written instead of a film."""
 
     def __post_init__(self) -> None:
         codec = codec_named(self.codec)
@@ -99,6 +137,13 @@ class FilmSettings:
             raise ImpossiblePlanError(f"--preview {self.preview:g}: a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
+        if (self.bit_depth or 8) > codec.bits:
+            raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
+        coding = (self.codec, self.crf, self.preset, self.bit_depth)
+        if self.to_frames and coding != (USUAL_CODEC, None, None, None):
+            raise ImpossiblePlanError(
+                "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth are for films"
+            )
 
     @property
     def film_codec(self) -> FilmCodec:
@@ -108,7 +153,8 @@ class FilmSettings:
     @property
     def ending(self) -> str:
         """What a result's name ends with that is not the whole film as it is."""
-        return ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        shown = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        return shown + ("-frames" if self.to_frames else "")
 
     @property
     def encoder_options(self) -> dict[str, str]:
@@ -116,17 +162,24 @@ class FilmSettings:
         codec = self.film_codec
         options = dict(codec.options)
         if codec.crf is not None:
-            options["crf"] = str(codec.crf if self.crf is None else self.crf)
+            options[codec.scale] = str(codec.crf if self.crf is None else self.crf)
         if codec.preset is not None:
             options["preset"] = self.preset or codec.preset
         return options
 
+    def within(self, container: Format) -> FilmSettings:
+        """The settings for a result in that container: a GIF has a codec of its own, and no other
+        codec's scales."""
+        if self.to_frames or container != GIF or self.codec == "gif":
+            return self
+        return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
+
     def container(self, own: Format | None) -> Format:
         """The container of a result whose source has `own`: the same one where it may be."""
         takes = self.film_codec.containers
-        if own in takes:
+        if own in takes or own == GIF:
             return own
-        return MKV if own not in (MP4, MOV) else takes[0]
+        return MKV if own not in (MP4, MOV, NUMBERED) else takes[0]
 
 
 def parse_time(text: str) -> float:
@@ -139,11 +192,39 @@ def parse_time(text: str) -> float:
         raise ImpossiblePlanError(f"--preview {text}: a time, as 10s or 2m") from error
 
 
+def frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
+    """What `--fps` says of folders of frames; None where sources are films.
+
+    Raises ImpossiblePlanError.
+    """
+    if not frames and text is not None:
+        raise ImpossiblePlanError("--fps goes with --frames: a film has a rate of its own")
+    return parse_fps(text or USUAL_FPS) if frames else None
+
+
+def parse_fps(text: str) -> Fraction:
+    """Frames a second of `24`, `30000/1001` or `23.976`, which is meant as 24000/1001.
+
+    Raises ImpossiblePlanError.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise ImpossiblePlanError(f"--fps {text}: as 24, 23.976 or 30000/1001") from error
+    if not SLOWEST <= rate <= FASTEST:
+        raise ImpossiblePlanError(f"--fps {text}: from {SLOWEST} to {FASTEST}")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    rounded = rate.denominator != 1 and "/" not in text
+    return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
+
+
 def pixel_format(film: Film, settings: FilmSettings, offered: tuple[str, ...]) -> str:
     """The encoder's pixel format that is nearest to the film's: depth first, then chroma size.
 
     `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
     """
+    if settings.film_codec.palette:
+        return "yuva444p" if film.alpha else "yuv444p"
     bits = settings.bit_depth or film.bits
     chroma = ("420", "422", "444")
     own = chroma.index(chroma_of(film.pixel_format))

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+from av.codec import codecs_available
 from av.codec.context import CodecContext, Flags
+from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
+from batchcolor.errors import ImpossiblePlanError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.film import LIMITED_RANGE, Film, Tags
+
+TRIAL = (640, 480)
+"""A size that every encoder takes."""
+
+
+def require(settings: FilmSettings) -> None:
+    """Raises ImpossiblePlanError where the encoder, or the machine that it needs, is not here."""
+    codec = settings.film_codec
+    if codec.encoder not in codecs_available:
+        raise ImpossiblePlanError(
+            f"--codec {codec.name}: the FFmpeg that PyAV brings here has no {codec.encoder}; "
+            f"choose another codec"
+        )
+    if not codec.hardware:
+        return
+    context = CodecContext.create(codec.encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = *TRIAL, "yuv420p"
+    context.time_base, context.options = Fraction(1, 25), settings.encoder_options
+    try:
+        context.open()
+    except FFmpegError as error:
+        raise ImpossiblePlanError(
+            f"--codec {codec.name}: it needs {codec.hardware}, and none answers here; "
+            f"--codec h264 and h265 do without"
+        ) from error
 
 
 def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:
@@ -29,8 +60,12 @@ def _said_range(film: Film, settings: FilmSettings) -> dict[str, str]:
 def tell(context: VideoCodecContext, film: Film, settings: FilmSettings) -> None:
     """Size, time, colour, fields and quality: the same for every encoder of one film."""
     context.options = settings.encoder_options | _said_range(film, settings)
-    context.width, context.height, context.pix_fmt = film.width, film.height, film.pixel_format
+    palette = settings.film_codec.palette
+    context.width, context.height = film.width, film.height
+    context.pix_fmt = "pal8" if palette else film.pixel_format
     context.time_base, context.framerate = film.time_base, film.rate
+    if palette:
+        return
     context.color_range, context.colorspace = film.tags.range, film.tags.matrix
     context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
     if film.aspect:

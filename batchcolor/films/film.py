@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from PIL import Image
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import PictureError
@@ -34,6 +35,9 @@ HD_WIDTH, HD_HEIGHT = 1280, 576
 """A film that names no matrix is taken for BT.709 from here on, as players do."""
 HDR = {16: "PQ", 18: "HLG"}
 DEEP_BITS = 10
+AS_IT_IS = {"min_delay": "0", "default_delay": "0"}
+"""What FFmpeg is told when it opens a file: a GIF's short durations are not changed."""
+ENDLESS, ONCE = 0, -1
 LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
 """Chroma sizes that are written, as powers of two that divide the luma's width and height."""
 
@@ -46,6 +50,10 @@ class Tags:
     matrix: int = 2
     primaries: int = 2
     transfer: int = 2
+
+
+GIF_TAGS = Tags(range=FULL_RANGE, matrix=6)
+"""RGB is taken apart at full range, so that nothing of its luma is lost."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,12 @@ class Film:
     tags: Tags = Tags()
     rgb: bool = False
     """Whether its frames are RGB, and have to be converted."""
+    alpha: bool = False
+    """Whether its frames have transparency; `pixel_format` then has a fourth plane."""
+    loop: int = ENDLESS
+    """How often a GIF is played again; `ONCE` where it is not."""
+    numbered: bool = False
+    """Whether it is a folder of numbered pictures; then there are no streams, and no packets."""
     field_order: int = 0
     notes: tuple[str, ...] = ()
     left_out: tuple[int, ...] = ()
@@ -91,20 +105,20 @@ class Film:
     @property
     def frame_bytes(self) -> int:
         """What a decoded frame takes."""
-        samples = {"420": 1.5, "422": 2.0, "444": 3.0}[chroma_of(self.pixel_format)]
+        samples = {"420": 1.5, "422": 2.0, "444": 3.0}[chroma_of(self.pixel_format)] + self.alpha
         return int(self.width * self.height * samples * (2 if self.bits > 8 else 1))
 
 
 def chroma_of(pixel_format: str) -> str:
     """420, 422 or 444."""
-    return pixel_format.removeprefix("yuv")[:3]
+    return pixel_format.removeprefix("yuv").removeprefix("a")[:3]
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """A film's container, open for reading. Raises PictureError."""
     try:
-        container = av.open(url_of(path), "r", metadata_errors="replace")
+        container = av.open(url_of(path), "r", options=AS_IT_IS, metadata_errors="replace")
     except UNREADABLE as error:
         raise PictureError("decode", f"cannot be read as a film: {words(error)}") from error
     with container:
@@ -147,8 +161,8 @@ def best_stream(container: InputContainer) -> VideoStream:
     return best if isinstance(best, VideoStream) and best in moving else moving[0]
 
 
-def _kinds(streams: object) -> str:
-    kinds = sorted({stream.type for stream in streams})  # type: ignore[attr-defined]
+def _kinds(streams: Iterable[Stream]) -> str:
+    kinds = sorted({stream.type for stream in streams})
     return " and ".join(kinds) or "an empty container"
 
 
@@ -168,8 +182,9 @@ def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
 
 def _film(path: Path, container: InputContainer, video: VideoStream, frame: VideoFrame) -> Film:
     notes: list[str] = []
-    pixel_format, bits = _layout(frame, notes)
-    tags, matrix = _colour(frame)
+    gif = container.format.name == "gif"
+    pixel_format, bits = ("yuva444p", 8) if gif else _layout(frame, notes)
+    tags, matrix = (GIF_TAGS, BT601) if gif else _colour(frame)
     if frame.color_trc in HDR:
         notes.append(f"is HDR ({HDR[frame.color_trc]}): models know only standard brightness")
     field_order = video.codec_context.field_order
@@ -202,6 +217,8 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         aspect=video.codec_context.sample_aspect_ratio or video.sample_aspect_ratio,
         tags=tags,
         rgb=frame.format.is_rgb,
+        alpha=gif,
+        loop=_loop_of(path) if gif else ENDLESS,
         field_order=field_order,
         notes=tuple(notes),
     )
@@ -218,6 +235,15 @@ def _colour(frame: VideoFrame) -> tuple[Tags, Matrix]:
     if frame.format.is_rgb or frame.format.has_palette:
         return replace(tags, range=LIMITED_RANGE, matrix=1 if hd else 6), usual
     return tags, MATRICES.get(frame.colorspace, usual)
+
+
+def _loop_of(path: Path) -> int:
+    """How often a GIF is played again; FFmpeg does not tell."""
+    try:
+        with Image.open(path) as image:
+            return int(image.info.get("loop", ONCE))
+    except Exception:  # Pillow may raise anything; FFmpeg has read a frame of it
+        return ONCE
 
 
 def _end(video: VideoStream) -> float:

@@ -77,7 +77,8 @@ def beside_grey(frame: VideoFrame, film: Film) -> VideoFrame:
     for index, plane in enumerate(frame.planes):
         samples = plane_view(frame, index)
         wide = plane_view(both, index)
-        grey = samples if index == 0 else np.full_like(samples, 128 << (film.bits - 8))
+        coloured = index in (1, 2)
+        grey = np.full_like(samples, 128 << (film.bits - 8)) if coloured else samples
         wide[:, : plane.width] = grey
         wide[:, wide.shape[1] - plane.width :] = samples
     both.pts, both.time_base, both.duration = frame.pts, frame.time_base, frame.duration

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -15,6 +17,8 @@ from batchcolor.color import BT709
 from batchcolor.errors import PictureError
 from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
 
+GIF_END = 64
+"""Bytes at the end of a GIF among which its trailer is; some programs fill up with zeros."""
 MOST_FAULTS = 8
 """Faults of the container in a row after which nothing more is expected of it."""
 
@@ -123,6 +127,8 @@ class Frames:
         """Say what was wrong. Raises PictureError where nothing could be decoded."""
         if not self.count:
             raise PictureError("decode", "not one frame can be read")
+        if _is_cut_gif(self.film.path):
+            self._fault(None, "its end is missing")
         if self.damaged:
             self.notes.append(
                 f"{self.damaged} damaged places, the first{self._where}; what can be decoded is "
@@ -133,6 +139,15 @@ class Frames:
             if self.strict:
                 raise PictureError("decode", f"{text} (--strict)")
             self.notes.append(text)
+
+
+def _is_cut_gif(path: Path) -> bool:
+    """Whether it is a GIF that lacks its trailer: a GIF does not promise a number of frames."""
+    with path.open("rb") as file:
+        if file.read(4) != b"GIF8":
+            return False
+        file.seek(-min(GIF_END, path.stat().st_size), os.SEEK_END)
+        return not file.read().rstrip(b"\0").endswith(b";")
 
 
 def fitted(frame: VideoFrame, film: Film) -> VideoFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from batchcolor.films.motion import Match
+from dataclasses import dataclass
+
+from batchcolor.films.motion import Field, Match, match
 
 UNLIKE = 0.65
 """Correlation of two frames, below which they may belong to two shots."""
@@ -20,3 +22,42 @@ def is_cut(match: Match) -> bool:
     """
     unlike = match.likeness < UNLIKE and float(match.trust.mean()) < UNTRUSTED
     return unlike or match.likeness < STRANGE
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame is: its number in the film, from 0, and that of the first frame of its shot.
+
+    `match` is how it came out of the frame before; None where it begins a shot.
+    """
+
+    number: int
+    shot: int
+    match: Match | None
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first frame of its shot."""
+        return self.match is None
+
+
+class Shots:
+    """Follows the frames of one film in order, by their luma `(64, 64)` in 0..1.
+
+    `number` is that of the first frame that it is shown, `shot` where the shot of that one began.
+    """
+
+    def __init__(self, number: int = 0, shot: int = 0) -> None:
+        self.cuts = 0
+        self._number, self._shot = number, shot
+        self._before: Field | None = None
+
+    def follow(self, guide: Field) -> Place:
+        """The place of the next frame."""
+        found = None if self._before is None else match(self._before, guide)
+        if found is not None and is_cut(found):
+            self.cuts += 1
+            self._shot, found = self._number, None
+        place = Place(self._number, self._shot, found)
+        self._number, self._before = self._number + 1, guide
+        return place

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.films.motion import SIDE, Field, Match, match
-from batchcolor.films.shots import is_cut
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
@@ -35,6 +34,8 @@ class Frame(Generic[T]):
     guide: Field
     chroma: Field
     owner: T
+    asked: bool = True
+    """Whether the chroma is a colorizer's, and not only what came from the frame before."""
 
     def __post_init__(self) -> None:
         self.own = sized(self.chroma, SIDE)
@@ -59,11 +60,16 @@ class Stabilizer(Generic[T]):
 
     `fast` looks back only. `best` looks as far ahead as `LOOK_AHEAD` says, so that colour comes
     neither late nor from one side, and gives frames back so much later. `off` changes nothing.
+
+    With `every` above 1 only every such frame of a shot has chroma of its own, beginning with
+    the first; the others have what is carried to them. Then no frame has detail finer than `SIDE`,
+    which would come and go, and what is carried counts less in a frame of its own, so that after
+    as many seconds as much of it is left.
     """
 
-    def __init__(self, mode: Stabilize) -> None:
-        self.mode = mode
-        self.cuts = 0
+    def __init__(self, mode: Stabilize, every: int = 1) -> None:
+        self.mode, self.every = mode, every
+        self._hold = HOLD**every
         self._ahead = LOOK_AHEAD[mode]
         self._waiting: deque[Frame[T]] = deque()
         self._last: Frame[T] | None = None
@@ -80,13 +86,24 @@ class Stabilizer(Generic[T]):
         if memory and self.mode != "off":
             self._last = Frame(memory["guide"], memory["carried"], owner)
 
-    def push(self, guide: Field, chroma: Field, owner: T) -> list[tuple[T, Field]]:
-        """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`."""
-        if self.mode == "off":
-            return [(owner, chroma)]
-        frame = Frame(guide, chroma, owner)
-        if self._last is not None:
-            self._follow(self._last, frame)
+    def push(
+        self, guide: Field, chroma: Field | None, owner: T, found: Match | None
+    ) -> list[tuple[T, Field]]:
+        """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`.
+
+        `chroma` is None where no colorizer was asked. `found` is how the frame came out of the one
+        before; None where it begins a shot.
+        """
+        if chroma is None:
+            assert self._last is not None  # a shot begins with chroma
+            assert found is not None
+            frame = Frame(guide, _moved(self._last.carried, found), owner, asked=False)
+        else:
+            if self.mode == "off":
+                return [(owner, chroma)]
+            frame = Frame(guide, chroma if self.every == 1 else sized(chroma, SIDE), owner)
+        if self._last is not None and found is not None:
+            self._follow(self._last, frame, found)
         self._last = frame
         self._waiting.append(frame)
         return [self._given()] if len(self._waiting) > self._ahead else []
@@ -95,12 +112,9 @@ class Stabilizer(Generic[T]):
         """The frames that still wait, when no more come."""
         return [self._given() for _ in range(len(self._waiting))]
 
-    def _follow(self, before: Frame[T], now: Frame[T]) -> None:
-        found = match(before.guide, now.guide)
-        if is_cut(found):
-            self.cuts += 1
-            return
-        now.carried = _blended(now.own, before.carried, found)
+    def _follow(self, before: Frame[T], now: Frame[T], found: Match) -> None:
+        if now.asked:
+            now.carried = _blended(now.own, before.carried, found, self._hold)
         if self._ahead:
             before.from_next = match(now.guide, before.guide)
 
@@ -119,19 +133,26 @@ class Stabilizer(Generic[T]):
             shot.append(frame)
             if frame.from_next is None:
                 break
+        while not shot[-1].asked and len(shot) > 1:
+            shot.pop()  # it knows no more than the frames before it
         field = shot[-1].own
         for frame in reversed(shot[:-1]):
             assert frame.from_next is not None
-            field = _blended(frame.own, field, frame.from_next)
+            hold = self._hold if frame.asked else np.float32(1)
+            field = _blended(frame.own, field, frame.from_next, hold)
         return field
 
 
-def _blended(own: Field, other: Field, found: Match) -> Field:
+def _blended(own: Field, other: Field, found: Match, hold: np.float32) -> Field:
     """Chroma of a frame from its own and from that of its neighbour, moved to where it is now."""
-    share = HOLD * found.trust
-    moved = other[:, found.rows, found.columns]
-    blended: Field = own + share * (moved - own)
+    share = hold * found.trust
+    blended: Field = own + share * (_moved(other, found) - own)
     return blended
+
+
+def _moved(field: Field, found: Match) -> Field:
+    """A neighbour's chroma where it is now."""
+    return field[:, found.rows, found.columns]
 
 
 def sized(field: NDArray[np.float32], side: int) -> Field:

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 
 from batchcolor.errors import PictureError
 from batchcolor.films.film import inspect
-from batchcolor.films.motion import SIDE, Field, match
+from batchcolor.films.motion import SIDE
 from batchcolor.films.planes import small_luma
 from batchcolor.films.reader import Frames
-from batchcolor.films.shots import is_cut
+from batchcolor.films.shots import Shots
 
 WIDTH = 240
 """Pixels across of one frame on the sheet."""
@@ -30,12 +30,10 @@ def strip_of(path: Path, max_pixels: int) -> bytes:
     """The contact strip of a film, as JPEG. Raises PictureError."""
     shots: list[tuple[float, Image.Image]] = []
     film = inspect(path, max_pixels)
-    before: Field | None = None
+    places = Shots()
     since, every, number = 0, 1, -1
     for frame in Frames(film, strict=False):
-        guide = small_luma(frame, film, SIDE)
-        begins = before is None or is_cut(match(before, guide))
-        before = guide
+        begins = places.follow(small_luma(frame, film, SIDE)).begins
         number += begins
         since = 0 if begins else since + 1
         if number % every or since > INTO or (since and since < INTO):

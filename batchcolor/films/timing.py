@@ -43,6 +43,8 @@ class Survey:
 
 def survey(film: Film) -> Survey:
     """A look at every packet of the film, for its time alone."""
+    if film.numbered:
+        return Survey(film.frames, film.ends)
     packets, ends = 0, 0.0
     with opened(film.path) as container:
         try:
@@ -75,6 +77,11 @@ class Timeline:
     def seconds(self) -> Fraction:
         """Where the last frame shown so far ends."""
         return self.end * self.film.time_base
+
+    @property
+    def last_duration(self) -> Fraction:
+        """Seconds for which the last frame is shown."""
+        return (self.end - (self._last or 0)) * self.film.time_base
 
     def tell(self, frame: VideoFrame) -> None:
         """Give the frame the time that its encoder is told."""

@@ -13,8 +13,8 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import PictureError
-from batchcolor.films.film import UNREADABLE, Film, url_of, words
-from batchcolor.pictures.formats import MKV, Format
+from batchcolor.films.film import AS_IT_IS, UNREADABLE, Film, url_of, words
+from batchcolor.pictures.formats import GIF, MKV, Format
 
 MADE_ANEW = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
@@ -42,7 +42,9 @@ class Tracks:
     def __init__(self, film: Film) -> None:
         self.film = film
         self.notes: list[str] = []
-        self._source: InputContainer = av.open(url_of(film.path), "r", metadata_errors="replace")
+        self._source: InputContainer = av.open(
+            url_of(film.path), "r", options=AS_IT_IS, metadata_errors="replace"
+        )
         self._placed: dict[int, Stream] = {}
         self._waiting: Packet[Stream] | None = None
         self._line = self._packets()
@@ -54,6 +56,8 @@ class Tracks:
         not: the first one unless it would lose something, but never for a cover.
         """
         options = {"avoid_negative_ts": "disabled"}
+        if container == GIF:
+            return self._gif_options(options)
         if container.name not in ("mp4", "mov"):
             return options
         keys = {key.lower() for key in self._source.metadata}
@@ -64,6 +68,12 @@ class Tracks:
         elif others:
             options["movflags"] = "use_metadata_tags"
         return options
+
+    def _gif_options(self, options: dict[str, str]) -> dict[str, str]:
+        names = sorted({key.lower() for key in self._source.metadata} - MADE_ANEW)
+        if names:
+            self.notes.append(f"gif holds no names: {', '.join(names)} left out")
+        return options | {"loop": str(self.film.loop)}
 
     def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
         """Give the result the tracks of the source, in their order; gives the picture's index.
@@ -175,7 +185,41 @@ def _is_gap(packet: Packet[Stream]) -> bool:
     return name == "mov_text" and bytes(packet) == b"\0\0"
 
 
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
+class NoTracks(Tracks):
+    """Those of a folder of frames, which has none."""
+
+    def __init__(self, film: Film) -> None:
+        self.film = film
+        self.notes = []
+
+    def muxer_options(self, container: Format) -> dict[str, str]:
+        """Frames begin at zero, but the first may be missing."""
+        return {"avoid_negative_ts": "disabled"}
+
+    def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
+        """The picture alone."""
+        yield self.film.stream
+
+    def describe(self, target: Stream) -> None:
+        """There is nothing to tell."""
+
+    def copy_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+        """There is nothing to copy."""
+
+    def sensed(self) -> dict[int, str]:
+        """Nothing."""
+        return {}
+
+    def close(self) -> None:
+        """There is nothing open."""
+
+
+def tracks_of(film: Film) -> Tracks:
+    """The other tracks of a film."""
+    return NoTracks(film) if film.numbered else Tracks(film)
+
+
+MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"}
 
 
 def new_container(place: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:

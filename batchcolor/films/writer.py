@@ -16,22 +16,40 @@ from av.video.stream import VideoStream
 
 from batchcolor.errors import PictureError
 from batchcolor.films.codecs import FilmSettings, pixel_format
+from batchcolor.films.coded import Coded, CodedSegments
 from batchcolor.films.encoder import tell
-from batchcolor.films.film import UNREADABLE, Film, opened, words
-from batchcolor.films.segments import Coded, Segments
+from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.timing import Survey, Timeline, decoding_times
-from batchcolor.films.tracks import Tracks, new_container
+from batchcolor.films.tracks import new_container, tracks_of
 from batchcolor.pictures.formats import Format
+
+GIF_TICKS, LONGEST_DELAY = 100, 65535
+"""A GIF counts hundredths of a second, in 16 bits."""
 
 
 def as_written(film: Film, settings: FilmSettings) -> Film:
     """The film with the pixel format and depth that its encoder will be given, changes noted."""
     encoder = av.Codec(settings.film_codec.encoder, "w")
+    if film.alpha and not settings.film_codec.palette:
+        film = _without_alpha(film)
     name = pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
     notes = list(film.notes)
     if name != film.pixel_format:
         notes.append(f"{film.pixel_format} becomes {name}")
     return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
+
+
+def _without_alpha(film: Film) -> Film:
+    """A GIF as what other codecs hold, and players play: 4:2:0 at limited range."""
+    note = f"{film.path.suffix[1:]} to film: what is transparent becomes black"
+    return replace(
+        film,
+        pixel_format="yuv420p",
+        full_range=False,
+        tags=replace(film.tags, range=LIMITED_RANGE),
+        alpha=False,
+        notes=(*film.notes, note),
+    )
 
 
 def as_shown(film: Film, settings: FilmSettings) -> Film:
@@ -70,7 +88,7 @@ def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
 
 
 def _sensed(film: Film) -> dict[int, str]:
-    tracks = Tracks(film)
+    tracks = tracks_of(film)
     try:
         return tracks.sensed()
     finally:
@@ -91,7 +109,7 @@ class FilmWriter:
         self.frames = 0
         self.end = Fraction(0)
         """The second at which the result ends."""
-        self.tracks = Tracks(film)
+        self.tracks = tracks_of(film)
         self.container: OutputContainer = new_container(
             place, container, self.tracks.muxer_options(container)
         )
@@ -116,7 +134,7 @@ class FilmWriter:
         self.tracks.describe(stream)
         return stream
 
-    def write(self, segments: Segments, survey: Survey, missing: int) -> None:
+    def write(self, segments: CodedSegments, survey: Survey, missing: int) -> None:
         """Write all packets, each with its time, all other tracks beside them, and close the file.
 
         `missing` frames could not be read of those that the source promises. The last frame is
@@ -125,14 +143,17 @@ class FilmWriter:
         timeline = segments.timeline
         until = self._promised_end(timeline, survey, missing)
         self.end = until * self.film.time_base
+        if self.container.format.name == "gif":
+            delay = round(timeline.last_duration * GIF_TICKS)
+            self.container.container_options["final_delay"] = str(min(delay, LONGEST_DELAY))
         shown, given = segments.times()
         decoding = decoding_times(shown, given)
-        last = len(decoding) - 1
+        last, film_in_mp4 = len(decoding) - 1, self.container.format.name in ("mp4", "mov")
         for item, dts in zip(segments.packets(), decoding.tolist(), strict=True):
             packet = self._packet(item, dts)
             if until > timeline.end and item.told == timeline.told:
                 packet.duration = until - item.pts
-            if until > timeline.end and self.frames == last:
+            if (until > timeline.end or film_in_mp4) and self.frames == last:
                 # It need not be the last frame, but MP4 takes the length of the film from it.
                 length = until - int(shown.min()) - (dts - int(decoding[0]))
                 packet.duration = max(packet.duration or 0, length)
@@ -156,7 +177,8 @@ class FilmWriter:
         seconds = survey.promised_end(self.film, float(timeline.seconds), missing)
         promised = round(Fraction(seconds) / tick)
         short = promised - timeline.end
-        if short <= timeline.step or self.preview:
+        rounding = 0 if self.film.numbered else timeline.step  # of what headers say
+        if short <= rounding or self.preview:
             return timeline.end
         self.notes.append(
             f"its picture ends {float(short * tick):.2f} s before the end that its file promises "

@@ -7,8 +7,9 @@ A colorizer is a `torch.nn.Module`, or any callable of the same form:
     returns chroma, float tensor (N, 2, s, s), Cb and Cr in -0.5..0.5 (BT.601 full range),
             with any s
 
-It keeps no state between calls unless its spec says `temporal=True`; then it gets the
-frames of one film in order, and a `reset()` at each shot.
+It keeps no state between calls unless its spec says `temporal=True`; then it gets the frames of
+one film in order, one a call (N is 1), and a `reset()` before the first frame of each shot and
+before each still. A film that is resumed is shown to it again from the beginning of the shot.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,15 @@ class Colorizer(Protocol):
 
     def __call__(self, luma: torch.Tensor, /) -> torch.Tensor:
         """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma `(N, 1, S, S)` in 0..1."""
+        ...
+
+
+@runtime_checkable
+class TemporalColorizer(Colorizer, Protocol):
+    """A colorizer that remembers the frames of a shot; its spec says `temporal=True`."""
+
+    def reset(self) -> None:
+        """Forget them: the next frame begins a shot."""
         ...
 
 
@@ -90,3 +100,4 @@ class ColorizerSpec:
     """What `batchcolor train` follows; None for a model that is not trained here."""
     licence: str = "unstated"
     temporal: bool = False
+    """Whether it remembers what it has seen of a shot; then it has a `reset()`."""

@@ -3,85 +3,45 @@
 read (a decode thread) -> small luma -> batch (device) -> chroma -> steadied -> planes, encoder (a
 thread of its own) -> commit
 
-Frames stay in order, as both threads and the one between them work in order. Only so many of them
-are on their way at once, so memory does not depend on a film's length.
+Both threads and the one between them work in order; frames that ask no colorizer come early, and
+wait. Only so many are on their way at once, so memory does not depend on a film's length.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import PictureError
-from batchcolor.films.codecs import FilmSettings
-from batchcolor.films.film import UNREADABLE, Film, inspect, words
+from batchcolor.films.film import UNREADABLE, Film, words
 from batchcolor.films.motion import SIDE
 from batchcolor.films.planes import beside_grey, put_chroma, small_luma
-from batchcolor.films.reader import Frames
-from batchcolor.films.segments import Segments
-from batchcolor.films.stabilize import LOOK_AHEAD, Stabilize, Stabilizer
-from batchcolor.films.timing import Survey, Timeline, survey
-from batchcolor.films.writer import (
-    FilmWriter,
-    as_shown,
-    as_written,
-    flush_to_disk,
-    tried_out,
-    verify,
-)
+from batchcolor.films.shots import Place, Shots
+from batchcolor.films.stabilize import Stabilize, Stabilizer
+from batchcolor.films.timing import Survey, survey
+from batchcolor.job.film_admission import Admission, end_of, frames_of
+from batchcolor.job.film_end import SegmentPlace
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import ByteBudget, Channel, Stop
-from batchcolor.pictures.commit import publish, temporary_of
-
-LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
-"""Frames that a film needs on its way at least: those that wait to be steadied, and some more to
-keep its two threads busy."""
-ENCODER_FRAMES = 60
-"""Frames that an encoder looks ahead, about, and keeps."""
+from batchcolor.pictures.commit import temporary_of
 
 
 @dataclass(frozen=True)
-class Admission:
-    """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
+class Colouring:
+    """How frames get their colour; `temporal` is the colorizer's word, see `hooks/spec.py`."""
 
-    film: Film
-    ahead: int
-    """Frames on their way at once."""
-    share: int
-    """Bytes."""
-
-
-def admit(
-    task: Task, settings: FilmSettings, max_pixels: int, memory: int, batch: int
-) -> Admission:
-    """Look at a film, and try its result's container and encoder, before any work on it.
-
-    Raises PictureError: unreadable, nothing to colour, a track that the container cannot hold.
-    """
-    film = inspect(task.found.path, max_pixels)
-    film = tried_out(as_written(film, settings), settings, task.format)
-    if task.found.note:
-        film = replace(film, notes=(task.found.note, *film.notes))
-    kept = ENCODER_FRAMES * film.frame_bytes
-    room = (memory - kept) // (2 * film.frame_bytes)
-    ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
-    return Admission(film, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1)))
-
-
-@dataclass(frozen=True)
-class SegmentPlace:
-    """Where a film's segments are kept, and what they must have been made of to be of use."""
-
-    folder: Path
-    fingerprint: str
+    strength: float
+    stabilize: Stabilize
+    every: int
+    """Of so many frames of a shot one goes to the colorizer."""
+    temporal: bool
 
 
 @dataclass
@@ -89,11 +49,23 @@ class FrameItem:
     """One frame on its way; `picture` tells chroma filters whose it is."""
 
     line: FilmLine
+    number: int
+    """From 0, in the film."""
     frame: VideoFrame
     square: NDArray[np.float32]
     guide: NDArray[np.float32]
     """Luma by which colour is steadied."""
-    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+    place: Place | None
+    """Where it is in its shot, where anybody wants to know."""
+    again: bool = False
+    """Whether it is only shown to the colorizer once more, and written already."""
+    chroma: NDArray[np.float32] | None = None
+    """None until a colorizer has given it, and where none is asked."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first of its shot."""
+        return self.place is not None and self.place.begins
 
     @property
     def picture(self) -> Film:
@@ -108,15 +80,14 @@ class FilmLine:
         self,
         task: Task,
         admission: Admission,
-        settings: FilmSettings,
-        strength: float,
-        stabilize: Stabilize,
+        colouring: Colouring,
+        quality: int | None,
         place: SegmentPlace,
         stop: Stop,
         told: Callable[[FilmLine], None],
     ) -> None:
-        self.task, self.film, self.settings = task, admission.film, settings
-        self.strength, self._stop, self._told = strength, stop, told
+        self.task, self.film, self.settings = task, admission.film, admission.settings
+        self.colouring, self._stop, self._told = colouring, stop, told
         self.error: PictureError | None = None
         self.done = 0
         """Frames written."""
@@ -124,16 +95,25 @@ class FilmLine:
         self.position = Fraction(0)
         """Seconds of the film that are done."""
         self.notes: list[str] = []
-        self._steady: Stabilizer[FrameItem | None] = Stabilizer(stabilize)
-        self._result = as_shown(self.film, settings)
-        self._timeline = Timeline(self.film)
-        self._segments = Segments(place.folder, self._result, settings, self._timeline)
+        self._steady: Stabilizer[FrameItem | None] = Stabilizer(
+            colouring.stabilize, colouring.every
+        )
+        follows = colouring.temporal or colouring.stabilize != "off"
+        self._shots = Shots() if follows else None
+        self._end = end_of(task, admission, place.folder, quality)
+        self._segments = self._end.segments
         self._fingerprint = place.fingerprint
         self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
         self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = Frames(admission.film, strict=settings.strict, seconds=settings.preview)
+        self._frames = frames_of(admission)
         self._survey = Survey()
         self._resumed = 0
+        self._number = 0
+        """Of the next frame that is read."""
+        self._next = 0
+        """Of the next frame that is written."""
+        self._early: dict[int, FrameItem] = {}
+        """Frames that came before those that go before them."""
         self._lock = threading.Lock()
         self._under_way = 0
         self._all_read = False
@@ -157,8 +137,16 @@ class FilmLine:
             self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
         with temporary_of(self.task.target):  # says what it means where the disk refuses
             self._segments.resume(self._fingerprint)
-        self._resumed = self.done = self._frames.skip = self._segments.state.frames
+        state = self._segments.state
+        self._resumed = self.done = self._frames.skip = state.frames
         self._steady.remember(self._segments.steady, None)
+        if self._shots is not None and state.frames:
+            # The last frame once more, to see how the next comes out of it; a colorizer that
+            # remembers gets all of the shot.
+            self._frames.skip = state.shot if self.colouring.temporal else state.frames - 1
+            self._shots = Shots(self._frames.skip, state.shot)
+        self._number = self._frames.skip
+        self._next = self._number if self.colouring.temporal else state.frames
 
     # ---- read ----------------------------------------------------------------------------
 
@@ -169,11 +157,16 @@ class FilmLine:
                 if self.error is not None or not self._ahead.acquire(1):
                     self._stopped = True
                     break
+                item = self._item(frame, side)
+                if item.again and not self.colouring.temporal:
+                    self._ahead.release(1)
+                    continue
                 with self._lock:
                     self._under_way += 1
-                square = small_luma(frame, self.film, side)
-                guide = small_luma(frame, self.film, SIDE) if self._steady.mode != "off" else square
-                put(FrameItem(self, frame, square, guide))
+                if self._is_asked(item):
+                    put(item)
+                else:
+                    self.arrived(item)
         except PictureError as error:
             self.fail(error)
         except UNREADABLE as error:
@@ -183,6 +176,20 @@ class FilmLine:
             last = self._under_way == 0
         if last:
             self._coloured.end()
+
+    def _item(self, frame: VideoFrame, side: int) -> FrameItem:
+        number, self._number = self._number, self._number + 1
+        square = small_luma(frame, self.film, side)
+        if self._shots is None:
+            return FrameItem(self, number, frame, square, square, None)
+        guide = small_luma(frame, self.film, SIDE)
+        place = self._shots.follow(guide)
+        return FrameItem(self, number, frame, square, guide, place, number < self._resumed)
+
+    def _is_asked(self, item: FrameItem) -> bool:
+        """Whether a colorizer is asked for its colours, or they come from the frame before."""
+        every, place = self.colouring.every, item.place
+        return every == 1 or place is None or (place.number - place.shot) % every == 0
 
     def arrived(self, item: FrameItem) -> None:
         """A frame comes back from the colorizer."""
@@ -212,85 +219,59 @@ class FilmLine:
                     raise self.error
                 if self._stopped:
                     return False
-                self._segments.close_segment({})
-                writer = self._assembled(temporary)
+                self._segments.close_segment({}, 0)
+                notes = self._end.commit(temporary, self._frames, self._survey, replace=overwrite)
+            except FileExistsError as error:
+                raise PictureError("commit", "its name was taken while the job ran") from error
             except (PictureError, OSError):
                 raise  # the disk: `temporary_of` knows what it means
             except UNREADABLE as error:
                 raise PictureError("encode", words(error)) from error
-            self._commit(writer, temporary, overwrite)
+        self.notes = [*self.film.notes, *self._frames.notes, *notes]
+        if self._resumed:
+            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
         self._segments.remove()
         return True
 
     def give_up(self) -> None:
         """Let go all of a film that has failed, also what still comes, so that its reader ends."""
         self._segments.remove()
+        for _ in self._early:
+            self._ahead.release(1)
         for _ in self._coloured:
             self._ahead.release(1)
 
     def _take_frames(self) -> None:
-        for item in self._coloured:
-            if self.error is None and not self._stopped:
-                for ready, chroma in self._steady.push(item.guide, item.chroma, item):
-                    self._write_one(ready, chroma)
-            else:
+        for item in self._in_order():
+            if item.again or self.error is not None or self._stopped:
                 self._ahead.release(1)
+                continue
+            found = item.place.match if item.place else None
+            for ready, chroma in self._steady.push(item.guide, item.chroma, item, found):
+                self._write_one(ready, chroma)
         if self.error is None and not self._stopped:
             for ready, chroma in self._steady.rest():
                 self._write_one(ready, chroma)
 
+    def _in_order(self) -> Iterator[FrameItem]:
+        """Frames as they are in the film: those that ask nobody come before those that wait."""
+        for item in self._coloured:
+            self._early[item.number] = item
+            while self._next in self._early:
+                self._next += 1
+                yield self._early.pop(self._next - 1)
+
     def _write_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
         assert item is not None
         try:
-            frame = put_chroma(item.frame, chroma, self.film, self.strength)
+            frame = put_chroma(item.frame, chroma, self.film, self.colouring.strength)
             if self.settings.compare:
                 frame = beside_grey(frame, self.film)
             if self._segments.write(frame):
-                self._segments.close_segment(self._steady.memory())
+                shot = item.place.shot if item.place else 0
+                self._segments.close_segment(self._steady.memory(), shot)
         finally:
             self._ahead.release(1)
         self.done += 1
-        self.position = self._timeline.seconds
+        self.position = self._end.timeline.seconds
         self._told(self)
-
-    def _assembled(self, temporary: Path) -> FilmWriter:
-        """The whole film, put together in the temporary."""
-        writer = FilmWriter(temporary, self._result, self.settings, self.task.format)
-        try:
-            writer.write(self._segments, self._survey, self._frames.missing)
-            if writer.notes and self.settings.strict:
-                raise PictureError("decode", f"{writer.notes[0]} (--strict)")
-        finally:
-            writer.abandon()
-        return writer
-
-    def _check_source(self) -> None:
-        """Raises PictureError where the source is another than at the beginning: sound and picture
-        would be of two films."""
-        found = self.task.found
-        try:
-            status = found.path.stat()
-            same = (status.st_size, status.st_mtime_ns) == (found.size, found.mtime_ns)
-        except OSError as error:
-            raise PictureError("commit", f"its source is gone: {error.strerror}") from error
-        if not same:
-            self._segments.remove()
-            raise PictureError("commit", "its source changed while it was coloured")
-
-    def _commit(self, writer: FilmWriter, temporary: Path, overwrite: bool) -> None:
-        if writer.frames != self._frames.count:
-            self._segments.remove()
-            raise PictureError(
-                "commit", f"has {writer.frames} of its source's {self._frames.count} frames"
-            )
-        self._check_source()
-        flush_to_disk(temporary)
-        verify(temporary, writer)
-        self.notes = [*self.film.notes, *self._frames.notes, *writer.notes, *writer.tracks.notes]
-        if self._resumed:
-            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
-        try:
-            mtime_ns = self.task.found.mtime_ns
-            publish(temporary, self.task.target, replace=overwrite, mtime_ns=mtime_ns)
-        except FileExistsError as error:
-            raise PictureError("commit", "its name was taken while the job ran") from error

@@ -7,18 +7,23 @@ import json
 import os
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchcolor.errors import PictureError, TargetLostError
 from batchcolor.films.strip import strip_of
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import words
-from batchcolor.job.film_line import Admission, FilmLine, SegmentPlace, admit
+from batchcolor.job.film_admission import Admission, admit
+from batchcolor.job.film_end import SegmentPlace
+from batchcolor.job.film_line import Colouring, FilmLine
 from batchcolor.job.journal import name_of
 from batchcolor.job.plan import Task
 from batchcolor.job.stages import StoppedError, start_thread
+from batchcolor.job.turns import Over
 from batchcolor.pictures.commit import commit
-from batchcolor.pictures.formats import JPEG
+from batchcolor.pictures.formats import FILM_SUFFIXES, JPEG
+from batchcolor.pictures.scan import Passed
 
 if TYPE_CHECKING:
     from batchcolor.job.pipeline import Pipeline
@@ -29,15 +34,33 @@ class Films:
 
     def __init__(self, job: Pipeline) -> None:
         self.job = job
+        self._refused: dict[Path, PictureError] = {}
+
+    def look_ahead(self) -> None:
+        """Name the films that cannot be coloured as asked, before any other work begins."""
+        job = self.job
+        found = job.plan.tasks(job.journal, job.runner.weights_hash, (), FILM_SUFFIXES)
+        for task in found:
+            if job.stop.gentle.is_set():
+                return
+            if isinstance(task, Passed) or task.action != "colour" or not task.found.film:
+                continue
+            try:
+                self.look_at(task)
+            except PictureError as error:
+                self._refused[task.found.path] = error
+                job.report.refused.append((str(task.found.path), error.reason))
 
     def look_at(self, task: Task) -> Admission:
         """What a film takes. Raises PictureError where it cannot be coloured as asked."""
+        if task.found.path in self._refused:
+            raise self._refused[task.found.path]
         return admit(
             task,
             self.job.settings.films,
             self.job.settings.max_pixels,
             self.job.budget.limit,
-            self.job.runner.batch_size,
+            self.job.runner.batch_size * self.job.settings.every,
         )
 
     def read(self, task: Task, share: int, film: Admission) -> None:
@@ -45,9 +68,8 @@ class Films:
         line = FilmLine(
             task,
             film,
-            self.job.settings.films,
-            self.job.settings.strength,
-            self.job.settings.stabilize,
+            self._colouring(),
+            self.job.settings.quality,
             self._segment_place(task),
             self.job.stop,
             self._frame_done,
@@ -61,6 +83,12 @@ class Films:
         write = partial(self._write, line, share)
         self.job.threads.append(start_thread(f"film-{task.target.name}", write, self.job.stop))
         line.read(self.job.runner.working_size, self.job.to_chroma.put)
+        if self.job.runner.spec.temporal:
+            self.job.to_chroma.put(Over(line))
+
+    def _colouring(self) -> Colouring:
+        settings, spec = self.job.settings, self.job.runner.spec
+        return Colouring(settings.strength, settings.stabilize, settings.every, spec.temporal)
 
     def _write(self, line: FilmLine, share: int) -> None:
         committed, failure = False, None

@@ -37,8 +37,13 @@ class Entry:
 
 
 def edges(path: Path) -> str:
-    """sha256 of the first and last 64 KiB of a file; empty where it cannot be read."""
+    """sha256 of the first and last 64 KiB of a file; of a folder, of its listing.
+
+    Empty where it cannot be read.
+    """
     try:
+        if path.is_dir():
+            return _listed(path)
         with path.open("rb") as file:
             digest = hashlib.sha256(file.read(EDGE))
             size = file.seek(0, os.SEEK_END)
@@ -47,6 +52,17 @@ def edges(path: Path) -> str:
         return digest.hexdigest()
     except OSError:
         return ""
+
+
+def _listed(folder: Path) -> str:
+    """A folder's names, sizes and times of change: those of its numbered frames are a film's."""
+    digest = hashlib.sha256()
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        status = entry.stat()
+        digest.update(
+            os.fsencode(entry.name) + f"\0{status.st_size} {status.st_mtime_ns}\n".encode()
+        )
+    return digest.hexdigest()
 
 
 class Journal:

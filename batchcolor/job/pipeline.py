@@ -11,7 +11,9 @@ fails at any step leaves the line with a reason, and the others go on. Frames of
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,14 @@ from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
-from batchcolor.job.film_line import Admission, FrameItem
+from batchcolor.job.film_admission import Admission
+from batchcolor.job.film_line import FrameItem
 from batchcolor.job.films import Films
 from batchcolor.job.journal import Entry, Journal, edges, name_of
 from batchcolor.job.plan import Plan, Task
 from batchcolor.job.report import Report
 from batchcolor.job.stages import ByteBudget, Channel, Stop, start_thread
+from batchcolor.job.turns import Over, in_turn
 from batchcolor.pictures.commit import commit, sweep
 from batchcolor.pictures.decode import cost, decode
 from batchcolor.pictures.encode import encode, join
@@ -44,6 +48,8 @@ class Item:
     share: int
     picture: Picture
     square: NDArray[np.float32]
+    begins: Literal[True] = True
+    """A picture is a film of one frame to colorizers that remember."""
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
 
 
@@ -60,7 +66,7 @@ class Pipeline:
         most = 2 * runner.batch_size + 4 * threads  # a batch at work, one waiting, all threads busy
         self.budget = ByteBudget(self.settings.memory, most, self.stop)
         self.to_decode: Channel[tuple[Task, int, Admission | None]] = Channel(self.stop, 1)
-        self.to_chroma: Channel[Item | FrameItem] = Channel(self.stop, threads)
+        self.to_chroma: Channel[Item | FrameItem | Over] = Channel(self.stop, threads)
         self.to_encode: Channel[Item] = Channel(self.stop, 1)
         self._finishing = threading.Lock()
         self.threads: list[threading.Thread] = []
@@ -70,6 +76,7 @@ class Pipeline:
     # ---- the way of a picture ------------------------------------------------------------
 
     def _scan_and_plan(self) -> None:
+        self.films.look_ahead()
         for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
             if self.stop.gentle.is_set():
                 break
@@ -96,24 +103,37 @@ class Pipeline:
         self.to_chroma.end()
 
     def _chroma(self) -> None:
-        for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
-            fields = self.runner.run([item.square for item in batch])
+        for batch in self._batches():
+            squares, begins = [i.square for i in batch], [i.begins for i in batch]
+            fields = self.runner.run_frames(squares, begins)
             for item, chroma in zip(batch, fields, strict=True):
-                try:
-                    if isinstance(chroma, PictureError):
-                        raise chroma
-                    item.chroma = self._filtered(chroma, item)
-                except PictureError as error:
-                    if isinstance(item, FrameItem):
-                        item.line.fail(error)
-                    else:
-                        self.failed(item.task, error, item.share)
-                        continue
-                if isinstance(item, FrameItem):
-                    item.line.arrived(item)
-                else:
-                    self.to_encode.put(item)
+                self._sent_on(item, chroma)
         self.to_encode.end()
+
+    def _batches(self) -> Iterator[list[Item | FrameItem]]:
+        """Pictures and frames of all sources together, or one by one where the model remembers."""
+        if self.runner.spec.temporal:
+            yield from ([item] for item in in_turn(self.to_chroma))
+            return
+        for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
+            yield [item for item in batch if not isinstance(item, Over)]
+
+    def _sent_on(self, item: Item | FrameItem, chroma: NDArray[np.float32] | PictureError) -> None:
+        """To the encoders, or back to its film."""
+        error = chroma if isinstance(chroma, PictureError) else None
+        if not isinstance(chroma, PictureError):
+            try:
+                item.chroma = self._filtered(chroma, item)
+            except PictureError as refused:
+                error = refused
+        if isinstance(item, FrameItem):
+            if error is not None:
+                item.line.fail(error)
+            item.line.arrived(item)
+        elif error is not None:
+            self.failed(item.task, error, item.share)
+        else:
+            self.to_encode.put(item)
 
     def _encode(self) -> None:
         for item in self.to_encode:

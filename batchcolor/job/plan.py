@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from batchcolor.errors import ImpossiblePlanError
+from batchcolor.films.encoder import require
+from batchcolor.films.numbered import found_in
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.job.journal import Journal, name_of
 from batchcolor.job.settings import RunSettings
-from batchcolor.pictures.formats import PNG, Format
+from batchcolor.pictures.formats import NUMBERED, PNG, Format
 from batchcolor.pictures.scan import Found, Passed, scan
 
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]
@@ -52,22 +54,42 @@ class Plan:
     output: Path
 
     def tasks(
-        self, journal: Journal, weights_hash: str, readers: Sequence[Reader] = ()
+        self,
+        journal: Journal,
+        weights_hash: str,
+        readers: Sequence[Reader] = (),
+        suffixes: Collection[str] = (),
     ) -> Iterator[Task | Passed]:
-        """Every picture with its target and what is to be done; the same order every time."""
+        """Every picture with its target and what is to be done; the same order every time.
+
+        With `suffixes` only files with one of them.
+        """
         claimed: dict[str, str] = {}
         for root in self.roots:
-            for found in scan(root.path, readers=readers):
+            for found in self._scanned(root, readers, suffixes):
                 if isinstance(found, Passed):
                     yield found
                     continue
                 kind = self._format(found)
-                relative = self._claim(root.below / found.relative, found, kind, claimed, journal)
+                relative = self._named(root.below / found.relative, found, kind)
+                relative = self._claim(relative, found, kind, claimed, journal)
                 target = self.output / relative
                 yield Task(found, target, kind, *self._action(found, target, journal, weights_hash))
 
+    def _scanned(
+        self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
+    ) -> Iterator[Found | Passed]:
+        if self.settings.films.fps is None:
+            yield from scan(root.path, readers=readers, suffixes=suffixes)
+            return
+        name = Path(root.path.resolve().name)
+        found = found_in(root.path, Path() if root.below.parts else name)
+        yield found or Passed(root.path, "holds no numbered pictures")
+
     def _format(self, found: Found) -> Format:
         asked = self.settings.target_format
+        if found.film and self.settings.films.to_frames:
+            return asked or PNG
         if found.film:
             if asked is not None and asked.film:
                 return asked
@@ -76,26 +98,34 @@ class Plan:
             return asked
         return found.format if found.format is not None and found.format.writable else PNG
 
+    def _named(self, relative: Path, found: Found, kind: Format) -> Path:
+        """The name of a result, if nobody else wants it: the suffix is that of its format."""
+        suffix = relative.suffix.lower() if found.format != NUMBERED else ""
+        stem = relative.name[: -len(suffix)] if suffix else relative.name
+        if found.film and self.settings.films.to_frames:
+            return relative.with_name(stem + self.settings.films.ending)
+        if suffix in kind.suffixes or found.format is None:
+            suffix = relative.suffix
+        else:
+            suffix = kind.suffixes[0]
+        ending = self.settings.films.ending if found.film else ""
+        return relative.with_name(stem + ending + suffix)
+
     def _claim(
         self, relative: Path, found: Found, kind: Format, claimed: dict[str, str], journal: Journal
     ) -> Path:
         """A target that no other source has, now or before, also where case is not told apart."""
         source = name_of(found.path)
-        ending = self.settings.films.ending if found.film else ""
-        if ending:
-            relative = relative.with_stem(relative.stem + ending)
-        suffix = relative.suffix.lower()
-        if suffix not in kind.suffixes and found.format is not None:
-            stem = relative.name if not suffix else relative.name[: -len(suffix)]
-            relative = relative.with_name(stem + kind.suffixes[0])
+        folder = found.film and self.settings.films.to_frames
         former = journal.former_target(found.path)
         if (
             former is not None
-            and Path(former).suffix.lower() in kind.suffixes
-            and not (found.film and _ending(former) != ending)
+            and (Path(former).suffix.lower() in kind.suffixes) is not folder
+            and not (found.film and _ending(former) != self.settings.films.ending)
         ):
             relative = Path(former)
-        stem, ending = relative.stem, relative.suffix
+        ending = "" if folder else relative.suffix
+        stem = relative.name.removesuffix(ending)
         own = found.path.suffix[1:] or "picture"
         names = [relative.name, f"{stem}-{own}{ending}"]
         number = 2
@@ -139,9 +169,11 @@ class Plan:
 def _ending(target: str) -> str:
     """That of a former result: see `FilmSettings.ending`."""
     stem = Path(target).stem
-    preview = "-preview" if stem.endswith("-preview") else ""
-    compare = "-compare" if stem.removesuffix(preview).endswith("-compare") else ""
-    return compare + preview
+    found = ""
+    for ending in ("-frames", "-preview", "-compare"):  # from the last to the first
+        if stem.endswith(ending):
+            stem, found = stem.removesuffix(ending), ending + found
+    return found
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -153,11 +185,25 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def make_plan(settings: RunSettings) -> Plan:
     """The plan of a job. Raises ImpossiblePlanError before anything but folders is read."""
+    require(settings.films)
     groups = [_group(text) for text in settings.sources]
     output = settings.output or _default_output(groups)
+    if settings.films.fps is not None:
+        _check_folders(groups)
     roots = tuple(_roots(groups))
     _check(groups, roots, output)
     return Plan(settings, roots, output)
+
+
+def _check_folders(groups: Sequence[_Group]) -> None:
+    """With `--frames` every source is a folder."""
+    for group in groups:
+        for path in group.matches if group.kind == "glob" else (group.path,):
+            if not path.is_dir():
+                raise ImpossiblePlanError(
+                    f"--frames takes folders of numbered frames, and {path} is a file; "
+                    f"--to-frames makes frames of a film"
+                )
 
 
 @dataclass(frozen=True)

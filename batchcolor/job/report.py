@@ -29,6 +29,9 @@ class Report:
     """Frames of films that are coloured; a film counts as one picture when it is whole."""
     frames_expected: int = 0
     """Frames of the films that were looked at, as far as their files say."""
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    """Films that cannot be coloured as asked, known before work begins, each with its reason;
+    they are failures as well when their turn comes."""
     failures: list[Outcome] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

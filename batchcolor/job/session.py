@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import FrameType
 
 from batchcolor.errors import ExitCode, ImpossiblePlanError, PictureError
-from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.manager import Owned, Plugins
 from batchcolor.job.journal import Journal
 from batchcolor.job.plan import Plan, Task, make_plan
 from batchcolor.job.report import Report
@@ -32,6 +32,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
     """
     plan = make_plan(settings)
     owned = plugins.find(settings.model)
+    _check_model(settings, owned)
     _first_task(plan, plugins)
 
     from batchcolor.colorizers.runner import load_runner
@@ -56,6 +57,7 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
 
     plan = make_plan(settings)
     owned = plugins.find(settings.model)
+    _check_model(settings, owned)
     _first_task(plan, plugins)
     path = weights.find(owned, settings.loading.weights)
     digest = weights.verified(path) if path else ""
@@ -63,12 +65,20 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     return plan, (_with_film(task, settings) for task in found if isinstance(task, Task))
 
 
+def _check_model(settings: RunSettings, owned: Owned) -> None:
+    """Raises ImpossiblePlanError where a model cannot do what it is asked."""
+    if owned.spec.temporal and settings.every > 1:
+        raise ImpossiblePlanError(
+            f"--every {settings.every}: {settings.model} has to see every frame of a shot"
+        )
+
+
 def _with_film(task: Task, settings: RunSettings) -> Task:
     """A film's task with what stands against it, as far as its header tells."""
     if not task.found.film or task.action != "colour":
         return task
 
-    from batchcolor.job.film_line import admit
+    from batchcolor.job.film_admission import admit
 
     try:
         admit(task, settings.films, settings.max_pixels, settings.memory, 1)

@@ -13,13 +13,15 @@ from typing import Literal
 
 from batchcolor.colorizers.loading import Loading
 from batchcolor.errors import ImpossiblePlanError
-from batchcolor.films.codecs import FilmSettings
+from batchcolor.films.codecs import USUAL_CODEC, FilmSettings
 from batchcolor.films.stabilize import MODES, Stabilize
 from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.pictures.formats import Format, format_named
 
 MIB = 1024 * 1024
 LEAST_MEMORY = 16 * MIB
+MOST_EVERY = 12
+"""Half a second of most films: what enters the picture has borrowed colours until then."""
 MAX_PIXELS = 400_000_000
 
 IfExists = Literal["skip", "overwrite", "error"]
@@ -58,6 +60,8 @@ class RunSettings:
     retry_failed: bool = False
     films: FilmSettings = field(default_factory=FilmSettings)
     stabilize: Stabilize = "fast"
+    every: int = 1
+    """Of so many frames of a shot one goes to the model, and its colours are carried on."""
     strip: bool = False
     """Whether a sheet with one frame a shot is written beside each film."""
 
@@ -79,13 +83,33 @@ class RunSettings:
             )
         if self.stabilize not in MODES:
             raise ImpossiblePlanError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
+        if not 1 <= self.every <= MOST_EVERY:
+            raise ImpossiblePlanError(f"--every {self.every}: from 1 to {MOST_EVERY}")
+        if self.every > 1 and self.stabilize == "off":
+            raise ImpossiblePlanError(
+                f"--every {self.every}: colours are carried by --stabilize fast or best"
+            )
+        if self.strip and self.films.to_frames:
+            raise ImpossiblePlanError("--strip goes with films, and --to-frames writes pictures")
+        if self.films.to_frames or self.films.fps:
+            self._check_frames()
         if self.format is not None:
             asked = format_named(self.format)
-            if asked.film and asked not in self.films.film_codec.containers:
+            films = self.films.within(asked) if self.films.codec == USUAL_CODEC else self.films
+            if asked.film and asked not in films.film_codec.containers:
                 takes = " or ".join(known.name for known in self.films.film_codec.containers)
                 raise ImpossiblePlanError(
                     f"--format {self.format}: {self.films.codec} is written to {takes}"
                 )
+
+    def _check_frames(self) -> None:
+        asked = format_named(self.format) if self.format else None
+        if asked is not None and asked.film and self.films.to_frames:
+            raise ImpossiblePlanError(f"--format {self.format}: --to-frames writes pictures")
+        if asked is not None and not asked.film and not self.films.to_frames:
+            raise ImpossiblePlanError(
+                f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
+            )
 
     @property
     def target_format(self) -> Format | None:
@@ -120,7 +144,7 @@ class RunSettings:
         """`pixels_hash`, for a film with what its encoder is told."""
         if not film:
             return self.pixels_hash
-        film_only = f"{self.pixels_hash} {self.films} {self.stabilize}"
+        film_only = f"{self.pixels_hash} {self.films} {self.stabilize} {self.every}"
         return hashlib.sha256(film_only.encode()).hexdigest()[:16]
 
 

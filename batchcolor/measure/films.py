@@ -14,19 +14,20 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from batchcolor.color import gamut_scale, luma_of, rgb_to_ycbcr, ycbcr_to_rgb
+from batchcolor.color import rgb_to_ycbcr
 from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import PictureError
 from batchcolor.films.film import Film, inspect
 from batchcolor.films.motion import SIDE, Field
 from batchcolor.films.planes import small_luma
 from batchcolor.films.reader import Frames
+from batchcolor.films.shots import Place, Shots
 from batchcolor.films.stabilize import MODES, Stabilizer
 from batchcolor.hooks.manager import Plugins
 from batchcolor.job.settings import MAX_PIXELS
 from batchcolor.measure.flicker import Flicker
 from batchcolor.measure.metrics import colorfulness, lab_errors
-from batchcolor.measure.through import RGB
+from batchcolor.measure.through import RGB, made_grey, rgb_of
 
 TRUTH = "truth"
 WIDTH = 160
@@ -70,7 +71,7 @@ class _Sum:
         for seen, chroma in ready:
             self.flicker.add(seen.guide, chroma)
             if self.frames % EVERY == 0:
-                shown = painted(seen.truth, chroma)[None]
+                shown = rgb_of(made_grey(seen.truth), chroma, 1.0)[None]
                 self.delta_e.append(float(lab_errors(seen.truth[None], shown)[1][0]))
                 self.colorful.append(float(colorfulness(shown)[0]))
             self.frames += 1
@@ -78,10 +79,12 @@ class _Sum:
 
 @dataclass(frozen=True)
 class _Seen:
-    """One frame: the luma that steadying looks at, and what it truly looks like, small."""
+    """One frame: the luma that steadying looks at, what it truly looks like, small, and where it
+    is in its shot."""
 
     guide: Field
     truth: RGB
+    place: Place
 
 
 def evaluate_films(
@@ -119,15 +122,17 @@ def _measured(
     own = _Sum(Stabilizer("off"))
     sums = {mode: _Sum(Stabilizer(mode)) for mode in MODES}
     for batch in _batches(film, runner):
-        fields = runner.run([square for _, square in batch])
+        begins = [seen.place.begins for seen, _ in batch]
+        fields = runner.run_frames([square for _, square in batch], begins)
         for (seen, square), chroma in zip(batch, fields, strict=True):
             if isinstance(chroma, PictureError):
                 raise chroma
             if plugins.filters_chroma:
                 chroma = plugins.filter_chroma(chroma, square, film)
-            own.take(own.steady.push(seen.guide, _chroma_of(seen.truth), seen))
+            found = seen.place.match
+            own.take(own.steady.push(seen.guide, _chroma_of(seen.truth), seen, found))
             for row in sums.values():
-                row.take(row.steady.push(seen.guide, chroma * strength, seen))
+                row.take(row.steady.push(seen.guide, chroma * strength, seen, found))
         watch(f"{runner.name}: {film.path.name}", own.frames, film.frames or own.frames)
     for row in sums.values():
         row.take(row.steady.rest())
@@ -149,8 +154,10 @@ def _row(film: Film, model: str, mode: str, row: _Sum, coloured: bool) -> FilmRo
 def _batches(film: Film, runner: Runner) -> Iterator[list[tuple[_Seen, Field]]]:
     """Frames with the square that the model sees, a batch at a time."""
     batch: list[tuple[_Seen, Field]] = []
+    shots = Shots()
     for frame in Frames(film, strict=False):
-        seen = _Seen(small_luma(frame, film, SIDE), _small_rgb(frame))
+        guide = small_luma(frame, film, SIDE)
+        seen = _Seen(guide, _small_rgb(frame), shots.follow(guide))
         batch.append((seen, small_luma(frame, film, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch
@@ -173,19 +180,3 @@ def _chroma_of(rgb: RGB) -> Field:
     _, cb, cr = rgb_to_ycbcr(red, green, blue)
     chroma: Field = np.stack([cb, cr]).astype(np.float32)
     return chroma
-
-
-def painted(truth: RGB, chroma: Field) -> RGB:
-    """The truth's luma with other chroma `(2, s, s)`, `(h, w, 3)`."""
-    size = (truth.shape[1], truth.shape[0])
-    luma = luma_of(truth).astype(np.float32) / np.float32(255)
-    cb, cr = (
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BILINEAR)
-        )
-        for plane in chroma
-    )
-    scale = gamut_scale(luma, cb, cr)
-    channels: list[Field] = list(ycbcr_to_rgb(luma, cb * scale, cr * scale))
-    shown: RGB = np.clip(np.stack(channels, axis=-1) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return shown

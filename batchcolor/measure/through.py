@@ -48,7 +48,7 @@ def evenly_coloured(
     field = np.array(chroma, np.float32).reshape(2, 1, 1)
     for picture in pictures:
         try:
-            yield _rgb_of(picture, field, 1.0)
+            yield rgb_of(picture, field, 1.0)
         except PictureError as error:
             yield error
 
@@ -65,12 +65,13 @@ def _joined(
     try:
         if plugins.filters_chroma:
             chroma = plugins.filter_chroma(chroma, square, picture)
-        return _rgb_of(picture, chroma, strength)
+        return rgb_of(picture, chroma, strength)
     except PictureError as error:
         return error
 
 
-def _rgb_of(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
+def rgb_of(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
+    """A picture with this small chroma `(2, s, s)`, as a job would write it."""
     rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None
     if rgb.dtype == np.uint16:

@@ -34,13 +34,17 @@ FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
 MP4 = Format("mp4", (".mp4", ".m4v"), film=True)
 MOV = Format("mov", (".mov", ".qt"), film=True)
 MKV = Format("mkv", (".mkv",), film=True)
+GIF = Format("gif", (".gif",), alpha=True, film=True)
 WEBM = Format("webm", (".webm",), writable=False, film=True)
 AVI = Format("avi", (".avi",), writable=False, film=True)
 MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), writable=False, film=True)
 FLV = Format("flv", (".flv",), writable=False, film=True)
 WMV = Format("wmv", (".wmv", ".asf"), writable=False, film=True)
 MOBILE = Format("3gp", (".3gp", ".3g2"), writable=False, film=True)
-FILM_FORMATS = (MP4, MOV, MKV, WEBM, AVI, MPEG, FLV, WMV, MOBILE)
+FILM_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE)
+
+NUMBERED = Format("numbered frames", (), writable=False, film=True)
+"""A folder of numbered pictures that is read as a film."""
 
 BARE_FILM_SUFFIXES = frozenset({".ts", ".mts", ".m2ts", ".ogv"})
 """Films whose first bytes are no safe sign: they are known by their suffix."""
@@ -55,7 +59,7 @@ CAMERA_RAW = frozenset(
 )
 """Many are TIFF by content; what would be read of them is a thumbnail."""
 UNREAD_SUFFIXES = CAMERA_RAW | {
-    *(".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
+    *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
     *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu"),
 }
 """Pictures that are not read here unless a plugin does: passed over, but not in silence."""
@@ -113,6 +117,8 @@ def _sniff_film(head: bytes) -> Format | None:
         return MOV
     if head.startswith(b"\x1aE\xdf\xa3"):
         return WEBM if b"webm" in head else MKV if b"matroska" in head else None
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return GIF
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return AVI
     if head.startswith(b"\0\0\x01\xba"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +55,17 @@ class Passed:
     reason: str
 
 
-def scan(source: Path, *, readers: Sequence[Reader] = ()) -> Iterator[Found | Passed]:
+def scan(
+    source: Path, *, readers: Sequence[Reader] = (), suffixes: Collection[str] = ()
+) -> Iterator[Found | Passed]:
     """Pictures below a folder, depth first with names sorted, while it is walked; or one file.
 
     Files that are neither pictures by content nor by suffix (texts, sidecars) are not given;
-    links without an end, pipes, devices and sockets are given as Passed.
+    links without an end, pipes, devices and sockets are given as Passed. With `suffixes` no file
+    with another one is looked at.
     """
     if source.is_dir():
-        yield from _walk(source, Path(), (), readers)
+        yield from _walk(source, Path(), (), readers, suffixes)
     else:
         found = _look(source, Path(source.name), readers, asked_for=True)
         if found is not None:
@@ -70,7 +73,11 @@ def scan(source: Path, *, readers: Sequence[Reader] = ()) -> Iterator[Found | Pa
 
 
 def _walk(
-    folder: Path, relative: Path, above: tuple[tuple[int, int], ...], readers: Sequence[Reader]
+    folder: Path,
+    relative: Path,
+    above: tuple[tuple[int, int], ...],
+    readers: Sequence[Reader],
+    suffixes: Collection[str],
 ) -> Iterator[Found | Passed]:
     try:
         here = folder.stat()
@@ -90,8 +97,8 @@ def _walk(
         if name.startswith("."):
             continue
         if path.is_dir():
-            yield from _walk(path, relative / name, (*above, identity), readers)
-        else:
+            yield from _walk(path, relative / name, (*above, identity), readers, suffixes)
+        elif not suffixes or path.suffix.lower() in suffixes:
             found = _look(path, relative / name, readers)
             if found is not None:
                 yield found

@@ -1,52 +1,15 @@
-"""Films that are damaged, odd or too much for their disk; jobs that are killed in the middle."""
+"""Films that are damaged, odd, or hold what cannot be held."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from fractions import Fraction
-from pathlib import Path
 
 import av
-import numpy as np
 import pytest
-
-SLOW = """
-    import batchcolor, time
-
-    class Slow:
-        def __call__(self, luma):
-            import torch
-            time.sleep(0.02)
-            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
-
-    @batchcolor.hookimpl
-    def batchcolor_colorizers():
-        return [batchcolor.ColorizerSpec("slow", "takes its time", 16, lambda options: Slow())]
-"""
-
-
-def frames_of(path):
-    """Times of the frames that an independent reader gets, stepping over what is damaged."""
-    times = []
-    with av.open(str(path)) as film:
-        for packet in film.demux(film.streams.video[0]):
-            try:
-                times += [frame.time for frame in packet.decode()]
-            except av.FFmpegError:
-                continue
-    return times
 
 
 def duration_of(path):
     with av.open(str(path)) as film:
         return film.duration / 1e6
-
-
-def temporaries(folder):
-    return list(Path(folder).rglob("*.batchcolor-tmp"))
 
 
 @pytest.fixture
@@ -82,7 +45,7 @@ def index_first(clip, target):
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
-    report, make_clip, tmp_path, name
+    report, make_clip, tmp_path, name, frames_of
 ):
     cut = tmp_path / name
     index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
@@ -101,7 +64,7 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
 
 
 def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
-    report, make_clip, tmp_path
+    report, make_clip, tmp_path, frames_of
 ):
     broken = make_clip(tmp_path / "film.mp4", frames=60, sizes=((96, 64),))
     data = bytearray(broken.read_bytes())
@@ -199,7 +162,7 @@ def test_of_two_video_streams_the_better_is_coloured_and_the_other_copied(
 
 
 def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
-    report, make_clip, tmp_path
+    report, make_clip, tmp_path, frames_of
 ):
     parts = [
         make_clip(
@@ -230,7 +193,7 @@ def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
 
 
 def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_that_can(
-    report, make_clip, tmp_path
+    report, make_clip, tmp_path, temporaries
 ):
     clip, target = make_clip(tmp_path / "film.mkv", subtitles=("deu",)), "mp4"
     code, told = report(clip, "--format", target, "--dry-run")
@@ -259,163 +222,3 @@ def test_films_and_photographs_go_through_one_job(report, make_clip, album, tmp_
         p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file() and ".batch" not in str(p)
     }
     assert names == {".png", ".mp4"}
-
-
-def noisy_clip(path, frames=60, size=(160, 120)):
-    """A film that takes its room on a disk."""
-    chance = np.random.default_rng(0)
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=25, options={"crf": "1", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for index in range(frames):
-            grey = chance.integers(16, 236, (size[1], size[0]), dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            film.mux(stream.encode(frame))
-        film.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of half a megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
-    flat, command, tmp_path, small_disk
-):
-    clip, out = noisy_clip(tmp_path / "film.mp4"), small_disk / "out"
-    result = command("run", clip, "-m", flat, "-o", out)
-    assert result.returncode == 4, result.stderr
-    assert "is full" in result.stderr
-    assert not temporaries(small_disk)
-    assert not (out / "film.mp4").exists()
-    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    assert command("run", clip, "-m", flat, "-o", out).returncode == 0
-    assert len(frames_of(out / "film.mp4")) == 60
-
-
-def segments(out):
-    return list((Path(out) / ".batchcolor" / "films").glob("*/segment-*.packets"))
-
-
-@pytest.fixture
-def start(environment, tmp_path):
-    """Starts a slow job on a film without waiting for it, and waits until it is under way."""
-    started = []
-
-    def run(clip, out, *options):
-        words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", "slow", "-o", out]
-        process = subprocess.Popen(
-            [*map(str, words), "--batch-size", "1", *options],
-            env=environment,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        end = time.monotonic() + 60
-        while not segments(out):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        time.sleep(0.3)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def pixels_of(path):
-    with av.open(str(path)) as film:
-        return [(f.pts * f.time_base, f.to_ndarray().tobytes()) for f in film.decode(video=0)]
-
-
-@pytest.mark.parametrize("mode", ["fast", "best"])
-def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not(
-    plugin, start, command, make_clip, tmp_path, mode
-):
-    plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mp4", frames=420), tmp_path / "out"
-    options = ("-m", "slow", "--batch-size", "1", "--stabilize", mode)
-    process = start(clip, out, "--stabilize", mode)
-    process.kill()
-    process.communicate()
-    assert not (out / "film.mp4").exists()
-    again = command("run", clip, "-o", out, *options, "--json")
-    assert again.returncode == 0, again.stderr
-    told = json.loads(again.stdout)
-    assert any("went on from frame 250" in note for note in told["notes"])
-    assert told["frames"] == 170
-    assert not segments(out)
-    assert not temporaries(out)
-    assert command("run", clip, "-o", "whole", *options).returncode == 0
-    assert pixels_of(out / "film.mp4") == pixels_of(tmp_path / "whole" / "film.mp4")
-    assert len(frames_of(out / "film.mp4")) == 420
-
-
-@pytest.mark.parametrize("change", ["settings", "source"])
-def test_segments_of_another_source_or_other_settings_are_not_used(
-    plugin, start, command, make_clip, tmp_path, change
-):
-    plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mp4", frames=330), tmp_path / "out"
-    process = start(clip, out)
-    process.kill()
-    process.communicate()
-    options = ["--crf", "30"] if change == "settings" else []
-    if change == "source":
-        make_clip(clip, frames=60, sizes=((48, 64),))
-    again = command("run", clip, "-o", out, "-m", "slow", "--json", *options)
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["frames"] == (60 if change == "source" else 330)
-    assert not segments(out)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_a_film_soon_and_keeps_its_segments_for_the_next_run(
-    plugin, start, make_clip, tmp_path, number, code
-):
-    plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mp4", frames=2000), tmp_path / "out"
-    process = start(clip, out)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == code, said
-    assert "run the same command again" in said
-    assert not (out / "film.mp4").exists()
-    assert not temporaries(out)
-    assert segments(out)
-    assert (out / ".batchcolor" / "journal.jsonl").stat().st_size == 0
-
-
-def test_a_film_whose_source_changes_meanwhile_is_named_and_makes_nothing(
-    plugin, start, make_clip, tmp_path
-):
-    plugin("slowpack", SLOW)
-    clip, out = make_clip(tmp_path / "film.mkv", frames=330), tmp_path / "out"
-    process = start(clip, out)
-    with clip.open("ab") as file:
-        file.write(b"\0" * 100)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 3, said
-    assert "its source changed" in said.replace("\n", " ") or "changed" in said
-    assert not (out / "film.mkv").exists()
-    assert not temporaries(out)
-    assert not segments(out)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batchcolor.films.motion import SIDE, match
-from batchcolor.films.shots import is_cut
+from batchcolor.films.shots import Shots, is_cut
 from batchcolor.films.stabilize import MODES, Stabilizer
 from batchcolor.measure.flicker import Flicker
 
@@ -26,13 +26,15 @@ def unsteady(frame, side=16, centre=(0.1, -0.05), spread=0.05):
     return np.tile(field, (1, side, side)).astype(np.float32)
 
 
-def steadied(mode, guides, fields):
-    line, given = Stabilizer(mode), []
+def steadied(mode, guides, fields, every=1):
+    line, shots, given = Stabilizer(mode, every), Shots(), []
     for index, (guide, field) in enumerate(zip(guides, fields, strict=True)):
-        given += line.push(guide, field, index)
+        place = shots.follow(guide)
+        asked = (place.number - place.shot) % every == 0
+        given += line.push(guide, field if asked else None, index, place.match)
     given += line.rest()
     assert [index for index, _ in given] == list(range(len(guides)))
-    return [field for _, field in given], line
+    return [field for _, field in given], shots
 
 
 def flicker_of(guides, fields):
@@ -62,8 +64,8 @@ def test_off_leaves_every_frame_as_it_is():
 def test_no_colour_crosses_a_cut(mode):
     guides = [scene(1 if n < 10 else 2) for n in range(20)]
     blue, red = unsteady(0, centre=(0.3, 0), spread=0), unsteady(0, centre=(0, 0.3), spread=0)
-    steady, line = steadied(mode, guides, [blue if n < 10 else red for n in range(20)])
-    assert line.cuts == 1
+    steady, shots = steadied(mode, guides, [blue if n < 10 else red for n in range(20)])
+    assert shots.cuts == 1
     for index, field in enumerate(steady):
         own = blue if index < 10 else red
         assert np.abs(field - own[:, :1, :1]).max() < 1e-6
@@ -114,8 +116,8 @@ def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
         guides.append(guide)
         fields.append(red)
         figures.append(figure)
-    steady, line = steadied(mode, guides, fields)
-    assert line.cuts == 0
+    steady, shots = steadied(mode, guides, fields)
+    assert shots.cuts == 0
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
         inside = figure.copy()
         inside[:, 1:] &= figure[:, :-1]
@@ -135,6 +137,38 @@ def test_detail_finer_than_the_grid_stays_the_frames_own():
     steady, _ = steadied("fast", guides, [fine] * 4)
     assert all(field.shape == fine.shape for field in steady)
     assert all(np.abs(field - fine).max() < 1e-6 for field in steady)
+
+
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_a_figure_takes_along_the_colour_of_every_fourth_frame(mode):
+    guides, fields, figures = [], [], []
+    for frame in range(16):
+        guide, figure = moving(frame)
+        red = np.zeros((2, SIDE, SIDE), np.float32)
+        red[1][figure] = 0.3
+        guides.append(guide)
+        fields.append(red)
+        figures.append(figure)
+    steady, _ = steadied(mode, guides, fields, every=4)
+    for field, figure in list(zip(steady, figures, strict=True))[4:12]:
+        assert field[1][figure].mean() > 0.2
+        assert field[1][~figure].mean() < 0.02
+
+
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_with_every_fourth_frame_no_colour_crosses_a_cut_and_the_mean_stays(mode):
+    guides = [scene(1 if n < 10 else 2, 0.01, n) for n in range(40)]
+    fields = [unsteady(n, centre=(0.1, -0.05) if n < 10 else (-0.1, 0.1)) for n in range(40)]
+    all_asked, shots = steadied(mode, guides, fields)
+    steady, _ = steadied(mode, guides, fields, every=4)
+    assert shots.cuts == 1
+    figures = [flicker_of(guides, some).flicker for some in (steady, all_asked, fields)]
+    assert figures[0] < 1.5 * figures[1]
+    assert figures[0] < 0.5 * figures[2]
+    for part in (slice(0, 10), slice(10, 40)):
+        means = [np.mean(some[part], axis=(0, 2, 3)) for some in (steady, all_asked)]
+        assert np.abs(means[0] - means[1]).max() < 0.06
+        assert (np.sign(means[0]) == np.sign(means[1])).all()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -219,6 +219,7 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to(".")
+    (tmp_path / "layers.psd").write_bytes(b"8BPS....")
     Image.new("L", (8, 8)).save(tmp_path / "moving.gif")
     Image.new("L", (8, 8)).save(tmp_path / "raw.nef", "TIFF")  # as cameras keep a thumbnail
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
@@ -231,9 +232,9 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     found = [entry.relative.name for entry in entries if isinstance(entry, Found)]
     films = [entry.relative.name for entry in entries if isinstance(entry, Found) and entry.film]
     passed = {entry.path.name: entry.reason for entry in entries if isinstance(entry, Passed)}
-    assert found == ["film.mp4", "no suffix", "no suffix either", "one.png"]
-    assert films == ["film.mp4", "no suffix either"]
-    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "moving.gif", "raw.nef"}
+    assert found == ["film.mp4", "moving.gif", "no suffix", "no suffix either", "one.png"]
+    assert films == ["film.mp4", "moving.gif", "no suffix either"]
+    assert set(passed) == {"pipe.jpg", "dangling.jpg", "loop", "layers.psd", "raw.nef"}
 
 
 def test_a_tiff_keeps_its_density(tmp_path):

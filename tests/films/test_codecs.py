@@ -1,0 +1,82 @@
+"""Codecs, depths and sizes that are read and written."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("pixels", ["yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "yuvj420p"])
+def test_depth_chroma_size_and_range_are_kept(make_clip, coloured, tmp_path, pixels):
+    before, after, _ = coloured(make_clip(tmp_path / "film.mkv", pixel_format=pixels))
+    assert before.format == after.format == pixels
+    assert before.colour[0] == after.colour[0]
+    assert np.abs(before.luma[5] - after.luma[5]).mean() < 2.0
+    middle = 128 << (2 if "10" in pixels else 0)
+    assert after.chroma[5][0].mean() > middle
+
+
+@pytest.mark.parametrize("size", [(65, 49), (63, 48), (17, 33)])
+def test_odd_sizes_are_kept(make_clip, coloured, tmp_path, size):
+    clip = make_clip(tmp_path / "film.mkv", sizes=(size,), codec="ffv1")
+    before, after, _ = coloured(clip)
+    assert after.size == before.size == size
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("film.mkv", "libx265", "yuv420p"),
+        ("film.mpg", "mpeg2video", "yuv420p"),
+        ("film.avi", "mpeg4", "yuv420p"),
+        ("film.webm", "libvpx-vp9", "yuv420p"),
+        ("film.mp4", "libsvtav1", "yuv420p"),
+        ("film.avi", "mjpeg", "yuvj420p"),
+        ("film.mov", "prores_ks", "yuv422p10le"),
+        ("film.mkv", "ffv1", "gray"),
+        ("film.mkv", "ffv1", "bgr0"),
+    ],
+)
+def test_films_of_other_codecs_are_read(
+    make_clip, coloured, tmp_path, name, codec, pixels, same_times
+):
+    clip = make_clip(
+        *(tmp_path / name,),
+        codec=codec,
+        pixel_format=pixels,
+        sizes=((96, 64),),
+        time_base=Fraction(1, 25),
+    )
+    before, after, target = coloured(clip)
+    assert after.codec == "h264"
+    assert target.suffix == (clip.suffix if clip.suffix in (".mp4", ".mkv", ".mov") else ".mkv")
+    same_times(before, after)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "pixels", "read_as"),
+    [
+        ("h264", ".mp4", "yuv420p", "h264"),
+        ("h265", ".mp4", "yuv420p", "hevc"),
+        ("av1", ".mp4", "yuv420p", "libdav1d"),
+        ("prores", ".mov", "yuv422p10le", "prores"),
+        ("ffv1", ".mkv", "yuv420p", "ffv1"),
+    ],
+)
+def test_each_codec_is_written(
+    make_clip, flat, command, tmp_path, codec, suffix, pixels, read_as, look, same_times
+):
+    clip = make_clip(tmp_path / "film.mp4", sizes=((96, 64),))
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", codec)
+    assert result.returncode == 0, result.stderr
+    before, after = look(clip), look((tmp_path / "out" / "film").with_suffix(suffix))
+    assert after.codec == read_as
+    assert after.format == pixels
+    same_times(before, after)
+    if codec == "ffv1":
+        assert all((a == b).all() for a, b in zip(before.luma, after.luma, strict=True))
+
+
+def test_ten_bits_can_be_asked_for(make_clip, coloured, tmp_path):
+    _, after, _ = coloured(make_clip(tmp_path / "film.mkv"), "--bit-depth", "10")
+    assert after.format == "yuv420p10le"

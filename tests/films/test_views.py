@@ -1,0 +1,46 @@
+"""Parts of a film, and the film beside its source."""
+
+import numpy as np
+import pytest
+
+
+def test_a_preview_is_the_beginning_under_a_name_of_its_own(
+    make_clip, flat, command, tmp_path, look
+):
+    clip = make_clip(tmp_path / "film.mp4", frames=75, audio=("aac",))
+    for options, name in ((("--preview", "1s"), "film-preview.mp4"), ((), "film.mp4")):
+        result = command("run", clip, "-m", flat, "-o", "out", *options)
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / "out" / name).exists()
+    whole, part = look(tmp_path / "out" / "film.mp4"), look(tmp_path / "out" / "film-preview.mp4")
+    assert part.times == whole.times[:25]
+    assert len(whole.times) == 75
+    assert part.seconds == pytest.approx(1.0, abs=0.05)
+    assert part.packets[1] == whole.packets[1][: len(part.packets[1])]
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
+def test_compare_shows_the_grey_source_beside_the_film(
+    make_clip, coloured, tmp_path, pixels, same_times
+):
+    clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, audio=("aac",))
+    before, after, target = coloured(clip, "--compare")
+    assert target.name == "film-compare.mkv"
+    assert after.size == (2 * before.size[0], before.size[1])
+    same_times(before, after)
+    luma, chroma = after.luma[5], after.chroma[5][0]
+    half, middle = luma.shape[1] // 2, 128 << (2 if "10" in pixels else 0)
+    assert np.abs(luma[:, :half] - luma[:, half:]).mean() < 1.5
+    assert np.abs(luma[:, :half] - before.luma[5]).mean() < 1.5
+    grey, colour = np.array_split(chroma, 2, axis=1)
+    assert abs(grey[:, :-4].mean() - middle) < 2
+    assert colour.mean() > middle + 10
+    assert after.packets[1] == before.packets[1]
+
+
+@pytest.mark.parametrize("value", ["0", "ten", "-3s"])
+def test_a_preview_of_no_time_is_refused(make_clip, flat, command, tmp_path, value):
+    clip = make_clip(tmp_path / "film.mp4")
+    result = command("run", clip, "-m", flat, f"--preview={value}")
+    assert result.returncode == 2
+    assert "as 10s or 2m" in result.stderr

@@ -210,7 +210,7 @@ class Delta(nn.Module):
         field smooth where two colours are as good as each other.
         """
         lifted = scores.float() + VIVID * self.vividness * self.saturation[:, None, None]
-        expected = functional.conv2d(lifted.softmax(dim=1), self.errors[:, :, None, None])
+        expected = functional.conv2d(lifted.softmax(dim=1), self.errors.float()[:, :, None, None])
         return self.mean(-expected)
 
     def mean(self, scores: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Delta: its shape and size, its palette, its encoder, and what it makes of odd pictures."""
 
+import copy
 import sys
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_its_palette_is_inside_the_plane_and_reaches_the_corners_of_rgb():
     assert len({tuple(colour) for colour in colours.tolist()}) == len(colours)
     corners = torch.tensor([[-0.17, 0.5], [0.5, -0.08], [-0.5, 0.08], [0.17, -0.5]])
     assert torch.cdist(corners, colours).min(dim=1).values.max() < 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_the_same_colours(delta, dtype):
+    luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    luma = functional.interpolate(luma, size=(96, 96), mode="bicubic").clamp(0, 1)
+    with torch.inference_mode():
+        expected = delta.colorizer(luma)
+        half = copy.deepcopy(delta.colorizer).to(dtype)(luma.to(dtype))
+    assert (half.float() - expected).abs().max() < 0.03
 
 
 def test_a_colour_that_is_certain_is_given_as_it_is():

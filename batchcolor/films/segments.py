@@ -29,6 +29,7 @@ SEGMENT = 250
 """Frames: the distance of H.264's key frames anyway, and ten seconds of most films."""
 
 TRIES = 100
+"""For a folder that others take away at the same moment."""
 
 
 @dataclass

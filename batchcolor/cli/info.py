@@ -6,13 +6,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 from batchcolor.cli import options
 from batchcolor.cli.console import only_json, print_json, screen, table
 
 LIBRARIES = (
-    *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio"),
+    *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio", "av"),
     *("numpy", "safetensors", "pluggy", "typer", "rich", "filelock"),
 )
 
@@ -94,7 +95,21 @@ def _codecs() -> dict[str, str]:
         "tiff": pillow("libtiff") + "; 16-bit colour by tifffile",
         "bmp": "Pillow",
         "colour management": pillow("littlecms2"),
+        **{f"{name} (films)": said for name, said in _film_codecs()},
     }
+
+
+def _film_codecs() -> Iterator[tuple[str, str]]:
+    from batchcolor.errors import ImpossiblePlanError
+    from batchcolor.films.codecs import CODECS, FilmSettings
+    from batchcolor.films.encoder import require
+
+    for codec in CODECS:
+        try:
+            require(FilmSettings(codec.name))
+            yield codec.name, f"FFmpeg's {codec.encoder}"
+        except ImpossiblePlanError as error:
+            yield codec.name, "not here: " + str(error).removeprefix(f"--codec {codec.name}: ")
 
 
 def _models(with_plugins: bool) -> dict[str, dict[str, str]]:

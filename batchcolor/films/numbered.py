@@ -219,7 +219,7 @@ class NumberedFrames:
         text = f"{path.name}: {error.reason}"
         if self.strict:
             raise PictureError("decode", f"{text} (--strict)")
-        self._broken.append(text)
+        self._broken.append(text if self.count else f"{text} (and none comes before it)")
 
     def _frame(self, picture: Picture, place: int) -> VideoFrame:
         film = self.film

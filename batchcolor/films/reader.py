@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from batchcolor.color import BT709
 from batchcolor.errors import PictureError
 from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
+from batchcolor.films.planes import plane_view
 
 GIF_END = 64
 """Bytes at the end of a GIF among which its trailer is; some programs fill up with zeros."""
@@ -30,13 +31,24 @@ class Frames:
     one, `count` is how many there were and `notes` says what was wrong. A packet that cannot be
     decoded costs its frame: as all others keep their time, the one before it is shown until the
     next one. With `strict` it raises PictureError instead. With `seconds` it ends so long after
-    its beginning.
+    its beginning. With `hold` the one before a damaged place is given once more for each that is
+    missing, for those who count frames and have no times.
     """
 
     def __init__(
-        self, film: Film, *, strict: bool, skip: int = 0, seconds: float | None = None
+        self,
+        film: Film,
+        *,
+        strict: bool,
+        skip: int = 0,
+        seconds: float | None = None,
+        hold: bool = False,
     ) -> None:
         self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
+        self.hold = hold
+        self._last: tuple[VideoFrame, int] | None = None
+        """With its time, as the frame itself is on its way already."""
+        self._is_gap_near = False
         self._begins: int | None = None
         self.count = 0
         self.damaged = 0
@@ -55,9 +67,11 @@ class Frames:
                 for frame in self._decoded(packet):
                     if self._is_beyond(frame):
                         return
-                    self.count += 1
-                    if self.count > self.skip:
-                        yield self._fitted(frame)
+                    fit = self._fitted(frame)
+                    for shown in (*self._held_before(fit), fit):
+                        self.count += 1
+                        if self.count > self.skip:
+                            yield shown
         self._sum_up()
 
     @property
@@ -96,6 +110,24 @@ class Frames:
                 self._fault(frame.pts, "damaged data")
         return good
 
+    def _held_before(self, frame: VideoFrame) -> list[VideoFrame]:
+        """Copies of the frame before this one, for those that a damaged place has cost."""
+        last, pts = self._last, frame.pts
+        if not self.hold or pts is None:
+            return []
+        self._last = (frame, pts)
+        if last is None or not self._is_gap_near:
+            return []
+        step = 1 / (self.film.rate * self.film.time_base)
+        missing = round((pts - last[1]) / step) - 1
+        if missing < 1:
+            return []  # not yet: frames are sorted by their time, so some come before the gap
+        self._is_gap_near = False
+        held = [copied(last[0]) for _ in range(missing)]
+        for number, copy in enumerate(held, start=1):
+            copy.pts = last[1] + round(number * step)
+        return held
+
     def _fault(self, pts: int | None, reason: str) -> None:
         place = f" at {float(pts * self.film.time_base):.2f} s" if pts is not None else ""
         if self.strict:
@@ -103,6 +135,7 @@ class Frames:
         if not self.damaged:
             self._where = f"{place}: {reason}"
         self.damaged += 1
+        self._is_gap_near = True
 
     def _is_beyond(self, frame: VideoFrame) -> bool:
         """Whether only a beginning is wanted, and the frame comes after it."""
@@ -148,6 +181,15 @@ def _is_cut_gif(path: Path) -> bool:
             return False
         file.seek(-min(GIF_END, path.stat().st_size), os.SEEK_END)
         return not file.read().rstrip(b"\0").endswith(b";")
+
+
+def copied(frame: VideoFrame) -> VideoFrame:
+    """Another frame with the same samples and times."""
+    copy = VideoFrame(frame.width, frame.height, frame.format.name)
+    for index in range(len(frame.planes)):
+        plane_view(copy, index)[...] = plane_view(frame, index)
+    copy.pts, copy.time_base, copy.duration = frame.pts, frame.time_base, frame.duration
+    return copy
 
 
 def fitted(frame: VideoFrame, film: Film) -> VideoFrame:

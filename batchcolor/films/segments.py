@@ -28,6 +28,9 @@ from batchcolor.films.timing import Timeline
 SEGMENT = 250
 """Frames: the distance of H.264's key frames anyway, and ten seconds of most films."""
 
+TRIES = 100
+"""For a folder that others take away at the same moment."""
+
 
 @dataclass
 class State:
@@ -73,13 +76,21 @@ class Segments(ABC):
         state = self._read_state()
         if state is None or state.fingerprint != fingerprint:
             self.remove()
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             self.state = State(fingerprint)
             return
         self.state = state
         self.timeline.set_back(state.times)
         with np.load(self._steady(state.segments)) as arrays:
             self.steady = dict(arrays)
+
+    def _make_folder(self) -> None:
+        """The folder that holds all films may go at any moment, when the last film in it ends."""
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return
+        self.folder.mkdir(parents=True, exist_ok=True)  # raises what is truly wrong
 
     def _read_state(self) -> State | None:
         try:

@@ -69,6 +69,7 @@ class StillSegments(Segments):
     def __init__(
         self,
         folder: Path,
+        target: Path,
         film: Film,
         settings: FilmSettings,
         timeline: Timeline,
@@ -77,7 +78,8 @@ class StillSegments(Segments):
     ) -> None:
         super().__init__(folder, film, timeline)
         self.settings, self.kind, self.quality = settings, kind, quality
-        self.pictures = folder / "pictures"
+        self.target = target
+        self.pictures, self.former = folder / "pictures", folder / "former"
         frames = numbering(film.path) if film.numbered else None
         self._first, self._step = (frames.first, frames.step) if frames else (1, 1)
         self._digits = frames.digits if frames else DIGITS
@@ -146,13 +148,22 @@ class StillSegments(Segments):
         if there < frames:
             raise PictureError("commit", f"has {there} of {frames} pictures")
 
-    def publish(self, target: Path, *, replace: bool, mtime_ns: int) -> None:
+    def remove(self) -> None:
+        """As `Segments.remove`; a former result that lost its name to one that never got it, as a
+        job was killed between the two, has it back."""
+        with contextlib.suppress(OSError):
+            if self.former.exists() and not self.target.exists():
+                self.former.rename(self.target)
+        super().remove()
+
+    def publish(self, *, replace: bool, mtime_ns: int) -> None:
         """Give the folder its name. Raises FileExistsError where it is taken, and OSError."""
+        target = self.target
         os.utime(self.pictures, ns=(mtime_ns, mtime_ns))
         if target.exists() and not replace:
             raise FileExistsError(target)
         if target.exists():
-            target.rename(self.folder / "former")  # goes with the rest of the folder
+            target.rename(self.former)  # no system has one step for two folders
         self.pictures.rename(target)
         with contextlib.suppress(OSError):  # some file systems cannot; the pictures are safe
             handle = os.open(target.parent, os.O_RDONLY)

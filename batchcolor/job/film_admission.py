@@ -73,7 +73,7 @@ def frames_of(admission: Admission) -> Frames | NumberedFrames:
             seconds=settings.preview,
             max_pixels=admission.max_pixels,
         )
-    return Frames(film, strict=settings.strict, seconds=settings.preview)
+    return Frames(film, strict=settings.strict, seconds=settings.preview, hold=settings.to_frames)
 
 
 def end_of(task: Task, admission: Admission, folder: Path, quality: int | None) -> FilmEnd:

@@ -107,7 +107,7 @@ class FolderEnd(FilmEnd):
     ) -> None:
         super().__init__(task, as_shown(film, settings), settings)
         self.segments = StillSegments(
-            *(folder, self.film, settings, self.timeline), task.format, quality
+            *(folder, task.target, self.film, settings, self.timeline), task.format, quality
         )
 
     def commit(
@@ -118,5 +118,5 @@ class FolderEnd(FilmEnd):
         self._check_count(self.segments.state.frames, source.count)
         self.check_source()
         mtime_ns = self.task.found.mtime_ns
-        self.segments.publish(self.task.target, replace=replace, mtime_ns=mtime_ns)
+        self.segments.publish(replace=replace, mtime_ns=mtime_ns)
         return []

@@ -13,6 +13,9 @@ def test_info_says_versions_devices_codecs_plugins_and_weights(command):
     assert document["versions"]["torch"][0].isdigit()
     assert "cores" in document["devices"]["cpu"]
     assert {"jpeg", "png", "webp", "tiff", "bmp"} <= set(document["codecs"])
+    assert document["codecs"]["h264 (films)"] == "FFmpeg's libx264"
+    nvenc = document["codecs"]["h264_nvenc (films)"]
+    assert nvenc == "FFmpeg's h264_nvenc" or nvenc.startswith("not here: ")
     assert document["weights"]["beta"].startswith("whole")
     shown = command("info").stdout
     assert all(word in shown for word in ("versions", "devices", "codecs", "weights", "beta"))

@@ -1,6 +1,8 @@
 """Jobs on films that are stopped or killed in the middle, or too much for their disk."""
 
+import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -153,6 +155,27 @@ def test_a_killed_folder_of_frames_goes_on_and_equals_one_that_was_not(
     )
     assert len(whole) == 420
     assert made == whole
+
+
+def test_a_folder_that_lost_its_name_in_a_kill_between_two_renames_has_it_back(
+    flat, command, make_clip, tmp_path
+):
+    clip, out = make_clip(tmp_path / "film.mp4"), tmp_path / "out"
+    words = ("run", clip, "-m", flat, "-o", out, "--to-frames")
+    assert command(*words).returncode == 0
+    name = hashlib.sha256(os.fsencode(clip)).hexdigest()[:16]
+    former = out / ".batchcolor" / "films" / name / "former"
+    former.parent.mkdir(parents=True)
+    (out / "film-frames").rename(former)
+    (former / "mine.txt").write_text("the old one")
+    result = command(*words, "--strength", "0.5")
+    assert result.returncode == 3
+    assert "its name was taken" in " ".join(result.stderr.split())
+    assert (out / "film-frames" / "mine.txt").exists()
+    again = command(*words, "--strength", "0.5", "--if-exists", "overwrite", "--retry-failed")
+    assert again.returncode == 0, again.stderr
+    assert not (out / "film-frames" / "mine.txt").exists()
+    assert len(list((out / "film-frames").iterdir())) == 12
 
 
 @pytest.fixture

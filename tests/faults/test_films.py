@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import pairwise
 
 import av
 import pytest
@@ -222,3 +223,23 @@ def test_films_and_photographs_go_through_one_job(report, make_clip, album, tmp_
         p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file() and ".batch" not in str(p)
     }
     assert names == {".png", ".mp4"}
+
+
+def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip, tmp_path):
+    broken = make_clip(
+        tmp_path / "film.mkv", frames=40, codec="mjpeg", pixel_format="yuvj420p", sizes=((96, 64),)
+    )
+    data = bytearray(broken.read_bytes())
+    starts = [place for place in range(len(data)) if data[place : place + 3] == b"\xff\xd8\xff"]
+    for frame in (11, 12):
+        data[starts[frame] : starts[frame + 1] - 40] = bytes(starts[frame + 1] - 40 - starts[frame])
+    broken.write_bytes(data)
+    code, told = report(broken, "--to-frames", "--stabilize", "off")
+    assert code == 0, told
+    assert any("2 damaged places" in note and "held" in note for note in told["notes"])
+    pictures = sorted((tmp_path / "out" / "film-frames").iterdir())
+    assert len(pictures) == 40
+    same = [a.read_bytes() == b.read_bytes() for a, b in pairwise(pictures)]
+    assert [number for number, equal in enumerate(same) if equal] == [10, 11]
+    code, told = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
+    assert code == 3

@@ -7,6 +7,7 @@ what to do. The command line turns any of these into one line and its code, at o
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 from pathlib import Path
 
@@ -97,3 +98,10 @@ class InterruptedJobError(BatchcolorError):
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def printable(name: object) -> str:
+    """A name or sentence as it is shown: no control characters, odd bytes as `\\xNN`."""
+    text = os.fsencode(name) if isinstance(name, str | os.PathLike) else str(name).encode()
+    shown = text.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

@@ -14,8 +14,7 @@ import typer
 
 from batchcolor import __version__
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
-from batchcolor.cli.console import safe
-from batchcolor.errors import BatchcolorError, ExitCode
+from batchcolor.errors import BatchcolorError, ExitCode, printable
 
 
 def _version(wanted: bool) -> None:
@@ -84,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _line(message: str, code: ExitCode) -> int:
-    print(f"batchcolor: {safe(message)}", file=sys.stderr)
+    print(f"batchcolor: {printable(message)}", file=sys.stderr)
     return code
 
 

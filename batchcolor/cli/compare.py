@@ -9,7 +9,8 @@ import typer
 from rich.progress import Progress
 
 from batchcolor.cli import options
-from batchcolor.cli.console import safe, say, screen, table
+from batchcolor.cli.console import say, screen, table
+from batchcolor.errors import printable
 from batchcolor.hooks.spec import DEFAULT_MODEL
 
 
@@ -77,13 +78,13 @@ def compare(
     if made.failures:
         console.print(table("failed", "reason", rows=made.failures))
     for broken in plugins.broken:
-        say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+        say(console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
     if not quiet:
         for note in made.notes:
-            say(console, safe(note))
+            say(console, printable(note))
         pictures = "1 picture" if made.shown == 1 else f"{made.shown} pictures"
         left_out = made.found - made.shown
         more = f"; {left_out} of {made.found} left out (--limit)" if left_out else ""
         for path in made.written:
-            say(console, f"{safe(path)}: {pictures}{more}")
+            say(console, f"{printable(path)}: {pictures}{more}")
     return ExitCode.SOME_FAILED if made.failures else ExitCode.DONE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from batchcolor.errors import printable
 
 
 class Screen(Console):
@@ -28,15 +29,9 @@ def screen(*, stderr: bool = True) -> Console:
     return Screen(stderr=stderr, highlight=False)
 
 
-def safe(name: str | os.PathLike[str]) -> str:
-    """A name that can be printed: no control characters, odd bytes shown as `\\xNN`."""
-    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-
-
 def text(value: object) -> Text:
     """Text in which rich sees no markup."""
-    return Text(safe(str(value)), overflow="fold")
+    return Text(printable(str(value)), overflow="fold")
 
 
 def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:

@@ -9,7 +9,8 @@ import typer
 from rich.progress import Progress
 
 from batchcolor.cli import options
-from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
+from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.errors import printable
 from batchcolor.hooks.spec import DEFAULT_MODEL
 
 
@@ -107,7 +108,7 @@ def evaluate(
         if result.failures:
             console.print(table("failed", "reason", rows=result.failures))
         for broken in plugins.broken:
-            say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+            say(console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
         if not quiet:
             evaluate_view.remarks(console, result, verbose=verbose)
         if as_json:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from batchcolor.cli.console import only_json, print_json, safe, say, screen, table
+from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.errors import printable
 
 if TYPE_CHECKING:
     from batchcolor.colorizers.loading import Loading
@@ -52,14 +53,14 @@ def evaluate_films(
                 runners,
                 plugins,
                 lambda what, done, total: bar.update(
-                    task, description=safe(what), completed=done, total=total
+                    task, description=printable(what), completed=done, total=total
                 ),
                 strength=strength,
             )
         if failures:
             console.print(table("failed", "reason", rows=failures))
         for broken in plugins.broken:
-            say(console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+            say(console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
         if as_json:
             print_json({"films": [_document(row) for row in rows], "failures": failures}, stdout)
         else:

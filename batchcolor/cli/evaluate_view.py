@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batchcolor.cli.console import safe, say, table
+from batchcolor.cli.console import say, table
+from batchcolor.errors import printable
 
 if TYPE_CHECKING:
     from batchcolor.measure.evaluate import Evaluation, Row
@@ -44,7 +45,7 @@ def tables(console: Console, result: Evaluation) -> None:
         shown.add_column("FID", justify="right")
     shown.add_column("pics/s", justify="right")
     for row in rows:
-        cells = [Text(safe(row.name))]
+        cells = [Text(printable(row.name))]
         for metric, (low, high) in row.intervals().items():
             style = HEADS[metric][1]
             cell = Text(f"{row.mean(metric):{style}}")
@@ -66,7 +67,7 @@ def _differences(console: Console, paired: Paired) -> None:
         head, style = HEADS.get(it.metric, (it.metric, ".5g"))
         interval = f"{it.low:+{style}} to {it.high:+{style}}"
         rows.append((head, f"{it.mean:+{style}}", interval, it.verdict or "not sure"))
-    title = f"{safe(name)}: new minus baseline, {paired.pictures} pictures"
+    title = f"{printable(name)}: new minus baseline, {paired.pictures} pictures"
     console.print(table("metric", "difference", "95 %", "", rows=rows, title=title))
 
 
@@ -80,7 +81,7 @@ def remarks(console: Console, result: Evaluation, *, verbose: int) -> None:
         counts = ", ".join(f"{count} {what}" for what, count in result.survey.counts().items())
         say(console, f"passed over: {counts} (-v names them)")
     for note in result.notes:
-        say(console, safe(note))
+        say(console, printable(note))
 
 
 def document(result: Evaluation) -> dict[str, Any]:

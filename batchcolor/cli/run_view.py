@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from batchcolor.cli.console import safe, say, screen, table
+from batchcolor.cli.console import say, screen, table
+from batchcolor.errors import printable
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
@@ -54,11 +55,14 @@ class RunView:
         """Show the report so far."""
         if not self.quiet:
             for source, reason in report.refused[self.shown_refused :]:
-                say(self.console, f"cannot be coloured: {safe(source)}: {safe(reason)}")
+                say(self.console, f"cannot be coloured: {printable(source)}: {printable(reason)}")
             self.shown_refused = len(report.refused)
         if self.verbose:
             for outcome in report.failures[self.shown_failures :]:
-                say(self.console, f"failed: {safe(outcome.source)}: {safe(outcome.reason)}")
+                say(
+                    self.console,
+                    f"failed: {printable(outcome.source)}: {printable(outcome.reason)}",
+                )
             self.shown_failures = len(report.failures)
         if self.drawn:
             self.bar.update(
@@ -66,11 +70,11 @@ class RunView:
                 total=None if report.scanning else report.found,
                 completed=report.found - report.left,
                 counts=counts(report),
-                name=safe(report.current),
+                name=printable(report.current),
             )
         elif not self.quiet and time.monotonic() - self.spoken > PLAIN_SECONDS:
             self.spoken = time.monotonic()
-            say(self.console, f"{counts(report)} ({safe(report.current)})")
+            say(self.console, f"{counts(report)} ({printable(report.current)})")
 
     def summary(self, report: Report, plugins: Plugins) -> None:
         """The table at the end; failures always, the rest unless quiet."""
@@ -78,9 +82,9 @@ class RunView:
             failed = [(f.source, f.step, f.reason) for f in report.failures]
             self.console.print(table("failed", "step", "reason", rows=failed))
         for broken in plugins.broken:
-            say(self.console, f"plugin {broken.origin}: {safe(broken.error)}; left out")
+            say(self.console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
         if report.message:
-            say(self.console, f"batchcolor: {safe(report.message)}")
+            say(self.console, f"batchcolor: {printable(report.message)}")
         if self.quiet:
             return
         if self.verbose and report.passed:
@@ -88,7 +92,7 @@ class RunView:
         elif report.passed:
             say(self.console, f"{len(report.passed)} other entries passed over (-v names them)")
         for note in report.notes:
-            say(self.console, safe(note))
+            say(self.console, printable(note))
         if self.verbose and report.picture_notes:
             self.console.print(table("picture", "note", rows=report.picture_notes))
         elif report.noted:
@@ -103,7 +107,7 @@ class RunView:
             columns += ["frames", "frames/s"]
             row += [report.frames, f"{report.frame_rate:.1f}"]
         self.console.print(table(*columns, rows=[tuple(row)]))
-        say(self.console, f"{report.model}: {safe(report.output)}")
+        say(self.console, f"{report.model}: {printable(report.output)}")
 
 
 def counts(report: Report) -> str:

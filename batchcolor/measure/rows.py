@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -66,12 +65,6 @@ class Row:
         reasons = [it.reason for it in self.outputs.values() if isinstance(it, PictureError)]
         for reason in dict.fromkeys(reasons):
             yield self.name, reason
-
-
-def printable(name: str | os.PathLike[str]) -> str:
-    """A name without control characters, odd bytes shown as `\\xNN`."""
-    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def difference(one: RGB, other: RGB) -> RGB:

@@ -16,14 +16,14 @@ from typing import TypeVar, cast
 
 from batchcolor.colorizers.loading import Loading
 from batchcolor.colorizers.runner import Result, Runner, Square
-from batchcolor.errors import ImpossiblePlanError, PictureError, TargetLostError
+from batchcolor.errors import ImpossiblePlanError, PictureError, TargetLostError, printable
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.spec import DEFAULT_MODEL
 from batchcolor.job.plan import make_plan
 from batchcolor.job.settings import RunSettings
 from batchcolor.measure import figures, page, paint
 from batchcolor.measure.models import load_runners
-from batchcolor.measure.rows import Output, Row, grey_of, load, printable
+from batchcolor.measure.rows import Output, Row, grey_of, load
 from batchcolor.measure.through import coloured
 from batchcolor.pictures import commit
 from batchcolor.pictures.scan import Found, scan
@@ -138,7 +138,7 @@ def _found(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, Found]]:
     chosen: dict[Path, tuple[str, Found]] = {}
     for root in make_plan(RunSettings(tuple(sources))).roots:
         for found in scan(root.path, readers=plugins.readers()):
-            if isinstance(found, Found):
+            if isinstance(found, Found) and not found.film:
                 name = printable(root.below / found.relative)
                 chosen.setdefault(found.path, (name, found))
     if not chosen:

@@ -85,10 +85,11 @@ def survey(
     made = Survey()
     found: list[Found] = []
     for it in scan(data):
-        if isinstance(it, Found):
+        if isinstance(it, Found) and not it.film:
             found.append(it)
         else:
-            made.skipped.append((os.path.relpath(it.path, data), "no picture", it.reason))
+            reason = "a film" if isinstance(it, Found) else it.reason
+            made.skipped.append((os.path.relpath(it.path, data), "no picture", reason))
     if not found:
         raise MeasureDataError(f"--data {data}: no pictures in it")
     if limit is not None and limit < len(found):

@@ -147,6 +147,7 @@ def test_a_broken_picture_is_shown_with_its_reason_and_the_rest_goes_on(
     source = album(3)
     whole = (source / "001.jpg").read_bytes()
     (source / "torn.jpg").write_bytes(whole[: len(whole) // 2])
+    (source / "a film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     result = command("compare", source, "-m", flat, "-o", "a.html", "-o", "a.png")
     assert result.returncode == 3
     assert "torn.jpg" in result.stderr

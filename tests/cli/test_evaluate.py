@@ -113,6 +113,7 @@ def test_broken_grey_tiny_and_double_pictures_are_counted_named_and_passed_over(
     shutil.copy(colours / "2.png", colours / "twice.png")
     (colours / "notes.txt").write_text("no picture")
     (colours / "empty.jpg").write_bytes(b"")
+    picture(9).save(colours / "film.gif", save_all=True, append_images=[picture(10)])
     made = command("evaluate", "--data", colours, "-m", flat, "--json")
     assert made.returncode == 0, made.stderr
     document = json.loads(made.stdout)
@@ -122,6 +123,7 @@ def test_broken_grey_tiny_and_double_pictures_are_counted_named_and_passed_over(
     assert reasons["grey.png"] == reasons["grey in three channels.png"] == "grey"
     assert reasons["tiny.png"] == "tiny"
     assert reasons["twice.png"] == "duplicate"
+    assert reasons["film.gif"] == "no picture"
     assert "2 broken" in made.stderr
     assert "2 grey" in made.stderr
     named = command("evaluate", "--data", colours, "-m", flat, "-v").stderr

@@ -47,10 +47,11 @@ RINGS = (
 )
 """The palette: distance from grey in the CbCr plane, and how many hues stand there; finer
 near grey, where most of a photograph is."""
-VIVID = 3.0
-"""Natural logarithm of how much likelier vividness 1 calls a saturated colour than grey."""
-SATURATED = 0.15
-"""Distance from grey in the CbCr plane from which a colour counts as saturated."""
+SATURATED, STRETCHED = 0.15, 0.1
+"""Distances from grey in the CbCr plane: from which on a colour counts as saturated, and from
+which on it is stretched most."""
+FARTHER = 3 / 7
+"""Size of the second look, as a share of the first."""
 PLAIN = 0.02
 """Standard deviation of luma below which a picture shows too little to be coloured."""
 SPREAD = 0.02
@@ -141,6 +142,11 @@ def known(luma: torch.Tensor) -> torch.Tensor:
     return (deviation / PLAIN).clamp(max=1)
 
 
+def enlarged(field: torch.Tensor, side: int) -> torch.Tensor:
+    """Bilinearly to `(N, C, side, side)`."""
+    return functional.interpolate(field, size=(side, side), mode="bilinear", align_corners=False)
+
+
 def palette() -> torch.Tensor:
     """Chroma `(K, 2)`, Cb and Cr, of the palette's colours."""
     colours = [
@@ -190,11 +196,22 @@ class Delta(nn.Module):
 
     def forward(self, luma: torch.Tensor, truth: torch.Tensor | None = None) -> torch.Tensor:
         """Chroma of a batch of luma squares; with `truth`, the loss."""
-        scores = self.scores(luma)
-        return self.chroma(scores) * known(luma) if truth is None else self.loss(scores, truth)
+        if truth is not None:
+            return self.loss(self.scores(luma), truth)
+        return self.chroma(self.twice(luma)) * known(luma)
+
+    def twice(self, luma: torch.Tensor) -> torch.Tensor:
+        """Logits from two looks, one at the whole size for detail and one at less than half of
+        it, about the size that was learnt at, for what things are."""
+        side = luma.shape[-1]
+        less = max(32, 32 * round(side * FARTHER / 32))
+        far = functional.interpolate(luma, size=(less, less), mode="area")
+        near = self.scores(luma).float().log_softmax(dim=1)
+        seen = self.scores(far).float().log_softmax(dim=1)
+        return (near + enlarged(seen, near.shape[-1])) / 2
 
     def scores(self, luma: torch.Tensor) -> torch.Tensor:
-        """Logits `(N, K, S/4, S/4)` of the palette's colours."""
+        """Logits `(N, K, S/4, S/4)` of the palette's colours, from one look."""
         at4, at8, at16, at32 = self.encoder(luma)
         x = self.deep(at32)
         for step, beside in ((self.up16, at16), (self.up8, at8), (self.up4, at4)):
@@ -206,12 +223,17 @@ class Delta(nn.Module):
     def chroma(self, scores: torch.Tensor) -> torch.Tensor:
         """The colour of which least error is expected, as the eye counts error, at each place.
 
-        Vividness calls saturated colours likelier than they are. The soft minimum keeps the
-        field smooth where two colours are as good as each other.
+        Vividness calls saturated colours likelier than they are, the likeliest likelier still,
+        and stretches what is saturated already, where the eye forgives most. The soft minimum
+        keeps the field smooth where two colours are as good as each other.
         """
-        lifted = scores.float() + VIVID * self.vividness * self.saturation[:, None, None]
+        lift = self.saturation.float()[:, None, None].mul(5 - 1).add(1).log()  # at most 5 times
+        lifted = scores.float() * (1 + 0.5 * self.vividness) + self.vividness * lift
         expected = functional.conv2d(lifted.softmax(dim=1), self.errors.float()[:, :, None, None])
-        return self.mean(-expected)
+        chroma = self.mean(-expected)
+        stretch = (chroma.norm(dim=1, keepdim=True) / STRETCHED).clamp(max=1)
+        stretched: torch.Tensor = chroma * (1 + 0.4 * self.vividness * stretch)
+        return stretched.clamp(-0.5, 0.5)
 
     def mean(self, scores: torch.Tensor) -> torch.Tensor:
         """Chroma `(N, 2, s, s)` that these logits expect."""

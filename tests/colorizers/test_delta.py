@@ -185,7 +185,7 @@ def noise():
 def test_what_is_no_photograph_is_never_neon(delta, make):
     field = chroma_of(delta, make())
     assert np.isfinite(field).all()
-    assert strength(field) < 0.1
+    assert strength(field) < 0.12
     assert np.hypot(*field).max() < 0.3
 
 
@@ -194,4 +194,4 @@ def test_any_shape_gives_sane_colour(delta, size):
     image = Image.effect_noise(size, 40) if min(size) > 1 else Image.new("L", size, 140)
     field = chroma_of(delta, image)
     assert np.isfinite(field).all()
-    assert strength(field) < 0.1
+    assert strength(field) < 0.12

@@ -50,6 +50,8 @@ near grey, where most of a photograph is."""
 SATURATED, STRETCHED = 0.15, 0.1
 """Distances from grey in the CbCr plane: from which on a colour counts as saturated, and from
 which on it is stretched most."""
+LOUD = 32
+"""What the encoder's deepest features are divided by: their variance is beyond half precision."""
 FARTHER = 3 / 7
 """Size of the second look, as a share of the first."""
 PLAIN = 0.02
@@ -213,7 +215,7 @@ class Delta(nn.Module):
     def scores(self, luma: torch.Tensor) -> torch.Tensor:
         """Logits `(N, K, S/4, S/4)` of the palette's colours, from one look."""
         at4, at8, at16, at32 = self.encoder(luma)
-        x = self.deep(at32)
+        x = self.deep(at32 / LOUD)
         for step, beside in ((self.up16, at16), (self.up8, at8), (self.up4, at4)):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = step(torch.cat([x, beside], dim=1))

@@ -89,7 +89,7 @@ def baselines(trainer: Trainer) -> dict[str, float]:
 def save_weights(trainer: Trainer, spec: ColorizerSpec, errors: dict[str, float]) -> Path:
     """NAME.safetensors (averaged weights, fp16) and its card NAME.json, each in one step."""
     state = {
-        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        name: halved(value).contiguous().cpu()
         for name, value in trainer.averaged.module.state_dict().items()
     }
     content = to_bytes(state, metadata={"name": spec.name})
@@ -99,6 +99,15 @@ def save_weights(trainer: Trainer, spec: ColorizerSpec, errors: dict[str, float]
     _replace(path, content)
     _replace(path.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
     return path
+
+
+def halved(value: torch.Tensor) -> torch.Tensor:
+    """In half precision where all of it fits: a variance beyond 65,504 would become infinite,
+    and its layer silent."""
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if bool(half.isfinite().all()) else value.float()
 
 
 def make_card(

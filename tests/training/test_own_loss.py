@@ -4,10 +4,15 @@ import dataclasses
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from batchcolor.colorizers.builtin import DELTA
+from batchcolor.colorizers.weights import find
+from batchcolor.hooks.manager import load_plugins
 from batchcolor.training import machine
+from batchcolor.training.session import Watcher, train
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer
 
@@ -65,3 +70,24 @@ def test_an_encoder_learns_at_its_own_rate(photographs, tmp_path, learner):
         moved[rate] = float((trainer.network.encoder.weight - before).abs().max())
     assert moved[0.0] == 0
     assert moved[1.0] > 1e-4
+
+
+def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
+    recipe = DELTA.recipe
+    assert recipe is not None
+    weights = find(load_plugins(False).find("delta"), None)
+    wanted = plan(photographs(24), tmp_path / "run", size=64, epochs=1, loss="own")
+    wanted = dataclasses.replace(
+        wanted,
+        model="delta",
+        weights=weights,
+        recipe=dataclasses.replace(
+            recipe, data=wanted.data, size=64, epochs=1, batch_size=8, learning_rate=1e-4
+        ),
+    )
+    made = train(wanted, DELTA, Watcher(*[lambda *_: None] * 4), resume=False)
+    before, after = load_file(weights), load_file(made)
+    assert before.keys() == after.keys()
+    assert torch.equal(before["encoder.stem.1.weight"], after["encoder.stem.1.weight"])
+    assert not torch.equal(before["likely.weight"], after["likely.weight"])
+    assert made.stat().st_size < 25 * 2**20

@@ -82,7 +82,7 @@ def pickled(place):
 def test_weights_that_are_not_right_are_one_line_and_exit_5(
     command, folder, copies, tmp_path, make
 ):
-    result = command("run", folder, "-o", tmp_path / "out", "--weights", make(copies))
+    result = command("run", folder, "-m", "beta", "-o", tmp_path / "out", "--weights", make(copies))
     assert result.returncode == 5, result.stderr
     assert result.stderr.strip().count("\n") == 0
     assert "I ran" not in result.stdout + result.stderr
@@ -110,7 +110,9 @@ def test_a_folder_in_the_environment_comes_before_the_package(command, folder, c
     state = {name: value * 0 for name, value in load_file(copies / "beta.safetensors").items()}
     save_file(state, copies / "beta.safetensors")
     (copies / "beta.json").unlink()
-    result = command("run", folder, "-o", tmp_path / "out", BATCHCOLOR_WEIGHTS=str(copies))
+    result = command(
+        "run", folder, "-m", "beta", "-o", tmp_path / "out", BATCHCOLOR_WEIGHTS=str(copies)
+    )
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "out" / "a.png") as image:
         assert len(set(image.getpixel((5, 5)))) == 1  # weights of nought colour nothing
@@ -118,5 +120,7 @@ def test_a_folder_in_the_environment_comes_before_the_package(command, folder, c
 
 def test_plain_torch_weights_are_taken_without_unpickling_more(command, folder, copies, tmp_path):
     torch.save(load_file(copies / "beta.safetensors"), copies / "mine.pt")
-    result = command("run", folder, "-o", tmp_path / "out", "--weights", copies / "mine.pt")
+    result = command(
+        "run", folder, "-m", "beta", "-o", tmp_path / "out", "--weights", copies / "mine.pt"
+    )
     assert result.returncode == 0, result.stderr

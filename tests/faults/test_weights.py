@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from batchcolor.colorizers.weights import PACKAGE
+from batchcolor.training.results import halved
 
 WEIGHTS = next(
     folder for folder in (PACKAGE / "_weights", PACKAGE.parent / "weights") if folder.is_dir()
@@ -124,3 +125,16 @@ def test_plain_torch_weights_are_taken_without_unpickling_more(command, folder, 
         "run", folder, "-m", "beta", "-o", tmp_path / "out", "--weights", copies / "mine.pt"
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.safetensors")), ids=lambda it: it.stem)
+def test_every_number_of_the_weights_that_come_along_is_finite(path):
+    assert all(bool(value.isfinite().all()) for value in load_file(path).values())
+
+
+def test_what_does_not_fit_half_precision_is_kept_in_single():
+    kept = halved(torch.tensor([1.0, 1e5]))
+    assert kept.dtype == torch.float32
+    assert kept.tolist() == [1.0, 1e5]
+    assert halved(torch.tensor([1.0, 6e4])).dtype == torch.float16
+    assert halved(torch.tensor([3])).dtype == torch.int64

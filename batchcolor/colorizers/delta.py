@@ -50,6 +50,9 @@ near grey, where most of a photograph is."""
 SATURATED, STRETCHED = 0.15, 0.1
 """Distances from grey in the CbCr plane: from which on a colour counts as saturated, and from
 which on it is stretched most."""
+LIKELIER, SURER, STRONGER = 5, 0.5, 0.4
+"""What vividness 1 does: a saturated colour counts as so many times as likely as it is, all
+likelihoods are so much further apart, and what is saturated is stretched by so much more."""
 LOUD = 32
 """What the encoder's deepest features are divided by: their variance is beyond half precision."""
 FARTHER = 3 / 7
@@ -229,12 +232,12 @@ class Delta(nn.Module):
         and stretches what is saturated already, where the eye forgives most. The soft minimum
         keeps the field smooth where two colours are as good as each other.
         """
-        lift = self.saturation.float()[:, None, None].mul(5 - 1).add(1).log()  # at most 5 times
-        lifted = scores.float() * (1 + 0.5 * self.vividness) + self.vividness * lift
+        lift = torch.log1p((LIKELIER - 1) * self.saturation.float())[:, None, None]
+        lifted = scores.float() * (1 + SURER * self.vividness) + self.vividness * lift
         expected = functional.conv2d(lifted.softmax(dim=1), self.errors.float()[:, :, None, None])
         chroma = self.mean(-expected)
         stretch = (chroma.norm(dim=1, keepdim=True) / STRETCHED).clamp(max=1)
-        stretched: torch.Tensor = chroma * (1 + 0.4 * self.vividness * stretch)
+        stretched: torch.Tensor = chroma * (1 + STRONGER * self.vividness * stretch)
         return stretched.clamp(-0.5, 0.5)
 
     def mean(self, scores: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ class Machine:
             self.device.type, dtype=self.autocast, enabled=self.autocast is not None
         )
 
-    def compiled(self, network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    def compiled(self, network: nn.Module) -> Callable[..., torch.Tensor]:
         """The network's forward pass, through `torch.compile` where that was chosen."""
         return torch.compile(network) if self.compile else network
 

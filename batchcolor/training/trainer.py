@@ -88,7 +88,7 @@ class Trainer:
         self.parallel: nn.Module = (
             DistributedDataParallel(self.network) if machine.world > 1 else self.network
         )
-        self.forward: Callable[[torch.Tensor], torch.Tensor] = machine.compiled(self.parallel)
+        self.forward: Callable[..., torch.Tensor] = machine.compiled(self.parallel)
         self.optimizer = make_optimizer(self.recipe, self.network)
         self.feed = Feed(store, machine, self.recipe.batch_size, plan.seed)
         self.batch, self.epoch_steps = self.feed.batch, self.feed.epoch_steps
@@ -182,18 +182,14 @@ class Trainer:
         self.parallel.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self.machine.precision():
-            loss = self.missed(self.forward, luma, truth)
+            if self.recipe.loss == "own":
+                loss = self.forward(luma, truth)
+            else:
+                chroma = at_size(self.forward(luma), self.recipe.size)
+                loss = LOSSES[self.recipe.loss](chroma, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
-
-    def missed(
-        self, forward: Callable[..., torch.Tensor], luma: torch.Tensor, truth: torch.Tensor
-    ) -> torch.Tensor:
-        """The recipe's loss of what `forward` makes of this luma."""
-        if self.recipe.loss == "own":
-            return forward(luma, truth)
-        return LOSSES[self.recipe.loss](at_size(forward(luma), self.recipe.size), truth)
 
     def _look(self) -> None:
         """Fetch the losses since the last look. Raises DivergedError."""
@@ -216,6 +212,12 @@ class Trainer:
         if self._unseen:
             self._look()
         loss, error = self.validate()
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the validation loss is {loss} after epoch {self.step // self.epoch_steps}; the "
+                f"best weights before it are kept in {self.plan.output}: try a lower "
+                f"--learning-rate"
+            )
         result = EpochResult(
             epoch=self.step // self.epoch_steps,
             loss=self.machine.mean(sum(self._losses) / len(self._losses)),
@@ -237,12 +239,21 @@ class Trainer:
         total = torch.zeros(2, dtype=torch.float64)
         for rows in torch.split(torch.from_numpy(self.store.validation), self.recipe.batch_size):
             luma, truth = self.measured(rows)
-            with torch.inference_mode():
-                network = self.averaged.module.eval()
-                total[0] += len(rows) * float(self.missed(network, luma, truth))
-            total[1] += len(rows) * float(rgb_mse(self.colour(luma), truth))
+            chroma = self.colour(luma)
+            total[0] += len(rows) * float(self.loss_of(chroma, luma, truth))
+            total[1] += len(rows) * float(rgb_mse(chroma, truth))
         loss, error = (total / len(self.store.validation)).tolist()
         return loss, error
+
+    @torch.inference_mode()
+    def loss_of(
+        self, chroma: torch.Tensor, luma: torch.Tensor, truth: torch.Tensor
+    ) -> torch.Tensor:
+        """The recipe's loss of the averaged network, which gave this chroma."""
+        if self.recipe.loss == "own":
+            loss: torch.Tensor = self.averaged.module(luma, truth)
+            return loss
+        return LOSSES[self.recipe.loss](chroma, truth)
 
     def measured(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Luma and true chroma of whole pictures, by their rows in the store."""

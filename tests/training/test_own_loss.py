@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from batchcolor.colorizers.builtin import DELTA
 from batchcolor.colorizers.weights import find
+from batchcolor.errors import DivergedError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.training import machine
 from batchcolor.training.session import Watcher, train
@@ -91,3 +92,10 @@ def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
     assert torch.equal(before["encoder.stem.1.weight"], after["encoder.stem.1.weight"])
     assert not torch.equal(before["likely.weight"], after["likely.weight"])
     assert made.stat().st_size < 25 * 2**20
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_run(photographs, tmp_path, learner):
+    trainer = learner(photographs(24), tmp_path, epochs=2)
+    trainer.loss_of = lambda *_: torch.tensor(float("nan"))
+    with pytest.raises(DivergedError, match="validation loss is nan"):
+        trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)

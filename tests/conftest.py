@@ -117,12 +117,25 @@ def _word(argument: object) -> str:
 
 
 @pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test has started; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
 def start(
-    plugin: Callable[..., Path], environment: dict[str, str], tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    plugin: Callable[..., Path],
+    environment: dict[str, str],
+    tmp_path: Path,
+    started: list[subprocess.Popen[str]],
+) -> Callable[..., subprocess.Popen[str]]:
     """Starts a slow job on a film and waits only until a segment of it is done."""
     plugin("slowpack", SLOW)
-    started: list[subprocess.Popen[str]] = []
 
     def run(
         clip: Path, out: Path, *options: str, model: str = "slow", **more: str
@@ -145,11 +158,7 @@ def start(
         time.sleep(0.3)
         return process
 
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return run
 
 
 def grey_picture(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -1,5 +1,6 @@
-"""What tests of faults look at."""
+"""What tests of faults look at, and the disk that is too small for them."""
 
+import subprocess
 from pathlib import Path
 
 import av
@@ -38,3 +39,29 @@ def states_in(out):
 def segments():
     """Finds the films of which an output folder has segments."""
     return states_in
+
+
+@pytest.fixture
+def small_disk(tmp_path, request):
+    """A disk of one megabyte, or of the size that a test asks for."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    size = getattr(request, "param", "1m")
+    mounted = subprocess.run(
+        [
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"size={size}",
+            "tmpfs",
+            str(place),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

@@ -29,23 +29,7 @@ def noisy_clip(path, frames=60, size=(160, 120)):
     return path
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of half a megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["512k"], indirect=True)
 def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
     flat, command, tmp_path, small_disk, frames_of, temporaries
 ):

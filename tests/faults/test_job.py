@@ -42,9 +42,8 @@ def temporaries(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def start(environment, tmp_path):
+def start(environment, tmp_path, started):
     """Starts `batchcolor run` without waiting for it."""
-    started = []
 
     def run(*arguments):
         process = subprocess.Popen(
@@ -59,11 +58,7 @@ def start(environment, tmp_path):
         started.append(process)
         return process
 
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return run
 
 
 def wait_for(condition, seconds=60.0):
@@ -169,23 +164,6 @@ def test_a_temporary_of_a_dead_process_is_swept_and_one_of_a_living_is_not(
     living.write_bytes(b"half")
     command("run", album(1), "-m", flat, "-o", out)
     assert temporaries(out) == [living]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of one megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(

@@ -106,8 +106,8 @@ def moving(frame, step=2):
     return guide.astype(np.float32), figure
 
 
-@pytest.mark.parametrize("mode", ["fast", "best"])
-def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
+def red_figure():
+    """Guides, fields and places of sixteen frames in which a red figure walks by."""
     guides, fields, figures = [], [], []
     for frame in range(16):
         guide, figure = moving(frame)
@@ -116,6 +116,12 @@ def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
         guides.append(guide)
         fields.append(red)
         figures.append(figure)
+    return guides, fields, figures
+
+
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
+    guides, fields, figures = red_figure()
     steady, shots = steadied(mode, guides, fields)
     assert shots.cuts == 0
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
@@ -141,14 +147,7 @@ def test_detail_finer_than_the_grid_stays_the_frames_own():
 
 @pytest.mark.parametrize("mode", ["fast", "best"])
 def test_a_figure_takes_along_the_colour_of_every_fourth_frame(mode):
-    guides, fields, figures = [], [], []
-    for frame in range(16):
-        guide, figure = moving(frame)
-        red = np.zeros((2, SIDE, SIDE), np.float32)
-        red[1][figure] = 0.3
-        guides.append(guide)
-        fields.append(red)
-        figures.append(figure)
+    guides, fields, figures = red_figure()
     steady, _ = steadied(mode, guides, fields, every=4)
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
         assert field[1][figure].mean() > 0.2

@@ -62,7 +62,10 @@ class Frames:
         with opened(self.film.path) as container:
             stream = container.streams[self.film.stream]
             assert isinstance(stream, VideoStream)
-            # Not threads across frames: after a fault they lose good frames that wait in them.
+            if stream.codec_context.name == "h264":
+                # In slices at once FFmpeg's decoder neither mends damage nor says that it is there.
+                stream.thread_type = "NONE"
+            # Never threads across frames: after a fault they lose good frames that wait in them.
             for packet in self._packets(container, stream):
                 for frame in self._decoded(packet):
                     if self._is_beyond(frame):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from fractions import Fraction
 from itertools import pairwise
 
 import av
@@ -79,6 +80,47 @@ def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
     assert times == pytest.approx(frames_of(broken), abs=0.001)
     assert 50 < len(times) < 60
     assert times[-1] == pytest.approx(59 / 25, abs=0.001)
+    code, told = report(broken, "--strict", "--if-exists", "overwrite")
+    assert code == 3
+    assert "--strict" in failure(told)[1]
+
+
+@pytest.mark.parametrize(
+    ("codec", "slices"), [("libx264", 1), ("libx264", 4), ("mpeg2video", 1), ("mpeg4", 1)]
+)
+def test_damage_that_a_decoder_mends_is_named_and_costs_no_frame(
+    report, make_clip, tmp_path, frames_of, codec, slices
+):
+    def setup(stream):
+        stream.codec_context.options = {"slices": str(slices), "g": "12"}
+
+    clip = make_clip(
+        tmp_path / "whole.mkv",
+        codec=codec,
+        frames=40,
+        sizes=((320, 192),),
+        time_base=Fraction(1, 25),
+        setup=setup,
+    )
+    assert report(clip)[1]["notes"] == []
+    broken = tmp_path / "film.mkv"
+    with av.open(str(clip)) as source, av.open(str(broken), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for number, packet in enumerate(source.demux()):
+            if packet.size:
+                data = bytearray(bytes(packet))
+                if number in (12, 24):
+                    middle = len(data) // 2
+                    data[middle : middle + 20] = bytes(range(7, 27))
+                damaged = av.Packet(bytes(data))
+                damaged.pts, damaged.dts = packet.pts, packet.dts
+                damaged.time_base, damaged.is_keyframe = packet.time_base, packet.is_keyframe
+                damaged.stream = stream
+                target.mux(damaged)
+    code, told = report(broken)
+    assert code == 0, told
+    assert any("damaged" in note for note in told["notes"]), told["notes"]
+    assert frames_of(tmp_path / "out" / "film.mkv") == frames_of(clip)
     code, told = report(broken, "--strict", "--if-exists", "overwrite")
     assert code == 3
     assert "--strict" in failure(told)[1]

@@ -166,8 +166,13 @@ class Frames:
         if _is_cut_gif(self.film.path):
             self._fault(None, "its end is missing")
         if self.damaged:
+            many = (
+                "1 damaged place"
+                if self.damaged == 1
+                else f"{self.damaged} damaged places, the first"
+            )
             self.notes.append(
-                f"{self.damaged} damaged places, the first{self._where}; what can be decoded is "
+                f"{many}{self._where}; what can be decoded is "
                 f"there, at its time, and the last good frame is held where one is missing"
             )
         if self.missing:

@@ -113,6 +113,8 @@ def colorize(image: Any, model: str = DEFAULT_MODEL, strength: float = 1.0) -> A
 
 def _picture(image: Any) -> Picture:
     if isinstance(image, str | os.PathLike):
+        if not Path(image).exists():
+            raise PictureError("scan", f"{image}: no such file")
         found = next(iter(scan(Path(image))), None)
         if not isinstance(found, Found):
             reason = found.reason if found else "not a picture"

@@ -11,6 +11,9 @@ import os
 from enum import IntEnum
 from pathlib import Path
 
+LIMITS = "limits"
+"""The step of a failure that an option brought about: --max-pixels, --max-memory, --strict."""
+
 
 class ExitCode(IntEnum):
     """What the process says to its caller; the table is in the user guide."""
@@ -53,7 +56,7 @@ class PictureError(BatchcolorError):
     """One picture cannot be done; the others go on.
 
     `step` is the word of the pipeline at which it left the line: scan, decode, chroma,
-    join, encode, commit.
+    join, encode, commit; or `LIMITS`.
     """
 
     exit_code = ExitCode.SOME_FAILED

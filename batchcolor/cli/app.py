@@ -67,6 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
             args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
         )
         sys.stdout.flush()
+        if result == ExitCode.SIGINT and not isinstance(
+            result, ExitCode
+        ):  # typer's own, in silence
+            return _line("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except BatchcolorError as error:
         return _line(str(error), error.exit_code)
@@ -78,7 +82,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _line("stopped; run the same command again to go on", ExitCode.SIGINT)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's usage errors
-            return _line(f"{error.format_message()} (see: batchcolor --help)", ExitCode.IMPOSSIBLE)
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context is not None else "batchcolor"
+            hints = [
+                f"write ./{name}" for name in given if name[:1] == "-" and os.path.lexists(name)
+            ]
+            hint = "; ".join([*hints, f"see: {where} --help"])
+            return _line(f"{error.format_message()} ({hint})", ExitCode.IMPOSSIBLE)
         return _line(f"defect of batchcolor: {error!r}; see {_log()}", ExitCode.DEFECT)
 
 

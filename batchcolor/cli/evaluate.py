@@ -58,8 +58,10 @@ def evaluate(
     from batchcolor.measure.evaluate import EvaluateSettings
     from batchcolor.measure.evaluate import evaluate as measure
 
-    if (data is None) == (not video):
+    if data is None and not video:
         raise ImpossiblePlanError("name what to measure on: --data FOLDER, or --video FILM")
+    if data is not None and video:
+        raise ImpossiblePlanError("--data and --video are measured apart: give one of them")
     loading = Loading(
         tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
     )

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +29,8 @@ HEADS = {
     "lpips": ("LPIPS", ".4f"),
 }
 """Each metric's name for people, and how its numbers are written."""
+FLOORS = ("grey", "mean")
+"""Rows that no model made."""
 
 
 def tables(console: Console, result: Evaluation) -> None:
@@ -35,12 +38,12 @@ def tables(console: Console, result: Evaluation) -> None:
     truth = float(np.nanmean(result.truth_colorfulness))
     rows = list(result.rows.values())
     some_fid = any(row.fid is not None for row in rows)
-    shown = Table()
-    shown.add_column("")
+    pictures = len(result.survey.truths)
+    about = f"{pictures} pictures, colourfulness of the truth {truth:.1f}"
+    shown = Table(title=about, title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("", overflow="fold")
     for metric in rows[0].values:
-        head = HEADS[metric][0]
-        more = f"\n(truth {truth:.1f})" if metric == "colorfulness" else ""
-        shown.add_column(head + more, justify="right")
+        shown.add_column(HEADS[metric][0], justify="right", no_wrap=True)
     if some_fid:
         shown.add_column("FID", justify="right")
     shown.add_column("pics/s", justify="right")
@@ -57,6 +60,8 @@ def tables(console: Console, result: Evaluation) -> None:
         shown.add_row(*cells, Text(f"{row.images_per_second:.1f}"))
     console.print(shown)
     for paired in result.paired:
+        if paired.row in FLOORS and not any(it.mean for it in paired.differences):
+            continue  # the same pictures: there is nothing to tell
         _differences(console, paired)
 
 

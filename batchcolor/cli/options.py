@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def named(text: str) -> Path:
+    """A path. An empty one, as an unset variable leaves it, is not the current folder."""
+    if not text:
+        raise typer.BadParameter("is empty; name a path")
+    return Path(text)
+
+
 NoPlugins = Annotated[
     bool, typer.Option("--no-plugins", help="Leave out every plugin but the built-in models.")
 ]
@@ -18,7 +26,14 @@ AsJson = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)
+    Path | None,
+    typer.Option(
+        *("--output", "-o"),
+        parser=named,
+        metavar="FOLDER",
+        help="Folder for the results.",
+        show_default=False,
+    ),
 ]
 Verbose = Annotated[
     int,
@@ -42,9 +57,16 @@ Set = Annotated[
 ]
 Like = Annotated[
     Path | None,
-    typer.Option(metavar="PICTURE", help="Move the colours toward those of a colour photograph."),
+    typer.Option(
+        parser=named,
+        metavar="PICTURE",
+        help="Move the colours toward those of a colour photograph.",
+    ),
 ]
-WeightsOfOne = Annotated[Path | None, typer.Option(help="Use this weights file (one model only).")]
+WeightsOfOne = Annotated[
+    Path | None,
+    typer.Option(parser=named, metavar="FILE", help="Use this weights file (one model only)."),
+]
 BatchSize = Annotated[
     int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
 ]

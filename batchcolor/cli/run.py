@@ -86,7 +86,10 @@ def run(
     ] = False,
     set_: options.Set = None,
     like: options.Like = None,
-    weights: Annotated[Path | None, typer.Option(help="Use this weights file.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(parser=options.named, metavar="FILE", help="Use this weights file."),
+    ] = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -109,7 +112,10 @@ def run(
         bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Write the report as JSON into this file.")
+        Path | None,
+        typer.Option(
+            parser=options.named, metavar="FILE", help="Write the report as JSON into this file."
+        ),
     ] = None,
     no_plugins: options.NoPlugins = False,
     as_json: options.AsJson = False,
@@ -148,6 +154,7 @@ def run(
         stabilize=stabilize,
         every=every,
         strip=strip,
+        report=report,
     )
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
@@ -169,19 +176,35 @@ def run(
 
 def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> int:
     from batchcolor.job.session import preview
+    from batchcolor.pictures.scan import Passed
 
     plan, tasks = preview(settings, plugins)
-    rows = [(task.found.path, task.target, task.action, task.reason) for task in tasks]
+    rows: list[tuple[object, ...]] = []
+    passed: list[tuple[object, ...]] = []
+    for task in tasks:
+        if isinstance(task, Passed):
+            passed.append((task.path, task.reason))
+        else:
+            rows.append((task.found.path, task.target, task.action, task.reason))
     if as_json:
         document = [
             dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
             for row in rows
         ]
-        print_json({"output": str(plan.output), "planned": document}, stdout)
+        over = [{"source": str(path), "reason": reason} for path, reason in passed]
+        content = {"output": str(plan.output), "planned": document, "passed_over": over}
+        print_json(content, stdout)
     else:
         console = screen(stderr=False)
         console.print(table("source", "target", "action", "why", rows=rows))
-        say(console, f"{len(rows)} pictures; nothing was written (--dry-run)")
+        if passed:
+            console.print(table("passed over", "reason", rows=passed))
+        taken = sum(action == "colour" for _, _, action, _ in rows)
+        say(
+            console,
+            f"{taken} of {len(rows)} pictures and films would be tried; nothing was read beyond "
+            f"their beginnings, nothing was written (--dry-run)",
+        )
     return 0
 
 

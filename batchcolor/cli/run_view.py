@@ -90,16 +90,15 @@ class RunView:
         if self.verbose and report.passed:
             self.console.print(table("passed over", "reason", rows=report.passed))
         elif report.passed:
-            say(self.console, f"{len(report.passed)} other entries passed over (-v names them)")
+            entries = "1 other entry" if len(report.passed) == 1 else f"{len(report.passed)} others"
+            say(self.console, f"{entries} passed over (-v names them)")
         for note in report.notes:
             say(self.console, printable(note))
         if self.verbose and report.picture_notes:
             self.console.print(table("picture", "note", rows=report.picture_notes))
         elif report.noted:
-            say(
-                self.console,
-                f"{report.noted} notes on single pictures (-v and the journal have them)",
-            )
+            notes = "1 note on a single picture" if report.noted == 1 else f"{report.noted} notes"
+            say(self.console, f"{notes} (-v and the journal have them)")
         took = timedelta(seconds=round(report.seconds))
         columns = ["done", "skipped", "failed", "time", "pictures/s"]
         row = [report.done, report.skipped, report.failed, took, f"{report.rate:.1f}"]

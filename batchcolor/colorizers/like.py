@@ -58,6 +58,8 @@ class Palette:
     @classmethod
     def of(cls, path: Path) -> Palette:
         """Raises ImpossiblePlanError for a picture that cannot be read or has no colour."""
+        if not path.is_file():
+            raise ImpossiblePlanError(f"--like {path}: no such file")
         try:
             with warnings.catch_warnings(), Image.open(path) as opened:
                 warnings.simplefilter("ignore")  # a bad EXIF block does not change the colours

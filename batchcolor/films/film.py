@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
-from batchcolor.errors import PictureError
+from batchcolor.errors import LIMITS, PictureError
 
 av.logging.set_level(None)  # what FFmpeg says goes through exceptions and notes, not the screen
 
@@ -142,7 +142,7 @@ def inspect(path: Path, max_pixels: int) -> Film:
         video = best_stream(container)
         size = video.codec_context.width * video.codec_context.height
         if size > max_pixels:
-            raise PictureError("decode", f"frames of {size:,} pixels are more than --max-pixels")
+            raise PictureError(LIMITS, f"frames of {size:,} pixels are more than --max-pixels")
         return _film(path, container, video, _first_frame(container, video))
 
 

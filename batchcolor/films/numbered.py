@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.color import BT601, BT709
-from batchcolor.errors import PictureError
+from batchcolor.errors import LIMITS, PictureError
 from batchcolor.films.film import DEEP_BITS, FULL_RANGE, HD_HEIGHT, HD_WIDTH, Film, Tags
 from batchcolor.films.planes import plane_view
 from batchcolor.pictures.decode import cost, decode
@@ -195,7 +195,7 @@ class NumberedFrames:
     def __iter__(self) -> Iterator[VideoFrame]:
         frames = numbering(self.film.path)
         if self.strict and frames.missing:
-            raise PictureError("decode", f"frame {frames.missing[0]} is missing (--strict)")
+            raise PictureError(LIMITS, f"frame {frames.missing[0]} is missing (--strict)")
         for number, path in frames.paths.items():
             place = (number - frames.first) // frames.step
             if self.seconds is not None and float(place * self.film.time_base) >= self.seconds:
@@ -218,7 +218,7 @@ class NumberedFrames:
     def _fault(self, path: Path, error: PictureError) -> None:
         text = f"{path.name}: {error.reason}"
         if self.strict:
-            raise PictureError("decode", f"{text} (--strict)")
+            raise PictureError(LIMITS, f"{text} (--strict)")
         self._broken.append(text if self.count else f"{text} (and none comes before it)")
 
     def _frame(self, picture: Picture, place: int) -> VideoFrame:

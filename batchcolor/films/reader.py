@@ -14,7 +14,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from batchcolor.color import BT709
-from batchcolor.errors import PictureError
+from batchcolor.errors import LIMITS, PictureError
 from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.planes import plane_view
 
@@ -134,7 +134,7 @@ class Frames:
     def _fault(self, pts: int | None, reason: str) -> None:
         place = f" at {float(pts * self.film.time_base):.2f} s" if pts is not None else ""
         if self.strict:
-            raise PictureError("decode", f"damaged{place}: {reason} (--strict)")
+            raise PictureError(LIMITS, f"damaged{place}: {reason} (--strict)")
         if not self.damaged:
             self._where = f"{place}: {reason}"
         self.damaged += 1
@@ -178,7 +178,7 @@ class Frames:
         if self.missing:
             text = f"{self.missing} of {self.film.frames} frames that it promises cannot be read"
             if self.strict:
-                raise PictureError("decode", f"{text} (--strict)")
+                raise PictureError(LIMITS, f"{text} (--strict)")
             self.notes.append(text)
 
 

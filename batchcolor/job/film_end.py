@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchcolor.errors import PictureError
+from batchcolor.errors import LIMITS, PictureError
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.coded import CodedSegments
 from batchcolor.films.film import Film
@@ -86,7 +86,8 @@ class FileEnd(FilmEnd):
         try:
             writer.write(self.segments, survey, source.missing)
             if writer.notes and self.settings.strict:
-                raise PictureError("decode", f"{writer.notes[0]} (--strict)")
+                missing = writer.notes[0].partition(";")[0]  # without what is done about it
+                raise PictureError(LIMITS, f"{missing} (--strict)")
         finally:
             writer.abandon()
         self._check_count(writer.frames, source.count)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.colorizers.runner import Runner
-from batchcolor.errors import ExitCode, PictureError, TargetLostError
+from batchcolor.errors import LIMITS, ExitCode, PictureError, TargetLostError
 from batchcolor.hooks.hookspecs import Outcome
 from batchcolor.hooks.manager import Plugins, words
 from batchcolor.job.film_admission import Admission
@@ -80,7 +80,10 @@ class Pipeline:
         for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
             if self.stop.gentle.is_set():
                 break
-            if isinstance(task, Passed):
+            if isinstance(task, Passed) and task.failed:
+                self.report.found += 1
+                self._finish(Outcome(task.path, None, "failed", "scan", task.reason), None)
+            elif isinstance(task, Passed):
                 if len(self.report.passed) < MOST_PASSED:
                     self.report.passed.append((str(task.path), task.reason))
             elif self._wanted(task) and not self._admit(task):
@@ -164,12 +167,12 @@ class Pipeline:
             outcome = Outcome(task.found.path, None, "failed", task.step, task.reason)
             self._finish(outcome, None)
         else:
-            if task.action == "exists":
-                self.report.note(
-                    "some results existed already and were left as they are "
-                    "(--if-exists overwrite makes them anew)"
-                )
-            self._finish(Outcome(task.found.path, task.target, "skipped", reason=task.action), None)
+            left = task.action == "exists"
+            self.report.existed += left
+            notes = (f"exists already, {task.reason}: left as it is",) if left else ()
+            source, target = task.found.path, task.target
+            outcome = Outcome(source, target, "skipped", reason=task.action, notes=notes)
+            self._finish(outcome, None)
         return False
 
     def _admit(self, task: Task) -> bool:
@@ -184,7 +187,7 @@ class Pipeline:
             if share > self.budget.limit:
                 self.report.too_large += 1
                 raise PictureError(
-                    "decode",
+                    LIMITS,
                     f"needs about {share // 2**20 + 1} MiB, more than --max-memory allows "
                     f"({self.budget.limit // 2**20} MiB)",
                 )

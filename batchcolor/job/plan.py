@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batchcolor.errors import ImpossiblePlanError
+from batchcolor.errors import LIMITS, ImpossiblePlanError
 from batchcolor.films.encoder import require
 from batchcolor.films.numbered import found_in
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.job.journal import Journal, name_of
+from batchcolor.job.report import is_report
 from batchcolor.job.settings import RunSettings
 from batchcolor.pictures.formats import NUMBERED, PNG, Format
 from batchcolor.pictures.scan import Found, Passed, scan
@@ -157,6 +158,7 @@ class Plan:
             former is not None
             and former.outcome == "failed"
             and not self.settings.retry_failed
+            and former.step != LIMITS  # the limit may be another one now
             and (former.step == "decode" or same)  # no other setting makes it readable
         ):
             reason = f"{former.reason} (as before; --retry-failed tries again)"
@@ -186,12 +188,13 @@ def _same_file(one: Path, other: Path) -> bool:
 def make_plan(settings: RunSettings) -> Plan:
     """The plan of a job. Raises ImpossiblePlanError before anything but folders is read."""
     require(settings.films)
-    groups = [_group(text) for text in settings.sources]
+    groups = [_group(text) for text in dict.fromkeys(settings.sources)]
     output = settings.output or _default_output(groups)
     if settings.films.fps is not None:
         _check_folders(groups)
     roots = tuple(_roots(groups))
-    _check(groups, roots, output)
+    _check(roots, output)
+    _check_report(settings.report, roots)
     return Plan(settings, roots, output)
 
 
@@ -216,6 +219,8 @@ class _Group:
 
 
 def _group(text: str) -> _Group:
+    if not text:  # as an unset variable leaves it: the current folder is `.`
+        raise ImpossiblePlanError("a SOURCE is empty; name a folder, files or a glob")
     path = Path(text)
     if path.is_dir():
         return _Group(path, "folder")
@@ -274,7 +279,7 @@ def _roots(groups: Sequence[_Group]) -> Iterator[Root]:
             yield Root(match, relative if match.is_dir() else relative.parent)
 
 
-def _check(groups: Sequence[_Group], roots: Sequence[Root], output: Path) -> None:
+def _check(roots: Sequence[Root], output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise ImpossiblePlanError(f"--output {output} is a file; name a folder")
     place = output.resolve()
@@ -291,4 +296,22 @@ def _check(groups: Sequence[_Group], roots: Sequence[Root], output: Path) -> Non
         elif source in place.parents:
             raise ImpossiblePlanError(
                 f"--output {output} lies inside the source {root.path}; choose a folder outside"
+            )
+
+
+def _check_report(report: Path | None, roots: Sequence[Root]) -> None:
+    """A report takes no photograph's place, and is not laid among them."""
+    if report is None:
+        return
+    if report.is_dir():
+        raise ImpossiblePlanError(f"--report {report} is a folder; name a file, as report.json")
+    if report.is_file() and not is_report(report):
+        raise ImpossiblePlanError(
+            f"--report {report} is a file that is no report of a job, and would be lost; "
+            f"name another"
+        )
+    for root in roots:
+        if root.path.is_dir() and root.path.resolve() in report.resolve().parents:
+            raise ImpossiblePlanError(
+                f"--report {report} lies inside the source {root.path}; choose a place outside"
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import ExitCode
@@ -21,6 +23,8 @@ class Report:
     output: str
     done: int = 0
     skipped: int = 0
+    existed: int = 0
+    """Of those skipped: what this job, as it is set, did not make."""
     failed: int = 0
     found: int = 0
     scanning: bool = True
@@ -53,7 +57,7 @@ class Report:
             self.failed += 1
             self.failures.append(outcome)
         for note in outcome.notes:
-            self.noted += 1
+            self.noted += outcome.status != "skipped"
             if len(self.picture_notes) < MOST_NOTES:
                 self.picture_notes.append((str(outcome.source), note))
 
@@ -87,6 +91,12 @@ class Report:
         A budget that holds not one of the pictures is a mistake of the command, not of theirs.
         """
         self.seconds = time.monotonic() - self.started
+        if self.existed:
+            were = "result was there" if self.existed == 1 else "results were there"
+            self.note(
+                f"{self.existed} {were} already, not made by this job as it is set, and left alone "
+                f"(-v names them; --if-exists overwrite makes them anew)"
+            )
         if self.exit_code == ExitCode.DONE and self.failed:
             self.exit_code = ExitCode.SOME_FAILED
             if self.too_large == self.found:
@@ -100,6 +110,7 @@ class Report:
             "output": self.output,
             "done": self.done,
             "skipped": self.skipped,
+            "existed": self.existed,
             "failed": self.failed,
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
@@ -114,3 +125,14 @@ class Report:
             "notes": self.notes,
             "picture_notes": [{"source": path, "note": n} for path, n in self.picture_notes],
         }
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a former report, or empty, so that nothing is lost when it is replaced."""
+    try:
+        document = json.loads(path.read_bytes() or b"{}")
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and (
+        not document or {"failures", "exit_code"} <= set(document)
+    )

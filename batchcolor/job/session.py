@@ -19,6 +19,7 @@ from batchcolor.job.plan import Plan, Task, make_plan
 from batchcolor.job.report import Report
 from batchcolor.job.settings import RunSettings
 from batchcolor.pictures.commit import sweep
+from batchcolor.pictures.scan import Passed
 
 TICK = 0.1
 """Seconds between two looks at a running job."""
@@ -51,8 +52,8 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
         return pipeline.finish()
 
 
-def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task]]:
-    """The plan and its tasks, with nothing loaded and nothing written: `--dry-run`."""
+def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | Passed]]:
+    """The plan, its tasks, what is passed over; nothing is loaded or written: `--dry-run`."""
     from batchcolor.colorizers import weights
 
     plan = make_plan(settings)
@@ -62,7 +63,7 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     path = weights.find(owned, settings.loading.weights)
     digest = weights.verified(path) if path else ""
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
-    return plan, (_with_film(task, settings) for task in found if isinstance(task, Task))
+    return plan, (it if isinstance(it, Passed) else _with_film(it, settings) for it in found)
 
 
 def _check_model(settings: RunSettings, owned: Owned) -> None:
@@ -90,8 +91,15 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
 def _first_task(plan: Plan, plugins: Plugins) -> None:
     """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
     journal = Journal(plan.output)
-    if not any(isinstance(task, Task) for task in plan.tasks(journal, "", plugins.readers())):
-        raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
+    unreadable: list[Passed] = []
+    for task in plan.tasks(journal, "", plugins.readers()):
+        if isinstance(task, Task):
+            return
+        if task.failed:
+            unreadable.append(task)
+    for folder in unreadable:
+        raise ImpossiblePlanError(f"{folder.path}: {folder.reason}")
+    raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
 
 
 def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:

@@ -64,6 +64,8 @@ class RunSettings:
     """Of so many frames of a shot one goes to the model, and its colours are carried on."""
     strip: bool = False
     """Whether a sheet with one frame a shot is written beside each film."""
+    report: Path | None = None
+    """Where the report goes as JSON."""
 
     def __post_init__(self) -> None:
         if not self.sources:

@@ -99,6 +99,7 @@ def compare(
     Raises ImpossiblePlanError, ModelError (nothing was written then), TargetLostError.
     """
     everything = _found(settings.sources, plugins)
+    _check_sources(settings.outputs, [found for _, found in everything])
     chosen = evenly(everything, settings.limit)
     sides: dict[int, list[Path]] = {}
     for output in settings.outputs:
@@ -209,6 +210,16 @@ def _check_output(output: Path, overwrite: bool) -> None:
         )
     if os.path.lexists(output) and not overwrite:
         raise _taken(output)
+
+
+def _check_sources(outputs: Sequence[Path], sources: Sequence[Found]) -> None:
+    """No sheet takes a photograph's place, whatever --if-exists says."""
+    for output in outputs:
+        for found in sources if output.exists() else ():
+            if found.path.samefile(output):
+                raise ImpossiblePlanError(
+                    f"--output {output} is one of the pictures; name another file"
+                )
 
 
 def _taken(output: Path) -> ImpossiblePlanError:

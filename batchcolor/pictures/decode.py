@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from batchcolor.color import luma_of_deep
-from batchcolor.errors import PictureError
+from batchcolor.errors import LIMITS, PictureError
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.pictures import metadata
 from batchcolor.pictures.formats import JPEG
@@ -52,7 +52,7 @@ def cost(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
     if found.size == 0:
         raise PictureError("decode", "the file is empty")
     if found.format is None:
-        raise PictureError("decode", "not a picture in any format known here")
+        raise PictureError("decode", _why_unknown(found.path))
     if _reader(found, readers) is not None:
         return found.size * 20  # only its plugin can tell; a guess that keeps few at once
     try:
@@ -64,12 +64,21 @@ def cost(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
         raise PictureError("decode", _words(error)) from error
     if width * height > max_pixels:
         raise PictureError(
-            "decode",
+            LIMITS,
             f"{width} x {height} are more than --max-pixels {max_pixels:,}; raise it if meant",
         )
     if frames > 1:
         raise PictureError("decode", f"has {frames} pages or frames; only single pictures are done")
     return found.size + width * height * BYTES_A_PIXEL * (2 if deep else 1)
+
+
+def _why_unknown(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "not a picture in any format known here"
 
 
 def decode(found: Found, max_pixels: int, readers: Sequence[Reader] = ()) -> Picture:
@@ -94,7 +103,7 @@ def _decode(found: Found, data: bytes, max_pixels: int) -> Picture:
     notes = [found.note] if found.note else []
     with Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > max_pixels:
-            raise PictureError("decode", f"more pixels than --max-pixels {max_pixels:,}")
+            raise PictureError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
         if found.format != JPEG:
             if image.format == "TIFF":
                 _check_deflated(image, data)
@@ -250,7 +259,7 @@ def _through_plugin(found: Found, reader: Reader, max_pixels: int) -> Picture:
             "decode", f"reader {reader.name} gave {pixels.dtype} {pixels.shape}, not grey or RGB"
         )
     if pixels.shape[0] * pixels.shape[1] > max_pixels:
-        raise PictureError("decode", f"more pixels than --max-pixels {max_pixels:,}")
+        raise PictureError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
     assert found.format is not None
     luma = from_array(pixels)
     return Picture(found.path, luma, None, found.format, notes=[found.note] if found.note else [])

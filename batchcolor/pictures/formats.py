@@ -60,7 +60,7 @@ CAMERA_RAW = frozenset(
 """Many are TIFF by content; what would be read of them is a thumbnail."""
 UNREAD_SUFFIXES = CAMERA_RAW | {
     *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
-    *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu"),
+    *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu", ".pdf"),
 }
 """Pictures that are not read here unless a plugin does: passed over, but not in silence."""
 HEAD = 64

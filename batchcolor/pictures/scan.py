@@ -53,6 +53,8 @@ class Passed:
 
     path: Path
     reason: str
+    failed: bool = False
+    """Whether there may be pictures in it all the same: a folder that cannot be read."""
 
 
 def scan(
@@ -83,7 +85,7 @@ def _walk(
         here = folder.stat()
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError as error:
-        yield Passed(folder, f"folder cannot be read: {error.strerror}")
+        yield Passed(folder, f"the folder cannot be read ({error.strerror})", failed=True)
         return
     identity = (here.st_dev, here.st_ino)
     if identity in above:

@@ -38,6 +38,10 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         recipe = self.recipe
+        if self.output.is_dir() and self.output.resolve() == Path(self.data).resolve():
+            raise ImpossiblePlanError(
+                f"--output {self.output} is the folder of the pictures; choose another"
+            )
         for name in ("size", "epochs", "batch_size", "learning_rate"):
             if getattr(recipe, name) <= 0:
                 raise ImpossiblePlanError(

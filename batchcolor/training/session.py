@@ -16,7 +16,7 @@ from batchcolor.hooks.spec import ColorizerSpec
 from batchcolor.training import augment, checkpoint, machine, results, speed
 from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.store import Store, open_store
-from batchcolor.training.trainer import EpochResult, Progress, Trainer
+from batchcolor.training.trainer import EpochResult, Progress, Trainer, build
 
 
 @dataclass
@@ -42,8 +42,9 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, watcher: Watcher, *, resume: 
                 f"{plan.output} holds a run already: go on with --resume, "
                 f"or choose another --output"
             )
+        network = build(plan, spec)  # what it lacks is said before pictures are packed
         store = _packed(plan, here, watcher)
-        trainer = Trainer(plan, spec, store, here)
+        trainer = Trainer(plan, network, store, here)
         if resume:
             trainer.resume()
         errors = results.baselines(trainer)

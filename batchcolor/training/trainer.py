@@ -69,21 +69,27 @@ class PreTrained(Protocol):
         ...
 
 
+def build(plan: TrainingPlan, spec: ColorizerSpec) -> nn.Module:
+    """The network as the first step finds it: by the plan's seed, weights, or what it learnt
+    elsewhere. Raises ImpossiblePlanError, WeightsError."""
+    torch.manual_seed(plan.seed)
+    network = spec.build(spec.options() if spec.options else None)
+    if not isinstance(network, nn.Module) or next(network.parameters(), None) is None:
+        raise ImpossiblePlanError(f"{spec.name} has nothing to train")
+    if plan.weights is not None:
+        weights.load(network, plan.weights)
+    elif isinstance(network, PreTrained):
+        network.pretrain()
+    return network
+
+
 class Trainer:
     """The state of one run: network, averaged network, optimizer, schedule, place."""
 
     def __init__(
-        self, plan: TrainingPlan, spec: ColorizerSpec, store: Store, machine: Machine
+        self, plan: TrainingPlan, network: nn.Module, store: Store, machine: Machine
     ) -> None:
         self.plan, self.recipe, self.store, self.machine = plan, plan.recipe, store, machine
-        torch.manual_seed(plan.seed)
-        network = spec.build(spec.options() if spec.options else None)
-        if not isinstance(network, nn.Module) or next(network.parameters(), None) is None:
-            raise ImpossiblePlanError(f"{spec.name} has nothing to train")
-        if plan.weights is not None:
-            weights.load(network, plan.weights)
-        elif isinstance(network, PreTrained):
-            network.pretrain()
         self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = (
             DistributedDataParallel(self.network) if machine.world > 1 else self.network

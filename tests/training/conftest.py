@@ -14,7 +14,7 @@ from batchcolor.hooks.spec import ColorizerSpec, Recipe
 from batchcolor.training import machine
 from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer
+from batchcolor.training.trainer import Trainer, build
 
 RECIPE = Recipe(
     data="-", size=16, optimizer="rmsprop", learning_rate=2e-3, batch_size=8, epochs=3, ema=0.9
@@ -35,7 +35,7 @@ def toy_trainer(of: TrainingPlan) -> Trainer:
     store = open_store(
         of.data, of.data_root, of.recipe.size, validation=of.validation, limit=of.limit
     )
-    return Trainer(of, NARROW, store, machine.start("cpu", "auto"))
+    return Trainer(of, build(of, NARROW), store, machine.start("cpu", "auto"))
 
 
 @pytest.fixture(name="plan")

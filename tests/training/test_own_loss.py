@@ -15,7 +15,7 @@ from batchcolor.hooks.manager import load_plugins
 from batchcolor.training import machine
 from batchcolor.training.session import Watcher, train
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer
+from batchcolor.training.trainer import Trainer, build
 
 
 class Learner(nn.Module):
@@ -42,7 +42,7 @@ def learner(plan, narrow):
         wanted = plan(folder, output, **{"loss": "own", "optimizer": "adamw", **changes})
         store = open_store(wanted.data, wanted.data_root, wanted.recipe.size)
         spec = dataclasses.replace(narrow, build=lambda options: Learner())
-        return Trainer(wanted, spec, store, machine.start("cpu", "auto"))
+        return Trainer(wanted, build(wanted, spec), store, machine.start("cpu", "auto"))
 
     return made
 

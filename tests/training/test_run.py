@@ -17,7 +17,7 @@ from batchcolor.errors import DivergedError, ImpossiblePlanError, WeightsError
 from batchcolor.training import checkpoint, machine, results
 from batchcolor.training.session import Watcher, train
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer
+from batchcolor.training.trainer import Trainer, build
 
 
 def silent() -> Watcher:
@@ -138,7 +138,7 @@ def test_mixed_precision_on_a_gpu_learns_as_float32_does(photographs, tmp_path, 
     for precision in ("float32", "auto"):
         asked = plan(photographs(40), tmp_path / precision)
         store = open_store(asked.data, asked.data_root, 16)
-        run = Trainer(asked, narrow, store, machine.start("cuda", precision))
+        run = Trainer(asked, build(asked, narrow), store, machine.start("cuda", precision))
         run.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
         losses[precision] = run.history[-1].loss
     assert losses["auto"] == pytest.approx(losses["float32"], rel=0.1)
@@ -151,13 +151,13 @@ def test_a_run_can_start_from_weights_and_only_from_those_of_its_network(
     first = train(plan(folder, tmp_path / "first"), narrow, silent(), resume=False)
     asked = dataclasses.replace(plan(folder, tmp_path / "second"), weights=first)
     store = open_store(asked.data, asked.data_root, 16)
-    begun = Trainer(asked, narrow, store, machine.start("cpu", "auto"))
+    begun = Trainer(asked, build(asked, narrow), store, machine.start("cpu", "auto"))
     state = begun.network.state_dict()
     for name, value in load_file(first).items():
         assert torch.equal(state[name], value.to(state[name].dtype)), name
     other = dataclasses.replace(BETA, build=lambda options: Beta(Widths(4, 4, 8, 4)))
     with pytest.raises(WeightsError, match="another network"):
-        Trainer(asked, other, store, machine.start("cpu", "auto"))
+        Trainer(asked, build(asked, other), store, machine.start("cpu", "auto"))
 
 
 def test_a_validation_folder_is_held_out_whole_and_the_other_learnt_from_whole(

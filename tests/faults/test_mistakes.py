@@ -1,0 +1,126 @@
+"""Slips of the hand that would cost a photograph, or colour what nobody meant."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def unprivileged(environment, tmp_path):
+    """Runs `batchcolor run` as somebody whom permissions bind, also where the tests run as root."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("setpriv, which takes root's rights away, is not here")
+    powers = "-dac_override,-dac_read_search"
+
+    def run(*arguments):
+        return subprocess.run(
+            [
+                *(setpriv, f"--bounding-set={powers}", f"--inh-caps={powers}"),
+                *(sys.executable, "-m", "batchcolor", "run", *map(str, arguments)),
+            ],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_a_report_never_takes_a_photographs_place(flat, command, album, tmp_path):
+    photos = album(3)
+    one, *others = sorted(path for path in photos.rglob("*") if path.is_file())
+    before = one.read_bytes()
+    slip = command("run", "--report", one, *others, "-m", flat, "-o", "out")
+    assert slip.returncode == 2
+    assert "no report of a job" in slip.stderr
+    assert one.read_bytes() == before
+    assert command("run", photos, "-m", flat, "--report", photos / "new.json").returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_former_report_is_replaced(flat, command, album, tmp_path):
+    arguments = ("run", album(1), "-m", flat, "-o", "out", "--report", "report.json")
+    command(*arguments)
+    assert command(*arguments).returncode == 0
+    assert json.loads((tmp_path / "report.json").read_text())["skipped"] == 1
+
+
+def test_a_sheet_never_takes_a_photographs_place(flat, command, album):
+    photos = album(2)
+    one = min(path for path in photos.rglob("*") if path.is_file())
+    before = one.read_bytes()
+    slip = command("compare", photos, "-m", flat, "-o", one, "--if-exists", "overwrite")
+    assert slip.returncode == 2
+    assert "is one of the pictures" in slip.stderr
+    assert one.read_bytes() == before
+
+
+@pytest.mark.parametrize("slip", [("",), ("photos", "-o", ""), ("photos", "--like", "")])
+def test_an_empty_name_is_not_the_current_folder(flat, command, album, tmp_path, slip):
+    album(1)
+    before = sorted(tmp_path.iterdir())
+    made = command("run", *slip, "-m", flat)
+    assert made.returncode == 2
+    assert "empty" in made.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_training_is_not_written_among_its_pictures(command, album):
+    photos = album(2)
+    made = command("train", "beta", "--data", photos, "-o", photos)
+    assert made.returncode == 2
+    assert "the folder of the pictures" in made.stderr
+
+
+def test_a_folder_and_a_picture_that_may_not_be_read_are_named(unprivileged, flat, album):
+    photos = album(2)
+    locked = photos / "locked"
+    locked.mkdir()
+    shut, _ = sorted(path for path in photos.rglob("*") if path.is_file())
+    locked.chmod(0)
+    shut.chmod(0)
+    made = unprivileged(photos, "-m", flat, "--json")
+    locked.chmod(0o755)
+    report = json.loads(made.stdout)
+    reasons = {failure["source"]: failure["reason"] for failure in report["failures"]}
+    assert made.returncode == 3
+    assert report["done"] == 1
+    assert set(reasons) == {str(locked), str(shut)}
+    assert all("Permission denied" in reason for reason in reasons.values())
+
+
+def test_a_source_folder_that_may_not_be_read_is_said(unprivileged, flat, album):
+    photos = album(1)
+    photos.chmod(0)
+    made = unprivileged(photos, "-m", flat)
+    photos.chmod(0o755)
+    assert made.returncode == 2
+    assert "Permission denied" in made.stderr
+
+
+def test_what_a_limit_refused_is_tried_again_under_another_limit(flat, command, album):
+    photos = album(2)
+    refused = command("run", photos, "-m", flat, "-o", "out", "--max-pixels", "100")
+    assert refused.returncode == 3
+    assert command("run", photos, "-m", flat, "-o", "out").returncode == 0
+
+
+def test_results_that_were_there_are_counted_and_named(flat, command, album, tmp_path):
+    photos = album(2)
+    command("run", photos, "-m", flat, "-o", "out")
+    again = command("run", photos, "-m", flat, "-o", "out", "--strength", "0.5", "--json")
+    report = json.loads(again.stdout)
+    assert (report["skipped"], report["existed"]) == (2, 2)
+    assert "2 results were there already" in again.stderr
+    assert all("other settings" in note["note"] for note in report["picture_notes"])
+
+
+def test_a_source_named_twice_is_coloured_once(flat, command, album):
+    photos = album(1)
+    planned = command("run", photos, photos, "-m", flat, "--dry-run", "--json")
+    assert len(json.loads(planned.stdout)["planned"]) == 1

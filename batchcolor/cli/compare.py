@@ -16,7 +16,7 @@ from batchcolor.hooks.spec import DEFAULT_MODEL
 
 def compare(
     sources: Annotated[
-        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
+        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE")
     ],
     model: options.Models = None,
     output: Annotated[

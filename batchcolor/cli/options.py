@@ -24,7 +24,7 @@ AsJson = Annotated[
         "--json", help="One JSON document to standard output, all else to standard error."
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -38,7 +38,10 @@ Output = Annotated[
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", count=True, help="Say more: each failure at once, what was passed over."
+        *("--verbose", "-v"),
+        count=True,
+        show_default=False,
+        help="Say more: each failure at once, what was passed over.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(
     sources: Annotated[
-        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")
+        list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE")
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="The colorizer.")] = DEFAULT_MODEL,
     output: options.Output = None,
@@ -28,7 +28,7 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: the own).",
+            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: as the source).",
         ),
     ] = None,
     quality: Annotated[

@@ -47,7 +47,8 @@ def train(
         float | None, typer.Option(help="Decay of the averaged weights that are kept; 0: off.")
     ] = None,
     loss: Annotated[
-        Literal["rgb-mse", "chroma-huber", "own"] | None, typer.Option(help="What is made small.")
+        Literal["rgb-mse", "chroma-huber", "own"] | None,
+        typer.Option(help="What is made small; own: what the network brings."),
     ] = None,
     random_crop: Annotated[
         float | None, typer.Option(help="Least share of a picture's area in a crop; 1: all.")

@@ -123,6 +123,9 @@ def _state(path: Path) -> dict[str, Any]:
     try:
         if path.suffix in (".pt", ".pth"):
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            if "fingerprint" in state:
+                beside = "the .safetensors file beside it has the weights"
+                raise WeightsError(path, f"is a checkpoint, for train --resume; {beside}")
             return state
         return load_file(path)
     except pickle.UnpicklingError as error:

@@ -42,7 +42,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda or cuda:N") from error
+        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda, cuda:N or mps") from error
     if chosen.type == "cuda" and (
         not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()
     ):
@@ -50,7 +50,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     if chosen.type == "mps" and not _apple():
         raise ImpossiblePlanError(f"--device {device}: not on this machine; try --device cpu")
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda or cuda:N")
+        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda, cuda:N or mps")
     if precision == "auto":
         precision = "float16" if chosen.type == "cuda" else "float32"
     if precision not in PRECISIONS:

@@ -28,7 +28,7 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: as it is).",
+            help="jpeg, png, webp, tiff or bmp; mp4, mkv, mov or gif for films (default: its own).",
         ),
     ] = None,
     quality: Annotated[

@@ -13,6 +13,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+KNOWN = "use auto, cpu, cuda, cuda:N or mps"
 CPU_BATCH = 8
 GPU_BATCH = 64
 
@@ -42,7 +43,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda, cuda:N or mps") from error
+        raise ImpossiblePlanError(f"--device {device}: {KNOWN}") from error
     if chosen.type == "cuda" and (
         not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()
     ):
@@ -50,7 +51,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     if chosen.type == "mps" and not _apple():
         raise ImpossiblePlanError(f"--device {device}: not on this machine; try --device cpu")
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise ImpossiblePlanError(f"--device {device}: use auto, cpu, cuda, cuda:N or mps")
+        raise ImpossiblePlanError(f"--device {device}: {KNOWN}")
     if precision == "auto":
         precision = "float16" if chosen.type == "cuda" else "float32"
     if precision not in PRECISIONS:

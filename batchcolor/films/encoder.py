@@ -49,17 +49,24 @@ def encoder_for(film: Film, settings: FilmSettings) -> VideoCodecContext:
     return context
 
 
-def _said_range(film: Film, settings: FilmSettings) -> dict[str, str]:
-    """H.264 says its range only beside something else: so the least telling of it is said too."""
-    limited_alone = film.tags == Tags(range=LIMITED_RANGE)
-    if settings.codec == "h264" and limited_alone:
-        return {"x264-params": "videoformat=component"}
-    return {}
+def _of_x264(film: Film, settings: FilmSettings) -> dict[str, str]:
+    """What x264 alone is told."""
+    import torch
+
+    if settings.codec != "h264":
+        return {}
+    told = []
+    if film.tags == Tags(range=LIMITED_RANGE):
+        told.append("videoformat=component")  # it says its range only beside something else
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        # There its rate control reads memory that nobody has filled: no two runs are the same.
+        told.append("asm=avx2")
+    return {"x264-params": ":".join(told)} if told else {}
 
 
 def tell(context: VideoCodecContext, film: Film, settings: FilmSettings) -> None:
     """Size, time, colour, fields and quality: the same for every encoder of one film."""
-    context.options = settings.encoder_options | _said_range(film, settings)
+    context.options = settings.encoder_options | _of_x264(film, settings)
     palette = settings.film_codec.palette
     context.width, context.height = film.width, film.height
     context.pix_fmt = "pal8" if palette else film.pixel_format

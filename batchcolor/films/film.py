@@ -209,7 +209,7 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         matrix=matrix,
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
-        frames=video.frames,
+        frames=0 if container.format.name == "avi" else video.frames,  # it counts empty ones
         ends=_end(video),
         all_ends=((container.duration or 0) + max(0, container.start_time or 0)) / av.time_base,
         rotation=frame.rotation % 360,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import PictureError
 from batchcolor.films.film import AS_IT_IS, UNREADABLE, Film, url_of, words
-from batchcolor.pictures.formats import GIF, MKV, Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, Format
 
 MADE_ANEW = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
@@ -28,6 +30,9 @@ WELL_KNOWN = frozenset(
     }
 )
 """Tags that MP4 has names for, as players know them."""
+MOST_TICKS = 10_000_000
+"""A second, as MP4's own scale of time; 32 bits hold seven minutes of it, and FFmpeg takes 64
+where they do not."""
 SENSED = ("data", "unknown")
 """Tracks without picture, sound or text: timecodes, readings of sensors."""
 
@@ -47,6 +52,8 @@ class Tracks:
         )
         self._placed: dict[int, Stream] = {}
         self._waiting: Packet[Stream] | None = None
+        self._reached: dict[int, int] = {}
+        """The last decoding time of each track."""
         self._line = self._packets()
 
     def muxer_options(self, container: Format) -> dict[str, str]:
@@ -60,6 +67,7 @@ class Tracks:
             return self._gif_options(options)
         if container.name not in ("mp4", "mov"):
             return options
+        options |= self._late_start()
         keys = {key.lower() for key in self._source.metadata}
         others = sorted(keys - MADE_ANEW - WELL_KNOWN)
         if others and any(s.disposition & Disposition.attached_pic for s in self._source.streams):
@@ -68,6 +76,16 @@ class Tracks:
         elif others:
             options["movflags"] = "use_metadata_tags"
         return options
+
+    def _late_start(self) -> dict[str, str]:
+        """MP4 writes how late a track begins in a scale of its own, milliseconds unless told."""
+        tracks = [s for s in self._source.streams if s.type in ("video", "audio") and s.time_base]
+        if not any(stream.start_time for stream in tracks):
+            return {}
+        exact = math.lcm(*(stream.time_base.denominator for stream in tracks if stream.time_base))
+        own = self._source.streams[self.film.stream].time_base
+        finest = exact if exact <= MOST_TICKS else own.denominator if own else 0
+        return {"movie_timescale": str(finest)} if 0 < finest <= MOST_TICKS else {}
 
     def _gif_options(self, options: dict[str, str]) -> dict[str, str]:
         names = sorted({key.lower() for key in self._source.metadata} - MADE_ANEW)
@@ -86,6 +104,8 @@ class Tracks:
                 yield stream.index
             elif stream.index in self.film.left_out:
                 continue
+            elif container == MOV and _is_timecode(stream):
+                continue  # FFmpeg makes it anew of the picture's tag
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
             else:
@@ -105,15 +125,33 @@ class Tracks:
         try:
             placed = target.add_stream_from_template(stream, opaque=True)
         except (*UNREADABLE, TypeError) as error:
-            hint = "" if container == MKV else "; --format mkv can"
             raise PictureError(
                 "plan",
                 f"{stream.type} track {stream.index} ({name}) cannot be held by "
-                f"{container.name}{hint}",
+                f"{container.name}; {self._who_can(container)}",
             ) from error
         self._describe(stream, placed)
         if not isinstance(stream, AttachmentStream):
             self._placed[stream.index] = placed
+
+    def _who_can(self, refused: Format) -> str:
+        """Which other container takes every track, in words."""
+        for other in (MKV, MP4, MOV):
+            if other != refused and self._held_by(other):
+                return f"--format {other.name} can"
+        return "nor can another that is written here"
+
+    def _held_by(self, container: Format) -> bool:
+        with new_container(io.BytesIO(), container, {}) as trial:
+            for stream in self._source.streams:
+                cover = stream.disposition & Disposition.attached_pic
+                if stream.index == self.film.stream or stream.type in SENSED or cover:
+                    continue
+                try:
+                    trial.add_stream_from_template(stream, opaque=True)
+                except (*UNREADABLE, TypeError):
+                    return False
+        return True
 
     def _describe(self, source: Stream, target: Stream) -> None:
         tags = {k: v for k, v in source.metadata.items() if k.lower() not in MADE_ANEW}
@@ -153,14 +191,30 @@ class Tracks:
                 return
             self._waiting = None
             if not _is_gap(packet):
+                self._set_forward(packet)
                 packet.stream = self._placed[packet.stream_index]
                 target.mux(packet)
 
+    def _set_forward(self, packet: Packet[Stream]) -> None:
+        """Where damage has set a track's time back, a muxer would refuse the whole film."""
+        last, dts = self._reached.get(packet.stream_index), packet.dts
+        if dts is None:
+            return
+        if last is not None and dts < last:
+            packet.dts = dts = last + 1
+            packet.pts = max(packet.pts or dts, dts)
+            note = f"the time of track {packet.stream_index} goes back: it is set forward there"
+            if note not in self.notes:
+                self.notes.append(note)
+        self._reached[packet.stream_index] = dts
+
     def sensed(self) -> dict[int, str]:
-        """Tracks that may be left out, and what is to be said: nothing of the text of chapters."""
+        """Tracks that may be left out, and what is to be said: nothing of the text of chapters, as
+        QuickTime has it, which is made anew."""
+        chapters = len(self._source.chapters())
         return {
             stream.index: ""
-            if _is_chapter_text(stream)
+            if chapters and stream.type == "data" and stream.frames == chapters
             else f"track {stream.index} ({stream.type}) is left out: its container cannot hold it"
             for stream in self._source.streams
             if stream.type in SENSED
@@ -171,18 +225,15 @@ class Tracks:
         self._source.close()
 
 
-def _is_chapter_text(stream: Stream) -> bool:
-    """Whether it only holds the names of chapters, as QuickTime has them; they are made anew."""
-    try:
-        return stream.type == "data" and stream.codec_tag == "text"
-    except UNREADABLE:
-        return False
+def _is_timecode(stream: Stream) -> bool:
+    """Whether it counts the picture's frames as editors do, as QuickTime has it."""
+    return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _is_gap(packet: Packet[Stream]) -> bool:
     """Whether it is the empty text that MP4 has between subtitles; FFmpeg puts it in by itself."""
-    name = packet.stream.codec_context.name
-    return name == "mov_text" and bytes(packet) == b"\0\0"
+    context = packet.stream.codec_context  # a timecode has none
+    return context is not None and context.name == "mov_text" and bytes(packet) == b"\0\0"
 
 
 class NoTracks(Tracks):

@@ -21,8 +21,10 @@ from batchcolor.films.encoder import tell
 from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.timing import Survey, Timeline, decoding_times
 from batchcolor.films.tracks import new_container, tracks_of
-from batchcolor.pictures.formats import Format
+from batchcolor.pictures.formats import MKV, Format
 
+UNSHAPED = ("ffv1", "av1", "prores")
+"""Codecs whose stream has no shape of samples, which PyAV cannot give to Matroska's track."""
 GIF_TICKS, LONGEST_DELAY = 100, 65535
 """A GIF counts hundredths of a second, in 16 bits."""
 
@@ -72,6 +74,13 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
         notes = (*film.notes, *filter(None, sensed.values()))
         film = replace(film, left_out=tuple(sensed), notes=notes)
         _set_up(film, settings, container)
+    oblong = film.aspect not in (None, 0, 1)
+    if oblong and container == MKV and settings.codec in UNSHAPED:
+        note = (
+            f"its samples are {film.aspect} times as wide as high, and {settings.codec} in mkv "
+            f"does not say so here: tell the player"
+        )
+        film = replace(film, notes=(*film.notes, note))
     return film
 
 

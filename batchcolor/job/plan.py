@@ -105,10 +105,8 @@ class Plan:
         stem = relative.name[: -len(suffix)] if suffix else relative.name
         if found.film and self.settings.films.to_frames:
             return relative.with_name(stem + self.settings.films.ending)
-        if suffix in kind.suffixes or found.format is None:
-            suffix = relative.suffix
-        else:
-            suffix = kind.suffixes[0]
+        bare = found.format is None and not found.film  # nothing is known; it will be named
+        suffix = relative.suffix if suffix in kind.suffixes or bare else kind.suffixes[0]
         ending = self.settings.films.ending if found.film else ""
         return relative.with_name(stem + ending + suffix)
 

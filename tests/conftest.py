@@ -227,16 +227,17 @@ def make_clip(
     times: list[int] | None = None,
     audio: tuple[str, ...] = (),
     subtitles: tuple[str, ...] = (),
+    muxer: dict[str, str] | None = None,
     setup: Callable[[Any], None] = lambda stream: None,
     prepare: Callable[[Any], None] = lambda film: None,
 ) -> Path:
     """A short grey film with a video stream of each of `sizes`; `times` are frames' ticks.
 
-    `audio` are encoders, `subtitles` languages; `setup` is given each video stream, `prepare` the
-    container before its header is written.
+    `audio` are encoders, `subtitles` languages, `muxer` the container's options;
+    `setup` is given each video stream, `prepare` the container before its header is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as film:
+    with av.open(str(path), "w", options=muxer or {}) as film:
         pictures: list[Any] = []
         for width, height in sizes:
             stream: Any = film.add_stream(codec, rate=rate)

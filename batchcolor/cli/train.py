@@ -59,6 +59,9 @@ def train(
     shift: Annotated[
         int | None, typer.Option(help="Pixels that an uncropped picture is moved at most.")
     ] = None,
+    erase: Annotated[
+        float | None, typer.Option(help="Share of the pictures in which a square is hidden.")
+    ] = None,
     degrade: Annotated[
         float | None, typer.Option(help="Share of the pictures whose luma is made to look old.")
     ] = None,
@@ -105,6 +108,7 @@ def train(
         "random_crop": random_crop,
         "rotation": rotation,
         "shift": shift,
+        "erase": erase,
         "degrade": degrade,
         "encoder_rate": encoder_rate,
     }

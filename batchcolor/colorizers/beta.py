@@ -26,7 +26,7 @@ class Widths:
     second: int = 128
     deep: int = 256
     last: int = 64
-    dropout: float = 0.05
+    dropout: float = 0.12
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

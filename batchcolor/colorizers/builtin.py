@@ -76,8 +76,9 @@ BETA = ColorizerSpec(
         learning_rate=3e-4,
         momentum=0.9,
         batch_size=128,
-        epochs=16,
+        epochs=40,
         shift=4,
+        erase=0.5,
     ),
     licence="Apache-2.0",
 )

@@ -71,6 +71,8 @@ class Recipe:
     """Degrees by which a training crop is turned at most, to either side."""
     shift: int = 0
     """Pixels by which a picture that is not cropped is moved at most, its edge mirrored."""
+    erase: float = 0.0
+    """Share of the pictures in which a square is hidden from the network, but not from the loss."""
     degrade: float = 0.0
     """Share of the pictures whose luma is made as an old camera and time would have left it."""
     encoder_rate: float = 1.0

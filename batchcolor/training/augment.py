@@ -24,17 +24,23 @@ def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `split`, each picture mirrored by chance, then moved, or cropped and turned; then aged.
+    """As `split`, each picture mirrored by chance, then moved, or cropped and turned; then aged,
+    and some with a square hidden.
 
     Uses torch's global generator, on the pictures' device.
     """
+    luma, chroma = _planes(_seen_anew(rgb, recipe), recipe.degrade)
+    return (_erased(luma, recipe.erase) if recipe.erase else luma), chroma
+
+
+def _seen_anew(rgb: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Pictures `(N, 3, size, size)` in 0..1, mirrored, moved, cropped, turned."""
     pictures = rgb.permute(0, 3, 1, 2).float() / 255
     mirrored = torch.rand(len(pictures), device=rgb.device) < 0.5
     if not resampled(recipe) and pictures.shape[-1] == recipe.size:
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
-        pictures = _moved(pictures, recipe.shift) if recipe.shift else pictures
-        return _planes(pictures, recipe.degrade)
-    return _planes(_cropped(pictures, mirrored, recipe), recipe.degrade)
+        return _moved(pictures, recipe.shift) if recipe.shift else pictures
+    return _cropped(pictures, mirrored, recipe)
 
 
 def resampled(recipe: Recipe) -> bool:
@@ -73,6 +79,20 @@ def _moved(pictures: torch.Tensor, shift: int) -> torch.Tensor:
     picture = torch.arange(len(pictures), device=device)[:, None, None]
     down, across = by[0] + place, by[1] + place  # (N, size) each
     return padded[picture, :, down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _erased(luma: torch.Tensor, share: float) -> torch.Tensor:
+    """A square of a quarter to half of the side, anywhere, becomes the picture's mean luma in so
+    many of the pictures: what is there must be known from around it (DeVries and Taylor 2017)."""
+    count, _, size, _ = luma.shape
+    device = luma.device
+    side = torch.randint(size // 4, size // 2 + 1, (count, 1), device=device)
+    middle = torch.rand(2, count, 1, device=device) * size
+    place = torch.arange(size, device=device)
+    rows, columns = ((place - axis).abs() * 2 < side for axis in middle)
+    chosen = torch.rand(count, 1, 1, device=device) < share
+    hidden = (rows[:, :, None] & columns[:, None, :] & chosen)[:, None]
+    return torch.where(hidden, luma.mean((2, 3), keepdim=True), luma)
 
 
 def _planes(pictures: torch.Tensor, degrade: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -64,7 +64,7 @@ class TrainingPlan:
             raise ImpossiblePlanError(
                 f"--shift is in pixels from 0 to below --size, not {recipe.shift}"
             )
-        for name in ("degrade", "encoder_rate"):
+        for name in ("erase", "degrade", "encoder_rate"):
             if not 0 <= getattr(recipe, name) <= 1:
                 raise ImpossiblePlanError(
                     f"--{name.replace('_', '-')} is a share from 0 to 1, "

@@ -148,3 +148,35 @@ def test_interlaced_film_stays_interlaced(make_clip, command, coloured, tmp_path
     assert before.interlaced
     assert after.interlaced
     assert after.field_order == before.field_order
+
+
+def test_a_timecode_of_a_mov_is_kept(make_clip, coloured, tmp_path):
+    def count(stream):
+        stream.metadata["timecode"] = "01:02:03:04"
+
+    clip = make_clip(tmp_path / "edited.mov", setup=count)
+    coloured(clip)
+    for place in (clip, tmp_path / "out" / "edited.mov"):
+        with av.open(str(place)) as film:
+            (code,) = (s for s in film.streams if s.type == "data")
+            assert code.metadata["timecode"] == "01:02:03:04"
+
+
+def test_a_transport_stream_is_named_after_what_it_becomes(make_clip, command, tmp_path):
+    clip = make_clip(tmp_path / "tape.ts", time_base=Fraction(1, 90000))
+    made = command("run", clip, "-m", "beta", "--strength", "0", "-o", "out")
+    assert made.returncode == 0, made.stderr
+    (result,) = (path for path in (tmp_path / "out").iterdir() if path.is_file())
+    assert result.name == "tape.mkv"
+    assert result.read_bytes()[:4] == b"\x1aE\xdf\xa3"
+
+
+def test_a_sound_that_mkv_refuses_is_sent_to_a_container_that_takes_it(
+    make_clip, command, tmp_path
+):
+    clip = make_clip(tmp_path / "camera.avi", audio=("pcm_mulaw",))
+    refused = command("run", clip, "-m", "beta", "-o", "out")
+    assert refused.returncode == 3
+    assert "--format mov can" in refused.stderr.replace("\n", " ")
+    made = command("run", clip, "-m", "beta", "-o", "out", "--format", "mov")
+    assert made.returncode == 0, made.stderr

@@ -82,3 +82,18 @@ def test_reordered_frames_with_jittering_times_are_kept_to_the_tick(
     before, after, _ = coloured(clip)
     assert before.times != sorted(before.times)
     same_times(before, after)
+
+
+def test_a_late_start_is_kept_to_the_tick_where_mp4_would_round_it(
+    make_clip, coloured, tmp_path, same_times
+):
+    clip = make_clip(
+        tmp_path / "late.mp4",
+        rate=Fraction(30000, 1001),
+        time_base=Fraction(1, 30000),
+        times=[1001 * (n + 1) for n in range(12)],
+        muxer={"movie_timescale": "30000"},
+    )
+    before, after, _ = coloured(clip)
+    assert before.times[0] == pytest.approx(1001 / 30000)
+    same_times(before, after)

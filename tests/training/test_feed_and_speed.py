@@ -105,3 +105,20 @@ def test_measuring_speed_leaves_the_trainer_as_it_was_to_the_bit(photographs, tm
         assert before[name] == after[name]
     assert 0 < speeds.training < 1.5 * min(speeds.loader, speeds.network)
     assert speeds.share == speeds.training / min(speeds.loader, speeds.network)
+
+
+def test_a_hidden_square_is_hidden_from_luma_and_not_from_the_truth():
+    torch.manual_seed(3)
+    rgb = torch.randint(0, 256, (64, 32, 32, 3), dtype=torch.uint8)
+    plain = Recipe("-", 32, "rmsprop", 1e-3, 8, 1)
+    torch.manual_seed(4)
+    whole, truth = augment.augmented(rgb, plain)
+    torch.manual_seed(4)
+    luma, same = augment.augmented(rgb, dataclasses.replace(plain, erase=0.5))
+    assert torch.equal(same, truth)
+    changed = (luma != whole).flatten(1).sum(1)
+    assert 16 <= int((changed > 0).sum()) <= 48
+    assert int(changed.max()) <= 17 * 17
+    for one, before, hidden in zip(luma, whole, luma != whole, strict=True):
+        if hidden.any():
+            torch.testing.assert_close(one[hidden], before.mean().expand(int(hidden.sum())))

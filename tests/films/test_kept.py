@@ -1,5 +1,6 @@
 """What a coloured film keeps beside its frames: sound, text, names, tags."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -180,3 +181,18 @@ def test_a_sound_that_mkv_refuses_is_sent_to_a_container_that_takes_it(
     assert "--format mov can" in refused.stderr.replace("\n", " ")
     made = command("run", clip, "-m", "beta", "-o", "out", "--format", "mov")
     assert made.returncode == 0, made.stderr
+
+
+def test_the_shape_of_samples_is_the_containers_where_it_differs(make_clip, coloured, tmp_path):
+    """Remuxers set it there alone, and players believe it."""
+
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+
+    clip = make_clip(tmp_path / "film.mp4", setup=setup)
+    data = clip.read_bytes()
+    told = b"pasp" + struct.pack(">II", 16, 11)
+    assert told in data
+    clip.write_bytes(data.replace(told, b"pasp" + struct.pack(">II", 4, 3)))
+    _, after, _ = coloured(clip)
+    assert after.aspect == Fraction(4, 3)

@@ -214,7 +214,7 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         all_ends=((container.duration or 0) + max(0, container.start_time or 0)) / av.time_base,
         rotation=frame.rotation % 360,
         display=_display(frame),
-        aspect=video.codec_context.sample_aspect_ratio or video.sample_aspect_ratio,
+        aspect=_aspect(video),
         tags=tags,
         rgb=frame.format.is_rgb,
         alpha=gif,
@@ -235,6 +235,13 @@ def _colour(frame: VideoFrame) -> tuple[Tags, Matrix]:
     if frame.format.is_rgb or frame.format.has_palette:
         return replace(tags, range=LIMITED_RANGE, matrix=1 if hd else 6), usual
     return tags, MATRICES.get(frame.colorspace, usual)
+
+
+def _aspect(video: VideoStream) -> Fraction | None:
+    """Width of a sample over its height. Where the container says that it is no square, players
+    believe that; where it says nothing, FFmpeg gives 1, and the codec knows better."""
+    told = video.sample_aspect_ratio
+    return told if told and told != 1 else video.codec_context.sample_aspect_ratio
 
 
 def _loop_of(path: Path) -> int:

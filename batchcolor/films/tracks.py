@@ -155,6 +155,8 @@ class Tracks:
 
     def _describe(self, source: Stream, target: Stream) -> None:
         tags = {k: v for k, v in source.metadata.items() if k.lower() not in MADE_ANEW}
+        if "name" in tags:  # so FFmpeg calls an MP4 track's title when it reads, not when it writes
+            tags.setdefault("title", tags.pop("name"))
         target.metadata.update(tags)
         target.disposition = source.disposition
 

@@ -15,16 +15,17 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from batchcolor.errors import PictureError
+from batchcolor.films import matroska
 from batchcolor.films.codecs import FilmSettings, pixel_format
 from batchcolor.films.coded import Coded, CodedSegments
 from batchcolor.films.encoder import tell
 from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.timing import Survey, Timeline, decoding_times
 from batchcolor.films.tracks import new_container, tracks_of
-from batchcolor.pictures.formats import MKV, Format
+from batchcolor.pictures.formats import Format
 
 UNSHAPED = ("ffv1", "av1", "prores")
-"""Codecs whose stream has no shape of samples, which PyAV cannot give to Matroska's track."""
+"""Codecs whose stream has no shape of samples."""
 GIF_TICKS, LONGEST_DELAY = 100, 65535
 """A GIF counts hundredths of a second, in 16 bits."""
 
@@ -74,13 +75,6 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
         notes = (*film.notes, *filter(None, sensed.values()))
         film = replace(film, left_out=tuple(sensed), notes=notes)
         _set_up(film, settings, container)
-    oblong = film.aspect not in (None, 0, 1)
-    if oblong and container == MKV and settings.codec in UNSHAPED:
-        note = (
-            f"its samples are {film.aspect} times as wide as high, and {settings.codec} in mkv "
-            f"does not say so here: tell the player"
-        )
-        film = replace(film, notes=(*film.notes, note))
     return film
 
 
@@ -114,6 +108,7 @@ class FilmWriter:
         self, place: Path | Any, film: Film, settings: FilmSettings, container: Format
     ) -> None:
         self.film, self.place, self.preview = film, place, settings.preview is not None
+        self.unshaped = settings.codec in UNSHAPED
         self.notes: list[str] = []
         self.frames = 0
         self.end = Fraction(0)
@@ -141,7 +136,15 @@ class FilmWriter:
         if codec.tag and self.container.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = codec.tag
         self.tracks.describe(stream)
+        if self._is_unshaped:
+            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.ROOM
         return stream
+
+    @property
+    def _is_unshaped(self) -> bool:
+        """Whether neither codec nor muxer say that the samples are no squares."""
+        in_matroska = self.container.format.name == "matroska"
+        return in_matroska and self.unshaped and self.film.aspect not in (None, 0, 1)
 
     def write(self, segments: CodedSegments, survey: Survey, missing: int) -> None:
         """Write all packets, each with its time, all other tracks beside them, and close the file.
@@ -172,6 +175,11 @@ class FilmWriter:
         self.tracks.copy_until(self.container, self.end if self.preview else None)
         self.tracks.close()
         self.container.close()
+        if self._is_unshaped:
+            film = self.film
+            assert film.aspect is not None
+            if not matroska.reshape(self.place, film.width, film.height, film.aspect):
+                raise PictureError("encode", "mkv does not take the shape of its samples")
 
     def _packet(self, item: Coded, dts: int) -> Packet[VideoStream]:
         packet: Packet[Any] = Packet(item.data)

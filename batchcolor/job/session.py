@@ -97,8 +97,8 @@ def _first_task(plan: Plan, plugins: Plugins) -> None:
             return
         if task.failed:
             unreadable.append(task)
-    for folder in unreadable:
-        raise ImpossiblePlanError(f"{folder.path}: {folder.reason}")
+    if unreadable:
+        raise ImpossiblePlanError(f"{unreadable[0].path}: {unreadable[0].reason}")
     raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
 
 

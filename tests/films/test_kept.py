@@ -1,5 +1,6 @@
 """What a coloured film keeps beside its frames: sound, text, names, tags."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -180,3 +181,58 @@ def test_a_sound_that_mkv_refuses_is_sent_to_a_container_that_takes_it(
     assert "--format mov can" in refused.stderr.replace("\n", " ")
     made = command("run", clip, "-m", "beta", "-o", "out", "--format", "mov")
     assert made.returncode == 0, made.stderr
+
+
+def test_the_shape_of_samples_is_the_containers_where_it_differs(make_clip, coloured, tmp_path):
+    """Remuxers set it there alone, and players believe it."""
+
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+
+    clip = make_clip(tmp_path / "film.mp4", setup=setup)
+    data = clip.read_bytes()
+    told = b"pasp" + struct.pack(">II", 16, 11)
+    assert told in data
+    clip.write_bytes(data.replace(told, b"pasp" + struct.pack(">II", 4, 3)))
+    _, after, _ = coloured(clip)
+    assert after.aspect == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "av1", "prores"])
+@pytest.mark.parametrize("title", ["", "The regatta"])
+def test_mkv_tells_the_shape_of_samples_for_codecs_that_do_not(
+    make_clip, flat, command, tmp_path, codec, title
+):
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+        if title:
+            stream.metadata["title"] = title
+
+    clip = make_clip(tmp_path / "film.mkv", sizes=((120, 96),), audio=("flac",), setup=setup)
+    made = command("run", clip, "-m", flat, "-o", "out", "--codec", codec, "--format", "mkv")
+    assert made.returncode == 0, made.stderr
+    packets = []
+    for place in (clip, tmp_path / "out" / "film.mkv"):
+        with av.open(str(place)) as film:
+            picture = film.streams.video[0]
+            assert picture.sample_aspect_ratio == Fraction(16, 15)
+            assert picture.metadata.get("title", "") == title
+            packets.append([bytes(packet) for packet in film.demux(audio=0)])
+            film.seek(0)
+            assert sum(1 for _ in film.decode(video=0)) == 12
+    assert packets[0] == packets[1]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_titles_of_tracks_are_kept(make_clip, coloured, tmp_path, suffix):
+    def title(film):
+        for stream, name in zip(film.streams, ("The regatta", "Comment"), strict=True):
+            stream.metadata["title"] = name
+
+    clip = make_clip(tmp_path / f"film{suffix}", audio=("aac",), prepare=title)
+    _, _, target = coloured(clip)
+    found = []
+    for place in (clip, target):
+        with av.open(str(place)) as film:
+            found.append([s.metadata.get("title") or s.metadata.get("name") for s in film.streams])
+    assert found[0] == found[1] == ["The regatta", "Comment"]

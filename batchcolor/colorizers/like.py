@@ -59,7 +59,7 @@ class Palette:
     def of(cls, path: Path) -> Palette:
         """Raises ImpossiblePlanError for a picture that cannot be read or has no colour."""
         if not path.is_file():
-            raise ImpossiblePlanError(f"--like {path}: no such file")
+            raise ImpossiblePlanError(f"--like {path}: cannot be read, as there is no such file")
         try:
             with warnings.catch_warnings(), Image.open(path) as opened:
                 warnings.simplefilter("ignore")  # a bad EXIF block does not change the colours

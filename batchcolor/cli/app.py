@@ -67,9 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
             args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
         )
         sys.stdout.flush()
-        if result == ExitCode.SIGINT and not isinstance(
-            result, ExitCode
-        ):  # typer's own, in silence
+        ours = isinstance(result, ExitCode)
+        if result == ExitCode.SIGINT and not ours:  # typer saw Ctrl-C, and says nothing of it
             return _line("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except BatchcolorError as error:

@@ -58,7 +58,7 @@ def _of_x264(film: Film, settings: FilmSettings) -> dict[str, str]:
     if film.tags == Tags(range=LIMITED_RANGE):
         told.append("videoformat=component")  # it says its range only beside something else
     if _has_avx512():
-        # There its rate control reads memory that nobody has filled: no two runs are the same.
+        # There its rate control reads memory that nobody has filled, and runs differ.
         told.append("asm=avx2")
     return {"x264-params": ":".join(told)} if told else {}
 

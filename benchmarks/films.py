@@ -13,7 +13,8 @@ import numpy as np
 
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.encoder import encoder_for
-from batchcolor.films.film import Film, inspect
+from batchcolor.films.film import Film
+from batchcolor.films.inspection import inspect
 from batchcolor.films.planes import plane_view
 from batchcolor.films.reader import Frames
 from batchcolor.films.stabilize import Stabilize

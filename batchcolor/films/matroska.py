@@ -100,16 +100,16 @@ def _find(head: bytearray, start: int, end: int, name: bytes) -> Element | None:
 def _elements(head: bytearray, start: int, end: int) -> Iterator[Element]:
     """Elements one after the other, as far as their headers lie before `end`."""
     while start + 2 <= end:
-        name_end = start + _length(head[start])
+        name_end = start + length_of(head[start])
         if name_end >= end:
             return
-        content = name_end + _length(head[name_end])
+        content = name_end + length_of(head[name_end])
         told = int.from_bytes(head[name_end:content]) & (1 << 7 * (content - name_end)) - 1
         yield Element(bytes(head[start:name_end]), start, content, content + told)
         start = content + told
 
 
-def _length(first: int) -> int:
+def length_of(first: int) -> int:
     """Bytes of a name or a size, by the zeros that its first byte begins with."""
     return 9 - first.bit_length() if first else 9
 

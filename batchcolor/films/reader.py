@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from batchcolor.color import BT709
 from batchcolor.errors import LIMITS, PictureError
 from batchcolor.films.film import FULL_RANGE, LIMITED_RANGE, UNREADABLE, Film, opened, words
+from batchcolor.films.holes import holes_of
 from batchcolor.films.planes import plane_view
 
 GIF_END = 64
@@ -49,6 +50,8 @@ class Frames:
         self._last: tuple[VideoFrame, int] | None = None
         """With its time, as the frame itself is on its way already."""
         self._is_gap_near = False
+        self._timed: int | None = None
+        self._moved = 0
         self._begins: int | None = None
         self.count = 0
         self.damaged = 0
@@ -89,17 +92,20 @@ class Frames:
     ) -> Iterator[Packet[VideoStream]]:
         """Packets to the end; a fault of the container is stepped over where it lets us."""
         faults = 0
-        while faults < MOST_FAULTS:
-            try:
-                for packet in container.demux(stream):
-                    faults = 0
-                    self.hidden += packet.is_discard
-                    yield packet
-                return
-            except UNREADABLE as error:
-                if not faults:
-                    self._fault(None, words(error))
-                faults += 1
+        with holes_of(self.film.path, container.format.name) as holes:
+            while faults < MOST_FAULTS:
+                try:
+                    for packet in container.demux(stream):
+                        faults = 0
+                        self.hidden += packet.is_discard
+                        if holes is not None and holes.before(packet.pos, packet.size):
+                            self._fault(packet.pts, "bytes that make no sense")
+                        yield packet
+                    return
+                except UNREADABLE as error:
+                    if not faults:
+                        self._fault(None, words(error))
+                    faults += 1
 
     def _decoded(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:
@@ -109,9 +115,22 @@ class Frames:
             return []
         good = [frame for frame in frames if isinstance(frame, VideoFrame)]
         for frame in good:
+            if self.film.untimed:
+                self._time(frame)
             if frame.is_corrupt:
                 self._fault(frame.pts, "damaged data")
         return good
+
+    def _time(self, frame: VideoFrame) -> None:
+        """Frames are decoded in the order in which they are shown, so their times of decoding,
+        moved to begin with the first one, are theirs; at the end none is told."""
+        if self._timed is None:
+            self._moved = (frame.pts or 0) - (frame.dts or 0)
+        if frame.dts is not None:
+            frame.pts = frame.dts + self._moved
+        elif self._timed is not None:
+            frame.pts = self._timed + round(1 / (self.film.rate * self.film.time_base))
+        self._timed = frame.pts
 
     def _held_before(self, frame: VideoFrame) -> list[VideoFrame]:
         """Copies of the frame before this one, for those that a damaged place has cost."""

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from batchcolor.errors import PictureError
-from batchcolor.films.film import inspect
+from batchcolor.films.inspection import inspect
 from batchcolor.films.motion import SIDE
 from batchcolor.films.planes import small_luma
 from batchcolor.films.reader import Frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import PictureError
 from batchcolor.films.film import AS_IT_IS, UNREADABLE, Film, url_of, words
-from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, Format
 
 MADE_ANEW = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
@@ -65,8 +65,8 @@ class Tracks:
         options = {"avoid_negative_ts": "disabled"}
         if container == GIF:
             return self._gif_options(options)
-        if container.name not in ("mp4", "mov"):
-            return options
+        if container == MKV:
+            return options | self._early_start()
         options |= self._late_start()
         keys = {key.lower() for key in self._source.metadata}
         others = sorted(keys - MADE_ANEW - WELL_KNOWN)
@@ -76,6 +76,14 @@ class Tracks:
         elif others:
             options["movflags"] = "use_metadata_tags"
         return options
+
+    def _early_start(self) -> dict[str, str]:
+        """Matroska has no times before zero (RFC 9559), whatever some files do."""
+        start = self._source.streams[self.film.stream].start_time
+        if start is None or start >= 0:
+            return {}
+        self.notes.append("it begins before zero, which mkv cannot hold: all of it is set forward")
+        return {"avoid_negative_ts": "make_non_negative"}
 
     def _late_start(self) -> dict[str, str]:
         """MP4 writes how late a track begins in a scale of its own, milliseconds unless told."""
@@ -93,11 +101,13 @@ class Tracks:
             self.notes.append(f"gif holds no names: {', '.join(names)} left out")
         return options | {"loop": str(self.film.loop)}
 
-    def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
+    def place(
+        self, target: OutputContainer, container: Format, others: Sequence[Format] = ()
+    ) -> Iterator[int]:
         """Give the result the tracks of the source, in their order; gives the picture's index.
 
         The caller adds the picture's own stream when it is given. Raises PictureError where
-        sound, subtitles or attachments cannot be held, naming a container that can.
+        sound, subtitles or attachments cannot be held, naming one of `others` that can.
         """
         for stream in self._source.streams:
             if stream.index == self.film.stream:
@@ -109,7 +119,7 @@ class Tracks:
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
             else:
-                self._place_one(target, container, stream)
+                self._place_one(target, container, stream, others)
         tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in MADE_ANEW}
         target.metadata.update(tags)
         chapters = self._source.chapters()
@@ -120,7 +130,9 @@ class Tracks:
         """Give the result's picture the language, names and disposition of the source's."""
         self._describe(self._source.streams[self.film.stream], target)
 
-    def _place_one(self, target: OutputContainer, container: Format, stream: Stream) -> None:
+    def _place_one(
+        self, target: OutputContainer, container: Format, stream: Stream, others: Sequence[Format]
+    ) -> None:
         name = stream.codec_context.name if stream.codec_context is not None else stream.type
         try:
             placed = target.add_stream_from_template(stream, opaque=True)
@@ -128,16 +140,16 @@ class Tracks:
             raise PictureError(
                 "plan",
                 f"{stream.type} track {stream.index} ({name}) cannot be held by "
-                f"{container.name}; {self._who_can(container)}",
+                f"{container.name}; {self._who_can(container, others)}",
             ) from error
         self._describe(stream, placed)
         if not isinstance(stream, AttachmentStream):
             self._placed[stream.index] = placed
 
-    def _who_can(self, refused: Format) -> str:
+    def _who_can(self, refused: Format, others: Sequence[Format]) -> str:
         """Which other container takes every track, in words."""
-        for other in (MKV, MP4, MOV):
-            if other != refused and self._held_by(other):
+        for other in sorted(others, key=lambda other: other != MKV):  # it takes most
+            if other not in (refused, GIF) and self._held_by(other):
                 return f"--format {other.name} can"
         return "nor can another that is written here"
 
@@ -249,7 +261,9 @@ class NoTracks(Tracks):
         """Frames begin at zero, but the first may be missing."""
         return {"avoid_negative_ts": "disabled"}
 
-    def place(self, target: OutputContainer, container: Format) -> Iterator[int]:
+    def place(
+        self, target: OutputContainer, container: Format, others: Sequence[Format] = ()
+    ) -> Iterator[int]:
         """The picture alone."""
         yield self.film.stream
 

@@ -118,7 +118,8 @@ class FilmWriter:
             place, container, self.tracks.muxer_options(container)
         )
         try:
-            for _ in self.tracks.place(self.container, container):
+            takes = settings.film_codec.containers
+            for _ in self.tracks.place(self.container, container, takes):
                 self.video = self._picture_stream(settings)
         except BaseException:
             self.abandon()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchcolor.films.codecs import FilmSettings
-from batchcolor.films.film import Film, inspect
+from batchcolor.films.film import Film
+from batchcolor.films.inspection import inspect
 from batchcolor.films.numbered import NumberedFrames, inspect_numbered
 from batchcolor.films.reader import Frames
 from batchcolor.films.stabilize import LOOK_AHEAD

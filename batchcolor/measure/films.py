@@ -17,7 +17,8 @@ from PIL import Image
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.colorizers.runner import Runner
 from batchcolor.errors import PictureError
-from batchcolor.films.film import Film, inspect
+from batchcolor.films.film import Film
+from batchcolor.films.inspection import inspect
 from batchcolor.films.motion import SIDE, Field
 from batchcolor.films.planes import small_luma
 from batchcolor.films.reader import Frames

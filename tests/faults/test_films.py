@@ -127,6 +127,38 @@ def test_damage_that_a_decoder_mends_is_named_and_costs_no_frame(
     assert "--strict" in failure(told)[1]
 
 
+@pytest.mark.parametrize(("name", "codec"), [("film.mkv", "libx264"), ("film.avi", "mjpeg")])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
+    report, make_clip, tmp_path, frames_of, name, codec, whole
+):
+    clip = make_clip(
+        tmp_path / name,
+        codec=codec,
+        pixel_format="yuvj420p" if codec == "mjpeg" else "yuv420p",
+        frames=60,
+        sizes=((96, 64),),
+        audio=("pcm_s16le",),
+        muxer={"cluster_time_limit": "200"} if name.endswith("mkv") else {},
+    )
+    if not whole:
+        with av.open(str(clip)) as film:
+            places = [(p.pos, p.size) for p in film.demux(film.streams.video[0]) if p.size]
+        start, size = places[30]
+        data = bytearray(clip.read_bytes())
+        data[start - 12 : start + size] = bytes(size + 12)
+        data = data.replace(b"idx1", b"JUNK")
+        clip.write_bytes(data)
+    code, told = report(clip)
+    assert code == 0, told
+    times = frames_of(tmp_path / "out" / name.replace("avi", "mkv"))
+    assert (len(times) == 60) is whole
+    assert any("bytes that make no sense" in note for note in told["notes"]) is not whole
+    assert times[-1] == pytest.approx(59 / 25, abs=0.003)
+    code, told = report(clip, "--strict", "--if-exists", "overwrite")
+    assert code == (0 if whole else 3)
+
+
 def sound_only(path, make_clip):
     whole = make_clip(path.with_name("whole.mkv"), audio=("aac",))
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:

@@ -40,6 +40,21 @@ def test_what_an_edit_list_hides_is_not_missed_and_all_else_keeps_its_time(
     assert [digest for digest, _ in after.packets[1]] == [d for d, _ in before.packets[1]]
 
 
+def test_frames_that_an_edit_list_has_cut_off_are_not_missed(
+    make_clip, flat, command, look, tmp_path
+):
+    """As an editor trims a film whose every frame stands for itself."""
+    clip = make_clip(
+        tmp_path / "film.mov", codec="mjpeg", pixel_format="yuvj420p", frames=60, audio=("aac",)
+    )
+    before = look(edited(clip, 20, seconds=1))
+    result = command("run", clip, "-m", flat, "-o", "out", "--json", "--strict")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["notes"] == []
+    after = look(tmp_path / "out" / "film.mov")
+    assert len(after.times) == len(before.times) < 40
+
+
 def test_a_picture_that_begins_after_its_sound_still_does(
     make_clip, coloured, same_times, tmp_path
 ):

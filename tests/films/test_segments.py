@@ -4,7 +4,7 @@ import threading
 
 from batchcolor.films.codecs import FilmSettings
 from batchcolor.films.coded import CodedSegments
-from batchcolor.films.film import inspect
+from batchcolor.films.inspection import inspect
 from batchcolor.films.timing import Timeline
 
 

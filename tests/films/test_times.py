@@ -97,3 +97,41 @@ def test_a_late_start_is_kept_to_the_tick_where_mp4_would_round_it(
     before, after, _ = coloured(clip)
     assert before.times[0] == pytest.approx(1001 / 30000)
     same_times(before, after)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_an_avi_which_tells_no_times_is_shown_in_the_order_of_its_frames(
+    make_clip, coloured, tmp_path, codec
+):
+    """Of B-frames in AVI FFmpeg guesses times, and for H.264 they go back."""
+
+    def setup(stream):
+        stream.codec_context.max_b_frames = 2
+
+    rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
+    clip = make_clip(tmp_path / "tape.avi", codec=codec, frames=40, setup=setup, **rates)
+    before, after, _ = coloured(clip)
+    assert (before.times != sorted(before.times)) is (codec == "libx264")
+    steps = np.array([float(time) for time in after.times]) - float(before.times[0])
+    assert steps == pytest.approx(np.arange(40) / 25, abs=0.001)
+    for old, new in zip(before.luma, after.luma, strict=True):
+        assert np.abs(old - new).mean() < 0.7
+
+
+def test_times_before_zero_which_mkv_cannot_hold_are_set_forward_and_that_is_said(
+    make_clip, coloured, tmp_path, command, flat
+):
+    clip = make_clip(
+        tmp_path / "early.mkv",
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+        times=[-200 + 40 * n for n in range(20)],
+        time_base=Fraction(1, 1000),
+        muxer={"avoid_negative_ts": "disabled"},
+    )
+    before, after, _ = coloured(clip)
+    assert before.times[0] == Fraction(-1, 5)
+    assert after.times[0] >= 0
+    assert np.diff(after.times).tolist() == np.diff(before.times).tolist()
+    again = command("run", clip, "-m", flat, "-o", "again", "--json")
+    assert "before zero" in again.stdout

@@ -6,7 +6,6 @@ come while folders are still being walked.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from batchcolor.films.numbered import found_in
 from batchcolor.hooks.hookspecs import Reader
 from batchcolor.job.journal import Journal, name_of
 from batchcolor.job.report import is_report
+from batchcolor.job.roots import Root, check_folders, default_output, group_of, roots_of
 from batchcolor.job.settings import RunSettings
 from batchcolor.pictures.formats import NUMBERED, PNG, Format
 from batchcolor.pictures.scan import Found, Passed, scan
@@ -39,14 +39,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Root:
-    """One thing to walk, and where below the output its content lies."""
-
-    path: Path
-    below: Path
-
-
-@dataclass(frozen=True)
 class Plan:
     """Where to read, where to write."""
 
@@ -61,16 +53,21 @@ class Plan:
         readers: Sequence[Reader] = (),
         suffixes: Collection[str] = (),
     ) -> Iterator[Task | Passed]:
-        """Every picture with its target and what is to be done; the same order every time.
+        """Every picture once, with its target and what is to be done; the same order every time.
 
         With `suffixes` only files with one of them.
         """
         claimed: dict[str, str] = {}
+        seen: set[str] = set()
         for root in self.roots:
             for found in self._scanned(root, readers, suffixes):
                 if isinstance(found, Passed):
                     yield found
                     continue
+                source = name_of(found.path)
+                if source in seen:
+                    continue  # named as a file, and in a folder that is named as well
+                seen.add(source)
                 kind = self._format(found)
                 relative = self._named(root.below / found.relative, found, kind)
                 relative = self._claim(relative, found, kind, claimed, journal)
@@ -186,95 +183,14 @@ def _same_file(one: Path, other: Path) -> bool:
 def make_plan(settings: RunSettings) -> Plan:
     """The plan of a job. Raises ImpossiblePlanError before anything but folders is read."""
     require(settings.films)
-    groups = [_group(text) for text in dict.fromkeys(settings.sources)]
-    output = settings.output or _default_output(groups)
+    groups = [group_of(text) for text in dict.fromkeys(settings.sources)]
+    output = settings.output or default_output(groups)
     if settings.films.fps is not None:
-        _check_folders(groups)
-    roots = tuple(_roots(groups))
+        check_folders(groups)
+    roots = tuple(roots_of(groups))
     _check(roots, output)
     _check_report(settings.report, roots)
     return Plan(settings, roots, output)
-
-
-def _check_folders(groups: Sequence[_Group]) -> None:
-    """With `--frames` every source is a folder."""
-    for group in groups:
-        for path in group.matches if group.kind == "glob" else (group.path,):
-            if not path.is_dir():
-                raise ImpossiblePlanError(
-                    f"--frames takes folders of numbered frames, and {path} is a file; "
-                    f"--to-frames makes frames of a film"
-                )
-
-
-@dataclass(frozen=True)
-class _Group:
-    """What one argument means: a folder, a file, or a glob's fixed folder and its matches."""
-
-    path: Path
-    kind: Literal["folder", "file", "glob"]
-    matches: tuple[Path, ...] = ()
-
-
-def _group(text: str) -> _Group:
-    if not text:  # as an unset variable leaves it: the current folder is `.`
-        raise ImpossiblePlanError("a SOURCE is empty; name a folder, files or a glob")
-    path = Path(text)
-    if path.is_dir():
-        return _Group(path, "folder")
-    if os.path.lexists(path):
-        return _Group(path, "file")
-    if glob.has_magic(text):
-        fixed = Path(*_before_magic(path.parts)) if _before_magic(path.parts) else Path()
-        # Not Path.glob: that one takes no absolute patterns and hides broken links.
-        matches = {Path(match) for match in glob.glob(text, recursive=True)}  # noqa: PTH207
-        chosen = tuple(sorted(m for m in matches if matches.isdisjoint(m.parents)))
-        if chosen:
-            return _Group(fixed, "glob", chosen)
-        raise ImpossiblePlanError(f"no pictures found in {text}: the pattern matches nothing")
-    raise ImpossiblePlanError(f"no such file or folder: {text}")
-
-
-def _before_magic(parts: Sequence[str]) -> list[str]:
-    fixed = []
-    for part in parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return fixed
-
-
-def _default_output(groups: Sequence[_Group]) -> Path:
-    """SOURCE-colorized beside a single source; `colorized` in the common folder of several."""
-    if len(groups) > 1:
-        common = os.path.commonpath([os.path.abspath(group.path.parent) for group in groups])  # noqa: PTH100
-        return Path(common) / "colorized"
-    only = groups[0]
-    if only.kind == "file":
-        return only.path.with_name(f"{only.path.stem}-colorized")
-    folder = only.path if only.path.name not in ("", "..") else only.path.resolve()
-    if not folder.name:
-        raise ImpossiblePlanError(f"{folder} has no folder beside it: name one with --output")
-    return folder.with_name(f"{folder.name}-colorized")
-
-
-def _roots(groups: Sequence[_Group]) -> Iterator[Root]:
-    several = len(groups) > 1
-    names: dict[str, int] = {}
-    for group in groups:
-        if group.kind == "file":
-            yield Root(group.path, Path())
-            continue
-        below = Path()
-        if several and group.kind == "folder":
-            name = group.path.resolve().name or "root"
-            names[name] = names.get(name, 0) + 1
-            below = Path(name if names[name] == 1 else f"{name}-{names[name]}")
-        if group.kind == "folder":
-            yield Root(group.path, below)
-        for match in group.matches:
-            relative = match.relative_to(group.path)
-            yield Root(match, relative if match.is_dir() else relative.parent)
 
 
 def _check(roots: Sequence[Root], output: Path) -> None:

@@ -43,6 +43,17 @@ def test_a_report_never_takes_a_photographs_place(flat, command, album, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_picture_named_as_a_file_and_in_its_folder_is_coloured_once(
+    flat, command, album, tmp_path
+):
+    photos = album(3)
+    one = min(path for path in photos.rglob("*") if path.is_file())
+    for sources in ((photos, one), (one, photos), (photos, photos / ".")):
+        result = command("run", *sources, "-m", flat, "-o", tmp_path / "out", "--json")
+        told = json.loads(result.stdout)
+        assert told["done"] + told["skipped"] == 3
+
+
 def test_a_former_report_is_replaced(flat, command, album, tmp_path):
     arguments = ("run", album(1), "-m", flat, "-o", "out", "--report", "report.json")
     command(*arguments)

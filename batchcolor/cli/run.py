@@ -81,6 +81,12 @@ def run(
     strip: Annotated[
         bool, typer.Option("--strip", help="For films: a sheet with one frame a shot beside each.")
     ] = False,
+    recode_sound: Annotated[
+        bool,
+        typer.Option(
+            "--recode-sound", help="For films: sound that their container cannot hold becomes PCM."
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail a damaged film instead of taking what is left.")
     ] = False,
@@ -148,6 +154,7 @@ def run(
             *(codec, crf, preset, bit_depth, strict),
             preview=parse_time(preview) if preview else None,
             compare=compare,
+            recode_sound=recode_sound,
             fps=frame_rate(fps, frames=frames),
             to_frames=to_frames,
         ),

@@ -123,6 +123,8 @@ class FilmSettings:
     """Frames a second of sources that are folders of numbered frames; None for films."""
     to_frames: bool = False
     """Whether a folder of numbered pictures is written instead of a film."""
+    recode_sound: bool = False
+    """Whether sound that a container cannot hold becomes plain samples instead of a refusal."""
 
     def __post_init__(self) -> None:
         codec = codec_named(self.codec)
@@ -139,10 +141,11 @@ class FilmSettings:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: 8 or 10")
         if (self.bit_depth or 8) > codec.bits:
             raise ImpossiblePlanError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
-        coding = (self.codec, self.crf, self.preset, self.bit_depth)
-        if self.to_frames and coding != (USUAL_CODEC, None, None, None):
+        coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
+        if self.to_frames and coding != (USUAL_CODEC, None, None, None, False):
             raise ImpossiblePlanError(
-                "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth are for films"
+                "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth and "
+                "--recode-sound are for films"
             )
 
     @property

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -15,7 +13,9 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import PictureError
+from batchcolor.films.containers import SENSED, who_can
 from batchcolor.films.film import AS_IT_IS, UNREADABLE, Film, url_of, words
+from batchcolor.films.sound import PLAIN, PLAIN_IN, PlainSound, is_sound
 from batchcolor.pictures.formats import GIF, MKV, MOV, Format
 
 MADE_ANEW = frozenset(
@@ -33,8 +33,6 @@ WELL_KNOWN = frozenset(
 MOST_TICKS = 10_000_000
 """A second, as MP4's own scale of time; 32 bits hold seven minutes of it, and FFmpeg takes 64
 where they do not."""
-SENSED = ("data", "unknown")
-"""Tracks without picture, sound or text: timecodes, readings of sensors."""
 
 
 class Tracks:
@@ -44,13 +42,13 @@ class Tracks:
     nothing piles up in memory.
     """
 
-    def __init__(self, film: Film) -> None:
-        self.film = film
+    def __init__(self, film: Film, *, recode_sound: bool = False) -> None:
+        self.film, self.recode_sound = film, recode_sound
         self.notes: list[str] = []
         self._source: InputContainer = av.open(
             url_of(film.path), "r", options=AS_IT_IS, metadata_errors="replace"
         )
-        self._placed: dict[int, Stream] = {}
+        self._placed: dict[int, Copied | PlainSound] = {}
         self._waiting: Packet[Stream] | None = None
         self._reached: dict[int, int] = {}
         """The last decoding time of each track."""
@@ -136,34 +134,21 @@ class Tracks:
         name = stream.codec_context.name if stream.codec_context is not None else stream.type
         try:
             placed = target.add_stream_from_template(stream, opaque=True)
+            track: Copied | PlainSound = Copied(placed)
         except (*UNREADABLE, TypeError) as error:
-            raise PictureError(
-                "plan",
-                f"{stream.type} track {stream.index} ({name}) cannot be held by "
-                f"{container.name}; {self._who_can(container, others)}",
-            ) from error
+            if not (self.recode_sound and is_sound(stream) and container in PLAIN_IN):
+                ways = who_can(self._source, self.film, container, others)
+                raise PictureError(
+                    "plan",
+                    f"{stream.type} track {stream.index} ({name}) cannot be held by "
+                    f"{container.name}; {ways}",
+                ) from error
+            track = PlainSound(stream, target)
+            placed = track.placed
+            self.notes.append(f"audio track {stream.index} ({name}) becomes {PLAIN}")
         self._describe(stream, placed)
         if not isinstance(stream, AttachmentStream):
-            self._placed[stream.index] = placed
-
-    def _who_can(self, refused: Format, others: Sequence[Format]) -> str:
-        """Which other container takes every track, in words."""
-        for other in sorted(others, key=lambda other: other != MKV):  # it takes most
-            if other not in (refused, GIF) and self._held_by(other):
-                return f"--format {other.name} can"
-        return "nor can another that is written here"
-
-    def _held_by(self, container: Format) -> bool:
-        with new_container(io.BytesIO(), container, {}) as trial:
-            for stream in self._source.streams:
-                cover = stream.disposition & Disposition.attached_pic
-                if stream.index == self.film.stream or stream.type in SENSED or cover:
-                    continue
-                try:
-                    trial.add_stream_from_template(stream, opaque=True)
-                except (*UNREADABLE, TypeError):
-                    return False
-        return True
+            self._placed[stream.index] = track
 
     def _describe(self, source: Stream, target: Stream) -> None:
         tags = {k: v for k, v in source.metadata.items() if k.lower() not in MADE_ANEW}
@@ -198,6 +183,7 @@ class Tracks:
         while True:
             packet = self._waiting or next(self._line, None)
             if packet is None:
+                self._finish(target)
                 return
             self._waiting = packet
             time = packet.dts if packet.dts is not None else packet.pts
@@ -206,8 +192,13 @@ class Tracks:
             self._waiting = None
             if not _is_gap(packet):
                 self._set_forward(packet)
-                packet.stream = self._placed[packet.stream_index]
-                target.mux(packet)
+                target.mux(list(self._placed[packet.stream_index].packets(packet)))
+
+    def _finish(self, target: OutputContainer) -> None:
+        for index, track in self._placed.items():
+            target.mux(list(track.packets(None)))
+            if isinstance(track, PlainSound) and track.damaged:
+                self.notes.append(f"{track.damaged} damaged pieces of track {index} are silent")
 
     def _set_forward(self, packet: Packet[Stream]) -> None:
         """Where damage has set a track's time back, a muxer would refuse the whole film."""
@@ -237,6 +228,19 @@ class Tracks:
     def close(self) -> None:
         """Let the source go."""
         self._source.close()
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A track whose packets stay as they are."""
+
+    placed: Stream
+
+    def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
+        """The packet itself, for the result."""
+        if packet is not None:
+            packet.stream = self.placed
+            yield packet
 
 
 def _is_timecode(stream: Stream) -> bool:
@@ -281,15 +285,6 @@ class NoTracks(Tracks):
         """There is nothing open."""
 
 
-def tracks_of(film: Film) -> Tracks:
+def tracks_of(film: Film, *, recode_sound: bool = False) -> Tracks:
     """The other tracks of a film."""
-    return NoTracks(film) if film.numbered else Tracks(film)
-
-
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"}
-
-
-def new_container(place: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:
-    """An empty result, at a path or in a file object; `options` are for its muxer."""
-    where = url_of(place) if isinstance(place, Path) else place
-    return av.open(where, "w", format=MUXERS[container.name], container_options=options)
+    return NoTracks(film) if film.numbered else Tracks(film, recode_sound=recode_sound)

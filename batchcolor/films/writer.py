@@ -18,10 +18,11 @@ from batchcolor.errors import PictureError
 from batchcolor.films import matroska
 from batchcolor.films.codecs import FilmSettings, pixel_format
 from batchcolor.films.coded import Coded, CodedSegments
+from batchcolor.films.containers import new_container
 from batchcolor.films.encoder import tell
 from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.timing import Survey, Timeline, decoding_times
-from batchcolor.films.tracks import new_container, tracks_of
+from batchcolor.films.tracks import tracks_of
 from batchcolor.pictures.formats import Format
 
 UNSHAPED = ("ffv1", "av1", "prores")
@@ -113,7 +114,7 @@ class FilmWriter:
         self.frames = 0
         self.end = Fraction(0)
         """The second at which the result ends."""
-        self.tracks = tracks_of(film)
+        self.tracks = tracks_of(film, recode_sound=settings.recode_sound)
         self.container: OutputContainer = new_container(
             place, container, self.tracks.muxer_options(container)
         )

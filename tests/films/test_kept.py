@@ -4,6 +4,7 @@ import struct
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 from av.codec.context import Flags
 
@@ -253,3 +254,42 @@ def test_what_is_transparent_is_said_to_be_left_out(make_clip, command, flat, tm
     result = command("run", clip, "-m", flat, "-o", "out", "--json")
     assert result.returncode == 0, result.stderr
     assert "its transparency is left out" in result.stdout
+
+
+def test_sound_that_no_container_takes_becomes_plain_samples_where_that_is_asked_for(
+    make_clip, command, flat, tmp_path
+):
+    clip = make_clip(
+        tmp_path / "home.avi",
+        codec="mpeg4",
+        frames=50,
+        audio=("adpcm_ima_wav",),
+        rate=Fraction(25),
+        time_base=Fraction(1, 25),
+    )
+    refused = command("run", clip, "-m", flat, "-o", "out")
+    assert refused.returncode == 3
+    assert "--recode-sound makes plain samples of it" in refused.stderr.replace("\n", " ")
+    made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
+    assert made.returncode == 0, made.stderr
+    assert "audio track 1 (adpcm_ima_wav) becomes pcm_s16le" in made.stdout
+    before, after = (sound_of(path) for path in (clip, tmp_path / "out" / "home.mkv"))
+    assert len(before) > 48000
+    assert np.array_equal(after, before)
+
+
+def test_sound_that_a_container_takes_is_copied_whatever_is_asked_for(
+    make_clip, coloured, tmp_path
+):
+    clip = make_clip(tmp_path / "film.mkv", audio=("libopus",))
+    before, after, _ = coloured(clip, "--recode-sound")
+    assert [digest for digest, _ in after.packets[1]] == [d for d, _ in before.packets[1]]
+
+
+def sound_of(path):
+    """Every sample of a film's first track of sound, channels by turns."""
+    parts = []
+    with av.open(str(path)) as film:
+        for frame in film.decode(audio=0):
+            parts.append(frame.to_ndarray().T.reshape(-1))  # by sample, also where planar
+    return np.concatenate(parts)

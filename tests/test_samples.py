@@ -1,4 +1,4 @@
-"""The sample photographs are what samples/README.md says, and batchcolor colours them."""
+"""The samples are what samples/README.md says, and batchcolor colours them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import imagecodecs
 import numpy as np
 import pytest
@@ -86,3 +87,25 @@ def test_both_models_colour_them_and_keep_their_luma(
         assert (off <= 1).mean() >= 0.99, path.name
         coloured += np.ptp(rgb(result), axis=2).mean() > 4
     assert coloured >= 8
+
+
+def test_the_film_has_four_grey_shots_and_comes_out_whole_and_in_colour(
+    command: Command, tmp_path: Path
+) -> None:
+    film = SAMPLES / "film.mp4"
+    assert film.stat().st_size < 500_000
+    shots = film_frames(film)[::36]
+    assert len(shots) == 4
+    assert all(np.ptp(frame, axis=2).max() <= 2 for frame in shots)
+    done = command("run", film, "-m", "beta", "-o", "out", "--strip", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 144
+    coloured = film_frames(tmp_path / "out" / "film.mp4")
+    assert len(coloured) == 144
+    assert sum(np.ptp(frame, axis=2).mean() > 4 for frame in coloured[::36]) >= 3
+    assert (tmp_path / "out" / "film-strip.jpg").exists()
+
+
+def film_frames(path: Path) -> list[NDArray[np.int16]]:
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="rgb24").astype(np.int16) for frame in film.decode(video=0)]

@@ -79,12 +79,12 @@ class Holes:
             return step[1] if step else position + size
         self._file.seek(max(0, position - HEAD))
         head = self._file.read(min(HEAD, position))
-        for length in range(1, 9):
-            if head[-length - 1 : -length] in BLOCKS and length_of(head[-length]) == length:
-                told = _number(head[-length:])
-                if told >= min(size, 4):
-                    return position + told
-        return -1
+        told = [
+            _number(head[-length:])
+            for length in range(1, 9)
+            if head[-length - 1 : -length] in BLOCKS and length_of(head[-length]) == length
+        ]  # bytes of a long size may look like a head of their own
+        return position + min(told, key=lambda length: abs(length - size)) if told else -1
 
 
 def _number(content: bytes) -> int:

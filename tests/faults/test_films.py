@@ -159,6 +159,31 @@ def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
     assert code == (0 if whole else 3)
 
 
+def test_a_whole_film_whose_sizes_look_like_heads_of_blocks_is_not_called_damaged(
+    report, make_clip, tmp_path
+):
+    """The size 0x21A3xx ends with two bytes that a small block begins with, too."""
+    clip = make_clip(
+        tmp_path / "made.mkv",
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+        frames=20,
+        time_base=Fraction(1, 1000),
+    )
+    film = tmp_path / "film.mkv"
+    with av.open(str(clip)) as source, av.open(str(film), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in source.demux() if p.size):
+            size = 0x1A3E0 + number - 4  # the head of its block holds four bytes more
+            padded = av.Packet(bytes(packet).ljust(size, b"\0"))
+            padded.pts, padded.dts, padded.time_base = packet.pts, packet.dts, packet.time_base
+            padded.stream, padded.is_keyframe = stream, True
+            target.mux(padded)
+    code, told = report(film)
+    assert code == 0, told
+    assert told["notes"] == []
+
+
 def sound_only(path, make_clip):
     whole = make_clip(path.with_name("whole.mkv"), audio=("aac",))
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:

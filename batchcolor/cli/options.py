@@ -71,7 +71,8 @@ WeightsOfOne = Annotated[
     typer.Option(parser=named, metavar="FILE", help="Use this weights file (one model only)."),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Pictures in a batch (default: 8 on a CPU, 64 on a GPU).")
+    int | None,
+    typer.Option(help="Pictures in a batch (default: on a CPU 2 to 8, by the model; on a GPU 64)."),
 ]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

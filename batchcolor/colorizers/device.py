@@ -14,7 +14,8 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 KNOWN = "use auto, cpu, cuda, cuda:N or mps"
-CPU_BATCH = 8
+CPU_BATCH, CPU_PIXELS = 8, 2 * 256**2
+"""Pictures in a batch on a CPU, and pixels: what a larger one holds leaves the caches."""
 GPU_BATCH = 64
 
 
@@ -26,10 +27,11 @@ class Device:
     dtype: torch.dtype
     name: str
 
-    @property
-    def batch_size(self) -> int:
-        """Pictures in a batch where nobody says otherwise."""
-        return CPU_BATCH if self.place.type == "cpu" else GPU_BATCH
+    def batch_size(self, side: int) -> int:
+        """Squares of so many pixels a side in a batch where nobody says otherwise."""
+        if self.place.type != "cpu":
+            return GPU_BATCH
+        return max(1, min(CPU_BATCH, CPU_PIXELS // side**2))
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:

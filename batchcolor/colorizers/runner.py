@@ -56,7 +56,7 @@ def load_runner(owned: Owned, loading: Loading | None = None) -> Runner:
         if not isinstance(colorizer, nn.Module):
             raise PluginError(f"{spec.name} of {owned.origin} is no network, yet names weights")
         stored.load(colorizer, path)
-    batch_size = loading.batch_size or chosen.batch_size
+    batch_size = loading.batch_size or chosen.batch_size(spec.working_size)
     runner = Runner(owned, colorizer, chosen, batch_size, digest, palette)
     if spec.temporal and (loading.batch_size or 1) > 1:
         runner.notes.append(f"{spec.name} remembers what it saw: frames go through it one by one")

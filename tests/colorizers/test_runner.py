@@ -37,6 +37,14 @@ def test_results_come_in_order_however_they_fall_into_batches():
         assert chroma.max() == pytest.approx(float(square.mean()) - 0.5, abs=1e-6)
 
 
+def test_on_a_cpu_a_batch_holds_fewer_squares_the_larger_they_are():
+    sizes = [
+        load_runner(owned(mean_as_chroma, side), Loading(device="cpu")).batch_size
+        for side in (8, 128, 256, 512, 4096)
+    ]
+    assert sizes == [8, 8, 2, 1, 1]
+
+
 def test_a_real_network_gives_a_picture_the_same_bits_alone_and_in_company():
     beta = Owned(BETA, Origin("builtin", "batchcolor", "0"))
     runner = load_runner(beta, Loading(device="cpu", batch_size=8))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from batchcolor.colorizers.looks import both_ways
+
 ARCHITECTURE = 2
 """Version of the layers below; weights of another version are refused."""
 
@@ -69,6 +71,10 @@ class Beta(nn.Module):
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
         """Chroma, Cb and Cr, of a batch of luma squares."""
+        return self.look(luma) if self.training else both_ways(self.look, luma)
+
+    def look(self, luma: torch.Tensor) -> torch.Tensor:
+        """The layers, from first to last."""
         x = self.encode(luma - 0.5)  # (N, deep, S/8, S/8)
         x = self.middle(self.upsample(x))  # (N, second, S/4, S/4)
         x = self.decode(self.upsample(x))  # (N, 2, S/2, S/2)

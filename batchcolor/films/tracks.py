@@ -77,11 +77,14 @@ class Tracks:
 
     def _early_start(self) -> dict[str, str]:
         """Matroska has no times before zero (RFC 9559), whatever some files do."""
-        start = self._source.streams[self.film.stream].start_time
-        if start is None or start >= 0:
+        video = self._source.streams[self.film.stream]
+        if video.start_time is None or video.start_time >= 0:
             return {}
-        self.notes.append("it begins before zero, which mkv cannot hold: all of it is set forward")
-        return {"avoid_negative_ts": "make_non_negative"}
+        early = f"{float(-video.start_time * self.film.time_base):.6f}"
+        self.notes.append(
+            f"it begins before zero, which mkv cannot hold: all of it is set forward by {early} s"
+        )
+        return {"output_ts_offset": early}
 
     def _late_start(self) -> dict[str, str]:
         """MP4 writes how late a track begins in a scale of its own, milliseconds unless told."""

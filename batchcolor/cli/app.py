@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _line("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except BatchcolorError as error:
+        if "--json" in given:
+            print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
         return _line(str(error), error.exit_code)
     except BrokenPipeError:
         # Nobody reads any more (`| head`); point stdout elsewhere so that Python's exit is quiet.

@@ -146,13 +146,13 @@ def run(
             tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
         ),
         workers=workers,
-        max_memory=parse_memory(max_memory) if max_memory else None,
+        max_memory=None if max_memory is None else parse_memory(max_memory),
         max_pixels=max_pixels,
         if_exists=if_exists,
         retry_failed=retry_failed,
         films=FilmSettings(
             *(codec, crf, preset, bit_depth, strict),
-            preview=parse_time(preview) if preview else None,
+            preview=None if preview is None else parse_time(preview),
             compare=compare,
             recode_sound=recode_sound,
             fps=frame_rate(fps, frames=frames),

@@ -43,7 +43,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if _apple() else "cpu"
     try:
-        chosen = torch.device(device)
+        chosen = torch.device(device or "none")  # torch takes an empty name for the CPU
     except RuntimeError as error:
         raise ImpossiblePlanError(f"--device {device}: {KNOWN}") from error
     if chosen.type == "cuda" and (

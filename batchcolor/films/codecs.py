@@ -182,7 +182,7 @@ class FilmSettings:
         takes = self.film_codec.containers
         if own in takes or own == GIF:
             return own
-        return MKV if own not in (MP4, MOV, NUMBERED) else takes[0]
+        return MKV if MKV in takes and own not in (MP4, MOV, NUMBERED) else takes[0]
 
 
 def parse_time(text: str) -> float:
@@ -202,7 +202,7 @@ def frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
     """
     if not frames and text is not None:
         raise ImpossiblePlanError("--fps goes with --frames: a film has a rate of its own")
-    return parse_fps(text or USUAL_FPS) if frames else None
+    return parse_fps(USUAL_FPS if text is None else text) if frames else None
 
 
 def parse_fps(text: str) -> Fraction:

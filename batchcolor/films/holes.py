@@ -115,3 +115,17 @@ def _avi_step(file: BinaryIO, at: int) -> tuple[int, int] | None:
         return at + HEAD, at + HEAD
     size = int.from_bytes(head[4:], "little")
     return at + 8, at + 8 + size + size % 2
+
+
+def ends_early(path: Path) -> bool:
+    """Whether an AVI is shorter than its own head says, as a copy that was cut off is."""
+    at, end = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at < end:
+            file.seek(at)
+            head = file.read(8)
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] != b"RIFF" or not size:  # what never got its size tells nothing
+                return False
+            at += 8 + size
+    return at > end

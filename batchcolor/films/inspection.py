@@ -36,6 +36,7 @@ from batchcolor.films.film import (
     opened,
     words,
 )
+from batchcolor.films.holes import ends_early
 
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
 """ITU-T H.273 table 4: matrix coefficients that are known here."""
@@ -122,7 +123,7 @@ def _film(path: Path, container: InputContainer, video: VideoStream, frame: Vide
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
         frames=_promised_frames(container, video),
-        ends=_end(video),
+        ends=_end(path, container, video),
         all_ends=((container.duration or 0) + max(0, container.start_time or 0)) / av.time_base,
         rotation=frame.rotation % 360,
         display=_display(frame),
@@ -203,8 +204,10 @@ def _loop_of(path: Path) -> int:
         return ONCE
 
 
-def _end(video: VideoStream) -> float:
+def _end(path: Path, container: InputContainer, video: VideoStream) -> float:
     """The second at which a stream ends, by its header or by Matroska's tag of it."""
+    if container.format.name == "avi" and ends_early(path):  # FFmpeg tells what is there
+        return float(video.frames / (video.average_rate or 25))
     if video.duration and video.time_base:
         return float((video.duration + (video.start_time or 0)) * video.time_base)
     try:

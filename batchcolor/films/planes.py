@@ -72,15 +72,18 @@ def put_chroma(
 
 
 def beside_grey(frame: VideoFrame, film: Film) -> VideoFrame:
-    """A frame twice as wide: this one without its colour, and this one."""
-    both = VideoFrame(2 * frame.width, frame.height, frame.format.name)
-    for index, plane in enumerate(frame.planes):
-        samples = plane_view(frame, index)
-        wide = plane_view(both, index)
-        coloured = index in (1, 2)
-        grey = np.full_like(samples, 128 << (film.bits - 8)) if coloured else samples
-        wide[:, : plane.width] = grey
-        wide[:, wide.shape[1] - plane.width :] = samples
+    """A frame beside itself without colour, which is at the left of what is seen: frames are
+    stored as they are before the film's rotation."""
+    turns = film.rotation // 90
+    turned = turns % 2
+    both = VideoFrame(frame.width * (2 - turned), frame.height * (1 + turned), frame.format.name)
+    for index in range(len(frame.planes)):
+        samples, room = plane_view(frame, index), plane_view(both, index)
+        grey = np.full_like(samples, 128 << (film.bits - 8)) if index in (1, 2) else samples
+        first, last = (grey, samples) if turns < 2 else (samples, grey)
+        height, width = samples.shape
+        room[:height, :width] = first
+        room[room.shape[0] - height :, room.shape[1] - width :] = last
     both.pts, both.time_base, both.duration = frame.pts, frame.time_base, frame.duration
     return both
 

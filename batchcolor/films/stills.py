@@ -21,7 +21,7 @@ from batchcolor.films.segments import Segments, State
 from batchcolor.films.shown import as_jpeg, as_rgb
 from batchcolor.films.timing import Timeline
 from batchcolor.pictures.encode import Planes, encode
-from batchcolor.pictures.formats import JPEG, Format
+from batchcolor.pictures.formats import JPEG, Format, is_picture_suffix
 from batchcolor.pictures.metadata import Metadata
 
 DIGITS = 6
@@ -57,6 +57,18 @@ def _left_behind(film: Film) -> list[str]:
     if film.aspect not in (None, 1):
         notes.append(f"its samples are {film.aspect} as wide as high, and so they stay")
     return notes
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises PictureError where a folder that would be replaced holds more than numbered pictures:
+    somebody else's."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
+        if not (path.stem.isdecimal() and is_picture_suffix(path.suffix)) or path.is_dir():
+            raise PictureError(
+                "plan",
+                f"{folder.name} holds {path.name}, which would be lost; move it, or choose another "
+                f"--output",
+            )
 
 
 class StillSegments(Segments):
@@ -163,6 +175,7 @@ class StillSegments(Segments):
         if target.exists() and not replace:
             raise FileExistsError(target)
         if target.exists():
+            check_replaceable(target)
             target.rename(self.former)  # no system has one step for two folders
         self.pictures.rename(target)
         with contextlib.suppress(OSError):  # some file systems cannot; the pictures are safe

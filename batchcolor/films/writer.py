@@ -23,7 +23,7 @@ from batchcolor.films.encoder import tell
 from batchcolor.films.film import LIMITED_RANGE, UNREADABLE, Film, opened, words
 from batchcolor.films.timing import Survey, Timeline, decoding_times
 from batchcolor.films.tracks import tracks_of
-from batchcolor.pictures.formats import Format
+from batchcolor.pictures.formats import GIF, MKV, MOV, MP4, Format
 
 UNSHAPED = ("ffv1", "av1", "prores")
 """Codecs whose stream has no shape of samples."""
@@ -57,8 +57,11 @@ def _without_alpha(film: Film) -> Film:
 
 
 def as_shown(film: Film, settings: FilmSettings) -> Film:
-    """The film as its result is to be: twice as wide beside its grey source."""
-    return replace(film, width=2 * film.width) if settings.compare else film
+    """The film as its result is to be: twice as wide, as it is seen, beside its grey source."""
+    if not settings.compare:
+        return film
+    turned = film.rotation % 180 != 0
+    return replace(film, height=2 * film.height) if turned else replace(film, width=2 * film.width)
 
 
 def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
@@ -80,15 +83,17 @@ def tried_out(film: Film, settings: FilmSettings, container: Format) -> Film:
 
 
 def _set_up(film: Film, settings: FilmSettings, container: Format) -> None:
-    writer = FilmWriter(io.BytesIO(), as_shown(film, settings), settings, container)
+    writer = None
     try:
+        writer = FilmWriter(io.BytesIO(), as_shown(film, settings), settings, container)
         writer.container.start_encoding()
     except (*UNREADABLE, TypeError) as error:
         raise PictureError(
             "plan", f"{container.name} cannot hold this film as {settings.codec}: {words(error)}"
         ) from error
     finally:
-        writer.abandon()
+        if writer is not None:
+            writer.abandon()
 
 
 def _sensed(film: Film) -> dict[int, str]:
@@ -119,7 +124,7 @@ class FilmWriter:
             place, container, self.tracks.muxer_options(container)
         )
         try:
-            takes = settings.film_codec.containers
+            takes = (MKV, MP4, MOV) if container == GIF else settings.film_codec.containers
             for _ in self.tracks.place(self.container, container, takes):
                 self.video = self._picture_stream(settings)
         except BaseException:

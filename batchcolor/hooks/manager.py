@@ -148,8 +148,10 @@ class Plugins:
         for broken in self.broken:
             if name in (broken.origin.name, broken.origin.package) or name in broken.error:
                 raise PluginError(f"plugin {broken.origin} is broken: {broken.error}")
-        near = difflib.get_close_matches(name, self.colorizers(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, self.colorizers(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "see: batchcolor models"
+        if ":" in name:
+            hint = "options of a model go with --set KEY=VALUE here"
         also = "".join(f"; broken plugin {broken.origin}" for broken in self.broken)
         raise UnknownModelError(f"no model is called {name}; {hint}{also}")
 

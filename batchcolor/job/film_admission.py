@@ -11,7 +11,7 @@ from batchcolor.films.inspection import inspect
 from batchcolor.films.numbered import NumberedFrames, inspect_numbered
 from batchcolor.films.reader import Frames
 from batchcolor.films.stabilize import LOOK_AHEAD
-from batchcolor.films.stills import as_pictures
+from batchcolor.films.stills import as_pictures, check_replaceable
 from batchcolor.films.writer import as_written, tried_out
 from batchcolor.job.film_end import FileEnd, FilmEnd, FolderEnd
 from batchcolor.job.plan import Task
@@ -51,6 +51,8 @@ def admit(
     else:
         film = inspect(path, max_pixels)
     if settings.to_frames:
+        if task.target.exists():
+            check_replaceable(task.target)
         film = as_pictures(film, task.format)
     else:
         film = tried_out(as_written(film, settings), settings, task.format)

@@ -105,23 +105,24 @@ class Films:
             line.give_up()
             self.job.failed(line.task, failure, share)
             return
-        if committed and self.job.settings.strip:
-            line.notes += self._strip(line)
+        if committed:
+            line.notes += self.strip(line.task)
         if committed:
             for note in line.notes:  # films are few, and what happened to one is worth a line
                 self.job.report.note(f"{line.task.found.relative}: {note}")
             self.job.succeeded(line.task, line.notes)
         self.job.budget.release(share)
 
-    def _strip(self, line: FilmLine) -> list[str]:
-        """Write the film's contact strip beside it; what went wrong with that."""
-        target = line.task.target
-        place = target.with_name(f"{target.stem}-strip.jpg")
+    def strip(self, task: Task) -> list[str]:
+        """Write the contact strip of a film that is done beside it, if one is asked for; what went
+        wrong with that."""
+        place = task.strip
+        if place is None:
+            return []
         try:
-            data = strip_of(target, self.job.settings.max_pixels)
-            mtime_ns = line.task.found.mtime_ns
+            data = strip_of(task.target, self.job.settings.max_pixels)
             overwrite = self.job.settings.if_exists == "overwrite"
-            commit(data, place, JPEG, replace=overwrite, mtime_ns=mtime_ns)
+            commit(data, place, JPEG, replace=overwrite, mtime_ns=task.found.mtime_ns)
         except FileExistsError:
             return [f"{place.name} exists and was left as it is"]
         except PictureError as error:

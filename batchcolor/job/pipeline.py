@@ -169,9 +169,11 @@ class Pipeline:
         else:
             left = task.action == "exists"
             self.report.existed += left
-            notes = (f"exists already, {task.reason}: left as it is",) if left else ()
+            notes = [f"exists already, {task.reason}: left as it is"] if left else []
+            if task.action == "done before" and task.strip and not task.strip.exists():
+                notes = self.films.strip(task)
             source, target = task.found.path, task.target
-            outcome = Outcome(source, target, "skipped", reason=task.action, notes=notes)
+            outcome = Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes))
             self._finish(outcome, None)
         return False
 

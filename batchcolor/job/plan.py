@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +38,8 @@ class Task:
     action: Action
     step: str = ""
     reason: str = ""
+    strip: Path | None = None
+    """Where a film's sheet with one frame a shot goes, where one is asked for."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ class Plan:
                 relative = self._named(root.below / found.relative, found, kind)
                 relative = self._claim(relative, found, kind, claimed, journal)
                 target = self.output / relative
-                yield Task(found, target, kind, *self._action(found, target, journal, weights_hash))
+                action = self._action(found, target, journal, weights_hash)
+                strip = self._strip(relative, found, claimed, journal)
+                yield Task(found, target, kind, *action, strip=strip)
 
     def _scanned(
         self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
@@ -122,19 +128,47 @@ class Plan:
             relative = Path(former)
         ending = "" if folder else relative.suffix
         stem = relative.name.removesuffix(ending)
-        own = found.path.suffix[1:] or "picture"
-        names = [relative.name, f"{stem}-{own}{ending}"]
-        number = 2
-        for name in names:
+        for name in _names(stem, found.path.suffix[1:] or "picture", ending):
             candidate = relative.with_name(name)
             key = str(candidate).casefold()
             if claimed.get(key, source) == source and journal.owner(key) in (None, source):
                 claimed[key] = source
                 return candidate
-            if name == names[-1]:
-                names.append(f"{stem}-{own}-{number}{ending}")
-                number += 1
         raise AssertionError("names never end")
+
+    def _strip(
+        self, relative: Path, found: Found, claimed: dict[str, str], journal: Journal
+    ) -> Path | None:
+        """A place for a film's strip that neither a result nor a source has, now or before."""
+        if not (self.settings.strip and found.film):
+            return None
+        owner = f"{name_of(found.path)} strip"
+        for name in _names(relative.stem, relative.suffix[1:], "-strip.jpg"):
+            candidate = relative.with_name(name)
+            key = str(candidate).casefold()
+            place = self.output / candidate
+            if key in claimed or journal.owner(key) is not None or self._would_harm(place):
+                continue
+            claimed[key] = owner
+            return place
+        raise AssertionError("names never end")
+
+    @cached_property
+    def _sources(self) -> tuple[frozenset[Path], frozenset[Path]]:
+        """The folders and the files that were named, without links."""
+        places = [root.path.resolve() for root in self.roots]
+        folders = frozenset(place for place in places if place.is_dir())
+        return folders, frozenset(places) - folders
+
+    def _would_harm(self, place: Path) -> str:
+        """What stands against a result at that place; empty where nothing does."""
+        folders, files = self._sources
+        resolved = place.resolve()
+        if resolved in files:
+            return "its result would take the place of a source; choose another --output"
+        if not folders.isdisjoint(resolved.parents):
+            return "its result would lie among the sources; choose another --output"
+        return ""
 
     def _action(
         self, found: Found, target: Path, journal: Journal, weights_hash: str
@@ -142,6 +176,8 @@ class Plan:
         exists = target.exists()
         if exists and _same_file(target, found.path):
             return "refused", "plan", "its result would take its own place; choose another --output"
+        if harm := self._would_harm(target):
+            return "refused", "plan", harm
         former = journal.former(found)
         same = former is not None and (former.settings, former.weights) == (
             self.settings.hash_for(film=found.film),
@@ -161,6 +197,14 @@ class Plan:
         if exists and self.settings.if_exists != "overwrite":
             return "exists", "", "made with other settings" if former else "not made by this job"
         return "colour", "", ""
+
+
+def _names(stem: str, own: str, ending: str) -> Iterator[str]:
+    """Names for a result, the plain one first; `own` is what tells its source apart."""
+    yield f"{stem}{ending}"
+    yield f"{stem}-{own}{ending}"
+    for number in count(2):
+        yield f"{stem}-{own}-{number}{ending}"
 
 
 def _ending(target: str) -> str:

@@ -53,15 +53,19 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
 
 
 def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | Passed]]:
-    """The plan, its tasks, what is passed over; nothing is loaded or written: `--dry-run`."""
-    from batchcolor.colorizers import weights
+    """The plan, its tasks, what is passed over; nothing is written: `--dry-run`.
+
+    Raises what the job itself would, before it begins.
+    """
+    from batchcolor.colorizers.runner import load_runner
 
     plan = make_plan(settings)
     owned = plugins.find(settings.model)
     _check_model(settings, owned)
     _first_task(plan, plugins)
-    path = weights.find(owned, settings.loading.weights)
-    digest = weights.verified(path) if path else ""
+    digest = load_runner(owned, settings.loading).weights_hash  # or what stands against it
+    if settings.if_exists == "error":
+        _refuse_existing(plan, plugins, digest)
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
     return plan, (it if isinstance(it, Passed) else _with_film(it, settings) for it in found)
 

@@ -66,6 +66,20 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
     assert "held" not in failure(told)[1]  # no film was made in which it could be
 
 
+def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp_path):
+    rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
+    cut = make_clip(
+        tmp_path / "tape.avi", codec="mjpeg", pixel_format="yuvj420p", frames=100, **rates
+    )
+    assert report(cut, "--strict")[0] == 0
+    os.truncate(cut, cut.stat().st_size // 2)
+    code, told = report(cut, "--if-exists", "overwrite")
+    assert code == 0, told
+    assert any("its picture ends" in note for note in told["notes"]), told["notes"]
+    assert duration_of(tmp_path / "out" / "tape.mkv") == pytest.approx(4, abs=0.05)
+    assert report(cut, "--strict", "--if-exists", "overwrite")[0] == 3
+
+
 def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
     report, make_clip, tmp_path, frames_of
 ):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -135,3 +136,77 @@ def test_a_source_named_twice_is_coloured_once(flat, command, album):
     photos = album(1)
     planned = command("run", photos, photos, "-m", flat, "--dry-run", "--json")
     assert len(json.loads(planned.stdout)["planned"]) == 1
+
+
+def test_a_result_never_takes_the_place_of_another_source(flat, command, tmp_path):
+    usb, album = tmp_path / "usb" / "1912", tmp_path / "album" / "1912"
+    for folder, shade in ((usb, 90), (album, 160)):
+        folder.mkdir(parents=True)
+        Image.new("L", (40, 30), shade).save(folder / "a.png")
+    before = (album / "a.png").read_bytes()
+    arguments = ("-m", flat, "-o", "album", "--if-exists", "overwrite", "--json")
+    made = command("run", usb, album / "a.png", *arguments)
+    assert made.returncode == 3
+    assert (album / "a.png").read_bytes() == before
+    (failure,) = json.loads(made.stdout)["failures"]
+    assert "take the place of a source" in failure["reason"]
+    planned = command("run", usb, album / "a.png", *arguments, "--dry-run")
+    assert "refused" in [row["action"] for row in json.loads(planned.stdout)["planned"]]
+
+
+def test_a_result_never_lies_among_the_sources(flat, command, tmp_path):
+    deep = tmp_path / "scans" / "scans"
+    deep.mkdir(parents=True)
+    Image.new("L", (40, 30), 90).save(deep / "a.png")
+    made = command("run", "scans", "-m", flat, "-o", ".", "--json")
+    assert made.returncode == 3
+    assert "among the sources" in json.loads(made.stdout)["failures"][0]["reason"]
+    assert not (tmp_path / "scans" / "a.png").exists()
+
+
+def test_a_folder_of_frames_never_replaces_one_that_holds_anything_else(
+    flat, command, make_clip, tmp_path
+):
+    clip = make_clip(tmp_path / "film.mp4")
+    mine = tmp_path / "out" / "film-frames" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    made = command("run", clip, "-m", flat, "-o", "out", "--to-frames", "--if-exists", "overwrite")
+    assert made.returncode == 3
+    assert "notes.txt, which would be lost" in made.stderr.replace("\n", " ")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--like", "nope.jpg"], "no such file"),
+        (["--set", "vividness=3"], "--set vividness"),
+        (["--device", "cuda:99"], "no such CUDA device"),
+        (["--weights", "nope.safetensors"], "nope.safetensors"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_job_would(flat, command, album, options, said):
+    refused = command("run", album(1), "-m", flat, "--dry-run", *options)
+    assert refused.returncode in (2, 5)
+    assert said in refused.stderr
+
+
+@pytest.mark.parametrize("option", ["--preview", "--max-memory", "--device"])
+def test_an_empty_option_is_refused(flat, command, album, option):
+    refused = command("run", album(1), "-m", flat, option, "")
+    assert refused.returncode == 2
+    assert option in refused.stderr
+
+
+def test_what_refuses_a_job_is_told_as_json_too(flat, command):
+    refused = command("run", "nothing-here", "-m", flat, "--json")
+    told = json.loads(refused.stdout)
+    assert told["exit_code"] == refused.returncode == 2
+    assert "no such file or folder" in told["error"]
+
+
+def test_the_way_compare_writes_a_models_options_is_explained_by_run(command, album):
+    refused = command("run", album(1), "-m", "delta:vividness=1")
+    assert refused.returncode == 5
+    assert "--set KEY=VALUE" in refused.stderr

@@ -116,9 +116,19 @@ def test_a_film_becomes_a_gif_unless_it_has_sound(flat, command, make_clip, tmp_
     (failure,) = json.loads(result.stdout)["failures"]
     assert failure["source"].endswith("talking.mp4")
     assert failure["step"] == "plan"
-    assert "cannot be held by gif" in failure["reason"]
+    assert "cannot be held by gif; --format mkv can" in failure["reason"]
     frames, durations, loop = look(tmp_path / "out" / "silent.gif")
     assert (len(frames), durations, loop) == (25, [40] * 25, 0)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_the_codec_gif_makes_gifs_of_films_of_every_container(
+    flat, command, make_clip, tmp_path, suffix
+):
+    clip = make_clip(tmp_path / f"silent.{suffix}", codec="mpeg4", frames=10)
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", "gif")
+    assert result.returncode == 0, result.stderr
+    assert len(look(tmp_path / "out" / "silent.gif")[0]) == 10
 
 
 def test_a_gif_that_is_cut_gives_what_is_left_of_it(flat, command, tmp_path):

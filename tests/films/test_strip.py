@@ -44,3 +44,28 @@ def test_a_strip_that_is_there_is_left_and_said(flat, command, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "film-strip.jpg exists" in result.stderr
     assert (tmp_path / "out" / "film-strip.jpg").read_bytes() == b"mine"
+
+
+def test_strips_of_films_of_one_name_and_a_photograph_of_that_name_are_told_apart(
+    flat, command, tmp_path
+):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("film.mp4", "film.mkv"):
+        shots_clip(source / name, seeds=(1,))
+    Image.new("L", (300, 200), 90).save(source / "film-strip.jpg")
+    result = command("run", source, "-m", flat, "-o", "out", "--strip")
+    assert result.returncode == 0, result.stderr
+    names = {"film-strip.jpg", "film-mp4-strip.jpg", "film-mkv-strip.jpg"}
+    assert names <= {path.name for path in (tmp_path / "out").iterdir()}
+    with Image.open(tmp_path / "out" / "film-strip.jpg") as photograph:
+        assert photograph.size == (300, 200)
+
+
+def test_a_strip_of_a_film_that_was_done_before_is_made_later(flat, command, tmp_path):
+    clip = shots_clip(tmp_path / "film.mp4", seeds=(1,))
+    command("run", clip, "-m", flat, "-o", "out")
+    strip = tmp_path / "out" / "film-strip.jpg"
+    assert not strip.exists()
+    assert command("run", clip, "-m", flat, "-o", "out", "--strip").returncode == 0
+    assert strip.exists()

@@ -1,5 +1,6 @@
 """Parts of a film, and the film beside its source."""
 
+import av
 import numpy as np
 import pytest
 
@@ -38,7 +39,25 @@ def test_compare_shows_the_grey_source_beside_the_film(
     assert after.packets[1] == before.packets[1]
 
 
-@pytest.mark.parametrize("value", ["0", "ten", "-3s"])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_grey_source_is_at_the_left_of_what_is_seen_also_of_a_turned_film(
+    make_clip, command, flat, tmp_path, degrees
+):
+    clip = make_clip(
+        tmp_path / "phone.mp4", setup=lambda stream: stream.set_display_rotation(degrees)
+    )
+    result = command("run", clip, "-m", flat, "-o", "out", "--compare")
+    assert result.returncode == 0, result.stderr
+    with av.open(str(tmp_path / "out" / "phone-compare.mp4")) as film:
+        frame = next(film.decode(video=0))
+        shown = np.rot90(frame.to_ndarray(format="rgb24").astype(int), frame.rotation // 90)
+    upright = (64, 48) if degrees % 180 == 0 else (48, 64)
+    assert shown.shape[:2] == (upright[1], 2 * upright[0])
+    left, right = shown[:, : upright[0] - 4], shown[:, upright[0] + 4 :]
+    assert np.ptp(left, axis=2).mean() < 4 < 15 < np.ptp(right, axis=2).mean()
+
+
+@pytest.mark.parametrize("value", ["", "0", "ten", "-3s"])
 def test_a_preview_of_no_time_is_refused(make_clip, flat, command, tmp_path, value):
     clip = make_clip(tmp_path / "film.mp4")
     result = command("run", clip, "-m", flat, f"--preview={value}")

@@ -12,10 +12,14 @@ import typer
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="The model to train: alpha, beta or a plugin's.")],
+    model: Annotated[
+        str, typer.Argument(help="The model to train: alpha, beta, delta or a plugin's.")
+    ],
     data: Annotated[
         str | None,
-        typer.Option(help="cifar10, flowers102 or a folder of photographs (default: the recipe's)"),
+        typer.Option(
+            help="cifar10, flowers102 or a folder (default: the recipe's; delta has none)"
+        ),
     ] = None,
     validation: Annotated[
         str | None,
@@ -36,7 +40,7 @@ def train(
     size: Annotated[int | None, typer.Option(help="Side of the training crop, pixels.")] = None,
     optimizer: Annotated[
         Literal["adam", "adamw", "rmsprop", "sgd"] | None,
-        typer.Option(help="Default: the recipe's (Alpha adam, Beta rmsprop)."),
+        typer.Option(help="Default: the recipe's (Alpha adam, Beta rmsprop, Delta adamw)."),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate per step.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on the weights.")] = None,

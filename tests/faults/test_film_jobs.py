@@ -151,14 +151,14 @@ def test_a_folder_that_lost_its_name_in_a_kill_between_two_renames_has_it_back(
     former = out / ".batchcolor" / "films" / name / "former"
     former.parent.mkdir(parents=True)
     (out / "film-frames").rename(former)
-    (former / "mine.txt").write_text("the old one")
+    (former / "000099.png").write_text("the old one")
     result = command(*words, "--strength", "0.5")
     assert result.returncode == 3
     assert "its name was taken" in " ".join(result.stderr.split())
-    assert (out / "film-frames" / "mine.txt").exists()
+    assert (out / "film-frames" / "000099.png").exists()
     again = command(*words, "--strength", "0.5", "--if-exists", "overwrite", "--retry-failed")
     assert again.returncode == 0, again.stderr
-    assert not (out / "film-frames" / "mine.txt").exists()
+    assert not (out / "film-frames" / "000099.png").exists()
     assert len(list((out / "film-frames").iterdir())) == 12
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from batchcolor.films.matroska import length_of
+from batchcolor.films.matroska import length_of, size_of
 
 MASTERS = {b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", b"\xa0"}
 """Elements of Matroska whose content is walked: segment, cluster, group of a block."""
@@ -80,15 +80,11 @@ class Holes:
         self._file.seek(max(0, position - HEAD))
         head = self._file.read(min(HEAD, position))
         told = [
-            _number(head[-length:])
+            size_of(head[-length:])
             for length in range(1, 9)
             if head[-length - 1 : -length] in BLOCKS and length_of(head[-length]) == length
         ]  # bytes of a long size may look like a head of their own
         return position + min(told, key=lambda length: abs(length - size)) if told else -1
-
-
-def _number(content: bytes) -> int:
-    return int.from_bytes(content) & (1 << 7 * len(content)) - 1
 
 
 def _matroska_step(file: BinaryIO, at: int) -> tuple[int, int] | None:
@@ -103,13 +99,13 @@ def _matroska_step(file: BinaryIO, at: int) -> tuple[int, int] | None:
     content = at + name + size
     if head[:name] in MASTERS:
         return content, content
-    return content, content + _number(head[name : name + size])
+    return content, content + size_of(head[name : name + size])
 
 
 def _avi_step(file: BinaryIO, at: int) -> tuple[int, int] | None:
     file.seek(at)
     head = file.read(8)
-    if len(head) < 8 or not (head[:4].isalnum() or head[:4].strip().isalnum()):
+    if len(head) < 8 or not head[:4].strip().isalnum():  # some names end in a space
         return None
     if head[:4] in LISTS:
         return at + HEAD, at + HEAD

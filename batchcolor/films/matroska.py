@@ -104,14 +104,19 @@ def _elements(head: bytearray, start: int, end: int) -> Iterator[Element]:
         if name_end >= end:
             return
         content = name_end + length_of(head[name_end])
-        told = int.from_bytes(head[name_end:content]) & (1 << 7 * (content - name_end)) - 1
-        yield Element(bytes(head[start:name_end]), start, content, content + told)
-        start = content + told
+        end_of_it = content + size_of(head[name_end:content])
+        yield Element(bytes(head[start:name_end]), start, content, end_of_it)
+        start = end_of_it
 
 
 def length_of(first: int) -> int:
     """Bytes of a name or a size, by the zeros that its first byte begins with."""
     return 9 - first.bit_length() if first else 9
+
+
+def size_of(told: bytes | bytearray) -> int:
+    """The size that these bytes tell, without the bits that tell how many they are."""
+    return int.from_bytes(told) & (1 << 7 * len(told)) - 1
 
 
 def _element(name: bytes, content: bytes) -> bytes:

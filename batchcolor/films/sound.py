@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
@@ -18,11 +18,6 @@ from batchcolor.pictures.formats import MKV, MOV
 PLAIN = "pcm_s16le"
 PLAIN_IN = (MKV, MOV)
 """Containers whose players know plain samples."""
-
-
-def is_sound(stream: Stream) -> TypeGuard[AudioStream]:
-    """Whether it is a track of sound."""
-    return isinstance(stream, AudioStream)
 
 
 class PlainSound:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
@@ -15,7 +16,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 from batchcolor.errors import PictureError
 from batchcolor.films.containers import SENSED, who_can
 from batchcolor.films.film import AS_IT_IS, UNREADABLE, Film, url_of, words
-from batchcolor.films.sound import PLAIN, PLAIN_IN, PlainSound, is_sound
+from batchcolor.films.sound import PLAIN, PLAIN_IN, PlainSound
 from batchcolor.pictures.formats import GIF, MKV, MOV, Format
 
 MADE_ANEW = frozenset(
@@ -139,7 +140,8 @@ class Tracks:
             placed = target.add_stream_from_template(stream, opaque=True)
             track: Copied | PlainSound = Copied(placed)
         except (*UNREADABLE, TypeError) as error:
-            if not (self.recode_sound and is_sound(stream) and container in PLAIN_IN):
+            recoded = self.recode_sound and container in PLAIN_IN
+            if not (recoded and isinstance(stream, AudioStream)):
                 ways = who_can(self._source, self.film, container, others)
                 raise PictureError(
                     "plan",
@@ -198,7 +200,9 @@ class Tracks:
                 target.mux(list(self._placed[packet.stream_index].packets(packet)))
 
     def _finish(self, target: OutputContainer) -> None:
-        for index, track in self._placed.items():
+        """Once: the picture may go on after the last packet of the others."""
+        while self._placed:
+            index, track = self._placed.popitem()
             target.mux(list(track.packets(None)))
             if isinstance(track, PlainSound) and track.damaged:
                 self.notes.append(f"{track.damaged} damaged pieces of track {index} are silent")

@@ -278,6 +278,27 @@ def test_sound_that_no_container_takes_becomes_plain_samples_where_that_is_asked
     assert np.array_equal(after, before)
 
 
+def test_plain_sound_that_ends_before_its_picture_is_whole_and_not_called_damaged(
+    make_clip, command, flat, tmp_path
+):
+    rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
+    heard = make_clip(tmp_path / "short.avi", codec="mpeg4", audio=("adpcm_ima_wav",), **rates)
+    seen = make_clip(tmp_path / "long.avi", codec="mpeg4", frames=100, **rates)
+    clip = tmp_path / "home.avi"
+    with av.open(str(heard)) as sound, av.open(str(seen)) as picture, av.open(str(clip), "w") as to:
+        sources = (picture.streams.video[0], sound.streams.audio[0])
+        placed = [to.add_stream_from_template(source, opaque=True) for source in sources]
+        for source, target, container in zip(sources, placed, (picture, sound), strict=True):
+            for packet in container.demux(source):
+                if packet.size:
+                    packet.stream = target
+                    to.mux(packet)
+    made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
+    assert made.returncode == 0, made.stderr
+    assert "damaged" not in made.stdout
+    assert np.array_equal(sound_of(tmp_path / "out" / "home.mkv"), sound_of(heard))
+
+
 def test_sound_that_a_container_takes_is_copied_whatever_is_asked_for(
     make_clip, coloured, tmp_path
 ):

@@ -57,6 +57,9 @@ def train(
     random_crop: Annotated[
         float | None, typer.Option(help="Least share of a picture's area in a crop; 1: all.")
     ] = None,
+    scale_jitter: Annotated[
+        float | None, typer.Option(help="Share by which a step's crops may differ from --size.")
+    ] = None,
     rotation: Annotated[
         float | None, typer.Option(help="Degrees that a crop is turned at most.")
     ] = None,
@@ -110,6 +113,7 @@ def train(
         "ema": ema,
         "loss": loss,
         "random_crop": random_crop,
+        "scale_jitter": scale_jitter,
         "rotation": rotation,
         "shift": shift,
         "erase": erase,

@@ -11,6 +11,9 @@ from batchcolor.color import rgb_to_ycbcr
 from batchcolor.hooks.spec import Recipe
 from batchcolor.training.degrade import aged
 
+STEP = 32
+"""What `scale_jitter` steps by, in pixels: encoders halve a picture five times."""
+
 
 def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Luma `(N, 1, size, size)` and chroma `(N, 2, size, size)` of uint8 `(N, side, side, 3)`.
@@ -25,7 +28,8 @@ def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
     """As `split`, each picture mirrored by chance, then moved, or cropped and turned; then aged,
-    and some with a square hidden.
+    and some with a square hidden. With the recipe's `scale_jitter` the planes of a step are of
+    one of several sizes, so that a network knows things at more than one.
 
     Uses torch's global generator, on the pictures' device.
     """
@@ -45,11 +49,21 @@ def _seen_anew(rgb: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
 def resampled(recipe: Recipe) -> bool:
     """Whether pictures are cropped or turned, and so worth packing larger than `recipe.size`."""
-    return recipe.random_crop < 1 or recipe.rotation > 0
+    return recipe.random_crop < 1 or recipe.rotation > 0 or recipe.scale_jitter > 0
+
+
+def crop_side(recipe: Recipe) -> int:
+    """Side of this step's crops: `size`, or by chance a multiple of 32 px that `scale_jitter`
+    allows, each as often."""
+    least = math.ceil(recipe.size * (1 - recipe.scale_jitter) / STEP)
+    most = math.floor(recipe.size * (1 + recipe.scale_jitter) / STEP)
+    if not recipe.scale_jitter or most < max(1, least):
+        return recipe.size
+    return STEP * int(torch.randint(max(1, least), most + 1, ()))
 
 
 def _cropped(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """At least `random_crop` of the area, turned by up to `rotation` degrees, at `size`.
+    """At least `random_crop` of the area, turned by up to `rotation` degrees, at `crop_side`.
 
     The two sides of a crop are drawn apart, so pictures are also stretched a little, as the
     square that a colorizer sees of a photograph always is.
@@ -65,7 +79,8 @@ def _cropped(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> 
     theta[:, 0, 0], theta[:, 0, 1] = across * cosine, -down * sine
     theta[:, 1, 0], theta[:, 1, 1] = across * sine, down * cosine
     theta[:, :, 2] = offsets
-    grid = functional.affine_grid(theta, [count, 3, recipe.size, recipe.size], align_corners=False)
+    side = crop_side(recipe)
+    grid = functional.affine_grid(theta, [count, 3, side, side], align_corners=False)
     return functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 

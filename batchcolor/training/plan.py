@@ -64,6 +64,10 @@ class TrainingPlan:
             raise ImpossiblePlanError(
                 f"--shift is in pixels from 0 to below --size, not {recipe.shift}"
             )
+        if not 0 <= recipe.scale_jitter < 1:
+            raise ImpossiblePlanError(
+                f"--scale-jitter is a share of --size from 0 to below 1, not {recipe.scale_jitter}"
+            )
         for name in ("erase", "degrade", "encoder_rate"):
             if not 0 <= getattr(recipe, name) <= 1:
                 raise ImpossiblePlanError(

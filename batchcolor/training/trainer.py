@@ -191,7 +191,7 @@ class Trainer:
             if self.recipe.loss == "own":
                 loss = self.forward(luma, truth)
             else:
-                chroma = at_size(self.forward(luma), self.recipe.size)
+                chroma = at_size(self.forward(luma), truth.shape[-1])
                 loss = LOSSES[self.recipe.loss](chroma, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

@@ -82,9 +82,23 @@ def test_a_picture_turned_by_a_right_angle_is_numpys_turned_picture(monkeypatch)
     assert np.abs(luma[0, 0].numpy() - wanted).max() < 1e-4
 
 
-@pytest.mark.parametrize(("option", "value"), [("rotation", 200.0), ("shift", 16), ("shift", -1)])
+def test_jittered_crops_are_of_each_size_within_reach_and_of_one_size_a_step():
+    recipe = dataclasses.replace(RECIPE, size=128, random_crop=0.5, scale_jitter=0.25)
+    rgb = torch.randint(0, 256, (2, 160, 160, 3), dtype=torch.uint8)
+    sides = set()
+    for seed in range(24):
+        torch.manual_seed(seed)
+        luma, truth = augment.augmented(rgb, recipe)
+        assert luma.shape[2:] == truth.shape[2:]
+        sides.add(tuple(luma.shape[2:]))
+    assert sides == {(96, 96), (128, 128), (160, 160)}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("rotation", 200.0), ("shift", 16), ("shift", -1), ("scale_jitter", 1.0)]
+)
 def test_an_augmentation_that_cannot_be_is_refused_by_name(tmp_path, option, value, plan):
-    with pytest.raises(ImpossiblePlanError, match=f"--{option}"):
+    with pytest.raises(ImpossiblePlanError, match=f"--{option.replace('_', '-')}"):
         plan(tmp_path, tmp_path / "run", **{option: value})
 
 

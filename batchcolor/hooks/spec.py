@@ -68,7 +68,7 @@ class Recipe:
     random_crop: float = 1.0
     """Least part of the picture's area that a training crop shows; 1 takes it whole."""
     scale_jitter: float = 0.0
-    """Share of `size` by which the crops of one step may be smaller or larger, in steps of 32 px."""
+    """Share of `size` by which the crops of a step may be smaller or larger, in steps of 32 px."""
     rotation: float = 0.0
     """Degrees by which a training crop is turned at most, to either side."""
     shift: int = 0

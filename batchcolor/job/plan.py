@@ -88,7 +88,7 @@ class Plan:
             return
         name = Path(root.path.resolve().name)
         found = found_in(root.path, Path() if root.below.parts else name)
-        yield found or Passed(root.path, "holds no numbered pictures")
+        yield found or Passed(root.path, _without_frames(root.path))
 
     def _format(self, found: Found) -> Format:
         asked = self.settings.target_format
@@ -215,6 +215,13 @@ def _ending(target: str) -> str:
         if stem.endswith(ending):
             stem, found = stem.removesuffix(ending), ending + found
     return found
+
+
+def _without_frames(folder: Path) -> str:
+    """What is said of a folder that `--frames` finds no numbered pictures in."""
+    if any(place.is_dir() for place in folder.iterdir()):
+        return "holds no numbered pictures; for a film of each of its folders name them: FOLDER/*"
+    return "holds no numbered pictures; --frames takes folders of frames, as film/0001.png"
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -95,14 +95,14 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
 def _first_task(plan: Plan, plugins: Plugins) -> None:
     """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
     journal = Journal(plan.output)
-    unreadable: list[Passed] = []
+    telling: list[Passed] = []
     for task in plan.tasks(journal, "", plugins.readers()):
         if isinstance(task, Task):
             return
-        if task.failed:
-            unreadable.append(task)
-    if unreadable:
-        raise ImpossiblePlanError(f"{unreadable[0].path}: {unreadable[0].reason}")
+        if task.failed or plan.settings.films.fps is not None:
+            telling.append(task)
+    if telling:
+        raise ImpossiblePlanError(f"{telling[0].path}: {telling[0].reason}")
     raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
 
 

@@ -126,6 +126,16 @@ def test_several_folders_become_a_film_each(run, tmp_path):
     assert {p.name for p in (tmp_path / "out").glob("*.mkv")} == {"a.mkv", "b.mkv"}
 
 
+def test_a_folder_of_folders_without_frames_of_its_own_says_how_to_name_them(
+    command, flat, tmp_path
+):
+    folder_of(tmp_path / "reels" / "a")
+    told = command("run", "reels", "--frames", "-m", flat)
+    assert told.returncode == 2
+    assert "reels: holds no numbered pictures" in " ".join(told.stderr.split())
+    assert "FOLDER/*" in told.stderr
+
+
 def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
     source = tmp_path / "reel"
     source.mkdir()

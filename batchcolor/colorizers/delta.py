@@ -50,7 +50,7 @@ near grey, where most of a photograph is."""
 SATURATED, STRETCHED = 0.15, 0.1
 """Distances from grey in the CbCr plane: from which on a colour counts as saturated, and from
 which on it is stretched most."""
-LIKELIER, SURER, STRONGER = 5, 0.5, 0.4
+LIKELIER, SURER, STRONGER = 5, 0.5, 0.3
 """What vividness 1 does: a saturated colour counts as so many times as likely as it is, all
 likelihoods are so much further apart, and what is saturated is stretched by so much more."""
 LOUD = 32

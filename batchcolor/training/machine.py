@@ -64,7 +64,7 @@ class Machine:
 def start(device: str, precision: str, *, compile: bool = False) -> Machine:
     """Choose device and precision; join the other processes where `torchrun` started several.
 
-    Mixed precision is bfloat16 on a GPU that has it (`auto`); on CPUs float32 is faster.
+    Mixed precision is bfloat16 on a GPU that has it (`auto`); on most CPUs float32 is faster.
     Raises ImpossiblePlanError for a device that is not there.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))

@@ -254,7 +254,7 @@ def test_overwrite_replaces_a_folder_of_frames_whole(run, make_clip, tmp_path):
         (["film.mp4", "--to-frames", "--format", "mkv"], "--to-frames writes pictures"),
         (["film.mp4", "--to-frames", "--crf", "20"], "--to-frames writes pictures"),
         (["film.mp4", "--to-frames", "--strip"], "--strip goes with films"),
-        (["empty", "--frames"], "no pictures found"),
+        (["empty", "--frames"], "empty: holds no numbered pictures"),
     ],
 )
 def test_what_does_not_go_together_is_refused(command, flat, make_clip, tmp_path, words, said):

@@ -95,14 +95,14 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
 def _first_task(plan: Plan, plugins: Plugins) -> None:
     """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
     journal = Journal(plan.output)
-    telling: list[Passed] = []
+    telling: Passed | None = None
     for task in plan.tasks(journal, "", plugins.readers()):
         if isinstance(task, Task):
             return
         if task.failed or plan.settings.films.fps is not None:
-            telling.append(task)
+            telling = telling or task
     if telling:
-        raise ImpossiblePlanError(f"{telling[0].path}: {telling[0].reason}")
+        raise ImpossiblePlanError(f"{telling.path}: {telling.reason}")
     raise ImpossiblePlanError(f"no pictures found in {', '.join(plan.settings.sources)}")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchcolor.api import colorize, load_colorizer
     from batchcolor.hooks.hookspecs import hookimpl
-    from batchcolor.hooks.spec import Colorizer, ColorizerSpec, Recipe
+    from batchcolor.hooks.types import Colorizer, ColorizerSpec, Recipe
 
 __version__ = "0.1.0"
 
@@ -29,9 +29,9 @@ _HOMES = {
     "colorize": "batchcolor.api",
     "load_colorizer": "batchcolor.api",
     "hookimpl": "batchcolor.hooks.hookspecs",
-    "Colorizer": "batchcolor.hooks.spec",
-    "ColorizerSpec": "batchcolor.hooks.spec",
-    "Recipe": "batchcolor.hooks.spec",
+    "Colorizer": "batchcolor.hooks.types",
+    "ColorizerSpec": "batchcolor.hooks.types",
+    "Recipe": "batchcolor.hooks.types",
 }
 
 

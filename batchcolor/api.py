@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.colorizers.loading import Loading
-from batchcolor.colorizers.runner import Runner, load_runner
-from batchcolor.errors import ImpossiblePlanError, PictureError
+from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.hooks.spec import DEFAULT_MODEL
-from batchcolor.job.settings import MAX_PIXELS
-from batchcolor.pictures.decode import decode, from_array
-from batchcolor.pictures.encode import join
-from batchcolor.pictures.formats import PNG
-from batchcolor.pictures.picture import Picture, small_square
-from batchcolor.pictures.scan import Found, scan
+from batchcolor.hooks.types import DEFAULT_MODEL
+from batchcolor.images.decode import decode, luma_from_array
+from batchcolor.images.encode import join
+from batchcolor.images.formats import PNG
+from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.scan import ScannedFile, scan
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import Runner, load_runner
+from batchcolor.pipeline.settings import MAX_PIXELS
 
 if TYPE_CHECKING:
     import torch
@@ -37,31 +37,31 @@ class LoadedColorizer:
     def __call__(self, luma: torch.Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
 
-        S is `working_size`. Raises PictureError where the model fails.
+        S is `working_size`. Raises ProcessingError where the model fails.
         """
         squares = np.asarray(luma, np.float32)
         wanted = (1, self.working_size, self.working_size)
         if squares.ndim != 4 or squares.shape[1:] != wanted:
-            raise ImpossiblePlanError(f"luma has shape {squares.shape}, not (N, {wanted})")
+            raise UsageError(f"luma has shape {squares.shape}, not (N, {wanted})")
         fields = self._runner.run([square[0] for square in squares])
         for field in fields:
-            if isinstance(field, PictureError):
+            if isinstance(field, ProcessingError):
                 raise field
-        return np.stack([field for field in fields if not isinstance(field, PictureError)])
+        return np.stack([field for field in fields if not isinstance(field, ProcessingError)])
 
     def colorize(self, image: Any, strength: float = 1.0) -> Any:
         """The picture in colour, its luma kept.
 
         A Pillow image or a path gives a Pillow image (RGB, or RGBA where it had transparency);
         an array `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array `(H, W, 3)` of its type.
-        Raises PictureError for a picture that cannot be read or coloured.
+        Raises ProcessingError for a picture that cannot be read or coloured.
         """
         if not 0 <= strength <= 2:
-            raise ImpossiblePlanError(f"strength {strength}: a number from 0 to 2")
+            raise UsageError(f"strength {strength}: a number from 0 to 2")
         picture = _picture(image)
-        square = small_square(picture.luma, self.working_size)
+        square = resize_luma(picture.luma, self.working_size)
         chroma = self._runner.run([square])[0]
-        if isinstance(chroma, PictureError):
+        if isinstance(chroma, ProcessingError):
             raise chroma
         rgb = join(picture, chroma, strength, PNG).rgb
         if isinstance(image, np.ndarray):
@@ -84,12 +84,12 @@ def load_colorizer(
 
     `options` are the model's own, as `--set` takes them; `like` is a colour picture whose palette
     the results are moved toward. Raises UnknownModelError, WeightsError,
-    PluginError, ImpossiblePlanError.
+    PluginError, UsageError.
     """
     return LoadedColorizer(
         load_runner(
             load_plugins().find(name),
-            Loading(
+            LoadOptions(
                 options=tuple((options or {}).items()),
                 weights=Path(weights) if weights is not None else None,
                 device=device,
@@ -114,13 +114,13 @@ def colorize(image: Any, model: str = DEFAULT_MODEL, strength: float = 1.0) -> A
 def _picture(image: Any) -> Picture:
     if isinstance(image, str | os.PathLike):
         if not Path(image).exists():
-            raise PictureError("scan", f"{image}: no such file")
+            raise ProcessingError("scan", f"{image}: no such file")
         found = next(iter(scan(Path(image))), None)
-        if not isinstance(found, Found):
+        if not isinstance(found, ScannedFile):
             reason = found.reason if found else "not a picture"
-            raise PictureError("scan", f"{image}: {reason}")
+            raise ProcessingError("scan", f"{image}: {reason}")
         if found.film:
-            raise PictureError("scan", f"{image}: is a film; `batchcolor run` colours it")
+            raise ProcessingError("scan", f"{image}: is a film; `batchcolor run` colours it")
         return decode(found, MAX_PIXELS)
     if isinstance(image, Image.Image):
         alpha = None
@@ -131,9 +131,9 @@ def _picture(image: Any) -> Picture:
         return Picture(Path("image"), np.asarray(image.convert("L")), alpha, PNG)
     if isinstance(image, np.ndarray):
         if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or not image.size:
-            raise ImpossiblePlanError(
+            raise UsageError(
                 f"an array of {image.dtype} {image.shape}: "
                 f"give uint8 or uint16, (H, W) or (H, W, 3)"
             )
-        return Picture(Path("array"), from_array(image), None, PNG)
-    raise ImpossiblePlanError(f"cannot colour a {type(image).__name__}")
+        return Picture(Path("array"), luma_from_array(image), None, PNG)
+    raise UsageError(f"cannot colour a {type(image).__name__}")

@@ -80,7 +80,7 @@ def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return ((RED_CR * cr) ** 2 + green**2 + (BLUE_CB * cb) ** 2).mean() / 3
 
 
-def luma_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def rgb_to_luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """8-bit luma `(H, W)` of 8-bit RGB `(H, W, 3)`, to the bit what Pillow's `convert("L")` gives.
 
     Source: Pillow, `L24` in libImaging/Convert.c (BT.601 weights in 16-bit fixed point).
@@ -90,7 +90,7 @@ def luma_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (luma >> 16).astype(np.uint8)
 
 
-def rematrixed(chroma: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
+def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
     """BT.601 chroma `(2, ...)` as chroma of another matrix, at any luma; Cb, Cr in about -0.5..0.5.
 
     The differences between R, G and B stay what they are, and luma, which is the picture's own
@@ -160,7 +160,7 @@ def luma_to_lightness(luma: torch.Tensor) -> torch.Tensor:
     return 116 * f - 16
 
 
-def luma_of_deep(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def rgb16_to_luma(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """16-bit luma `(H, W)` of 16-bit RGB `(H, W, 3)`, rounded (BT.601 weights)."""
     luma = rgb.astype(np.float32) @ np.array([KR, KG, KB], np.float32)
     return (luma + 0.5).astype(np.uint16)

@@ -19,11 +19,11 @@ class ExitCode(IntEnum):
     """What the process says to its caller; the table is in the user guide."""
 
     DONE = 0
-    DEFECT = 1
-    IMPOSSIBLE = 2
+    INTERNAL_ERROR = 1
+    USAGE = 2
     SOME_FAILED = 3
-    STOPPED = 4
-    NO_MODEL = 5
+    EXTERNAL_FAILURE = 4
+    MODEL_ERROR = 5
     SIGINT = 130
     SIGTERM = 143
 
@@ -31,28 +31,28 @@ class ExitCode(IntEnum):
 class BatchcolorError(Exception):
     """An error with a sentence for the user and an exit code for the shell."""
 
-    exit_code = ExitCode.DEFECT
+    exit_code = ExitCode.INTERNAL_ERROR
 
 
-class ImpossiblePlanError(BatchcolorError):
+class UsageError(BatchcolorError):
     """It cannot be done as asked: usage, no such source, output inside input, no memory."""
 
-    exit_code = ExitCode.IMPOSSIBLE
+    exit_code = ExitCode.USAGE
 
 
-class TrainingDataError(ImpossiblePlanError):
+class TrainingDataError(UsageError):
     """There is nothing to learn from: an empty folder, one picture, only grey ones."""
 
 
-class MeasureDataError(ImpossiblePlanError):
+class EvaluationDataError(UsageError):
     """There is nothing to measure against: an empty folder, only grey pictures."""
 
 
-class DivergedError(ImpossiblePlanError):
+class TrainingDivergedError(UsageError):
     """The loss is no longer a number; the last good checkpoint is kept."""
 
 
-class PictureError(BatchcolorError):
+class ProcessingError(BatchcolorError):
     """One picture cannot be done; the others go on.
 
     `step` is the word of the pipeline at which it left the line: scan, decode, chroma,
@@ -67,16 +67,16 @@ class PictureError(BatchcolorError):
         self.reason = reason
 
 
-class TargetLostError(BatchcolorError):
+class OutputError(BatchcolorError):
     """The outside stopped the job: disk full, target read-only or gone. Run again to go on."""
 
-    exit_code = ExitCode.STOPPED
+    exit_code = ExitCode.EXTERNAL_FAILURE
 
 
 class ModelError(BatchcolorError):
     """A model, its weights or a plugin cannot be loaded."""
 
-    exit_code = ExitCode.NO_MODEL
+    exit_code = ExitCode.MODEL_ERROR
 
 
 class UnknownModelError(ModelError):
@@ -103,7 +103,7 @@ class InterruptedJobError(BatchcolorError):
         self.exit_code = exit_code
 
 
-def printable(name: object) -> str:
+def make_printable(name: object) -> str:
     """A name or sentence as it is shown: no control characters, odd bytes as `\\xNN`."""
     text = os.fsencode(name) if isinstance(name, str | os.PathLike) else str(name).encode()
     shown = text.decode("utf-8", "backslashreplace")

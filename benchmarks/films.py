@@ -11,17 +11,17 @@ from pathlib import Path
 import av
 import numpy as np
 
-from batchcolor.films.codecs import FilmSettings
-from batchcolor.films.encoder import encoder_for
-from batchcolor.films.film import Film
-from batchcolor.films.inspection import inspect
-from batchcolor.films.planes import plane_view
-from batchcolor.films.reader import Frames
-from batchcolor.films.stabilize import Stabilize
-from batchcolor.films.writer import as_written
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.job.session import run
-from batchcolor.job.settings import RunSettings
+from batchcolor.pipeline.job import run
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.video.input.decoder import VideoDecoder
+from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.encoders import encoder_for
+from batchcolor.video.output.muxer import resolve_output_format
+from batchcolor.video.planes import plane_view
+from batchcolor.video.probe import probe
+from batchcolor.video.source_info import SourceInfo
+from batchcolor.video.temporal.stabilizer import Stabilize
 
 SIZES = ((640, 480), (1280, 720))
 FRAMES = 150
@@ -47,14 +47,14 @@ def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> 
     return target
 
 
-def floor(film: Film, place: Path) -> float:
+def floor(film: SourceInfo, place: Path) -> float:
     """Frames a second of decoding and encoding alone, luma passed through, chroma constant."""
-    settings = FilmSettings()
-    film = as_written(film, settings)
+    settings = VideoSettings()
+    film = resolve_output_format(film, settings)
     encoder = encoder_for(film, settings)
     begun, count = time.perf_counter(), 0
     with place.open("wb") as file:
-        for frame in Frames(film, strict=False):
+        for frame in VideoDecoder(film, strict=False):
             frame.make_writable()
             for index in (1, 2):
                 plane_view(frame, index)[...] = 120 + 10 * index
@@ -79,7 +79,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         sys.exit("films: name one with --film")
     for size in SIZES:
         clip = enlarged(options.film, folder / f"{size[0]}.mp4", size, FRAMES)
-        film = inspect(clip, 10**9)
+        film = probe(clip, 10**9)
         bottom, rows = [], {}
         for _ in range(options.rounds):  # in turns: the machine may be busy with other work
             bottom.append(floor(film, folder / "floor"))

@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image
 
 from batchcolor.color import rgb_to_ycbcr
-from batchcolor.colorizers.runner import Runner, load_runner
+from batchcolor.evaluation.evaluator import EvaluateSettings, Evaluation, evaluate
+from batchcolor.evaluation.inference import RGB, made_grey
+from batchcolor.evaluation.metrics import lab_errors, rgb_mse
+from batchcolor.evaluation.references import read
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.measure.evaluate import EvaluateSettings, Evaluation, evaluate
-from batchcolor.measure.metrics import lab_errors, rgb_mse
-from batchcolor.measure.through import RGB, made_grey
-from batchcolor.measure.truths import read
-from batchcolor.pictures.encode import join
-from batchcolor.pictures.formats import PNG
-from batchcolor.training.sources import SUFFIXES, held_out
+from batchcolor.images.encode import join
+from batchcolor.images.formats import PNG
+from batchcolor.inference.runner import Runner, load_runner
+from batchcolor.training.datasets import SUFFIXES, held_out
 
 PUBLISHED = {"alpha": 0.0388, "beta": 0.0035}
 """Validation losses; the colour space was not stated."""

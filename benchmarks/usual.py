@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from skimage import color, io, transform
 
-from batchcolor.colorizers import weights
 from batchcolor.hooks.manager import load_plugins
+from batchcolor.inference import weights
 
 
 def main(folder: Path, output: Path, model: str) -> None:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.colorizers.runner import load_runner
+from batchcolor.evaluation.inference import RGB, made_grey
+from batchcolor.evaluation.metrics import METRICS, measured
+from batchcolor.evaluation.references import read, scan_references
 from batchcolor.hooks.manager import Plugins, load_plugins
-from batchcolor.measure.metrics import METRICS, measured
-from batchcolor.measure.through import RGB, made_grey
-from batchcolor.measure.truths import read, survey
-from batchcolor.pictures.encode import join
-from batchcolor.pictures.formats import PNG
-from batchcolor.pictures.picture import small_square
+from batchcolor.images.encode import join
+from batchcolor.images.formats import PNG
+from batchcolor.images.picture import resize_luma
+from batchcolor.inference.runner import load_runner
 
 Field = NDArray[np.float32]
 SHOWN = ("rgb_mse", "psnr_db", "delta_e_2000", "colorfulness")
@@ -36,7 +36,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         return
     plugins = load_plugins()
     with ThreadPoolExecutor() as pool:
-        found = survey(options.data, pool, limit=options.limit, size=256)
+        found = scan_references(options.data, pool, limit=options.limit, size=256)
         rgbs = list(pool.map(lambda truth: read(truth.path, 256), found.truths))
         rows: dict[tuple[str, str], Any] = {}
         for model in options.model.split(","):
@@ -62,7 +62,7 @@ def _fields(plugins: Plugins, model: str, size: int, rgbs: list[RGB]) -> list[Fi
     runner = load_runner(
         dataclasses.replace(owned, spec=dataclasses.replace(owned.spec, working_size=size))
     )
-    made = runner.run([small_square(made_grey(rgb).luma, size) for rgb in rgbs])
+    made = runner.run([resize_luma(made_grey(rgb).luma, size) for rgb in rgbs])
     return [field for field in made if isinstance(field, np.ndarray)]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
@@ -16,6 +19,8 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from batchcolor.cli.app import main
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -95,9 +100,31 @@ def environment(site: Path) -> dict[str, str]:
 
 @pytest.fixture
 def command(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `batchcolor ...` in this process: as `process`, but without its start."""
+
+    def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        words = [os.fspath(_word(argument)) for argument in arguments]
+        out, err = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.syspath_prepend(str(site))
+            for name, value in {"COLUMNS": "200", "NO_COLOR": "1", **more}.items():
+                patch.setenv(name, value)
+            importlib.invalidate_caches()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(words)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def process(
     environment: dict[str, str], tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `batchcolor ...` as a process."""
+    """Runs `batchcolor ...` as a process of its own."""
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

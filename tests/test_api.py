@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import batchcolor
-from batchcolor.errors import ImpossiblePlanError, PictureError, UnknownModelError
+from batchcolor.errors import ProcessingError, UnknownModelError, UsageError
 
 
 def test_a_pillow_image_an_array_and_a_path_give_the_same_colour(tmp_path, grey_picture):
@@ -50,19 +50,19 @@ def test_a_loaded_colorizer_is_callable_on_luma():
     chroma = model(np.random.default_rng(0).random((3, 1, size, size), np.float32))
     assert chroma.shape[:2] == (3, 2)
     assert np.abs(chroma).max() <= 0.5
-    with pytest.raises(ImpossiblePlanError, match="shape"):
+    with pytest.raises(UsageError, match="shape"):
         model(np.zeros((1, 1, 3, 3), np.float32))
 
 
 def test_what_cannot_be_coloured_is_an_error_with_a_sentence(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"nothing")
-    with pytest.raises(PictureError, match="not a picture"):
+    with pytest.raises(ProcessingError, match="not a picture"):
         batchcolor.colorize(tmp_path / "bad.jpg")
-    with pytest.raises(PictureError):
+    with pytest.raises(ProcessingError):
         batchcolor.colorize(tmp_path / "absent.jpg")
-    with pytest.raises(ImpossiblePlanError, match="array of float64"):
+    with pytest.raises(UsageError, match="array of float64"):
         batchcolor.colorize(np.zeros((4, 4)))
-    with pytest.raises(ImpossiblePlanError, match="cannot colour a int"):
+    with pytest.raises(UsageError, match="cannot colour a int"):
         batchcolor.colorize(3)
     with pytest.raises(UnknownModelError):
         batchcolor.load_colorizer("nobody")
@@ -84,5 +84,5 @@ def test_a_film_is_no_picture(make_clip, tmp_path, suffix):
         Image.new("L", (8, 8)).save(clip, save_all=True, append_images=[Image.new("L", (8, 8), 9)])
     else:
         make_clip(clip)
-    with pytest.raises(PictureError, match="is a film"):
+    with pytest.raises(ProcessingError, match="is a film"):
         batchcolor.colorize(clip)

@@ -18,12 +18,12 @@ import pytest
 import typer
 
 from batchcolor.cli.app import build_app
-from batchcolor.colorizers.weights import PLACES
 from batchcolor.errors import ExitCode
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.manager import DISABLE
-from batchcolor.hooks.spec import ColorizerSpec, Recipe
-from batchcolor.job.journal import Entry
+from batchcolor.hooks.types import ColorizerSpec, Recipe
+from batchcolor.inference.weights import PLACES
+from batchcolor.storage.journal import JournalEntry
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -110,7 +110,7 @@ def test_the_user_guide_names_every_environment_variable(variable: str) -> None:
 
 def test_the_reliability_page_names_every_key_of_the_journal() -> None:
     text = (DOCS / "reliability.md").read_text()
-    for item in dataclasses.fields(Entry):
+    for item in dataclasses.fields(JournalEntry):
         assert f"`{item.name}`" in text, item.name
 
 

@@ -15,7 +15,7 @@ import typer
 
 from batchcolor import __version__
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
-from batchcolor.errors import BatchcolorError, ExitCode, printable
+from batchcolor.errors import BatchcolorError, ExitCode, make_printable
 
 
 def _version(wanted: bool) -> None:
@@ -90,12 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
                 f"write ./{name}" for name in given if name[:1] == "-" and os.path.lexists(name)
             ]
             hint = "; ".join([*hints, f"see: {where} --help"])
-            return _line(f"{error.format_message()} ({hint})", ExitCode.IMPOSSIBLE)
-        return _line(f"defect of batchcolor: {error!r}; see {_log()}", ExitCode.DEFECT)
+            return _line(f"{error.format_message()} ({hint})", ExitCode.USAGE)
+        return _line(f"defect of batchcolor: {error!r}; see {_log()}", ExitCode.INTERNAL_ERROR)
 
 
 def _line(message: str, code: ExitCode) -> int:
-    print(f"batchcolor: {printable(message)}", file=sys.stderr)
+    print(f"batchcolor: {make_printable(message)}", file=sys.stderr)
     return code
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import say, screen, table
-from batchcolor.errors import printable
-from batchcolor.hooks.spec import DEFAULT_MODEL
+from batchcolor.errors import make_printable
+from batchcolor.hooks.types import DEFAULT_MODEL
 
 
 def compare(
@@ -51,11 +51,11 @@ def compare(
     quiet: options.Quiet = False,
 ) -> int:
     """Show grey, output, true colours and difference, or models x strengths of grey pictures."""
-    from batchcolor.colorizers.loading import Loading
     from batchcolor.errors import ExitCode
+    from batchcolor.evaluation.comparison import comparison as sheet
     from batchcolor.hooks.manager import load_plugins
-    from batchcolor.hooks.options import pairs
-    from batchcolor.measure import sheet
+    from batchcolor.hooks.options import parse_key_values
+    from batchcolor.inference.load_options import LoadOptions
 
     settings = sheet.CompareSettings(
         sources=tuple(sources),
@@ -64,7 +64,9 @@ def compare(
         strengths=sheet.parse_strengths(strengths),
         limit=limit,
         size=size,
-        loading=Loading(tuple(pairs(set_ or []).items()), weights, device, precision, 1, like),
+        loading=LoadOptions(
+            tuple(parse_key_values(set_ or []).items()), weights, device, precision, 1, like
+        ),
         title=title,
         overwrite=if_exists == "overwrite",
     )
@@ -78,13 +80,13 @@ def compare(
     if made.failures:
         console.print(table("failed", "reason", rows=made.failures))
     for broken in plugins.broken:
-        say(console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
+        say(console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
     if not quiet:
         for note in made.notes:
-            say(console, printable(note))
+            say(console, make_printable(note))
         pictures = "1 picture" if made.shown == 1 else f"{made.shown} pictures"
         left_out = made.found - made.shown
         more = f"; {left_out} of {made.found} left out (--limit)" if left_out else ""
         for path in made.written:
-            say(console, f"{printable(path)}: {pictures}{more}")
+            say(console, f"{make_printable(path)}: {pictures}{more}")
     return ExitCode.SOME_FAILED if made.failures else ExitCode.DONE

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batchcolor.errors import printable
+from batchcolor.errors import make_printable
 
 
 class Screen(Console):
@@ -31,7 +31,7 @@ def screen(*, stderr: bool = True) -> Console:
 
 def text(value: object) -> Text:
     """Text in which rich sees no markup."""
-    return Text(printable(str(value)), overflow="fold")
+    return Text(make_printable(str(value)), overflow="fold")
 
 
 def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
-from batchcolor.errors import printable
-from batchcolor.hooks.spec import DEFAULT_MODEL
+from batchcolor.errors import make_printable
+from batchcolor.hooks.types import DEFAULT_MODEL
 
 
 def evaluate(
@@ -50,29 +50,27 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> int:
     """Measure models on colour photographs: made grey, coloured by the real steps, compared."""
-    from batchcolor.cli import evaluate_view
-    from batchcolor.colorizers.loading import Loading
-    from batchcolor.errors import ExitCode, ImpossiblePlanError
+    from batchcolor.cli import evaluate_display as evaluate_view
+    from batchcolor.errors import ExitCode, UsageError
+    from batchcolor.evaluation.evaluator import EvaluateSettings
+    from batchcolor.evaluation.evaluator import evaluate as measure
     from batchcolor.hooks.manager import load_plugins
-    from batchcolor.hooks.options import pairs
-    from batchcolor.measure.evaluate import EvaluateSettings
-    from batchcolor.measure.evaluate import evaluate as measure
+    from batchcolor.hooks.options import parse_key_values
+    from batchcolor.inference.load_options import LoadOptions
 
     if data is None and not video:
-        raise ImpossiblePlanError("name what to measure on: --data FOLDER, or --video FILM")
+        raise UsageError("name what to measure on: --data FOLDER, or --video FILM")
     if data is not None and video:
-        raise ImpossiblePlanError("--data and --video are measured apart: give one of them")
-    loading = Loading(
-        tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
+        raise UsageError("--data and --video are measured apart: give one of them")
+    loading = LoadOptions(
+        tuple(parse_key_values(set_ or []).items()), weights, device, precision, batch_size, like
     )
     if video:
-        from batchcolor.cli.evaluate_films import evaluate_films
+        from batchcolor.cli.evaluate_video import evaluate_video
 
         if limit or size or against or as_csv or verbose:
-            raise ImpossiblePlanError(
-                "--video goes without --limit, --size, --against, --csv and --verbose"
-            )
-        return evaluate_films(
+            raise UsageError("--video goes without --limit, --size, --against, --csv and --verbose")
+        return evaluate_video(
             video,
             model or [DEFAULT_MODEL],
             loading,
@@ -83,7 +81,7 @@ def evaluate(
         )
     assert data is not None
     if as_json and as_csv:
-        raise ImpossiblePlanError("--json and --csv both want standard output: choose one")
+        raise UsageError("--json and --csv both want standard output: choose one")
     settings = EvaluateSettings(
         data=data,
         models=tuple(dict.fromkeys(model or [DEFAULT_MODEL])),
@@ -110,7 +108,7 @@ def evaluate(
         if result.failures:
             console.print(table("failed", "reason", rows=result.failures))
         for broken in plugins.broken:
-            say(console, f"plugin {broken.origin}: {printable(broken.error)}; left out")
+            say(console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
         if not quiet:
             evaluate_view.remarks(console, result, verbose=verbose)
         if as_json:

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, screen, table
 
 LIBRARIES = (
@@ -100,22 +100,22 @@ def _codecs() -> dict[str, str]:
 
 
 def _film_codecs() -> Iterator[tuple[str, str]]:
-    from batchcolor.errors import ImpossiblePlanError
-    from batchcolor.films.codecs import CODECS, FilmSettings
-    from batchcolor.films.encoder import require
+    from batchcolor.errors import UsageError
+    from batchcolor.video.output.codecs import CODECS, VideoSettings
+    from batchcolor.video.output.encoders import require
 
     for codec in CODECS:
         try:
-            require(FilmSettings(codec.name))
+            require(VideoSettings(codec.name))
             yield codec.name, f"FFmpeg's {codec.encoder}"
-        except ImpossiblePlanError as error:
+        except UsageError as error:
             yield codec.name, "not here: " + str(error).removeprefix(f"--codec {codec.name}: ")
 
 
 def _models(with_plugins: bool) -> dict[str, dict[str, str]]:
-    from batchcolor.colorizers import weights
     from batchcolor.errors import WeightsError
     from batchcolor.hooks.manager import load_plugins
+    from batchcolor.inference import weights
 
     loaded = load_plugins(with_plugins)
     states: dict[str, str] = {}

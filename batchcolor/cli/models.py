@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
 
 
@@ -38,9 +38,9 @@ def models(as_json: options.AsJson = False, no_plugins: options.NoPlugins = Fals
 
 
 def _described(owned: Any) -> dict[str, Any]:
-    from batchcolor.colorizers import weights
     from batchcolor.errors import WeightsError
-    from batchcolor.hooks.options import describe
+    from batchcolor.hooks.options import describe_options
+    from batchcolor.inference import weights
 
     try:
         path = weights.find(owned, None)
@@ -56,5 +56,5 @@ def _described(owned: Any) -> dict[str, Any]:
         "working_size": spec.working_size,
         "licence": spec.licence,
         "trainable": spec.recipe is not None,
-        "options": [vars(option) for option in describe(spec.options)],
+        "options": [vars(option) for option in describe_options(spec.options)],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
-from batchcolor.cli import options
+from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
-from batchcolor.hooks.spec import DEFAULT_MODEL
+from batchcolor.hooks.types import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
-    from batchcolor.job.settings import RunSettings
+    from batchcolor.pipeline.settings import RunSettings
 
 
 def run(
@@ -129,11 +129,11 @@ def run(
     quiet: options.Quiet = False,
 ) -> int:
     """Colour files, folders (with all below them) and globs; run it again to go on."""
-    from batchcolor.colorizers.loading import Loading
-    from batchcolor.films.codecs import FilmSettings, frame_rate, parse_time
     from batchcolor.hooks.manager import load_plugins
-    from batchcolor.hooks.options import pairs
-    from batchcolor.job.settings import RunSettings, parse_memory
+    from batchcolor.hooks.options import parse_key_values
+    from batchcolor.inference.load_options import LoadOptions
+    from batchcolor.pipeline.settings import RunSettings, parse_memory
+    from batchcolor.video.output.codecs import VideoSettings, frame_rate, parse_time
 
     settings = RunSettings(
         sources=tuple(sources),
@@ -142,15 +142,20 @@ def run(
         strength=strength,
         format=format,
         quality=quality,
-        loading=Loading(
-            tuple(pairs(set_ or []).items()), weights, device, precision, batch_size, like
+        loading=LoadOptions(
+            tuple(parse_key_values(set_ or []).items()),
+            weights,
+            device,
+            precision,
+            batch_size,
+            like,
         ),
         workers=workers,
         max_memory=None if max_memory is None else parse_memory(max_memory),
         max_pixels=max_pixels,
         if_exists=if_exists,
         retry_failed=retry_failed,
-        films=FilmSettings(
+        films=VideoSettings(
             *(codec, crf, preset, bit_depth, strict),
             preview=None if preview is None else parse_time(preview),
             compare=compare,
@@ -168,8 +173,8 @@ def run(
         if dry_run:
             return _preview(settings, plugins, as_json, stdout)
 
-        from batchcolor.cli.run_view import RunView
-        from batchcolor.job.session import run as run_job
+        from batchcolor.cli.run_display import RunView
+        from batchcolor.pipeline.job import run as run_job
 
         with RunView(verbose=verbose, quiet=quiet) as view:
             result = run_job(settings, plugins, view.watch)
@@ -182,14 +187,14 @@ def run(
 
 
 def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> int:
-    from batchcolor.job.session import preview
-    from batchcolor.pictures.scan import Passed
+    from batchcolor.images.scan import SkippedEntry
+    from batchcolor.pipeline.job import preview
 
     plan, tasks = preview(settings, plugins)
     rows: list[tuple[object, ...]] = []
     passed: list[tuple[object, ...]] = []
     for task in tasks:
-        if isinstance(task, Passed):
+        if isinstance(task, SkippedEntry):
             passed.append((task.path, task.reason))
         else:
             rows.append((task.found.path, task.target, task.action, task.reason))
@@ -216,10 +221,10 @@ def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Tex
 
 
 def _write_report(path: Path, document: dict[str, object]) -> None:
-    from batchcolor.errors import TargetLostError
+    from batchcolor.errors import OutputError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=2) + "\n")
     except OSError as error:
-        raise TargetLostError(f"the report {path} cannot be written ({error.strerror})") from error
+        raise OutputError(f"the report {path} cannot be written ({error.strerror})") from error

@@ -92,15 +92,15 @@ def train(
     samples_every: Annotated[int, typer.Option(min=1, help="Epochs between sample sheets.")] = 3,
 ) -> None:
     """Make weights: NAME.safetensors and its card, with log.csv, loss.png and sample sheets."""
-    from batchcolor.cli.training_view import TrainingView
-    from batchcolor.errors import ImpossiblePlanError
+    from batchcolor.cli.training_display import TrainingView
+    from batchcolor.errors import UsageError
     from batchcolor.hooks.manager import load_plugins
-    from batchcolor.training.plan import TrainingPlan
-    from batchcolor.training.session import train as run
+    from batchcolor.training.run import train as run
+    from batchcolor.training.settings import TrainingPlan
 
     spec = load_plugins().find(model).spec
     if spec.recipe is None:
-        raise ImpossiblePlanError(f"{model} has no recipe: it is not trained by batchcolor")
+        raise UsageError(f"{model} has no recipe: it is not trained by batchcolor")
     asked: dict[str, Any] = {
         "data": data,
         "size": size,

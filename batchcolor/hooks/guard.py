@@ -14,36 +14,36 @@ OVERSHOOT = 0.005
 """How far rounding may carry chroma over its range; it is clipped back."""
 
 
-class ColorizerFaultError(Exception):
+class InvalidChromaError(Exception):
     """What a colorizer gave is not chroma; the message says what is wrong with it."""
 
 
-def checked(chroma: Any, count: int, device: torch.device) -> torch.Tensor:
+def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tensor:
     """Chroma `(count, 2, s, s)`, finite, within -0.5..0.5, on `device`, as float32.
 
-    Raises ColorizerFaultError naming what is wrong.
+    Raises InvalidChromaError naming what is wrong.
     """
     if not isinstance(chroma, torch.Tensor):
-        raise ColorizerFaultError(f"gave {type(chroma).__name__}, not a tensor")
+        raise InvalidChromaError(f"gave {type(chroma).__name__}, not a tensor")
     shape = tuple(chroma.shape)
     if len(shape) != 4 or shape[:2] != (count, 2) or shape[2] != shape[3] or shape[3] < 1:
-        raise ColorizerFaultError(f"gave shape {shape}, not ({count}, 2, s, s)")
+        raise InvalidChromaError(f"gave shape {shape}, not ({count}, 2, s, s)")
     if not chroma.is_floating_point():
-        raise ColorizerFaultError(f"gave {chroma.dtype}, not a floating type")
+        raise InvalidChromaError(f"gave {chroma.dtype}, not a floating type")
     if chroma.device.type != device.type:
-        raise ColorizerFaultError(f"gave a tensor on {chroma.device}, not on {device}")
+        raise InvalidChromaError(f"gave a tensor on {chroma.device}, not on {device}")
     chroma = chroma.detach().float()
     if not torch.isfinite(chroma).all():
-        raise ColorizerFaultError("gave NaN or infinite chroma")
+        raise InvalidChromaError("gave NaN or infinite chroma")
     furthest = float(chroma.abs().max())
     if furthest > LIMIT + OVERSHOOT:
-        raise ColorizerFaultError(f"gave chroma up to {furthest:.3g}, outside -0.5..0.5")
+        raise InvalidChromaError(f"gave chroma up to {furthest:.3g}, outside -0.5..0.5")
     clipped: torch.Tensor = chroma.clamp(-LIMIT, LIMIT)
     return clipped
 
 
 @contextmanager
-def state_kept() -> Iterator[None]:
+def preserve_global_state() -> Iterator[None]:
     """Global state of torch and of chance set back afterwards, whatever the colorizer did."""
     cpu, chance = torch.get_rng_state(), random.getstate()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()

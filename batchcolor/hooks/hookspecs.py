@@ -7,14 +7,12 @@ is named with its package and version and skipped; nothing else breaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from batchcolor.hooks.spec import ColorizerSpec
+from batchcolor.hooks.types import ColorizerSpec, Outcome, Reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,33 +21,6 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("batchcolor")
 hookimpl = pluggy.HookimplMarker("batchcolor")
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One more still format that batchcolor can read.
-
-    `sniff` is given the first 64 bytes of a file and says whether it is of this format;
-    `decode` is given the path and returns 8- or 16-bit grey `(H, W)` or RGB `(H, W, 3)`.
-    The result is written as PNG where batchcolor cannot write the format.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    sniff: Callable[[bytes], bool]
-    decode: Callable[[Path], NDArray[np.uint8] | NDArray[np.uint16]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one picture."""
-
-    source: Path
-    target: Path | None
-    status: Literal["done", "skipped", "failed"]
-    step: str = ""
-    reason: str = ""
-    notes: tuple[str, ...] = ()
 
 
 @hookspec

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from batchcolor.errors import PictureError, PluginError, UnknownModelError
+from batchcolor.errors import PluginError, ProcessingError, UnknownModelError
 from batchcolor.hooks import hookspecs
-from batchcolor.hooks.hookspecs import Outcome, Reader
-from batchcolor.hooks.spec import CONTRACT_VERSION, ColorizerSpec
+from batchcolor.hooks.types import CONTRACT_VERSION, ColorizerSpec, Outcome, Reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 GROUP = "batchcolor"
 DISABLE = "BATCHCOLOR_DISABLE_PLUGINS"
-BUILTIN = "batchcolor.colorizers.builtin"
+BUILTIN = "batchcolor.models.builtin"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Broken:
+class PluginFailure:
     """A plugin, or a part of one, that is left out, and why."""
 
     origin: Origin
@@ -51,7 +50,7 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Owned:
+class RegisteredColorizer:
     """A colorizer's spec and whose it is."""
 
     spec: ColorizerSpec
@@ -64,19 +63,19 @@ class Plugins:
 
     manager: pluggy.PluginManager
     origins: dict[str, Origin] = field(default_factory=dict)
-    broken: list[Broken] = field(default_factory=list)
+    broken: list[PluginFailure] = field(default_factory=list)
     disabled: list[Origin] = field(default_factory=list)
     clashes: dict[str, list[Origin]] = field(default_factory=dict)
-    _colorizers: dict[str, Owned] | None = None
+    _colorizers: dict[str, RegisteredColorizer] | None = None
     _readers: list[Reader] | None = None
 
-    def colorizers(self) -> dict[str, Owned]:
+    def colorizers(self) -> dict[str, RegisteredColorizer]:
         """The colorizers by name. A name that two plugins claim is in `clashes` instead."""
         if self._colorizers is None:
-            found: dict[str, list[Owned]] = {}
+            found: dict[str, list[RegisteredColorizer]] = {}
             for origin, specs in self._each("batchcolor_colorizers"):
                 for spec in self._checked(origin, specs):
-                    found.setdefault(spec.name, []).append(Owned(spec, origin))
+                    found.setdefault(spec.name, []).append(RegisteredColorizer(spec, origin))
             self.clashes = {
                 name: [owned.origin for owned in owners]
                 for name, owners in found.items()
@@ -110,7 +109,7 @@ class Plugins:
     ) -> NDArray[np.float32]:
         """Chroma `(2, s, s)` after every plugin's filter, in registration order.
 
-        Raises PictureError that names the plugin whose filter raised or gave a wrong field.
+        Raises ProcessingError that names the plugin whose filter raised or gave a wrong field.
         """
         import numpy as np
 
@@ -118,14 +117,16 @@ class Plugins:
             try:
                 given = call(chroma=chroma.copy(), luma=luma, picture=picture)
             except (Exception, SystemExit) as error:
-                raise PictureError("chroma", f"filter of {origin}: {words(error)}") from error
+                raise ProcessingError(
+                    "chroma", f"filter of {origin}: {format_error(error)}"
+                ) from error
             if given is None:
                 continue
             result = np.asarray(given, np.float32)
             if result.ndim != 3 or result.shape[0] != 2 or not np.isfinite(result).all():
-                raise PictureError("chroma", f"filter of {origin} gave no field of chroma")
+                raise ProcessingError("chroma", f"filter of {origin} gave no field of chroma")
             if np.abs(result).max(initial=0) > 0.5001:
-                raise PictureError("chroma", f"filter of {origin} gave chroma outside -0.5..0.5")
+                raise ProcessingError("chroma", f"filter of {origin} gave chroma outside -0.5..0.5")
             chroma = result
         return chroma
 
@@ -134,7 +135,7 @@ class Plugins:
         for _ in self._each("batchcolor_done", once=True, outcome=outcome):
             pass
 
-    def find(self, name: str) -> Owned:
+    def find(self, name: str) -> RegisteredColorizer:
         """The colorizer of that name. Raises UnknownModelError, or PluginError where the plugin
         that should have it is broken or two claim it."""
         found = self.colorizers().get(name)
@@ -180,19 +181,19 @@ class Plugins:
             try:
                 given = call(**arguments)
             except (Exception, SystemExit) as error:
-                self._break(origin, f"{hook}: {words(error)}", once)
+                self._break(origin, f"{hook}: {format_error(error)}", once)
             else:
                 yield origin, given
 
     def _break(self, origin: Origin, error: str, once: bool = False) -> None:
         if not once or not any(b.origin == origin and b.error == error for b in self.broken):
-            self.broken.append(Broken(origin, error))
+            self.broken.append(PluginFailure(origin, error))
 
     def _listed(self, origin: Origin, given: Any, kind: type[Any]) -> list[Any]:
         try:
             items = list(given)
         except (Exception, SystemExit) as error:
-            self._break(origin, f"gave no list of {kind.__name__}s: {words(error)}")
+            self._break(origin, f"gave no list of {kind.__name__}s: {format_error(error)}")
             return []
         for item in items:
             if not isinstance(item, kind):
@@ -235,7 +236,9 @@ def load_plugins(enabled: bool = True) -> Plugins:
         try:
             module = entry.load()
         except (Exception, SystemExit) as error:
-            plugins.broken.append(Broken(origin, f"cannot be imported: {words(error)}"))
+            plugins.broken.append(
+                PluginFailure(origin, f"cannot be imported: {format_error(error)}")
+            )
             continue
         file = getattr(sys.modules.get(entry.module), "__file__", None)
         folder = Path(file).parent if file else None
@@ -247,7 +250,7 @@ def _register(plugins: Plugins, module: object, origin: Origin) -> None:
     version = getattr(module, "BATCHCOLOR_CONTRACT", CONTRACT_VERSION)
     if version != CONTRACT_VERSION:
         error = f"written for contract {version}, this is {CONTRACT_VERSION}; update one of them"
-        plugins.broken.append(Broken(origin, error))
+        plugins.broken.append(PluginFailure(origin, error))
         return
     try:
         plugins.origins[origin.name] = origin
@@ -255,10 +258,10 @@ def _register(plugins: Plugins, module: object, origin: Origin) -> None:
     except (Exception, SystemExit) as error:  # a wrong signature, or one name twice
         if plugins.manager.get_plugin(origin.name) is module:
             plugins.manager.unregister(name=origin.name)
-        plugins.broken.append(Broken(origin, f"cannot be registered: {words(error)}"))
+        plugins.broken.append(PluginFailure(origin, f"cannot be registered: {format_error(error)}"))
 
 
-def words(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """An error on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from batchcolor.errors import ImpossiblePlanError
-from batchcolor.hooks.spec import ColorizerSpec
+from batchcolor.errors import UsageError
+from batchcolor.hooks.types import ColorizerSpec
 
 
 @dataclass(frozen=True)
-class Described:
+class OptionInfo:
     """One option of a model, for people."""
 
     key: str
@@ -26,7 +26,7 @@ class Described:
     help: str
 
 
-def describe(options: type[Any] | None) -> list[Described]:
+def describe_options(options: type[Any] | None) -> list[OptionInfo]:
     """The `--set` keys of an options dataclass, in order."""
     if options is None:
         return []
@@ -38,32 +38,32 @@ def describe(options: type[Any] | None) -> list[Described]:
             default = item.default_factory()
         shown = "required" if default is dataclasses.MISSING else str(default)
         rows.append(
-            Described(
+            OptionInfo(
                 _key(item.name), _type_name(hints[item.name]), shown, item.metadata.get("help", "")
             )
         )
     return rows
 
 
-def pairs(given: Iterable[str]) -> dict[str, str]:
-    """`KEY=VALUE` strings as a dictionary. Raises ImpossiblePlanError for one without `=`."""
+def parse_key_values(given: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE` strings as a dictionary. Raises UsageError for one without `=`."""
     found = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise ImpossiblePlanError(f"--set {text}: write it as KEY=VALUE")
+            raise UsageError(f"--set {text}: write it as KEY=VALUE")
         found[key.strip()] = value
     return found
 
 
-def parse(spec: ColorizerSpec, given: Mapping[str, str]) -> Any:
+def parse_options(spec: ColorizerSpec, given: Mapping[str, str]) -> Any:
     """An instance of the spec's options dataclass, or None where it has none.
 
-    Raises ImpossiblePlanError for unknown keys (naming near ones), wrong values and missing ones.
+    Raises UsageError for unknown keys (naming near ones), wrong values and missing ones.
     """
     if spec.options is None:
         if given:
-            raise ImpossiblePlanError(f"--set {next(iter(given))}: {spec.name} has no options")
+            raise UsageError(f"--set {next(iter(given))}: {spec.name} has no options")
         return None
     hints = typing.get_type_hints(spec.options)
     names = {_key(item.name): item.name for item in dataclasses.fields(spec.options)}
@@ -72,14 +72,14 @@ def parse(spec: ColorizerSpec, given: Mapping[str, str]) -> Any:
         name = names.get(_key(key))
         if name is None:
             near = difflib.get_close_matches(key, names, n=2) or sorted(names)
-            raise ImpossiblePlanError(
+            raise UsageError(
                 f"--set {key}: {spec.name} has no such option; it has {', '.join(near)}"
             )
         values[name] = _converted(key, text, hints[name])
     try:
         return spec.options(**values)
     except (TypeError, ValueError) as error:
-        raise ImpossiblePlanError(f"options of {spec.name}: {error}") from error
+        raise UsageError(f"options of {spec.name}: {error}") from error
 
 
 def _key(name: str) -> str:
@@ -110,7 +110,7 @@ def _converted(key: str, text: str, kind: Any) -> Any:
             return _as(part, text)
         except ValueError:
             continue
-    raise ImpossiblePlanError(f"--set {key}={text}: must be {_type_name(kind)}")
+    raise UsageError(f"--set {key}={text}: must be {_type_name(kind)}")
 
 
 def _as(kind: Any, text: str) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from batchcolor.color import rgb_to_ycbcr
-from batchcolor.hooks.spec import Recipe
+from batchcolor.hooks.types import Recipe
 from batchcolor.training.degrade import aged
 
 STEP = 32

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from batchcolor.errors import ImpossiblePlanError
+from batchcolor.errors import UsageError
 
 NAME = "checkpoint.pt"
 
@@ -29,20 +29,20 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path, fingerprint: str, device: torch.device) -> dict[str, Any]:
-    """The state that `save` wrote. Raises ImpossiblePlanError where it is another run's."""
+    """The state that `save` wrote. Raises UsageError where it is another run's."""
     path = folder / NAME
     if not path.exists():
-        raise ImpossiblePlanError(f"nothing to resume: {path} does not exist; leave out --resume")
+        raise UsageError(f"nothing to resume: {path} does not exist; leave out --resume")
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         former = state["fingerprint"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ImpossiblePlanError(
+        raise UsageError(
             f"{path} is not a checkpoint of batchcolor ({type(error).__name__}); "
             f"move it away and start again"
         ) from error
     if former != fingerprint:
-        raise ImpossiblePlanError(
+        raise UsageError(
             f"{path} belongs to a run with other settings; repeat that command with --resume, "
             f"or choose another --output"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from batchcolor.hooks.spec import Recipe
+from batchcolor.hooks.types import Recipe
 
 WARM_UP = 0.02
 """Share of all steps in which the learning rate rises to its value; then it falls as a cosine."""

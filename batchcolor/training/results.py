@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save as to_bytes
 
 from batchcolor.color import rgb_mse, ycbcr_to_rgb
-from batchcolor.hooks.spec import ColorizerSpec
+from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.training.trainer import EpochResult, Trainer
 
 SHEET = 8

@@ -48,7 +48,7 @@ def measure(trainer: Trainer) -> Speeds:
 
     kinds: dict[str, Callable[[int], object]] = {
         "loader": lambda step: trainer.examples(begin + step),
-        "network": lambda step: trainer.learn(*pictures[step]),
+        "network": lambda step: trainer.train_step(*pictures[step]),
         "training": both,
     }
     seconds = dict.fromkeys(kinds, 0.0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import TrainingDataError
-from batchcolor.training.sources import Entry, divided, entries, held_out
+from batchcolor.training.datasets import TrainingImage, divided, entries, held_out
 
 GREY = 2.0
 """Mean distance from grey in the Cb/Cr plane, in 8-bit steps, below which nothing is learnt."""
@@ -101,7 +101,7 @@ class _Packed:
 
 
 def _pack(
-    found: Sequence[Entry],
+    found: Sequence[TrainingImage],
     side: int,
     folder: Path,
     workers: int | None,
@@ -151,8 +151,8 @@ def _pack(
 
 
 def _load_all(
-    found: Sequence[Entry], side: int, workers: int | None
-) -> Iterator[tuple[Entry, _Packed | str]]:
+    found: Sequence[TrainingImage], side: int, workers: int | None
+) -> Iterator[tuple[TrainingImage, _Packed | str]]:
     """Each entry with its square or the reason why not, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, len(found), 256):
@@ -160,7 +160,7 @@ def _load_all(
             yield from zip(part, pool.map(lambda entry: _load(entry, side), part), strict=True)
 
 
-def _load(entry: Entry, side: int) -> _Packed | str:
+def _load(entry: TrainingImage, side: int) -> _Packed | str:
     try:
         loaded = entry.load(side)
     except Exception as error:  # a decoder may raise anything; one picture is not the job

@@ -19,15 +19,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from batchcolor.color import rgb_mse
-from batchcolor.colorizers import weights
-from batchcolor.errors import DivergedError, ImpossiblePlanError
-from batchcolor.hooks.spec import ColorizerSpec
+from batchcolor.errors import TrainingDivergedError, UsageError
+from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.inference import weights
 from batchcolor.training import augment, checkpoint
-from batchcolor.training.feed import Feed
+from batchcolor.training.distributed import DistributedContext
+from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
-from batchcolor.training.machine import Machine
 from batchcolor.training.optimization import make_optimizer, schedule, warm_average
-from batchcolor.training.plan import TrainingPlan
+from batchcolor.training.settings import TrainingPlan
 from batchcolor.training.speed import Speeds
 from batchcolor.training.store import Store
 
@@ -65,17 +65,17 @@ class PreTrained(Protocol):
     """A network that does not start from chance: a part of it has learnt elsewhere."""
 
     def pretrain(self) -> None:
-        """Fill that part. Raises ImpossiblePlanError where its weights are not at hand."""
+        """Fill that part. Raises UsageError where its weights are not at hand."""
         ...
 
 
 def build(plan: TrainingPlan, spec: ColorizerSpec) -> nn.Module:
     """The network as the first step finds it: by the plan's seed, weights, or what it learnt
-    elsewhere. Raises ImpossiblePlanError, WeightsError."""
+    elsewhere. Raises UsageError, WeightsError."""
     torch.manual_seed(plan.seed)
     network = spec.build(spec.options() if spec.options else None)
     if not isinstance(network, nn.Module) or next(network.parameters(), None) is None:
-        raise ImpossiblePlanError(f"{spec.name} has nothing to train")
+        raise UsageError(f"{spec.name} has nothing to train")
     if plan.weights is not None:
         weights.load(network, plan.weights)
     elif isinstance(network, PreTrained):
@@ -87,7 +87,7 @@ class Trainer:
     """The state of one run: network, averaged network, optimizer, schedule, place."""
 
     def __init__(
-        self, plan: TrainingPlan, network: nn.Module, store: Store, machine: Machine
+        self, plan: TrainingPlan, network: nn.Module, store: Store, machine: DistributedContext
     ) -> None:
         self.plan, self.recipe, self.store, self.machine = plan, plan.recipe, store, machine
         self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,7 +96,7 @@ class Trainer:
         )
         self.forward: Callable[..., torch.Tensor] = machine.compiled(self.parallel)
         self.optimizer = make_optimizer(self.recipe, self.network)
-        self.feed = Feed(store, machine, self.recipe.batch_size, plan.seed)
+        self.feed = BatchLoader(store, machine, self.recipe.batch_size, plan.seed)
         self.batch, self.epoch_steps = self.feed.batch, self.feed.epoch_steps
         self.steps = self.epoch_steps * self.recipe.epochs
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule(self.steps))
@@ -129,7 +129,7 @@ class Trainer:
         """Train to the end, or until `stop()`; whether the end was reached.
 
         A checkpoint is written every few minutes, after each epoch and when stopped.
-        Raises DivergedError when the loss is no number; the last checkpoint is then kept.
+        Raises TrainingDivergedError when the loss is no number; the last checkpoint is then kept.
         """
         saved, begun = time.monotonic(), time.monotonic()
         while self.step < self.steps:
@@ -156,7 +156,7 @@ class Trainer:
         begun = time.monotonic()
         self.advance()
         if self.machine.device.type == "cpu" or self.step % LOOK == 0:
-            self._look()
+            self._flush_losses()
         self._rates = [*self._rates[-49:], time.monotonic() - begun]
         pace = sum(self._rates) / len(self._rates)
         on_step(
@@ -172,7 +172,7 @@ class Trainer:
 
     def advance(self) -> None:
         """One step: examples, gradients, weights, their average."""
-        self._unseen.append(self.learn(*self.examples(self.step)))
+        self._unseen.append(self.train_step(*self.examples(self.step)))
         self.scheduler.step()
         self.averaged.update_parameters(self.network)
         self.step += 1
@@ -183,7 +183,7 @@ class Trainer:
         luma, truth = augment.augmented(self.feed(step), self.recipe)
         return luma.contiguous(memory_format=torch.channels_last), truth
 
-    def learn(self, luma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def train_step(self, luma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Forward, backward, optimizer; the loss, still on the device."""
         self.parallel.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -197,14 +197,14 @@ class Trainer:
         self.optimizer.step()
         return loss.detach()
 
-    def _look(self) -> None:
-        """Fetch the losses since the last look. Raises DivergedError."""
+    def _flush_losses(self) -> None:
+        """Fetch the losses since the last look. Raises TrainingDivergedError."""
         for back, value in zip(
             range(len(self._unseen) - 1, -1, -1), torch.stack(self._unseen).tolist(), strict=True
         ):
             if not math.isfinite(value):
                 step = self.step - back
-                raise DivergedError(
+                raise TrainingDivergedError(
                     f"the loss is {value} at step {step} (epoch "
                     f"{(step - 1) // self.epoch_steps + 1}); the checkpoint before it is kept in "
                     f"{self.plan.output}: try a lower --learning-rate"
@@ -216,10 +216,10 @@ class Trainer:
 
     def _end_epoch(self, on_epoch: Callable[[EpochResult, bool], None]) -> None:
         if self._unseen:
-            self._look()
+            self._flush_losses()
         loss, error = self.validate()
         if not math.isfinite(loss):
-            raise DivergedError(
+            raise TrainingDivergedError(
                 f"the validation loss is {loss} after epoch {self.step // self.epoch_steps}; the "
                 f"best weights before it are kept in {self.plan.output}: try a lower "
                 f"--learning-rate"
@@ -276,10 +276,10 @@ class Trainer:
     # ---- cut and resumed -----------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint (first process only). Raises DivergedError instead of keeping
+        """Write the checkpoint (first process only). Raises TrainingDivergedError, not keeping
         weights whose loss was no number."""
         if self._unseen:
-            self._look()
+            self._flush_losses()
         if self.machine.first:
             checkpoint.save(
                 self.plan.output, {"fingerprint": self.plan.fingerprint(), **self.state()}
@@ -310,7 +310,7 @@ class Trainer:
         self.history = [EpochResult(**row) for row in state["history"]]
 
     def resume(self) -> None:
-        """Go on from the checkpoint. Raises ImpossiblePlanError where there is none of this run."""
+        """Go on from the checkpoint. Raises UsageError where there is none of this run."""
         fingerprint = self.plan.fingerprint()
         self.restore(checkpoint.load(self.plan.output, fingerprint, self.machine.device))
 

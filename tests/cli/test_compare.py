@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.colorizers.loading import Loading
-from batchcolor.colorizers.runner import load_runner
+from batchcolor.evaluation.comparison import comparison as sheet
+from batchcolor.evaluation.comparison.panels import difference
+from batchcolor.evaluation.inference import coloured, made_grey
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.measure import sheet
-from batchcolor.measure.rows import difference
-from batchcolor.measure.through import coloured, made_grey
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import load_runner
 
 PICKY = """
     import batchcolor
@@ -65,7 +65,7 @@ def pixels(path) -> np.ndarray:
 
 def through(picture, name: str, strength: float = 1.0) -> np.ndarray:
     plugins = load_plugins()
-    runner = load_runner(plugins.find(name), Loading(device="cpu", batch_size=1))
+    runner = load_runner(plugins.find(name), LoadOptions(device="cpu", batch_size=1))
     (output,) = coloured([picture], runner, plugins, strength)
     return output
 
@@ -341,7 +341,7 @@ def test_quiet_says_nothing_where_all_went_well(command, flat, album):
 def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"theirs")
-    with pytest.raises(sheet.ImpossiblePlanError, match="exists already"):
+    with pytest.raises(sheet.UsageError, match="exists already"):
         sheet.publish(b"ours", target, replace=False)
     assert target.read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.color import luma_of, rgb_to_ycbcr
+from batchcolor.color import rgb_to_luma, rgb_to_ycbcr
 
 FAULTY = """
     import batchcolor
@@ -73,7 +73,7 @@ def test_grey_costs_what_the_formula_says_and_a_model_what_run_would_write(
     for name in document["pictures"]:
         (album / name).parent.mkdir(parents=True, exist_ok=True)
         truth = np.asarray(Image.open(colours / name))
-        Image.fromarray(luma_of(truth)).save(album / name)
+        Image.fromarray(rgb_to_luma(truth)).save(album / name)
     assert command("run", album, "-m", flat).returncode == 0
     for place, name in enumerate(document["pictures"]):
         truth = np.asarray(Image.open(colours / name), np.float64) / 255
@@ -95,7 +95,7 @@ def test_the_mean_row_is_the_mean_chroma_of_the_truths(command, flat, colours):
     cb, cr = np.mean(means, axis=0)
     for place, name in enumerate(document["pictures"]):
         rgb = np.asarray(Image.open(colours / name))
-        luma = luma_of(rgb).astype(np.float64) / 255
+        luma = rgb_to_luma(rgb).astype(np.float64) / 255
         made = [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb]
         error = np.square(np.clip(np.stack(made, 2), 0, 1) - rgb / 255.0).mean()
         found = document["rows"][1]["per_picture"]["rgb_mse"][place]

@@ -21,12 +21,12 @@ def test_info_says_versions_devices_codecs_plugins_and_weights(command):
     assert all(word in shown for word in ("versions", "devices", "codecs", "weights", "beta"))
 
 
-def test_info_says_when_torch_and_torchvision_do_not_fit_together(plugin, command, site):
+def test_info_says_when_torch_and_torchvision_do_not_fit_together(plugin, process, site):
     """The real message of a CPU-only torch beside a full torchvision, at the real import."""
     (site / "torchvision.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"
     )
-    result = command("info", "--json")
+    result = process("info", "--json")
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)["versions"]["torchvision"]
     assert "do not fit" in said
@@ -42,12 +42,12 @@ def test_models_are_listed_with_package_weights_and_options(plugin, command, fla
     assert "flat" in command("models").stdout
 
 
-def test_version_help_and_completion_answer(command):
-    assert command("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
-    assert "SOURCE" in command("run", "--help").stdout
-    assert "Usage" in command().stdout
-    completion = command(
+def test_version_help_and_completion_answer(process):
+    assert process("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
+    assert "SOURCE" in process("run", "--help").stdout
+    assert "Usage" in process().stdout
+    completion = process(
         _BATCHCOLOR_COMPLETE="complete_bash", COMP_WORDS="batchcolor r", COMP_CWORD="1"
     )
     assert completion.stdout.split() == ["run"]
-    assert command("nonsense").returncode == 2
+    assert process("nonsense").returncode == 2

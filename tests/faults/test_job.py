@@ -153,7 +153,7 @@ def test_a_torn_journal_line_is_ignored(flat, command, album, tmp_path):
 
 
 def test_a_temporary_of_a_dead_process_is_swept_and_one_of_a_living_is_not(
-    flat, command, album, tmp_path
+    flat, process, album, tmp_path
 ):
     out = tmp_path / "out"
     out.mkdir()
@@ -162,15 +162,15 @@ def test_a_temporary_of_a_dead_process_is_swept_and_one_of_a_living_is_not(
     (out / f".a.jpg.{dead.pid}.batchcolor-tmp").write_bytes(b"half")
     living = out / f".b.jpg.{os.getpid()}.batchcolor-tmp"
     living.write_bytes(b"half")
-    command("run", album(1), "-m", flat, "-o", out)
+    process("run", album(1), "-m", flat, "-o", out)
     assert temporaries(out) == [living]
 
 
 def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
-    flat, command, album, tmp_path, small_disk
+    flat, process, album, tmp_path, small_disk
 ):
     source, out = album(40, 400, 300), small_disk / "out"
-    result = command("run", source, "-m", flat, "-o", out, "--report", tmp_path / "report.json")
+    result = process("run", source, "-m", flat, "-o", out, "--report", tmp_path / "report.json")
     assert result.returncode == 4, result.stderr
     assert "is full" in result.stderr
     assert "are left" in result.stderr
@@ -179,25 +179,25 @@ def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on
         with Image.open(path) as image:
             image.load()
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    again = command("run", source, "-m", flat, "-o", out)
+    again = process("run", source, "-m", flat, "-o", out)
     assert again.returncode == 0, again.stderr
     assert len(results(out)) == 40
 
 
-def test_a_target_that_cannot_be_written_is_exit_4(flat, command, album, small_disk):
+def test_a_target_that_cannot_be_written_is_exit_4(flat, process, album, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    result = command("run", album(2), "-m", flat, "-o", small_disk / "out")
+    result = process("run", album(2), "-m", flat, "-o", small_disk / "out")
     assert result.returncode == 4
     assert "cannot be written" in result.stderr
 
 
-def test_a_second_job_on_the_same_output_says_so(flat, command, album, tmp_path):
+def test_a_second_job_on_the_same_output_says_so(flat, process, album, tmp_path):
     (tmp_path / "out" / ".batchcolor").mkdir(parents=True)
     with FileLock(tmp_path / "out" / ".batchcolor" / "lock"):
-        result = command("run", album(2), "-m", flat, "-o", "out")
+        result = process("run", album(2), "-m", flat, "-o", "out")
     assert result.returncode == 2
     assert "another job" in result.stderr
-    assert command("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
+    assert process("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
 
 
 def test_a_source_that_vanishes_while_the_job_runs_is_named(plugin, start, album, tmp_path):
@@ -216,8 +216,8 @@ def test_a_source_that_vanishes_while_the_job_runs_is_named(plugin, start, album
 
 
 @pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])
-def test_poor_terminals_get_plain_lines(flat, command, album, setting):
-    result = command("run", album(2), "-m", flat, "-o", "out", **setting)
+def test_poor_terminals_get_plain_lines(flat, process, album, setting):
+    result = process("run", album(2), "-m", flat, "-o", "out", **setting)
     assert result.returncode == 0, result.stderr
     assert "\x1b" not in result.stderr
 
@@ -229,7 +229,7 @@ def test_a_closed_stdout_is_no_traceback(environment, tmp_path):
     assert result.stderr == b""
 
 
-def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, command, album, tmp_path):
+def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, process, album, tmp_path):
     plugin(
         "defect",
         """
@@ -242,7 +242,7 @@ def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, command, alb
                 raise KeyError("over nothing")
         """,
     )
-    result = command("stumble", TMPDIR=str(tmp_path))
+    result = process("stumble", TMPDIR=str(tmp_path))
     assert result.returncode == 1
     assert result.stderr.strip().count("\n") == 0
     (log,) = tmp_path.glob("batchcolor-*.log")

@@ -203,7 +203,7 @@ def test_a_reader_brings_a_format_that_batchcolor_does_not_know(
         "pgmreader",
         """
         import batchcolor
-        from batchcolor.hooks.hookspecs import Reader
+        from batchcolor.hooks.types import Reader
 
         def decode(path):
             import numpy

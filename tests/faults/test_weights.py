@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from batchcolor.colorizers.weights import PACKAGE
+from batchcolor.inference.weights import PACKAGE
 from batchcolor.training.results import halved
 
 WEIGHTS = next(

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from batchcolor.errors import ImpossiblePlanError
-from batchcolor.hooks.options import describe, pairs, parse
-from batchcolor.hooks.spec import ColorizerSpec
+from batchcolor.errors import UsageError
+from batchcolor.hooks.options import describe_options, parse_key_values, parse_options
+from batchcolor.hooks.types import ColorizerSpec
 
 
 class Paper(enum.Enum):
@@ -31,12 +31,12 @@ SPEC = ColorizerSpec("made", "-", 8, lambda options: None, options=Options)  # t
 
 
 def test_every_type_is_read():
-    given = pairs(
+    given = parse_key_values(
         ["depth=0.9", "steps=5", "warm=yes", "tint=blue", "paper=glossy", "file-name=a=b"]
     )
-    assert parse(SPEC, given) == Options(0.9, 5, True, "blue", Paper.GLOSSY, Path("a=b"))
-    assert parse(SPEC, {}) == Options()
-    assert parse(SPEC, {"warm": "off"}) == Options()
+    assert parse_options(SPEC, given) == Options(0.9, 5, True, "blue", Paper.GLOSSY, Path("a=b"))
+    assert parse_options(SPEC, {}) == Options()
+    assert parse_options(SPEC, {"warm": "off"}) == Options()
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_every_type_is_read():
     ],
 )
 def test_wrong_keys_and_values_say_what_would_be_right(given, words):
-    with pytest.raises(ImpossiblePlanError) as caught:
-        parse(SPEC, pairs([given]))
+    with pytest.raises(UsageError) as caught:
+        parse_options(SPEC, parse_key_values([given]))
     assert words in str(caught.value)
 
 
 def test_description_has_types_defaults_and_help():
-    rows = {row.key: row for row in describe(Options)}
+    rows = {row.key: row for row in describe_options(Options)}
     assert (rows["depth"].type, rows["depth"].default, rows["depth"].help) == (
         "float",
         "0.5",

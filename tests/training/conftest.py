@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.colorizers.beta import Beta, Widths
-from batchcolor.colorizers.builtin import BETA
-from batchcolor.hooks.spec import ColorizerSpec, Recipe
-from batchcolor.training import machine
-from batchcolor.training.plan import TrainingPlan
+from batchcolor.hooks.types import ColorizerSpec, Recipe
+from batchcolor.models.beta import Beta, Widths
+from batchcolor.models.builtin import BETA
+from batchcolor.training import distributed as machine
+from batchcolor.training.settings import TrainingPlan
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer, build
 

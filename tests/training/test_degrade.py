@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from batchcolor.color import rgb_to_ycbcr
-from batchcolor.hooks.spec import Recipe
+from batchcolor.hooks.types import Recipe
 from batchcolor.training import degrade
 from batchcolor.training.augment import augmented
 
@@ -21,13 +21,13 @@ def photographs(count=64, side=32):
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
 
 
-def luma_of(pictures):
+def rgb_to_luma(pictures):
     return rgb_to_ycbcr(pictures[:, :1], pictures[:, 1:2], pictures[:, 2:])[0]
 
 
 def test_without_a_share_luma_is_the_picture_s_own():
     pictures = photographs()
-    torch.testing.assert_close(degrade.aged(pictures, 0.0), luma_of(pictures))
+    torch.testing.assert_close(degrade.aged(pictures, 0.0), rgb_to_luma(pictures))
 
 
 def test_most_pictures_are_touched_and_all_stay_luma():
@@ -37,7 +37,7 @@ def test_most_pictures_are_touched_and_all_stay_luma():
     assert old.shape == (64, 1, 32, 32)
     assert old.min() >= 0
     assert old.max() <= 1
-    touched = (old - luma_of(pictures)).abs().mean(dim=(1, 2, 3)) > 0.005
+    touched = (old - rgb_to_luma(pictures)).abs().mean(dim=(1, 2, 3)) > 0.005
     assert 0.7 < touched.float().mean() < 1
 
 
@@ -69,7 +69,7 @@ def test_each_way_touches_only_the_pictures_that_were_drawn(way):
     pictures = photographs(6)
     drawn = torch.tensor([1.0, 0, 1, 0, 1, 0])[:, None, None, None]
     torch.manual_seed(5)
-    before = luma_of(pictures)
+    before = rgb_to_luma(pictures)
     after = getattr(degrade, way)(pictures if way == "_mixed" else before, drawn)
     changed = (after - before).abs().amax(dim=(1, 2, 3)) > 1e-4
     assert changed.tolist() == [True, False, True, False, True, False]

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from batchcolor.color import rgb_to_ycbcr
-from batchcolor.errors import ImpossiblePlanError
-from batchcolor.hooks.spec import Recipe
-from batchcolor.training import augment, machine, speed
-from batchcolor.training.feed import Feed
+from batchcolor.errors import UsageError
+from batchcolor.hooks.types import Recipe
+from batchcolor.training import augment, speed
+from batchcolor.training import distributed as machine
+from batchcolor.training.loader import BatchLoader
 from batchcolor.training.store import Store
 
 RECIPE = Recipe(
@@ -29,7 +30,7 @@ def store() -> Store:
 
 
 def test_an_epoch_shows_each_picture_at_most_once_and_never_a_held_out_one(store):
-    feed = Feed(store, machine.start("cpu", "auto"), 6, seed=3)
+    feed = BatchLoader(store, machine.start("cpu", "auto"), 6, seed=3)
     seen = [int(picture[0, 0, 0]) for step in range(feed.epoch_steps) for picture in feed(step)]
     assert feed.epoch_steps == 3
     assert len(set(seen)) == len(seen) == 18
@@ -39,16 +40,17 @@ def test_an_epoch_shows_each_picture_at_most_once_and_never_a_held_out_one(store
 
 
 def test_a_step_gets_the_same_pictures_whether_or_not_it_was_fetched_ahead(store):
-    ahead, asked = (Feed(store, machine.start("cpu", "auto"), 6, seed=3) for _ in range(2))
-    in_turn = [ahead(step) for step in range(6)]
+    ahead, asked = (BatchLoader(store, machine.start("cpu", "auto"), 6, seed=3) for _ in range(2))
+    one_source_at_a_time = [ahead(step) for step in range(6)]
     for step in (5, 0, 3):  # as after a resume
-        assert torch.equal(asked(step), in_turn[step])
+        assert torch.equal(asked(step), one_source_at_a_time[step])
 
 
 def test_processes_share_an_epoch_without_overlap(store):
     alone = machine.start("cpu", "auto")
     feeds = [
-        Feed(store, dataclasses.replace(alone, rank=rank, world=2), 5, seed=1) for rank in (0, 1)
+        BatchLoader(store, dataclasses.replace(alone, rank=rank, world=2), 5, seed=1)
+        for rank in (0, 1)
     ]
     seen = [int(p[0, 0, 0]) for feed in feeds for step in (0, 1) for p in feed(step)]
     assert sorted(seen) == list(range(20))
@@ -98,7 +100,7 @@ def test_jittered_crops_are_of_each_size_within_reach_and_of_one_size_a_step():
     ("option", "value"), [("rotation", 200.0), ("shift", 16), ("shift", -1), ("scale_jitter", 1.0)]
 )
 def test_an_augmentation_that_cannot_be_is_refused_by_name(tmp_path, option, value, plan):
-    with pytest.raises(ImpossiblePlanError, match=f"--{option.replace('_', '-')}"):
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}"):
         plan(tmp_path, tmp_path / "run", **{option: value})
 
 

@@ -8,12 +8,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from batchcolor.colorizers.builtin import DELTA
-from batchcolor.colorizers.weights import find
-from batchcolor.errors import DivergedError
+from batchcolor.errors import TrainingDivergedError
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.training import machine
-from batchcolor.training.session import Watcher, train
+from batchcolor.inference.weights import find
+from batchcolor.models.builtin import DELTA
+from batchcolor.training import distributed as machine
+from batchcolor.training.run import Watcher, train
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer, build
 
@@ -97,5 +97,5 @@ def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
 def test_a_validation_loss_that_is_no_number_stops_the_run(photographs, tmp_path, learner):
     trainer = learner(photographs(24), tmp_path, epochs=2)
     trainer.loss_of = lambda *_: torch.tensor(float("nan"))
-    with pytest.raises(DivergedError, match="validation loss is nan"):
+    with pytest.raises(TrainingDivergedError, match="validation loss is nan"):
         trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from batchcolor.colorizers.beta import Beta, Widths
-from batchcolor.colorizers.builtin import BETA
-from batchcolor.errors import DivergedError, ImpossiblePlanError, WeightsError
-from batchcolor.training import checkpoint, machine, results
-from batchcolor.training.session import Watcher, train
+from batchcolor.errors import TrainingDivergedError, UsageError, WeightsError
+from batchcolor.models.beta import Beta, Widths
+from batchcolor.models.builtin import BETA
+from batchcolor.training import checkpoint, results
+from batchcolor.training import distributed as machine
+from batchcolor.training.run import Watcher, train
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer, build
 
@@ -94,7 +95,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint_kept(photograph
     kept = (tmp_path / "run" / checkpoint.NAME).read_bytes()
     with torch.no_grad():
         next(run.network.parameters()).fill_(math.inf)
-    with pytest.raises(DivergedError, match="step 4"):
+    with pytest.raises(TrainingDivergedError, match="step 4"):
         run.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
     assert (tmp_path / "run" / checkpoint.NAME).read_bytes() == kept
 
@@ -103,7 +104,7 @@ def test_a_checkpoint_of_other_settings_is_refused_rather_than_mixed(photographs
     folder = photographs(40)
     make(folder, tmp_path / "run").save()
     other = make(folder, tmp_path / "run", learning_rate=1e-4)
-    with pytest.raises(ImpossiblePlanError, match="other settings"):
+    with pytest.raises(UsageError, match="other settings"):
         other.resume()
 
 
@@ -112,14 +113,14 @@ def test_a_torn_checkpoint_is_one_sentence_and_not_a_traceback(photographs, tmp_
     run.save()
     path = tmp_path / "run" / checkpoint.NAME
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ImpossiblePlanError, match="not a checkpoint"):
+    with pytest.raises(UsageError, match="not a checkpoint"):
         run.resume()
 
 
 def test_a_run_is_not_begun_anew_over_another_one(photographs, tmp_path, plan, narrow):
     asked = plan(photographs(40), tmp_path / "run", epochs=1)
     train(asked, narrow, silent(), resume=False)
-    with pytest.raises(ImpossiblePlanError, match="--resume"):
+    with pytest.raises(UsageError, match="--resume"):
         train(asked, narrow, silent(), resume=False)
 
 

@@ -1,1 +1,0 @@
-"""The models, and what runs them."""

@@ -1,0 +1,1 @@
+"""Contact sheets, figures and HTML pages that compare models."""

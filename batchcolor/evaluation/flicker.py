@@ -1,0 +1,92 @@
+"""How unsteady the colours of a film are, and how far from the truth.
+
+Two figures, both 0 for colours that stand still or move with what they belong to:
+
+- `flicker`: the chroma of a frame against that of the frame before, carried along the motion of
+  luma, where that can be trusted; mean absolute difference of Cb and Cr, times 1000.
+- `drift`: Jensen-Shannon divergence of the distributions of colour of neighbouring frames, averaged
+  over steps of 1, 2 and 4 frames, times 1000. Known as CDC (Liu et al., "Temporally consistent
+  video colorization with deep feature propagation and self-regularization learning", 2021).
+
+Neither is counted over a cut.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.video.temporal.motion import Field, match
+from batchcolor.video.temporal.shots import is_cut
+from batchcolor.video.temporal.stabilizer import sized
+
+STEPS = (1, 2, 4)
+BINS = 32
+SPAN = 0.3
+"""Chroma beyond which colours of films do not go; the outermost bins hold the rest."""
+TRUSTED = 0.5
+UNIT = 1000.0
+
+
+class Flicker:
+    """Takes the frames of one film in order: luma `(64, 64)` in 0..1 and chroma `(2, s, s)`."""
+
+    def __init__(self) -> None:
+        self._before: tuple[Field, Field] | None = None
+        self._histories: deque[NDArray[np.float64]] = deque(maxlen=max(STEPS))
+        self._differences: list[float] = []
+        self._divergences: list[float] = []
+        self.cuts = 0
+
+    def add(self, luma: Field, chroma: Field) -> None:
+        """The next frame."""
+        chroma = sized(chroma, luma.shape[0])
+        if self._before is not None:
+            found = match(self._before[0], luma)
+            if is_cut(found):
+                self.cuts += 1
+                self._histories.clear()
+            else:
+                sure = found.confidence > TRUSTED
+                moved = self._before[1][:, found.rows, found.columns]
+                if sure.any():
+                    self._differences.append(float(np.abs(chroma - moved)[:, sure].mean()))
+        shares = _distributions(chroma)
+        for step in STEPS:
+            if len(self._histories) >= step:
+                self._divergences.append(_divergence(self._histories[-step], shares))
+        self._histories.append(shares)
+        self._before = (luma, chroma)
+
+    @property
+    def flicker(self) -> float:
+        """Mean difference of chroma along motion, in thousandths."""
+        return UNIT * float(np.mean(self._differences)) if self._differences else 0.0
+
+    @property
+    def drift(self) -> float:
+        """Mean divergence of distributions of chroma, in thousandths."""
+        return UNIT * float(np.mean(self._divergences)) if self._divergences else 0.0
+
+
+def _distributions(chroma: Field) -> NDArray[np.float64]:
+    """Shares of Cb and of Cr in each bin, `(2, BINS)`."""
+    edges = np.linspace(-SPAN, SPAN, BINS + 1)
+    clipped = np.clip(chroma, -SPAN, SPAN)
+    counts = np.stack([np.histogram(plane, edges)[0] for plane in clipped])
+    shares: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Jensen-Shannon divergence in nats, mean of Cb and Cr."""
+    middle = (one + other) / 2
+
+    def towards(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        ratio = np.divide(shares, middle, out=np.ones_like(shares), where=shares > 0)
+        apart: NDArray[np.float64] = (shares * np.log(ratio)).sum(axis=1)
+        return apart
+
+    return float((towards(one) + towards(other)).mean() / 2)

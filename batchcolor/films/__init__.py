@@ -1,1 +1,0 @@
-"""Moving pictures on disk: read, coloured plane by plane, written; never imports torch."""

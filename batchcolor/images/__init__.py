@@ -1,0 +1,1 @@
+"""Still images: scanning, decoding, encoding, metadata. Never imports torch."""

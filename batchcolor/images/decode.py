@@ -1,0 +1,298 @@
+"""Reading a still: its own luma, upright, at full resolution and depth."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from batchcolor.color import rgb16_to_luma
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.hooks.types import Reader
+from batchcolor.images import metadata
+from batchcolor.images.formats import JPEG
+from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.scan import GONE, ScannedFile
+
+# Sizes are checked against --max-pixels from the header, before any memory is taken; Pillow's
+# own limit would refuse honest scans.
+Image.MAX_IMAGE_PIXELS = None
+
+BYTES_PER_PIXEL = 12
+"""Decoded samples, luma, joined planes and the encoded file at their peak, for 8 bits a sample."""
+
+ORIENTATION_TRANSFORMS = {
+    2: lambda plane: plane[:, ::-1],
+    3: lambda plane: plane[::-1, ::-1],
+    4: lambda plane: plane[::-1],
+    5: lambda plane: plane.T,
+    6: lambda plane: np.rot90(plane, -1),
+    7: lambda plane: plane[::-1, ::-1].T,
+    8: lambda plane: np.rot90(plane),
+}
+"""What turns stored rows upright, by EXIF orientation (CIPA DC-008, tag 0x0112)."""
+
+
+def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
+    """Bytes that this picture needs at its peak, from the header alone.
+
+    Raises ProcessingError for what is refused from the header: empty, unknown, more pixels than
+    `max_pixels`, several pages or frames.
+    """
+    if found.size == GONE:
+        raise ProcessingError("scan", "vanished while the job ran")
+    if found.size == 0:
+        raise ProcessingError("decode", "the file is empty")
+    if found.format is None:
+        raise ProcessingError("decode", _why_unknown(found.path))
+    if _reader(found, readers) is not None:
+        return found.size * 20  # only its plugin can tell; a guess that keeps few at once
+    try:
+        with Image.open(found.path) as image:
+            width, height = image.size
+            deep = image.mode.startswith(("I", "F")) or _bits(found.path, image) == 16
+            frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    except Exception as error:
+        raise ProcessingError("decode", _words(error)) from error
+    if width * height > max_pixels:
+        raise ProcessingError(
+            LIMITS,
+            f"{width} x {height} are more than --max-pixels {max_pixels:,}; raise it if meant",
+        )
+    if frames > 1:
+        raise ProcessingError(
+            "decode", f"has {frames} pages or frames; only single pictures are done"
+        )
+    return found.size + width * height * BYTES_PER_PIXEL * (2 if deep else 1)
+
+
+def _why_unknown(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "not a picture in any format known here"
+
+
+def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> Picture:
+    """The picture of a file. Raises ProcessingError, whatever the decoder does, with a reason."""
+    try:
+        status = found.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (found.size, found.mtime_ns):
+            raise ProcessingError("decode", "changed while the job ran; run again to colour it")
+        reader = _reader(found, readers)
+        if reader is not None:
+            return _through_plugin(found, reader, max_pixels)
+        return _decode(found, found.path.read_bytes(), max_pixels)
+    except ProcessingError:
+        raise
+    except Exception as error:  # a decoder may raise anything; one picture is not the job
+        raise ProcessingError("decode", _words(error)) from error
+
+
+def _decode(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
+    if found.format is None:
+        raise ProcessingError("decode", "not a picture in any format known here")
+    notes = [found.note] if found.note else []
+    with Image.open(io.BytesIO(data)) as image:
+        if image.width * image.height > max_pixels:
+            raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+        if found.format != JPEG:
+            if image.format == "TIFF":
+                _check_deflated(image, data)
+            image.load()  # before EXIF is asked for, which would hide that pixels are damaged
+        about, orientation = metadata.read(image, notes)
+        quick = _jpeg_luma(data, image) if found.format == JPEG else None
+        luma: Plane
+        alpha: Plane | None = None
+        if quick is None:
+            luma, alpha = _planes(image, data, found.path, notes)
+        else:
+            luma = quick
+    turn = ORIENTATION_TRANSFORMS.get(orientation)
+    if turn is not None:
+        luma = np.ascontiguousarray(turn(luma))
+        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return Picture(found.path, luma, alpha, found.format, about, notes)
+
+
+def _jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
+    """The Y plane of a grey or YCbCr JPEG as it stands, or None for the other kinds.
+
+    Where a picture is vivid, Y and the luma of its RGB differ, as RGB is clipped; what people
+    see is the RGB, so its luma is taken. A look at one eighth of the size tells.
+    """
+    if image.mode == "L":
+        return _grey(data)
+    if image.mode != "RGB" or image.info.get("adobe_transform", 1) != 1:
+        return None
+    least = {"min_width": max(1, image.width // 8), "min_height": max(1, image.height // 8)}
+    small = simplejpeg.decode_jpeg(data, "RGB", **least, fastdct=True, strict=False)
+    high, low = small.max(axis=2).astype(np.int16), small.min(axis=2).astype(np.int16)
+    at_the_edge = ((high > 235) | (low < 20)) & (high - low > 24)
+    if at_the_edge.mean() < 0.002:
+        return _grey(data)
+    rgb = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    return np.asarray(Image.fromarray(rgb).convert("L"))
+
+
+def _grey(data: bytes) -> NDArray[np.uint8]:
+    luma: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", strict=True)[..., 0]
+    return luma
+
+
+def _planes(
+    image: Image.Image, data: bytes, path: Path, notes: list[str]
+) -> tuple[Plane, Plane | None]:
+    """Luma and alpha of any mode that Pillow opens, 16 bits kept."""
+    mode = image.mode
+    if _bits(path, image) == 16 and not mode.startswith("I;16"):
+        deep = _deep_planes(image, data)
+        if deep is not None:
+            return deep
+    if mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16), None
+    if mode in ("I", "F"):
+        return _stretched(np.asarray(image, np.float64), notes), None
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        alpha: Plane | None = np.asarray(rgba.getchannel("A"))
+        if alpha is not None and alpha.min() == 255:
+            alpha = None
+        if mode in ("LA", "L", "1"):
+            return np.asarray(image.convert("L")), alpha
+        return np.asarray(rgba.convert("L")), alpha
+    if mode == "LAB":
+        return _lab_luma(image), None
+    return np.asarray(image.convert("L")), None
+
+
+def _check_deflated(image: Image.Image, data: bytes) -> None:
+    """Raise zlib.error for damaged strips or tiles: libtiff reports them, Pillow goes on.
+
+    Tags are those of TIFF 6.0: compression, strip and tile offsets and byte counts.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(259) not in (8, 32946):
+        return
+    for offsets, counts in ((273, 279), (324, 325)):
+        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
+            zlib.decompress(data[offset : offset + count])
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Bits a sample as the file has them: Pillow shows deep colour as 8 bits."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24]
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))
+        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
+    return 8
+
+
+def _deep_planes(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None] | None:
+    """16-bit colour or grey with alpha, which Pillow would cut to 8 bits."""
+    import imagecodecs
+    import tifffile
+
+    if image.format == "PNG":
+        pixels = imagecodecs.png_decode(data)
+    else:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            if page.axes not in ("YX", "YXS") or page.dtype != np.uint16:
+                return None
+            pixels = page.asarray()
+    if pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 2:
+        return pixels, None
+    alpha = pixels[..., -1] if pixels.shape[2] in (2, 4) else None
+    luma = pixels[..., 0] if pixels.shape[2] <= 2 else rgb16_to_luma(pixels[..., :3])
+    return np.ascontiguousarray(luma), None if alpha is None else np.ascontiguousarray(alpha)
+
+
+def _stretched(values: NDArray[np.float64], notes: list[str]) -> NDArray[np.uint16]:
+    """32-bit samples as 16 bits: 0..1 and 0..65535 as they are, others stretched, with a note."""
+    if not np.isfinite(values).all():
+        raise ProcessingError("decode", "has samples that are not numbers")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        scaled = values * 65535
+    elif low >= 0 and high <= 65535:
+        scaled = values if high > 255 else values * 257
+    else:
+        notes.append(f"samples from {low:g} to {high:g} were stretched to the full range")
+        scaled = (values - low) * (65535 / (high - low))
+    return scaled.round().astype(np.uint16)
+
+
+def _lab_luma(image: Image.Image) -> NDArray[np.uint8]:
+    from PIL import ImageCms
+
+    to_srgb = ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+    )
+    rgb = ImageCms.applyTransform(image, to_srgb)
+    assert rgb is not None  # only in-place transforms return None
+    return np.asarray(rgb.convert("L"))
+
+
+def _reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
+    if found.format is None or found.format.writable:
+        return None
+    return next((reader for reader in readers if reader.name == found.format.name), None)
+
+
+def _through_plugin(found: ScannedFile, reader: Reader, max_pixels: int) -> Picture:
+    pixels = np.asarray(reader.decode(found.path))
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim not in (2, 3) or not pixels.size:
+        raise ProcessingError(
+            "decode", f"reader {reader.name} gave {pixels.dtype} {pixels.shape}, not grey or RGB"
+        )
+    if pixels.shape[0] * pixels.shape[1] > max_pixels:
+        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+    assert found.format is not None
+    luma = luma_from_array(pixels)
+    return Picture(found.path, luma, None, found.format, notes=[found.note] if found.note else [])
+
+
+def luma_from_array(pixels: NDArray[Any]) -> Plane:
+    """Luma of grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 1:
+        return pixels[..., 0]
+    if pixels.dtype == np.uint16:
+        return rgb16_to_luma(pixels[..., :3])
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., :3])).convert("L"))
+
+
+def _words(error: Exception) -> str:
+    """Why a decoder gave up, in plain words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "garbage, or a kind of picture that is not known here"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    if isinstance(error, FileNotFoundError):
+        return "vanished while the job ran"
+    if isinstance(error, PermissionError):
+        return "may not be read (permission denied)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):
+        return f"damaged: {type(error).__name__} {error}".strip()
+    text = str(error).strip()
+    if "premature end" in text.lower() or "truncated" in text.lower():
+        return f"truncated: {text}"
+    return f"damaged: {text or type(error).__name__}"

@@ -1,0 +1,1 @@
+"""Running a colorizer: devices, weights, batches, color transfer."""

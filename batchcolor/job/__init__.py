@@ -1,1 +1,0 @@
-"""One job, from plan to report."""

@@ -1,1 +1,0 @@
-"""Colour measured against truth, and shown beside it."""

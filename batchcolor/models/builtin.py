@@ -1,0 +1,115 @@
+"""Registers the built-in models, through the same hook as everybody else's.
+
+The specs and recipes stand here, apart from the networks, so that listing the models does not
+import torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchcolor.hooks.hookspecs import hookimpl
+from batchcolor.hooks.types import Colorizer, ColorizerSpec, Recipe
+
+
+@dataclass(frozen=True)
+class DeltaOptions:
+    """What a user can set of Delta with `--set`."""
+
+    vividness: float = field(
+        default=0.5,
+        metadata={"help": "0 faithful (least error) .. 1 vivid (more colour)"},
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.vividness <= 1:
+            raise ValueError(f"vividness is from 0 to 1, not {self.vividness}")
+
+
+def _alpha(options: None) -> Colorizer:
+    from batchcolor.models.alpha import Alpha
+
+    return Alpha()
+
+
+def _beta(options: None) -> Colorizer:
+    from batchcolor.models.beta import Beta
+
+    return Beta()
+
+
+def _delta(options: DeltaOptions) -> Colorizer:
+    from batchcolor.models.delta import Delta
+
+    return Delta(options.vividness)
+
+
+ALPHA = ColorizerSpec(
+    name="alpha",
+    summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
+    working_size=96,
+    build=_alpha,
+    weights="alpha.safetensors",
+    recipe=Recipe(
+        data="flowers102",
+        size=96,
+        optimizer="adam",
+        learning_rate=1e-3,
+        batch_size=64,
+        epochs=32,
+        random_crop=0.4,
+        rotation=15,
+    ),
+    licence="Apache-2.0",
+)
+
+BETA = ColorizerSpec(
+    name="beta",
+    summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
+    working_size=32,
+    build=_beta,
+    weights="beta.safetensors",
+    recipe=Recipe(
+        data="cifar10",
+        size=32,
+        optimizer="rmsprop",
+        learning_rate=3e-4,
+        momentum=0.9,
+        batch_size=128,
+        epochs=40,
+        shift=4,
+        erase=0.5,
+    ),
+    licence="Apache-2.0",
+)
+
+
+DELTA = ColorizerSpec(
+    name="delta",
+    summary="pre-trained encoder, likely colours from a palette; for any photograph",
+    working_size=256,
+    build=_delta,
+    weights="delta.safetensors",
+    options=DeltaOptions,
+    recipe=Recipe(
+        data="photographs",
+        size=128,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        encoder_rate=0.06,
+        weight_decay=0.02,
+        batch_size=32,
+        epochs=3,
+        loss="own",
+        random_crop=0.4,
+        scale_jitter=0.25,
+        degrade=0.35,
+    ),
+    licence="Apache-2.0",
+)
+
+
+@hookimpl
+def batchcolor_colorizers() -> list[ColorizerSpec]:
+    """The models that come with batchcolor."""
+    return [ALPHA, BETA, DELTA]

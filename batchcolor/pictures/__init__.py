@@ -1,1 +1,0 @@
-"""Stills on disk: found, read, written, committed."""

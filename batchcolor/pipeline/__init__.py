@@ -1,0 +1,1 @@
+"""A colouring job: settings, planning, execution, report."""

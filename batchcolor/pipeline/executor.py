@@ -1,0 +1,302 @@
+"""The way of a picture, from top to bottom:
+
+scan -> plan -> decode (threads) -> luma + small square -> batch (device) -> chroma
+     -> join (threads) -> encode (threads) -> commit -> journal
+
+Each arrow is a channel between threads; all channels share one budget of bytes. A picture that
+fails at any step leaves the line with a reason, and the others go on. Frames of films join at
+"batch": `film_line.py` has their way before and after it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
+from batchcolor.hooks.manager import Plugins, format_error
+from batchcolor.hooks.types import Outcome
+from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.encode import encode, join
+from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.images.verify import verify_image
+from batchcolor.inference.runner import Runner
+from batchcolor.pipeline.planner import Plan, Task
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
+from batchcolor.pipeline.turns import Over, one_source_at_a_time
+from batchcolor.pipeline.video_admission import Admission
+from batchcolor.pipeline.video_scheduler import VideoScheduler
+from batchcolor.pipeline.video_task import FrameItem
+from batchcolor.storage.atomic import commit, sweep
+from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
+
+MAX_SKIPPED = 1000
+"""Entries passed over that the report names; beyond that they are no news."""
+
+
+@dataclass
+class Item:
+    """One picture on its way."""
+
+    task: Task
+    share: int
+    picture: Picture
+    square: NDArray[np.float32]
+    begins: Literal[True] = True
+    """A picture is a film of one frame to colorizers that remember."""
+    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+
+class Pipeline:
+    """One running job. `start` returns at once; `wait` until it is over, with a time limit."""
+
+    def __init__(self, plan: Plan, runner: Runner, plugins: Plugins, journal: Journal) -> None:
+        self.plan, self.settings, self.runner = plan, plan.settings, runner
+        self.plugins, self.journal = plugins, journal
+        self.readers = plugins.readers()
+        self.report = Report(runner.name, str(plan.output))
+        self.stop = Cancellation()
+        threads = self.settings.threads
+        most = 2 * runner.batch_size + 4 * threads  # a batch at work, one waiting, all threads busy
+        self.budget = ByteBudget(self.settings.memory, most, self.stop)
+        self.to_decode: Channel[tuple[Task, int, Admission | None]] = Channel(self.stop, 1)
+        self.to_chroma: Channel[Item | FrameItem | Over] = Channel(self.stop, threads)
+        self.to_encode: Channel[Item] = Channel(self.stop, 1)
+        self._finishing = threading.Lock()
+        self.threads: list[threading.Thread] = []
+        self._signal: ExitCode | None = None
+        self.films = VideoScheduler(self)
+
+    # ---- the way of a picture ------------------------------------------------------------
+
+    def _scan_and_plan(self) -> None:
+        self.films.look_ahead()
+        for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
+            if self.stop.draining.is_set():
+                break
+            if isinstance(task, SkippedEntry) and task.failed:
+                self.report.found += 1
+                self._finish(Outcome(task.path, None, "failed", "scan", task.reason), None)
+            elif isinstance(task, SkippedEntry):
+                if len(self.report.passed) < MAX_SKIPPED:
+                    self.report.passed.append((str(task.path), task.reason))
+            elif self._wanted(task) and not self._admit(task):
+                break
+        self.report.scanning = False
+        self.to_decode.end()
+
+    def _decode(self) -> None:
+        for task, share, film in self.to_decode:
+            if film is not None:
+                self.films.read(task, share, film)
+                continue
+            try:
+                self.report.current = str(task.found.relative)
+                picture = decode(task.found, self.settings.max_pixels, self.readers)
+                square = resize_luma(picture.luma, self.runner.working_size)
+                self.to_chroma.put(Item(task, share, picture, square))
+            except ProcessingError as error:
+                self.failed(task, error, share)
+        self.to_chroma.end()
+
+    def _chroma(self) -> None:
+        for batch in self._batches():
+            squares, begins = [i.square for i in batch], [i.begins for i in batch]
+            fields = self.runner.run_frames(squares, begins)
+            for item, chroma in zip(batch, fields, strict=True):
+                self._sent_on(item, chroma)
+        self.to_encode.end()
+
+    def _batches(self) -> Iterator[list[Item | FrameItem]]:
+        """Pictures and frames of all sources together, or one by one where the model remembers."""
+        if self.runner.spec.temporal:
+            yield from ([item] for item in one_source_at_a_time(self.to_chroma))
+            return
+        for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
+            yield [item for item in batch if not isinstance(item, Over)]
+
+    def _sent_on(
+        self, item: Item | FrameItem, chroma: NDArray[np.float32] | ProcessingError
+    ) -> None:
+        """To the encoders, or back to its film."""
+        error = chroma if isinstance(chroma, ProcessingError) else None
+        if not isinstance(chroma, ProcessingError):
+            try:
+                item.chroma = self._filtered(chroma, item)
+            except ProcessingError as refused:
+                error = refused
+        if isinstance(item, FrameItem):
+            if error is not None:
+                item.line.fail(error)
+            item.line.arrived(item)
+        elif error is not None:
+            self.failed(item.task, error, item.share)
+        else:
+            self.to_encode.put(item)
+
+    def _encode(self) -> None:
+        for item in self.to_encode:
+            task, picture = item.task, item.picture
+            try:
+                planes = join(picture, item.chroma, self.settings.strength, task.format)
+                data = encode(planes, picture.metadata, self.settings.quality)
+                del planes
+                self._commit(task, data)
+                self.succeeded(task, picture.notes)
+            except ProcessingError as error:
+                self.failed(task, error, item.share)
+            except OutputError:
+                raise
+            except Exception as error:  # an encoder may raise anything; one picture is not the job
+                self.failed(task, ProcessingError("encode", format_error(error)), item.share)
+            else:
+                self.budget.release(item.share)
+
+    # ---- its steps -----------------------------------------------------------------------
+
+    def _wanted(self, task: Task) -> bool:
+        """Whether there is anything to do; what is skipped or refused is counted here."""
+        self.report.found += 1
+        if task.action == "colour":
+            return True
+        if task.action in ("refused", "failed before"):
+            outcome = Outcome(task.found.path, None, "failed", task.step, task.reason)
+            self._finish(outcome, None)
+        else:
+            left = task.action == "exists"
+            self.report.existed += left
+            notes = [f"exists already, {task.reason}: left as it is"] if left else []
+            if task.action == "done before" and task.strip and not task.strip.exists():
+                notes = self.films.strip(task)
+            source, target = task.found.path, task.target
+            outcome = Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes))
+            self._finish(outcome, None)
+        return False
+
+    def _admit(self, task: Task) -> bool:
+        """Let a picture onto the line when its bytes are free; False when the job is stopping."""
+        film = None
+        try:
+            if task.found.film:
+                film = self.films.look_at(task)
+                share = film.share
+            else:
+                share = estimate_memory(task.found, self.settings.max_pixels, self.readers)
+            if share > self.budget.limit:
+                self.report.too_large += 1
+                raise ProcessingError(
+                    LIMITS,
+                    f"needs about {share // 2**20 + 1} MiB, more than --max-memory allows "
+                    f"({self.budget.limit // 2**20} MiB)",
+                )
+        except ProcessingError as error:
+            self.failed(task, error)
+            return True
+        if not self.budget.acquire(share):
+            return False
+        self.to_decode.put((task, share, film))
+        return True
+
+    def _filtered(self, chroma: NDArray[np.float32], item: Item | FrameItem) -> NDArray[np.float32]:
+        if not self.plugins.filters_chroma:
+            return chroma
+        return self.plugins.filter_chroma(chroma, item.square, item.picture)
+
+    def _commit(self, task: Task, data: bytes) -> None:
+        try:
+            commit(
+                data,
+                task.target,
+                partial(verify_image, expected=task.format),
+                replace=self.settings.if_exists == "overwrite",
+                mtime_ns=task.found.mtime_ns,
+            )
+        except FileExistsError as error:
+            raise ProcessingError("commit", "its name was taken while the job ran") from error
+
+    def succeeded(self, task: Task, notes: list[str]) -> None:
+        """A picture or film has its name: say so in the journal, to the report, to plugins."""
+        outcome = Outcome(task.found.path, task.target, "done", notes=tuple(notes))
+        self._finish(outcome, self.entry(task, outcome))
+
+    def failed(self, task: Task, error: ProcessingError, share: int | None = None) -> None:
+        """A picture or film has left the line; its share of memory is given back."""
+        outcome = Outcome(task.found.path, None, "failed", error.step, error.reason)
+        self._finish(outcome, self.entry(task, outcome))
+        if share is not None:
+            self.budget.release(share)
+
+    def entry(self, task: Task, outcome: Outcome) -> JournalEntry:
+        """The journal's line."""
+        return JournalEntry(
+            source=absolute_source(task.found.path),
+            size=task.found.size,
+            mtime_ns=task.found.mtime_ns,
+            edges=head_tail_digest(task.found.path),
+            settings=self.settings.hash_for(film=task.found.film),
+            weights=self.runner.weights_hash,
+            target=str(task.target.relative_to(self.plan.output)),
+            outcome=outcome.status,
+            step=outcome.step,
+            reason=outcome.reason,
+            notes=outcome.notes,
+        )
+
+    def _finish(self, outcome: Outcome, entry: JournalEntry | None) -> None:
+        with self._finishing:
+            if entry is not None:
+                self.journal.append(entry)
+            self.report.add(outcome)
+            self.plugins.done(outcome)
+
+    # ---- start and end -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every stage."""
+        sweep(self.plan.output)
+        stages = [("scan", self._scan_and_plan), ("chroma", self._chroma)]
+        for number in range(self.settings.threads):
+            stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
+        for name, work in stages:  # one by one: a film's thread may join meanwhile
+            self.threads.append(start_thread(name, work, self.stop))
+
+    def interrupt(self, code: ExitCode) -> None:
+        """No new pictures; those under way are finished. For signal handlers."""
+        self._signal = code
+        self.stop.draining.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the job is over, after at most so many seconds."""
+        if self.stop.draining.is_set():
+            self.stop.wake()
+        for thread in self.threads:
+            thread.join(seconds if thread is self.threads[0] else 0)
+        if self.stop.error is None:
+            alive = [thread for thread in self.threads if thread.is_alive()]
+            if alive:
+                alive[0].join(seconds)
+        return not any(thread.is_alive() for thread in self.threads)
+
+    def finish(self) -> Report:
+        """The report. Raises what is a defect of ours; everything else is in the report."""
+        sweep(self.plan.output, own=True)
+        for note in self.runner.notes:
+            self.report.note(note)
+        error = self.stop.error
+        if isinstance(error, OutputError):
+            self.report.exit_code, self.report.message = error.exit_code, str(error)
+        elif error is not None:
+            raise error
+        elif self._signal is not None:
+            self.report.exit_code = self._signal
+            self.report.message = "stopped; run the same command again to go on"
+        self.report.finish()
+        return self.report

@@ -1,0 +1,156 @@
+"""A job from its settings to its report: everything that makes it impossible first, then work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from batchcolor.errors import ExitCode, ProcessingError, UsageError
+from batchcolor.hooks.manager import Plugins, RegisteredColorizer
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.planner import Plan, Task, make_plan
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.storage.atomic import sweep
+from batchcolor.storage.journal import Journal
+
+TICK = 0.1
+"""Seconds between two looks at a running job."""
+
+
+def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
+    """Colour what the settings name; `watch` is called ten times a second with the report so far.
+
+    Raises UsageError, ModelError (nothing was touched then) and defects of ours.
+    Failed pictures, a lost target and signals are in the report, with its exit code.
+    """
+    plan = make_plan(settings)
+    owned = plugins.find(settings.model)
+    _check_model(settings, owned)
+    _first_task(plan, plugins)
+
+    from batchcolor.inference.runner import load_runner
+    from batchcolor.pipeline.executor import Pipeline
+
+    runner = load_runner(owned, settings.loading)
+    if settings.if_exists == "error":
+        _refuse_existing(plan, plugins, runner.weights_hash)
+    with Journal(plan.output) as journal:
+        pipeline = Pipeline(plan, runner, plugins, journal)
+        with _signals(plan, pipeline.interrupt), _warnings_noted(pipeline.report):
+            pipeline.start()
+            while not pipeline.wait(TICK):
+                watch(pipeline.report)
+            watch(pipeline.report)
+        return pipeline.finish()
+
+
+def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | SkippedEntry]]:
+    """The plan, its tasks, what is passed over; nothing is written: `--dry-run`.
+
+    Raises what the job itself would, before it begins.
+    """
+    from batchcolor.inference.runner import load_runner
+
+    plan = make_plan(settings)
+    owned = plugins.find(settings.model)
+    _check_model(settings, owned)
+    _first_task(plan, plugins)
+    digest = load_runner(owned, settings.loading).weights_hash  # or what stands against it
+    if settings.if_exists == "error":
+        _refuse_existing(plan, plugins, digest)
+    found = plan.tasks(Journal(plan.output), digest, plugins.readers())
+    return plan, (it if isinstance(it, SkippedEntry) else _with_film(it, settings) for it in found)
+
+
+def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
+    """Raises UsageError where a model cannot do what it is asked."""
+    if owned.spec.temporal and settings.every > 1:
+        raise UsageError(
+            f"--every {settings.every}: {settings.model} has to see every frame of a shot"
+        )
+
+
+def _with_film(task: Task, settings: RunSettings) -> Task:
+    """A film's task with what stands against it, as far as its header tells."""
+    if not task.found.film or task.action != "colour":
+        return task
+
+    from batchcolor.pipeline.video_admission import admit
+
+    try:
+        admit(task, settings.films, settings.max_pixels, settings.memory, 1)
+    except ProcessingError as error:
+        return replace(task, action="refused", step=error.step, reason=error.reason)
+    return task
+
+
+def _first_task(plan: Plan, plugins: Plugins) -> None:
+    """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
+    journal = Journal(plan.output)
+    telling: SkippedEntry | None = None
+    for task in plan.tasks(journal, "", plugins.readers()):
+        if isinstance(task, Task):
+            return
+        if task.failed or plan.settings.films.fps is not None:
+            telling = telling or task
+    if telling:
+        raise UsageError(f"{telling.path}: {telling.reason}")
+    raise UsageError(f"no pictures found in {', '.join(plan.settings.sources)}")
+
+
+def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
+    tasks = plan.tasks(Journal(plan.output), weights_hash, plugins.readers())
+    taken = [task.target for task in tasks if isinstance(task, Task) and task.action == "exists"]
+    if taken:
+        raise UsageError(
+            f"{len(taken)} result(s) exist already, the first is {taken[0]} (--if-exists error)"
+        )
+
+
+@contextmanager
+def _warnings_noted(report: Report) -> Iterator[None]:
+    """What decoders warn of becomes a note of the report instead of text across the progress."""
+
+    def note(message: Warning | str, *details: object, **more: object) -> None:
+        report.note(f"a decoder warned: {message}".strip())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = note
+        yield
+
+
+@contextmanager
+def _signals(plan: Plan, interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
+    """First SIGINT, SIGTERM or SIGHUP: finish what is under way. SIGINT again: out, at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and signal.SIGINT in received:
+            sweep(plan.output, own=True)
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h\n")  # the progress bar hid the cursor
+            os._exit(ExitCode.SIGINT)
+        received.append(number)
+        interrupt(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):
+        numbers.append(signal.SIGHUP)
+    former = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Durable state on disk: atomic writes and the journal of a job."""

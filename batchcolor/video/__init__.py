@@ -1,0 +1,1 @@
+"""Video files: probing, decoding, temporal stabilization, encoding, muxing. Never imports torch."""

@@ -1,0 +1,265 @@
+"""A folder of numbered frames (`0001.png ...`), read as the film that it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.color import BT601, BT709
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.formats import IMAGE_SEQUENCE, is_picture_suffix
+from batchcolor.images.picture import Picture
+from batchcolor.images.scan import ScannedFile, scan
+from batchcolor.video.planes import plane_view
+from batchcolor.video.source_info import (
+    DEEP_BITS,
+    FULL_RANGE,
+    HD_HEIGHT,
+    HD_WIDTH,
+    ColorTags,
+    SourceInfo,
+)
+
+NUMBER = re.compile(r"\d+(?=\D*$)")
+"""The last number of a name is that of its frame."""
+MOST_NAMED = 5
+"""Frames that a note names; beyond, it says how many there are."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The frames of a folder by their numbers, which go up in steps of `step`."""
+
+    paths: dict[int, Path]
+    step: int
+    left_out: tuple[str, ...] = ()
+    """Pictures without a number."""
+
+    @property
+    def first(self) -> int:
+        """The number of the first frame."""
+        return next(iter(self.paths))
+
+    @property
+    def digits(self) -> int:
+        """Digits of the first frame's number, with its zeros."""
+        match = NUMBER.search(self.paths[self.first].stem)
+        assert match is not None
+        return len(match[0])
+
+    @property
+    def places(self) -> int:
+        """How many frames there are from the first to the last, with those that are missing."""
+        return (max(self.paths) - self.first) // self.step + 1
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers between the first and the last that no frame has."""
+        numbers = range(self.first, max(self.paths) + 1, self.step)
+        return [number for number in numbers if number not in self.paths]
+
+
+def numbering(folder: Path) -> Numbering:
+    """The frames of a folder in the order of their numbers, whatever the length of those.
+
+    Raises ProcessingError: none there, two of one number, a folder that cannot be read.
+    """
+    paths: dict[int, Path] = {}
+    left_out = []
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise ProcessingError("scan", f"cannot be read: {error.strerror}") from error
+    for path in entries:
+        if path.name.startswith(".") or not is_picture_suffix(path.suffix) or path.is_dir():
+            continue
+        match = NUMBER.search(path.stem)
+        if match is None:
+            left_out.append(path.name)
+            continue
+        former = paths.setdefault(int(match[0]), path)
+        if former != path:
+            raise ProcessingError(
+                "plan", f"{former.name} and {path.name} are both frame {int(match[0])}"
+            )
+    if not paths:
+        raise ProcessingError("plan", "holds no numbered pictures")
+    ordered = dict(sorted(paths.items()))
+    numbers = list(ordered)
+    step = math.gcd(*(b - a for a, b in pairwise(numbers))) or 1
+    return Numbering(ordered, step, tuple(left_out))
+
+
+def scan_image_sequence(folder: Path, relative: Path) -> ScannedFile | None:
+    """The folder as a source: the size of all frames, the latest of their times of change.
+
+    None where it holds no numbered pictures.
+    """
+    try:
+        status = [path.stat() for path in numbering(folder).paths.values()]
+    except ProcessingError as error:
+        if error.step == "plan" and "both" not in error.reason:
+            return None
+        return ScannedFile(folder, relative, 0, 0, IMAGE_SEQUENCE)  # its look says what is wrong
+    except OSError:
+        return ScannedFile(folder, relative, 0, 0, IMAGE_SEQUENCE)
+    size, latest = sum(s.st_size for s in status), max(s.st_mtime_ns for s in status)
+    return ScannedFile(folder, relative, size, latest, IMAGE_SEQUENCE)
+
+
+def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> SourceInfo:
+    """What the film of a folder is, by its first frame that can be read. Raises ProcessingError."""
+    frames = numbering(folder)
+    notes = []
+    if frames.left_out:
+        notes.append(f"{_named(frames.left_out)} without a number: left out")
+    if frames.missing:
+        missing = _named([str(number) for number in frames.missing])
+        notes.append(f"frame {missing} missing: the one before is shown in that place")
+    picture = _first_good(frames, max_pixels)
+    hd = picture.width >= HD_WIDTH or picture.height > HD_HEIGHT
+    deep = picture.depth > 8
+    if deep:
+        notes.append(f"{picture.depth} bits become {DEEP_BITS}")
+    return SourceInfo(
+        path=folder,
+        stream=0,
+        width=picture.width,
+        height=picture.height,
+        pixel_format="yuv420p10le" if deep else "yuv420p",
+        bits=DEEP_BITS if deep else 8,
+        full_range=True,  # as pictures are: their luma stays what it is
+        matrix=BT709 if hd else BT601,
+        rate=fps,
+        time_base=1 / fps,
+        frames=len(frames.paths),
+        ends=float(frames.places / fps),
+        all_ends=float(frames.places / fps),
+        tags=ColorTags(range=FULL_RANGE, matrix=1 if hd else 6),
+        numbered=True,
+        notes=tuple(notes),
+    )
+
+
+def _named(names: list[str] | tuple[str, ...]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_good(frames: Numbering, max_pixels: int) -> Picture:
+    reason = ""
+    for path in frames.paths.values():
+        try:
+            return _picture(path, max_pixels)
+        except ProcessingError as error:
+            reason = reason or f"{path.name}: {error.reason}"
+    raise ProcessingError("decode", f"not one frame can be read ({reason})")
+
+
+def _picture(path: Path, max_pixels: int) -> Picture:
+    found = next(iter(scan(path)), None)
+    if not isinstance(found, ScannedFile):
+        raise ProcessingError("decode", found.reason if found else "is no picture")
+    estimate_memory(
+        found, max_pixels
+    )  # refuses from the header what is too large, or has several pages
+    return decode(found, max_pixels)
+
+
+class ImageSequenceReader:
+    """Iterates over the frames of a folder as `reader.Frames` does over those of a film.
+
+    The time of a frame is that of its number, so where one is missing or cannot be read the one
+    before is shown until the next. With `strict` such a frame raises ProcessingError instead.
+    """
+
+    def __init__(
+        self,
+        film: SourceInfo,
+        *,
+        strict: bool,
+        skip: int = 0,
+        seconds: float | None = None,
+        max_pixels: int,
+    ) -> None:
+        self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
+        self.max_pixels = max_pixels
+        self.count = 0
+        self.notes: list[str] = []
+        self._broken: list[str] = []
+        self._sizes: set[tuple[int, int]] = set()
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        frames = numbering(self.film.path)
+        if self.strict and frames.missing:
+            raise ProcessingError(LIMITS, f"frame {frames.missing[0]} is missing (--strict)")
+        for number, path in frames.paths.items():
+            place = (number - frames.first) // frames.step
+            if self.seconds is not None and float(place * self.film.time_base) >= self.seconds:
+                break
+            try:
+                picture = _picture(path, self.max_pixels)
+            except ProcessingError as error:
+                self._fault(path, error)
+                continue
+            self.count += 1
+            if self.count > self.skip:
+                yield self._frame(picture, place)
+        self._sum_up()
+
+    @property
+    def missing(self) -> int:
+        """Frames that cannot be read; 0 where a beginning was wanted."""
+        return 0 if self.seconds is not None else len(self._broken)
+
+    def _fault(self, path: Path, error: ProcessingError) -> None:
+        text = f"{path.name}: {error.reason}"
+        if self.strict:
+            raise ProcessingError(LIMITS, f"{text} (--strict)")
+        self._broken.append(text if self.count else f"{text} (and none comes before it)")
+
+    def _frame(self, picture: Picture, place: int) -> VideoFrame:
+        film = self.film
+        frame = VideoFrame(film.width, film.height, film.pixel_format)
+        luma = picture.luma
+        if (picture.width, picture.height) != (film.width, film.height):
+            self._sizes.add((picture.width, picture.height))
+            luma = np.asarray(Image.fromarray(_as_bits(luma, 8)).resize((film.width, film.height)))
+        plane_view(frame, 0)[...] = _as_bits(luma, film.bits)
+        frame.pts, frame.time_base, frame.duration = place, film.time_base, 1
+        return frame
+
+    def _sum_up(self) -> None:
+        if not self.count:
+            raise ProcessingError("decode", "not one frame can be read")
+        if self._sizes:
+            width, height = sorted(self._sizes)[0]
+            self.notes.append(
+                f"frames of other sizes ({width} x {height}) are brought to that of its "
+                f"beginning, {self.film.width} x {self.film.height}"
+            )
+        if self._broken:
+            more = f" and {len(self._broken) - 1} more" if len(self._broken) > 1 else ""
+            self.notes.append(f"{self._broken[0]}{more}; the last good frame is held in its place")
+
+
+def _as_bits(luma: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Luma over the full range of 8 or 16 bits, over that of `bits`."""
+    high = int(np.iinfo(luma.dtype).max)
+    if high == (1 << bits) - 1:
+        return luma
+    top = (1 << bits) - 1
+    scaled = (luma.astype(np.uint32) * top + high // 2) // high
+    return scaled.astype(np.uint8 if bits <= 8 else np.uint16)

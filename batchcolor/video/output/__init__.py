@@ -1,0 +1,1 @@
+"""Encoding, muxing, timestamps and resumable segments."""

@@ -1,0 +1,242 @@
+"""The codecs that films are written with: encoders, defaults, and what containers take them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from batchcolor.errors import UsageError
+from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
+from batchcolor.video.source_info import SourceInfo, chroma_of
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
+
+BITS = (8, 10)
+USUAL_CODEC = "h264"
+USUAL_FPS = "24"
+SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+NTSC_ROUNDING = Fraction(1, 200)
+"""How far from n * 1000/1001 a decimal rate may be that means it: 23.98, 29.97, 59.94."""
+LONGEST_PREVIEW = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class VideoCodec:
+    """One codec. `crf` is its default quality, lower is better; None where it has no such scale.
+
+    `options` go to the encoder as they are; `containers` are those that take it, the first one
+    where the source's own does not.
+    """
+
+    name: str
+    encoder: str
+    containers: tuple[Format, ...]
+    crf: int | None = None
+    most_crf: int = 51
+    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    even: bool = True
+    """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
+    tag: str = ""
+    """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+    scale: str = "crf"
+    """The encoder's own option for `--crf`."""
+    bits: int = 10
+    """The most that is written a sample."""
+    hardware: str = ""
+    """What a machine must have for it; empty where the processor does it."""
+    palette: bool = False
+    """Whether its frames have a palette of 256 colours, one of them transparent."""
+
+
+SPEEDS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
+    *("veryslow", "placebo"),
+)
+NVENC_SPEEDS = tuple(f"p{number}" for number in range(1, 8))
+NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
+"""Constant quality: without a rate of bits, `cq` alone decides."""
+NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
+CODECS = (
+    VideoCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", SPEEDS),
+    VideoCodec(
+        *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", SPEEDS),
+        options=(("x265-params", "log-level=none"),),
+        tag="hvc1",
+    ),
+    VideoCodec(
+        *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
+    ),
+    VideoCodec(
+        *("h264_nvenc", "h264_nvenc", (MP4, MKV, MOV), 19, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
+    ),
+    VideoCodec(
+        *("hevc_nvenc", "hevc_nvenc", (MP4, MKV, MOV), 22, 51, "p5", NVENC_SPEEDS),
+        options=NVENC_OPTIONS,
+        tag="hvc1",
+        scale="cq",
+        bits=8,
+        hardware=NVIDIA,
+    ),
+    VideoCodec("prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), even=False),
+    VideoCodec(
+        *("ffv1", "ffv1", (MKV,)),
+        options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
+        even=False,
+    ),
+    VideoCodec("gif", "gif", (GIF,), even=False, palette=True),
+)
+
+
+def codec_by_name(name: str) -> VideoCodec:
+    """The codec of that name. Raises UsageError naming those there are."""
+    for codec in CODECS:
+        if codec.name == name:
+            return codec
+    names = ", ".join(codec.name for codec in CODECS)
+    raise UsageError(f"--codec {name}: not a codec that is written here ({names})")
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How films are written: what `--codec`, `--crf`, `--preset` and `--bit-depth` say.
+
+    None is the codec's own default, and for `bit_depth` the source's depth.
+    """
+
+    codec: str = USUAL_CODEC
+    crf: int | None = None
+    preset: str | None = None
+    bit_depth: int | None = None
+    strict: bool = False
+    preview: float | None = None
+    """Seconds from its beginning that are coloured of each film; None for all of it."""
+    compare: bool = False
+    """Whether the result shows the grey source at its left."""
+    fps: Fraction | None = None
+    """Frames a second of sources that are folders of numbered frames; None for films."""
+    to_frames: bool = False
+    """Whether a folder of numbered pictures is written instead of a film."""
+    recode_sound: bool = False
+    """Whether sound that a container cannot hold becomes plain samples instead of a refusal."""
+
+    def __post_init__(self) -> None:
+        codec = codec_by_name(self.codec)
+        if self.crf is not None and codec.crf is None:
+            raise UsageError(f"--crf: {codec.name} has no such scale")
+        if self.crf is not None and not 0 <= self.crf <= codec.most_crf:
+            raise UsageError(f"--crf {self.crf}: 0 to {codec.most_crf} for {codec.name}")
+        if self.preset is not None and self.preset not in codec.presets:
+            known = ", ".join(codec.presets) or "none"
+            raise UsageError(f"--preset {self.preset}: {codec.name} has {known}")
+        if self.preview is not None and not 0 < self.preview < LONGEST_PREVIEW:
+            raise UsageError(f"--preview {self.preview:g}: a time, as 10s or 2m")
+        if self.bit_depth is not None and self.bit_depth not in BITS:
+            raise UsageError(f"--bit-depth {self.bit_depth}: 8 or 10")
+        if (self.bit_depth or 8) > codec.bits:
+            raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
+        coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
+        if self.to_frames and coding != (USUAL_CODEC, None, None, None, False):
+            raise UsageError(
+                "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth and "
+                "--recode-sound are for films"
+            )
+
+    @property
+    def video_codec(self) -> VideoCodec:
+        """The codec itself."""
+        return codec_by_name(self.codec)
+
+    @property
+    def ending(self) -> str:
+        """What a result's name ends with that is not the whole film as it is."""
+        shown = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        return shown + ("-frames" if self.to_frames else "")
+
+    @property
+    def encoder_options(self) -> dict[str, str]:
+        """What the encoder is told."""
+        codec = self.video_codec
+        options = dict(codec.options)
+        if codec.crf is not None:
+            options[codec.scale] = str(codec.crf if self.crf is None else self.crf)
+        if codec.preset is not None:
+            options["preset"] = self.preset or codec.preset
+        return options
+
+    def within(self, container: Format) -> VideoSettings:
+        """The settings for a result in that container: a GIF has a codec of its own, and no other
+        codec's scales."""
+        if self.to_frames or container != GIF or self.codec == "gif":
+            return self
+        return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
+
+    def container(self, own: Format | None) -> Format:
+        """The container of a result whose source has `own`: the same one where it may be."""
+        takes = self.video_codec.containers
+        if own in takes or own == GIF:
+            return own
+        return MKV if MKV in takes and own not in (MP4, MOV, IMAGE_SEQUENCE) else takes[0]
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `10s`, `2m`, `1h` or a plain number of seconds. Raises UsageError."""
+    number = text.strip().lower()
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(number[-1:], 0.0)
+    try:
+        return float(number[:-1] if factor else number) * (factor or 1.0)
+    except ValueError as error:
+        raise UsageError(f"--preview {text}: a time, as 10s or 2m") from error
+
+
+def frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
+    """What `--fps` says of folders of frames; None where sources are films.
+
+    Raises UsageError.
+    """
+    if not frames and text is not None:
+        raise UsageError("--fps goes with --frames: a film has a rate of its own")
+    return parse_frame_rate(USUAL_FPS if text is None else text) if frames else None
+
+
+def parse_frame_rate(text: str) -> Fraction:
+    """Frames a second of `24`, `30000/1001` or `23.976`, which is meant as 24000/1001.
+
+    Raises UsageError.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"--fps {text}: as 24, 23.976 or 30000/1001") from error
+    if not SLOWEST <= rate <= FASTEST:
+        raise UsageError(f"--fps {text}: from {SLOWEST} to {FASTEST}")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    rounded = rate.denominator != 1 and "/" not in text
+    return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
+
+
+def pixel_format(film: SourceInfo, settings: VideoSettings, offered: tuple[str, ...]) -> str:
+    """The encoder's pixel format that is nearest to the film's: depth first, then chroma size.
+
+    `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
+    """
+    if settings.video_codec.palette:
+        return "yuva444p" if film.alpha else "yuv444p"
+    bits = settings.bit_depth or film.bits
+    chroma = ("420", "422", "444")
+    own = chroma.index(chroma_of(film.pixel_format))
+    if settings.video_codec.even and (film.width % 2 or film.height % 2):
+        own = 2
+    order = [own, *range(own + 1, 3), *range(own - 1, -1, -1)]  # rather more chroma than less
+    for depth in (bits, 10, 8):
+        for index in order:
+            name = f"yuv{chroma[index]}p{'10le' if depth > 8 else ''}"
+            if name in offered:
+                return name
+    raise UsageError(f"--codec {settings.codec}: its encoder takes no YUV here")

@@ -1,0 +1,257 @@
+"""A coloured film put together: its coded picture, with every other track of its source."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.formats import GIF, MKV, MOV, MP4, Format
+from batchcolor.video.output import matroska
+from batchcolor.video.output.codecs import VideoSettings, pixel_format
+from batchcolor.video.output.containers import new_container
+from batchcolor.video.output.encoders import tell
+from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
+from batchcolor.video.output.streams import open_streams
+from batchcolor.video.output.timestamps import PacketScan, Timeline, decoding_times
+from batchcolor.video.source_info import (
+    DECODE_ERRORS,
+    LIMITED_RANGE,
+    SourceInfo,
+    format_av_error,
+    open_container,
+)
+
+CODECS_WITHOUT_SAR = ("ffv1", "av1", "prores")
+"""Codecs whose stream has no shape of samples."""
+GIF_TICKS, LONGEST_DELAY = 100, 65535
+"""A GIF counts hundredths of a second, in 16 bits."""
+
+
+def resolve_output_format(film: SourceInfo, settings: VideoSettings) -> SourceInfo:
+    """The film with the pixel format and depth that its encoder will be given, changes noted."""
+    encoder = av.Codec(settings.video_codec.encoder, "w")
+    if film.alpha and not settings.video_codec.palette:
+        film = _without_alpha(film)
+    name = pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
+    notes = list(film.notes)
+    if name != film.pixel_format:
+        notes.append(f"{film.pixel_format} becomes {name}")
+    return replace(film, pixel_format=name, bits=10 if "10" in name else 8, notes=tuple(notes))
+
+
+def _without_alpha(film: SourceInfo) -> SourceInfo:
+    """A GIF as what other codecs hold, and players play: 4:2:0 at limited range."""
+    note = f"{film.path.suffix[1:]} to film: what is transparent becomes black"
+    return replace(
+        film,
+        pixel_format="yuv420p",
+        full_range=False,
+        tags=replace(film.tags, range=LIMITED_RANGE),
+        alpha=False,
+        notes=(*film.notes, note),
+    )
+
+
+def as_shown(film: SourceInfo, settings: VideoSettings) -> SourceInfo:
+    """The film as its result is to be: twice as wide, as it is seen, beside its grey source."""
+    if not settings.compare:
+        return film
+    turned = film.rotation % 180 != 0
+    return replace(film, height=2 * film.height) if turned else replace(film, width=2 * film.width)
+
+
+def dry_run_mux(film: SourceInfo, settings: VideoSettings, container: Format) -> SourceInfo:
+    """The film, if its result can be written as asked: told before work begins.
+
+    Encoder and container are set up in memory, up to their header. Tracks of readings that the
+    container does not take are left out, and noted. Raises ProcessingError.
+    """
+    try:
+        _set_up(film, settings, container)
+    except ProcessingError:
+        sensed = _sensed(film)
+        if not sensed or film.left_out:
+            raise
+        notes = (*film.notes, *filter(None, sensed.values()))
+        film = replace(film, left_out=tuple(sensed), notes=notes)
+        _set_up(film, settings, container)
+    return film
+
+
+def _set_up(film: SourceInfo, settings: VideoSettings, container: Format) -> None:
+    writer = None
+    try:
+        writer = Muxer(io.BytesIO(), as_shown(film, settings), settings, container)
+        writer.container.start_encoding()
+    except (*DECODE_ERRORS, TypeError) as error:
+        raise ProcessingError(
+            "plan",
+            f"{container.name} cannot hold this film as {settings.codec}: {format_av_error(error)}",
+        ) from error
+    finally:
+        if writer is not None:
+            writer.abandon()
+
+
+def _sensed(film: SourceInfo) -> dict[int, str]:
+    tracks = open_streams(film)
+    try:
+        return tracks.sensed()
+    finally:
+        tracks.close()
+
+
+class Muxer:
+    """Writes one film from its coded picture: `write` once, or `abandon` where that fails.
+
+    `film` is that of `resolve_output_format`. Raises ProcessingError (this film), OSError (disk).
+    """
+
+    def __init__(
+        self, place: Path | Any, film: SourceInfo, settings: VideoSettings, container: Format
+    ) -> None:
+        self.film, self.place, self.preview = film, place, settings.preview is not None
+        self.unshaped = settings.codec in CODECS_WITHOUT_SAR
+        self.notes: list[str] = []
+        self.frames = 0
+        self.end = Fraction(0)
+        """The second at which the result ends."""
+        self.tracks = open_streams(film, recode_sound=settings.recode_sound)
+        self.container: OutputContainer = new_container(
+            place, container, self.tracks.muxer_options(container)
+        )
+        try:
+            takes = (MKV, MP4, MOV) if container == GIF else settings.video_codec.containers
+            for _ in self.tracks.place(self.container, container, takes):
+                self.video = self._picture_stream(settings)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _picture_stream(self, settings: VideoSettings) -> VideoStream:
+        """A stream that says what the encoders of the segments were told; it encodes nothing."""
+        film, codec = self.film, settings.video_codec
+        stream = self.container.add_stream(codec.encoder, rate=film.rate)
+        assert isinstance(stream, VideoStream)
+        tell(stream.codec_context, film, settings)
+        stream.time_base = film.time_base
+        if film.display:
+            stream.set_display_matrix(film.display)
+        if codec.tag and self.container.format.name in ("mp4", "mov"):
+            stream.codec_context.codec_tag = codec.tag
+        self.tracks.describe(stream)
+        if self._is_unshaped:
+            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.ROOM
+        return stream
+
+    @property
+    def _is_unshaped(self) -> bool:
+        """Whether neither codec nor muxer say that the samples are no squares."""
+        in_matroska = self.container.format.name == "matroska"
+        return in_matroska and self.unshaped and self.film.aspect not in (None, 0, 1)
+
+    def write(self, segments: PacketSegments, survey: PacketScan, missing: int) -> None:
+        """Write all packets, each with its time, all other tracks beside them, and close the file.
+
+        `missing` frames could not be read of those that the source promises. The last frame is
+        held to the end that the source promises, where that is later.
+        """
+        timeline = segments.timeline
+        until = self._promised_end(timeline, survey, missing)
+        self.end = until * self.film.time_base
+        if self.container.format.name == "gif":
+            delay = round(timeline.last_duration * GIF_TICKS)
+            self.container.container_options["final_delay"] = str(min(delay, LONGEST_DELAY))
+        shown, given = segments.times()
+        decoding = decoding_times(shown, given)
+        last, film_in_mp4 = len(decoding) - 1, self.container.format.name in ("mp4", "mov")
+        for item, dts in zip(segments.packets(), decoding.tolist(), strict=True):
+            packet = self._packet(item, dts)
+            if until > timeline.end and item.told == timeline.told:
+                packet.duration = until - item.pts
+            if (until > timeline.end or film_in_mp4) and self.frames == last:
+                # It need not be the last frame, but MP4 takes the length of the film from it.
+                length = until - int(shown.min()) - (dts - int(decoding[0]))
+                packet.duration = max(packet.duration or 0, length)
+            self.tracks.copy_until(self.container, dts * self.film.time_base)
+            self.container.mux(packet)
+            self.frames += 1
+        self.tracks.copy_until(self.container, self.end if self.preview else None)
+        self.tracks.close()
+        self.container.close()
+        if self._is_unshaped:
+            film = self.film
+            assert film.aspect is not None
+            if not matroska.reshape(self.place, film.width, film.height, film.aspect):
+                raise ProcessingError("encode", "mkv does not take the shape of its samples")
+
+    def _packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
+        packet: Packet[Any] = Packet(item.data)
+        packet.stream, packet.time_base = self.video, self.film.time_base
+        packet.pts, packet.dts = item.pts, dts
+        packet.duration, packet.is_keyframe = item.duration, item.key
+        return packet
+
+    def _promised_end(self, timeline: Timeline, survey: PacketScan, missing: int) -> int:
+        """The tick to which the last frame is shown; later than its own where the source is cut."""
+        tick = self.film.time_base
+        seconds = survey.promised_end(self.film, float(timeline.seconds), missing)
+        promised = round(Fraction(seconds) / tick)
+        short = promised - timeline.end
+        rounding = 0 if self.film.numbered else timeline.step  # of what headers say
+        if short <= rounding or self.preview:
+            return timeline.end
+        self.notes.append(
+            f"its picture ends {float(short * tick):.2f} s before the end that its file promises "
+            f"({float(promised * tick):.2f} s); the last frame is held until there"
+        )
+        return promised
+
+    def abandon(self) -> None:
+        """Close everything, whatever state it is in; what was written is worth nothing."""
+        self.tracks.close()
+        try:
+            self.container.close()
+        except (*DECODE_ERRORS, TypeError):
+            pass  # a header or an index that cannot be written: nobody will read it
+
+
+def verify(place: Path, writer: Muxer) -> None:
+    """Read the finished file back: as many frames as were written, and to the same end.
+
+    Raises ProcessingError where it is less; nothing is decoded.
+    """
+    count, end = 0, Fraction(0)
+    with open_container(place) as container:
+        for packet in container.demux(container.streams[writer.video.index]):
+            if packet.size and packet.pts is not None:
+                count += 1
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    if count != writer.frames:
+        raise ProcessingError(
+            "commit", f"reads back with {count} frames instead of {writer.frames}"
+        )
+    wanted, frame = writer.end, 1 / writer.film.rate
+    if end < wanted - 2 * frame:
+        raise ProcessingError(
+            "commit", f"reads back {float(end):.2f} s long, not {float(wanted):.2f}"
+        )
+
+
+def fsync_path(place: Path) -> None:
+    """Wait until the file is on the disk."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Motion estimation, shot detection and temporal stabilization of chroma."""

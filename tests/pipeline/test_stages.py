@@ -1,0 +1,91 @@
+"""Bounded stages: what holds back, what passes on, what stops."""
+
+import threading
+import time
+
+import pytest
+
+from batchcolor.pipeline.stages import (
+    ByteBudget,
+    Cancellation,
+    CancelledError,
+    Channel,
+    start_thread,
+)
+
+
+def test_a_share_waits_until_bytes_are_given_back():
+    budget = ByteBudget(100, 9, Cancellation())
+    assert budget.acquire(80)
+    waited = threading.Event()
+    thread = threading.Thread(target=lambda: budget.acquire(50) and waited.set())
+    thread.start()
+    assert not waited.wait(0.1)
+    budget.release(80)
+    assert waited.wait(5)
+    thread.join()
+    assert budget.used == 50
+
+
+def test_small_shares_are_bounded_in_number_too():
+    stop = Cancellation()
+    budget = ByteBudget(10**9, 3, stop)
+    assert all(budget.acquire(1) for _ in range(3))
+    passed = threading.Event()
+    thread = threading.Thread(target=lambda: budget.acquire(1) and passed.set())
+    thread.start()
+    assert not passed.wait(0.1)
+    budget.release(1)
+    assert passed.wait(5)
+    thread.join()
+
+
+def test_a_gentle_stop_ends_the_wait_for_bytes():
+    stop = Cancellation()
+    budget = ByteBudget(10, 9, stop)
+    budget.acquire(10)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(budget.acquire(5)))
+    thread.start()
+    stop.draining.set()
+    stop.wake()
+    thread.join(5)
+    assert answers == [False]
+
+
+def test_a_batch_is_filled_across_producers_and_a_short_one_does_not_wait_for_ever():
+    channel: Channel[int] = Channel(Cancellation(), 2)
+    for number in range(5):
+        channel.put(number)
+    batches = channel.batches(4)
+    assert next(batches) == [0, 1, 2, 3]
+    begun = time.monotonic()
+    assert next(batches) == [4]
+    assert time.monotonic() - begun < 2
+    channel.end()
+    channel.end()
+    assert list(batches) == []
+
+
+def test_a_worker_that_dies_ends_every_wait_and_its_error_is_told():
+    stop = Cancellation()
+    channel: Channel[int] = Channel(stop, 1)
+    ended = threading.Event()
+
+    def wait() -> None:
+        try:
+            list(channel)
+        except CancelledError:
+            ended.set()
+            raise
+
+    def die() -> None:
+        raise RuntimeError("struck")
+
+    waiting = start_thread("waiting", wait, stop)
+    start_thread("dying", die, stop).join(5)
+    assert ended.wait(5)
+    waiting.join(5)
+    assert isinstance(stop.error, RuntimeError)
+    with pytest.raises(CancelledError), stop.changed:
+        stop.wait_for(lambda: False)

@@ -1,0 +1,266 @@
+"""Folders of numbered frames that become films, and films that become such folders."""
+
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from batchcolor.video.output.codecs import parse_frame_rate
+
+
+def rgb_to_luma(index, width=64, height=48):
+    """A frame that tells its number: a bright bar moves over a ramp."""
+    luma = np.linspace(30, 180, width * height).reshape(height, width).astype(np.uint8)
+    luma[:, 5 * index % (width - 8) :][:, :8] = 220
+    return luma
+
+
+def folder_of(place, numbers=range(1, 13), name="{:04d}.png", **size):
+    place.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        Image.fromarray(rgb_to_luma(number, **size)).save(place / name.format(number))
+    return place
+
+
+@pytest.fixture
+def run(flat, command):
+    """Runs the command and gives its exit code and report."""
+
+    def job(*words):
+        result = command("run", *words, "-m", flat, "--json")
+        return result.returncode, json.loads(result.stdout) if result.stdout else result.stderr
+
+    return job
+
+
+def test_a_folder_of_frames_becomes_one_film_in_the_order_of_its_numbers(run, tmp_path, look):
+    folder_of(tmp_path / "reel", range(8, 13), "frame {}.png")  # 10 comes after 9, not after 1
+    code, told = run(tmp_path / "reel", "--frames", "--crf", "1")
+    assert code == 0, told
+    film = look(tmp_path / "reel-colorized" / "reel.mp4")
+    assert film.rate == 24
+    assert film.times == [Fraction(n, 24) for n in range(5)]
+    for number, luma in zip(range(8, 13), film.luma, strict=True):
+        assert np.abs(luma - rgb_to_luma(number)).mean() < 1
+    assert film.colour[0] == 2  # full range: the luma of pictures as it is
+    assert film.chroma[2][0].mean() > 128 + 10
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("24", Fraction(24)),
+        ("23.976", Fraction(24000, 1001)),
+        ("29.97", Fraction(30000, 1001)),
+        ("30000/1001", Fraction(30000, 1001)),
+        ("12.5", Fraction(25, 2)),
+        ("16", Fraction(16)),
+    ],
+)
+def test_rates_are_meant_as_they_are_written(text, rate):
+    assert parse_frame_rate(text) == rate
+
+
+def test_a_rate_is_kept_in_the_film(run, tmp_path, look):
+    code, told = run(folder_of(tmp_path / "reel"), "--frames", "--fps", "23.976", "-o", "out")
+    assert code == 0, told
+    film = look(tmp_path / "out" / "reel.mp4")
+    assert film.rate == Fraction(24000, 1001)
+    assert film.times == [n * Fraction(1001, 24000) for n in range(12)]
+
+
+def test_a_gap_is_named_and_the_frame_before_it_is_held(run, tmp_path, look):
+    source = folder_of(tmp_path / "reel", [1, 2, 3, 6, 7])
+    (source / "cover.png").write_bytes((source / "0001.png").read_bytes())
+    code, told = run(source, "--frames", "-o", "out")
+    assert code == 0, told
+    assert any("frame 4, 5 missing" in note for note in told["notes"])
+    assert any("cover.png without a number" in note for note in told["notes"])
+    film = look(tmp_path / "out" / "reel.mp4")
+    assert film.times == [Fraction(n, 24) for n in (0, 1, 2, 5, 6)]
+    code, told = run(source, "--frames", "-o", "strict", "--strict")
+    assert code == 3
+    assert "frame 4 is missing" in told["failures"][0]["reason"]
+
+
+def test_frames_numbered_in_tens_have_no_gaps(run, tmp_path, look):
+    code, told = run(folder_of(tmp_path / "reel", range(10, 60, 10)), "--frames", "-o", "out")
+    assert code == 0, told
+    assert not any("missing" in note for note in told["notes"])
+    assert len(look(tmp_path / "out" / "reel.mp4").times) == 5
+
+
+@pytest.mark.parametrize("number", [5, 12], ids=["in the middle", "last"])
+def test_for_a_broken_frame_the_last_good_one_is_held_and_it_is_named(run, tmp_path, number, look):
+    source = folder_of(tmp_path / "reel")
+    (source / f"{number:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
+    code, told = run(source, "--frames", "-o", "out")
+    assert code == 0, told
+    assert any(f"{number:04d}.png" in note and "held" in note for note in told["notes"])
+    film = look(tmp_path / "out" / "reel.mp4")
+    assert film.times == [Fraction(n, 24) for n in range(12) if n != number - 1]
+    assert film.seconds == pytest.approx(0.5, abs=0.01)
+    code, told = run(source, "--frames", "-o", "strict", "--strict")
+    assert code == 3
+    assert f"{number:04d}.png" in told["failures"][0]["reason"]
+    assert not (tmp_path / "strict" / "reel.mp4").exists()
+
+
+def test_two_frames_of_one_number_are_refused_by_name(run, tmp_path):
+    source = folder_of(tmp_path / "reel")
+    Image.fromarray(rgb_to_luma(1)).save(source / "0003.jpg")
+    code, told = run(source, "--frames", "-o", "out")
+    assert code == 3
+    assert "0003.jpg and 0003.png are both frame 3" in told["failures"][0]["reason"]
+
+
+def test_several_folders_become_a_film_each(run, tmp_path):
+    for name in ("a", "b"):
+        folder_of(tmp_path / "reels" / name)
+    code, told = run("reels/*", "--frames", "-o", "out", "--format", "mkv")
+    assert code == 0, told
+    assert told["done"] == 2
+    assert {p.name for p in (tmp_path / "out").glob("*.mkv")} == {"a.mkv", "b.mkv"}
+
+
+def test_a_folder_of_folders_without_frames_of_its_own_says_how_to_name_them(
+    command, flat, tmp_path
+):
+    folder_of(tmp_path / "reels" / "a")
+    told = command("run", "reels", "--frames", "-m", flat)
+    assert told.returncode == 2
+    assert "reels: holds no numbered pictures" in " ".join(told.stderr.split())
+    assert "FOLDER/*" in told.stderr
+
+
+def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
+    source = tmp_path / "reel"
+    source.mkdir()
+    deep = (np.linspace(3000, 60000, 64 * 48).reshape(48, 64)).astype(np.uint16)
+    for number in range(5):
+        Image.fromarray(deep).save(source / f"{number}.png")
+    code, told = run(source, "--frames", "-o", "out", "--crf", "1")
+    assert code == 0, told
+    film = look(tmp_path / "out" / "reel.mp4")
+    assert film.format == "yuv420p10le"
+    assert np.abs(film.luma[2] - deep / 65535 * 1023).mean() < 3
+
+
+def pictures_in(folder):
+    return {
+        path.name: np.asarray(Image.open(path).convert("RGB")).astype(float)
+        for path in sorted(folder.iterdir())
+    }
+
+
+def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, tmp_path, look):
+    clip = make_clip(tmp_path / "film.mp4", audio=("aac",))
+    code, told = run(clip, "--to-frames", "-o", "out")
+    assert code == 0, told
+    assert any("other tracks (audio) are left out" in note for note in told["notes"])
+    pictures = pictures_in(tmp_path / "out" / "film-frames")
+    assert list(pictures) == [f"{n:06d}.png" for n in range(1, 13)]
+    before = look(clip)
+    for old, rgb in zip(before.luma, pictures.values(), strict=True):
+        shown = (old.clip(16, 235) - 16) * 255 / 219
+        assert np.abs(rgb @ [0.299, 0.587, 0.114] - shown).mean() < 1.5
+        assert rgb[..., 2].mean() > rgb[..., 0].mean() + 10
+    again = run(clip, "--to-frames", "-o", "out")[1]
+    assert (again["done"], again["skipped"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pixels", "suffix", "mode"),
+    [
+        ("jpeg", "yuv420p", ".jpg", "RGB"),
+        ("tiff", "yuv420p10le", ".tif", None),
+        ("webp", "yuv444p", ".webp", "RGB"),
+    ],
+)
+def test_the_format_of_pictures_can_be_chosen(run, make_clip, tmp_path, kind, pixels, suffix, mode):
+    clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, sizes=((65, 49),), codec="ffv1")
+    code, told = run(clip, "--to-frames", "--format", kind, "-o", "out")
+    assert code == 0, told
+    paths = sorted((tmp_path / "out" / "film-frames").iterdir())
+    assert [p.suffix for p in paths] == [suffix] * 12
+    if mode:
+        with Image.open(paths[3]) as picture:
+            assert (picture.size, picture.mode) == ((65, 49), mode)
+    else:
+        import tifffile
+
+        assert tifffile.imread(paths[3]).dtype == np.uint16
+
+
+def test_frames_become_frames_steadied_as_a_film_with_their_own_numbers(run, tmp_path):
+    source = folder_of(tmp_path / "reel", [3, 4, 5, 7, 8, 9])
+    (source / "0009.png").write_bytes(b"rubbish")
+    code, told = run(source, "--frames", "--to-frames", "-o", "out")
+    assert code == 0, told
+    pictures = pictures_in(tmp_path / "out" / "reel-frames")
+    assert list(pictures) == [f"{n:04d}.png" for n in range(3, 10)]
+    assert (pictures["0006.png"] == pictures["0005.png"]).all()
+    assert (pictures["0009.png"] == pictures["0008.png"]).all()
+    for number in (3, 4, 5, 7, 8):
+        luma = pictures[f"{number:04d}.png"] @ [0.299, 0.587, 0.114]
+        assert np.abs(luma - rgb_to_luma(number)).mean() < 1
+
+
+def test_a_preview_and_the_whole_of_a_film_lie_beside_each_other(run, make_clip, tmp_path, look):
+    clip = make_clip(tmp_path / "film.mp4", frames=50)
+    assert run(clip, "--to-frames", "-o", "out", "--preview", "1s")[0] == 0
+    assert run(clip, "--to-frames", "-o", "out")[0] == 0
+    assert len(pictures_in(tmp_path / "out" / "film-preview-frames")) == 25
+    assert len(pictures_in(tmp_path / "out" / "film-frames")) == 50
+    source = folder_of(tmp_path / "reel", range(48))
+    assert run(source, "--frames", "-o", "out", "--preview", "1s")[0] == 0
+    assert len(look(tmp_path / "out" / "reel-preview.mp4").times) == 24
+
+
+def test_a_turned_film_gives_upright_pictures(run, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "film.mp4", setup=lambda stream: stream.set_display_rotation(90))
+    assert run(clip, "--to-frames", "-o", "out")[0] == 0
+    with Image.open(tmp_path / "out" / "film-frames" / "000001.png") as picture:
+        assert picture.size == (48, 64)
+    with av.open(str(clip)) as film:
+        frame = next(film.decode(video=0))
+        turned = np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90).astype(float)
+    luma = pictures_in(tmp_path / "out" / "film-frames")["000001.png"] @ [0.299, 0.587, 0.114]
+    assert np.corrcoef(luma.ravel(), turned.ravel())[0, 1] > 0.99
+
+
+def test_overwrite_replaces_a_folder_of_frames_whole(run, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "film.mp4", frames=20)
+    assert run(clip, "--to-frames", "-o", "out")[0] == 0
+    make_clip(clip, frames=8)
+    assert run(clip, "--to-frames", "-o", "out")[1]["skipped"] == 1
+    code, told = run(clip, "--to-frames", "-o", "out", "--if-exists", "overwrite")
+    assert (code, told["done"]) == (0, 1)
+    assert len(pictures_in(tmp_path / "out" / "film-frames")) == 8
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."] == ["film-frames"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["film.mp4", "--frames"], "film.mp4 is a file"),
+        (["film.mp4", "--fps", "24"], "--fps goes with --frames"),
+        (["reel", "--frames", "--fps", "0"], "--fps 0"),
+        (["reel", "--frames", "--fps", "fast"], "--fps fast"),
+        (["reel", "--frames", "--format", "png"], "--frames makes films"),
+        (["film.mp4", "--to-frames", "--format", "mkv"], "--to-frames writes pictures"),
+        (["film.mp4", "--to-frames", "--crf", "20"], "--to-frames writes pictures"),
+        (["film.mp4", "--to-frames", "--strip"], "--strip goes with films"),
+        (["empty", "--frames"], "empty: holds no numbered pictures"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(command, flat, make_clip, tmp_path, words, said):
+    make_clip(tmp_path / "film.mp4")
+    folder_of(tmp_path / "reel")
+    (tmp_path / "empty").mkdir()
+    result = command("run", *words, "-m", flat)
+    assert result.returncode == 2, result.stderr
+    assert said in " ".join(result.stderr.split())

@@ -1,0 +1,158 @@
+"""Animated GIFs: every frame in colour, shown as long and as often as before, seen through where
+it was."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+DURATIONS = [20, 10, 70, 200, 1000, 3330]
+"""Milliseconds; a GIF counts hundredths of a second."""
+
+
+def animated(path, durations=DURATIONS, see_through=False, size=(64, 48), **more):
+    """A grey GIF whose bright square moves; at its top, and behind it, it can be seen through."""
+    width, height = size
+    pictures = []
+    for index in range(len(durations)):
+        luma = np.linspace(20, 235, width * height).reshape(height, width).astype(np.uint8)
+        luma[10:20, 5 * index : 5 * index + 10] = 255
+        picture = Image.fromarray(luma).convert("RGBA")
+        alpha = np.full((height, width), 255, np.uint8)
+        if see_through:
+            alpha[:5] = 0
+            alpha[30:40, 5 * index : 5 * index + 8] = 0
+        picture.putalpha(Image.fromarray(alpha))
+        pictures.append(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    more = {"disposal": 2} | more
+    first, *rest = pictures
+    first.save(path, save_all=True, append_images=rest, duration=durations, **more)
+    return path
+
+
+def look(path):
+    """Frames as RGBA, durations in ms and the loop count, as Pillow sees them."""
+    frames, durations = [], []
+    with Image.open(path) as image:
+        assert image.format == "GIF"
+        loop = image.info.get("loop")
+        for index in range(image.n_frames):
+            image.seek(index)
+            durations.append(image.info.get("duration"))
+            frames.append(np.asarray(image.convert("RGBA")).astype(int))
+    return frames, durations, loop
+
+
+def rgb_to_luma(rgba):
+    return rgba[..., :3] @ np.array([0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize("loop", [{}, {"loop": 0}, {"loop": 3}], ids=["once", "endless", "3"])
+def test_a_gif_becomes_a_gif_in_colour_with_its_durations_and_its_loop(
+    flat, command, tmp_path, loop
+):
+    source = animated(tmp_path / "a.gif", **loop)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    before, after = look(source), look(tmp_path / "out" / "a.gif")
+    assert after[1:] == before[1:] == (DURATIONS, loop.get("loop"))
+    for old, new in zip(before[0], after[0], strict=True):
+        assert np.abs(rgb_to_luma(old) - rgb_to_luma(new)).mean() < 3
+        red, _, blue = (new[..., channel].mean() for channel in range(3))
+        assert blue > red + 20
+
+
+def test_what_can_be_seen_through_stays_so(flat, command, tmp_path):
+    source = animated(tmp_path / "a.gif", see_through=True, loop=0)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    before, after = look(source), look(tmp_path / "out" / "a.gif")
+    assert before[0][0][..., 3].min() == 0
+    for old, new in zip(before[0], after[0], strict=True):
+        assert (old[..., 3] == new[..., 3]).all()
+
+
+def test_a_gif_of_one_frame_stays_a_gif(flat, command, tmp_path):
+    Image.fromarray(np.full((9, 7), 90, np.uint8)).save(tmp_path / "one.gif")
+    result = command("run", tmp_path / "one.gif", "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    (frame,), _, _ = look(tmp_path / "out" / "one.gif")
+    assert frame.shape == (9, 7, 4)
+    assert frame[..., 2].mean() > frame[..., 0].mean() + 10
+
+
+def test_a_gif_stays_one_whatever_format_and_codec_other_pictures_get(
+    flat, command, album, tmp_path
+):
+    source = album(2)
+    animated(source / "b.gif", loop=0)
+    for index, options in enumerate((["--format", "png"], ["--codec", "ffv1"])):
+        result = command("run", source, "-m", flat, "-o", f"out{index}", *options)
+        assert result.returncode == 0, result.stderr
+        assert len(look(tmp_path / f"out{index}" / "b.gif")[0]) == len(DURATIONS)
+    assert len(list((tmp_path / "out0").rglob("*.png"))) == 2
+
+
+def test_a_gif_becomes_a_film_where_that_is_asked_for(flat, command, tmp_path):
+    source = animated(tmp_path / "a.gif", loop=0)
+    result = command("run", source, "-m", flat, "-o", "out", "--format", "mp4")
+    assert result.returncode == 0, result.stderr
+    with av.open(str(tmp_path / "out" / "a.mp4")) as film:
+        times = [round(frame.time * 1000) for frame in film.decode(video=0)]
+        assert film.streams.video[0].codec_context.pix_fmt == "yuv420p"
+        assert film.duration / 1e6 == pytest.approx(sum(DURATIONS) / 1000, abs=0.011)
+    assert times == [0, *np.cumsum(DURATIONS)[:-1]]
+
+
+def test_a_film_becomes_a_gif_unless_it_has_sound(flat, command, make_clip, tmp_path):
+    films = tmp_path / "films"
+    make_clip(films / "silent.mp4", frames=25)
+    make_clip(films / "talking.mp4", frames=25, audio=("aac",))
+    result = command("run", films, "-m", flat, "-o", "out", "--format", "gif", "--json")
+    assert result.returncode == 3, result.stderr
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert failure["source"].endswith("talking.mp4")
+    assert failure["step"] == "plan"
+    assert "cannot be held by gif; --format mkv can" in failure["reason"]
+    frames, durations, loop = look(tmp_path / "out" / "silent.gif")
+    assert (len(frames), durations, loop) == (25, [40] * 25, 0)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_the_codec_gif_makes_gifs_of_films_of_every_container(
+    flat, command, make_clip, tmp_path, suffix
+):
+    clip = make_clip(tmp_path / f"silent.{suffix}", codec="mpeg4", frames=10)
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", "gif")
+    assert result.returncode == 0, result.stderr
+    assert len(look(tmp_path / "out" / "silent.gif")[0]) == 10
+
+
+def test_a_gif_that_is_cut_gives_what_is_left_of_it(flat, command, tmp_path):
+    source = animated(tmp_path / "a.gif", durations=[100] * 20, loop=0)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    frames, durations, _ = look(tmp_path / "out" / "a.gif")
+    assert 8 < len(frames) < 20
+    assert set(durations) == {100}
+    result = command("run", source, "-m", flat, "-o", "strict", "--strict")
+    assert result.returncode == 3
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_moving_webp_and_png_are_refused_by_name(flat, command, tmp_path, suffix):
+    animated(tmp_path / f"a{suffix}", disposal=0)
+    result = command("run", tmp_path / f"a{suffix}", "-m", flat, "-o", "out", "--json")
+    assert result.returncode == 3
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert "6 pages or frames" in failure["reason"]
+
+
+def test_a_gif_with_other_than_its_own_codec_is_refused(flat, command, album):
+    result = command("run", album(1), "-m", flat, "--format", "gif", "--codec", "av1")
+    assert result.returncode == 2
+    assert "av1 is written to" in result.stderr

@@ -1,0 +1,33 @@
+"""What lies on the disk of films that are under way."""
+
+import threading
+
+from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.packet_segments import PacketSegments
+from batchcolor.video.output.timestamps import Timeline
+from batchcolor.video.probe import probe
+
+
+def test_films_that_end_take_nothing_from_films_that_begin(make_clip, tmp_path):
+    film = probe(make_clip(tmp_path / "film.mp4", frames=2), 10**6)
+    lost = []
+
+    def work(number):
+        segments = PacketSegments(
+            *(tmp_path / "films" / str(number), film, VideoSettings(), Timeline(film))
+        )
+        try:
+            for _ in range(300):
+                segments.resume("some film")
+                (segments.folder / "proof").write_bytes(b"")
+                segments.remove()
+        except OSError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not lost
+    assert not (tmp_path / "films").exists()

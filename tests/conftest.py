@@ -100,7 +100,10 @@ def environment(site: Path) -> dict[str, str]:
 
 @pytest.fixture
 def command(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `batchcolor ...` in this process: as `process`, but without its start."""
 
@@ -110,7 +113,7 @@ def command(
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
             patch.syspath_prepend(str(site))
-            for name, value in {"COLUMNS": "200", "NO_COLOR": "1", **more}.items():
+            for name, value in {**environment, **more}.items():
                 patch.setenv(name, value)
             importlib.invalidate_caches()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

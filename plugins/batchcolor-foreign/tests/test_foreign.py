@@ -115,7 +115,7 @@ class TestErrors:
     def told(self, path: Path | None, **options: Any) -> str:
         with pytest.raises(ModelError) as caught:
             coloured(path, **options)
-        assert caught.value.exit_code == ExitCode.NO_MODEL
+        assert caught.value.exit_code == ExitCode.MODEL_ERROR
         message = str(caught.value)
         assert "\n" not in message
         return message

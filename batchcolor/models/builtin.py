@@ -1,7 +1,6 @@
-"""Registers the built-in models, through the same hook as everybody else's.
+"""Registers the built-in models through the same hook as plugins.
 
-The specs and recipes stand here, apart from the networks, so that listing the models does not
-import torch.
+Specs and recipes are separate from the networks, so that listing models does not import torch.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from batchcolor.hooks.types import Colorizer, ColorizerSpec, Recipe
 
 @dataclass(frozen=True)
 class DeltaOptions:
-    """What a user can set of Delta with `--set`."""
+    """Options of Delta, set with `--set`."""
 
     vividness: float = field(
         default=0.5,
-        metadata={"help": "0 faithful (least error) .. 1 vivid (more colour)"},
+        metadata={"help": "0 (least error) to 1 (most saturated)"},
     )
 
     def __post_init__(self) -> None:
@@ -46,7 +45,7 @@ def _delta(options: DeltaOptions) -> Colorizer:
 
 ALPHA = ColorizerSpec(
     name="alpha",
-    summary="5x5 first filter, Adam, learnt on flowers; warm petals, green leaves",
+    summary="for flowers; a published network (5x5 first filter, Adam), trained on flowers",
     working_size=96,
     build=_alpha,
     weights="alpha.safetensors",
@@ -65,7 +64,7 @@ ALPHA = ColorizerSpec(
 
 BETA = ColorizerSpec(
     name="beta",
-    summary="3x3 first filter, RMSprop, learnt on CIFAR-10; broad, soft colour",
+    summary="fastest, soft colour; a published network (3x3 first filter, RMSprop), CIFAR-10",
     working_size=32,
     build=_beta,
     weights="beta.safetensors",
@@ -86,7 +85,7 @@ BETA = ColorizerSpec(
 
 DELTA = ColorizerSpec(
     name="delta",
-    summary="pre-trained encoder, likely colours from a palette; for any photograph",
+    summary="for any photograph; ImageNet-pretrained encoder, predicts palette colours",
     working_size=256,
     build=_delta,
     weights="delta.safetensors",
@@ -111,5 +110,5 @@ DELTA = ColorizerSpec(
 
 @hookimpl
 def batchcolor_colorizers() -> list[ColorizerSpec]:
-    """The models that come with batchcolor."""
+    """Returns the models that are included in batchcolor."""
     return [ALPHA, BETA, DELTA]

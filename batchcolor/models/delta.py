@@ -189,7 +189,7 @@ class Delta(nn.Module):
         self.up8 = conv_bn_relu(160 + 40, 112)  # (N, 112, S/8, S/8)
         self.up4 = conv_bn_relu(112 + 24, 80)  # (N, 80, S/4, S/4)
         self.classifier = nn.Conv2d(80, colours, 1)  # (N, K, S/4, S/4)
-        self.register_load_state_dict_pre_hook(_rename_old_keys)
+        self.register_load_state_dict_pre_hook(_rename_old_keys)  # type: ignore[no-untyped-call]
 
     def forward(self, luma: torch.Tensor, target: torch.Tensor | None = None) -> torch.Tensor:
         """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5, or the loss where `target` is given."""

@@ -18,6 +18,7 @@ import pytest
 import typer
 
 from batchcolor.cli.app import build_app
+from batchcolor.cli.option_table import render_options
 from batchcolor.errors import ExitCode
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.manager import DISABLE
@@ -180,3 +181,7 @@ def test_the_examples_of_the_hooks_do_what_they_say(
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "box-colorized" / "photographer.png").is_file()
     assert (tmp_path / "finished.txt").read_text().count("done ") == 2
+
+
+def test_the_option_page_is_the_generated_one() -> None:
+    assert OPTIONS.read_text() == render_options()

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from batchcolor.cli.app import main
+from batchcolor.hooks.manager import clear_plugin_cache
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -66,7 +67,7 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
     """Installs a plugin package: a module and its dist-info with the entry point."""
     monkeypatch.syspath_prepend(str(site))
 
@@ -79,9 +80,11 @@ def plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         entry = f"[batchcolor]\n{name} = {module.stem}\n"
         (info / "entry_points.txt").write_text(entry)
         sys.modules.pop(module.stem, None)
+        clear_plugin_cache()
         return module
 
-    return install
+    yield install
+    clear_plugin_cache()
 
 
 @pytest.fixture
@@ -116,8 +119,10 @@ def command(
             for name, value in {**environment, **more}.items():
                 patch.setenv(name, value)
             importlib.invalidate_caches()
+            clear_plugin_cache()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 code = main(words)
+            clear_plugin_cache()
         return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
     return run

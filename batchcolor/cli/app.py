@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code. Nothing escapes but what kills the process."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        command = typer.main.get_command(build_app("--no-plugins" not in given))
+        with_plugins = "--no-plugins" not in given and given[:1] != ["--version"]
+        command = typer.main.get_command(build_app(with_plugins))
         result = command.main(
             args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
         )

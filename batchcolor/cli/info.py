@@ -127,7 +127,7 @@ def _models(with_plugins: bool) -> dict[str, dict[str, str]]:
             )
         except WeightsError as error:
             states[name] = f"unusable: {error}"
-    plugins = {str(origin): "works" for origin in loaded.origins.values()}
+    plugins = {str(origin): "works" for origin in loaded.origins}
     plugins |= {str(broken.origin): f"broken: {broken.error}" for broken in loaded.broken}
     plugins |= {str(origin): "switched off" for origin in loaded.disabled}
     return {"plugins": plugins, "weights": states}

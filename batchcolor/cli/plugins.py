@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
+
+if TYPE_CHECKING:
+    from batchcolor.hooks.failures import Origin
+    from batchcolor.hooks.manager import Plugins
 
 
 def plugins(as_json: options.AsJson = False, no_plugins: options.NoPlugins = False) -> None:
@@ -14,22 +20,8 @@ def plugins(as_json: options.AsJson = False, no_plugins: options.NoPlugins = Fal
         loaded = load_plugins(not no_plugins)
         loaded.colorizers()
         loaded.readers()
-        errors: dict[str, str] = {}
-        for broken in loaded.broken:
-            errors.setdefault(broken.origin.name, broken.error)
-        origins = {broken.origin.name: broken.origin for broken in loaded.broken}
-        origins = {**loaded.origins, **origins}
-        rows = [
-            {
-                "name": name,
-                "package": origin.package,
-                "version": origin.version,
-                "hooks": loaded.hooks_of(name),
-                "state": "broken" if name in errors else "works",
-                "error": errors.get(name, ""),
-            }
-            for name, origin in origins.items()
-        ]
+        origins = dict.fromkeys([*loaded.origins, *(broken.origin for broken in loaded.broken)])
+        rows = [_row(loaded, origin) for origin in origins]
         rows += [
             {
                 "name": origin.name,
@@ -58,3 +50,15 @@ def plugins(as_json: options.AsJson = False, no_plugins: options.NoPlugins = Fal
         console.print(table("plugin", "package", "hooks", "state", "error", rows=shown))
         for name, owners in loaded.clashes.items():
             say(console, f"{name} is claimed by {' and '.join(map(str, owners))}; left out")
+
+
+def _row(loaded: Plugins, origin: Origin) -> dict[str, Any]:
+    failures = [broken for broken in loaded.broken if broken.origin == origin]
+    return {
+        "name": origin.name,
+        "package": origin.package,
+        "version": origin.version,
+        "hooks": loaded.hooks_of(origin),
+        "state": "broken" if failures else "works",
+        "error": "; ".join(failure.error for failure in failures),
+    }

@@ -8,11 +8,11 @@ is named with its package and version and skipped; nothing else breaks.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from batchcolor.hooks.types import ColorizerSpec, Outcome, Reader
+from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def batchcolor_commands(app: typer.Typer) -> None:
 
 @hookspec
 def batchcolor_chroma(
-    chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: Any
+    chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: PictureInfo
 ) -> NDArray[np.float32] | None:
     """Filter the small chroma field of one picture.
 

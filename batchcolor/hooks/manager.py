@@ -1,143 +1,159 @@
-"""Plugins found, loaded one by one, and kept from breaking each other or the job."""
+"""Finds and loads the plugins, and calls their hooks through pluggy."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from batchcolor.errors import PluginError, ProcessingError, UnknownModelError
+from batchcolor.errors import PluginError, UnknownModelError
 from batchcolor.hooks import hookspecs
-from batchcolor.hooks.types import CONTRACT_VERSION, ColorizerSpec, Outcome, Reader
+from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
+from batchcolor.hooks.isolation import CAUGHT, ChromaGuard, HookGuard, ListGuard
+from batchcolor.hooks.registration import register_plugin
+from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader
 
 if TYPE_CHECKING:
     import numpy as np
     import typer
     from numpy.typing import NDArray
 
+__all__ = ["Plugins", "RegisteredColorizer", "clear_plugin_cache", "format_error", "load_plugins"]
+
 GROUP = "batchcolor"
 DISABLE = "BATCHCOLOR_DISABLE_PLUGINS"
 BUILTIN = "batchcolor.models.builtin"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whose a plugin is: its entry point's name, its package and version, its folder."""
-
-    name: str
-    package: str
-    version: str
-    folder: Path | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.package} {self.version})"
-
-
-@dataclass(frozen=True)
-class PluginFailure:
-    """A plugin, or a part of one, that is left out, and why."""
-
-    origin: Origin
-    error: str
+MAX_WORKING_SIZE = 4096
 
 
 @dataclass(frozen=True)
 class RegisteredColorizer:
-    """A colorizer's spec and whose it is."""
+    """A colorizer's spec and the plugin that registered it."""
 
     spec: ColorizerSpec
     origin: Origin
 
 
-@dataclass
 class Plugins:
-    """The plugins of this process; every call to one of them is guarded here."""
+    """The plugins of this process. A failure in one of them is recorded in `broken`."""
 
-    manager: pluggy.PluginManager
-    origins: dict[str, Origin] = field(default_factory=dict)
-    broken: list[PluginFailure] = field(default_factory=list)
-    disabled: list[Origin] = field(default_factory=list)
-    clashes: dict[str, list[Origin]] = field(default_factory=dict)
-    _colorizers: dict[str, RegisteredColorizer] | None = None
-    _readers: list[Reader] | None = None
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self.origins: list[Origin] = []
+        self.broken: list[PluginFailure] = []
+        self.disabled: list[Origin] = []
+        self.clashes: dict[str, list[Origin]] = {}
+        self._colorizers: dict[str, RegisteredColorizer] | None = None
+        self._readers: list[Reader] | None = None
+        self._recording = threading.Lock()
+        self._specs = ListGuard("batchcolor_colorizers", self.record, ColorizerSpec, _spec_fault)
+        self._chroma = ChromaGuard("batchcolor_chroma", self._record_once)
+        guards = (
+            self._specs,
+            ListGuard("batchcolor_readers", self.record, Reader, _reader_fault),
+            HookGuard("batchcolor_commands", self.record),
+            self._chroma,
+            HookGuard("batchcolor_done", self._record_once),
+        )
+        self._guards: dict[str, HookGuard] = {guard.hook: guard for guard in guards}
+
+    def register(self, plugin: object, origin: Origin) -> None:
+        """Register one plugin; what is wrong with it is recorded."""
+        if register_plugin(self.manager, plugin, origin, self._guards, self.record):
+            self.origins.append(origin)
+
+    def record(self, failure: PluginFailure) -> None:
+        """Record a failure, once."""
+        with self._recording:
+            if failure not in self.broken:
+                self.broken.append(failure)
+
+    def _record_once(self, failure: PluginFailure) -> None:
+        """Record the first failure of a plugin's hook that is called for every picture."""
+        with self._recording:
+            if (failure.origin, failure.hook) not in ((b.origin, b.hook) for b in self.broken):
+                self.broken.append(failure)
 
     def colorizers(self) -> dict[str, RegisteredColorizer]:
-        """The colorizers by name. A name that two plugins claim is in `clashes` instead."""
+        """The colorizers by name, the built-in ones first.
+
+        A built-in name stays with its model, and the other claim is recorded in `broken`. A
+        name that two plugins claim is in `clashes` instead.
+        """
         if self._colorizers is None:
-            found: dict[str, list[RegisteredColorizer]] = {}
-            for origin, specs in self._each("batchcolor_colorizers"):
-                for spec in self._checked(origin, specs):
-                    found.setdefault(spec.name, []).append(RegisteredColorizer(spec, origin))
-            self.clashes = {
-                name: [owned.origin for owned in owners]
-                for name, owners in found.items()
-                if len(owners) > 1
+            lists = self.manager.hook.batchcolor_colorizers()
+            builtin = self.origins[0]
+            own = {spec.name: spec for spec in self._specs.owned_by(builtin)}
+            found: dict[str, list[RegisteredColorizer]] = {
+                name: [RegisteredColorizer(spec, builtin)] for name, spec in own.items()
             }
-            self._colorizers = {n: owners[0] for n, owners in found.items() if len(owners) == 1}
+            for spec in (spec for specs in lists for spec in specs):
+                owner = self._specs.owner(spec)
+                if spec.name not in own:
+                    found.setdefault(spec.name, []).append(RegisteredColorizer(spec, owner))
+                elif owner != builtin:
+                    error = (
+                        f"its model {spec.name} is not used: a built-in model has that name; "
+                        "give the plugin's model another name"
+                    )
+                    hook = "batchcolor_colorizers"
+                    self.record(PluginFailure(owner, error, hook=hook, model=spec.name))
+            self.clashes = {
+                name: [one.origin for one in claims]
+                for name, claims in found.items()
+                if len(claims) > 1
+            }
+            self._colorizers = {n: claims[0] for n, claims in found.items() if len(claims) == 1}
         return self._colorizers
 
     def readers(self) -> list[Reader]:
-        """Readers of more still formats, in registration order."""
+        """Readers of more still formats, in pluggy's order."""
         if self._readers is None:
-            self._readers = [
-                reader
-                for origin, readers in self._each("batchcolor_readers")
-                for reader in self._listed(origin, readers, Reader)
-            ]
+            lists = self.manager.hook.batchcolor_readers()
+            self._readers = [reader for readers in lists for reader in readers]
         return self._readers
 
     def add_commands(self, app: typer.Typer) -> None:
-        """Let plugins add their sub-commands."""
-        for _ in self._each("batchcolor_commands", app=app):
-            pass
+        """Add the plugins' sub-commands to the app."""
+        self.manager.hook.batchcolor_commands(app=app)
 
     @property
     def filters_chroma(self) -> bool:
         """Whether any plugin filters chroma."""
-        return bool(self._implementations("batchcolor_chroma"))
+        return bool(self.manager.hook.batchcolor_chroma.get_hookimpls())
 
     def filter_chroma(
-        self, chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: Any
+        self, chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: PictureInfo
     ) -> NDArray[np.float32]:
-        """Chroma `(2, s, s)` after every plugin's filter, in registration order.
+        """Chroma `(2, s, s)` after every plugin's filter, in pluggy's order.
 
-        Raises ProcessingError that names the plugin whose filter raised or gave a wrong field.
+        Raises ProcessingError that names the plugin whose filter raised or returned a wrong field.
         """
-        import numpy as np
-
-        for origin, call in self._implementations("batchcolor_chroma"):
-            try:
-                given = call(chroma=chroma.copy(), luma=luma, picture=picture)
-            except (Exception, SystemExit) as error:
-                raise ProcessingError(
-                    "chroma", f"filter of {origin}: {format_error(error)}"
-                ) from error
-            if given is None:
-                continue
-            result = np.asarray(given, np.float32)
-            if result.ndim != 3 or result.shape[0] != 2 or not np.isfinite(result).all():
-                raise ProcessingError("chroma", f"filter of {origin} gave no field of chroma")
-            if np.abs(result).max(initial=0) > 0.5001:
-                raise ProcessingError("chroma", f"filter of {origin} gave chroma outside -0.5..0.5")
-            chroma = result
-        return chroma
+        call: Callable[..., Any] = self.manager.hook.batchcolor_chroma
+        result: NDArray[np.float32] = self._chroma.filter(call, chroma, luma=luma, picture=picture)
+        return result
 
     def done(self, outcome: Outcome) -> None:
-        """Tell every plugin of a finished picture; one that raises is named once."""
-        for _ in self._each("batchcolor_done", once=True, outcome=outcome):
-            pass
+        """Pass a finished picture to every plugin."""
+        self.manager.hook.batchcolor_done(outcome=outcome)
 
     def find(self, name: str) -> RegisteredColorizer:
-        """The colorizer of that name. Raises UnknownModelError, or PluginError where the plugin
-        that should have it is broken or two claim it."""
+        """The colorizer of that name.
+
+        Raises UnknownModelError, or PluginError where the plugin that should have it is broken
+        or two plugins claim it.
+        """
         found = self.colorizers().get(name)
         if found is not None:
             return found
@@ -147,121 +163,90 @@ class Plugins:
                 f"{name} is claimed by {owners}; remove one, or disable it: {DISABLE}"
             )
         for broken in self.broken:
-            if name in (broken.origin.name, broken.origin.package) or name in broken.error:
+            if name in (broken.origin.name, broken.origin.package, broken.model):
                 raise PluginError(f"plugin {broken.origin} is broken: {broken.error}")
         near = difflib.get_close_matches(name, self.colorizers(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "see: batchcolor models"
         if ":" in name:
             hint = "options of a model go with --set KEY=VALUE here"
-        also = "".join(f"; broken plugin {broken.origin}" for broken in self.broken)
+        also = "".join(
+            f"; broken plugin {origin}" for origin in dict.fromkeys(b.origin for b in self.broken)
+        )
         raise UnknownModelError(f"no model is called {name}; {hint}{also}")
 
-    def hooks_of(self, name: str) -> list[str]:
+    def hooks_of(self, origin: Origin) -> list[str]:
         """The hooks that a plugin implements."""
-        plugin = self.manager.get_plugin(name)
+        plugin = self.manager.get_plugin(origin.plugin_id)
         callers = self.manager.get_hookcallers(plugin) if plugin is not None else None
         return sorted(caller.name for caller in callers or [])
 
-    def _implementations(self, hook: str) -> list[tuple[Origin, Callable[..., Any]]]:
-        """Each plugin's implementation, in registration order."""
-        calls = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-
-            def call(*, _it: Any = implementation, **arguments: Any) -> Any:
-                return _it.function(*(arguments[name] for name in _it.argnames))
-
-            calls.append((self.origins[implementation.plugin_name], call))
-        return calls
-
-    def _each(
-        self, hook: str, once: bool = False, **arguments: Any
-    ) -> Iterator[tuple[Origin, Any]]:
-        """What each plugin's hook gives; one that raises is broken, and the next is asked."""
-        for origin, call in self._implementations(hook):
-            try:
-                given = call(**arguments)
-            except (Exception, SystemExit) as error:
-                self._break(origin, f"{hook}: {format_error(error)}", once)
-            else:
-                yield origin, given
-
-    def _break(self, origin: Origin, error: str, once: bool = False) -> None:
-        if not once or not any(b.origin == origin and b.error == error for b in self.broken):
-            self.broken.append(PluginFailure(origin, error))
-
-    def _listed(self, origin: Origin, given: Any, kind: type[Any]) -> list[Any]:
-        try:
-            items = list(given)
-        except (Exception, SystemExit) as error:
-            self._break(origin, f"gave no list of {kind.__name__}s: {format_error(error)}")
-            return []
-        for item in items:
-            if not isinstance(item, kind):
-                self._break(origin, f"gave {type(item).__name__}, not {kind.__name__}")
-        return [item for item in items if isinstance(item, kind)]
-
-    def _checked(self, origin: Origin, given: Any) -> list[ColorizerSpec]:
-        good = []
-        for spec in self._listed(origin, given, ColorizerSpec):
-            if not (isinstance(spec.working_size, int) and 1 <= spec.working_size <= 4096):
-                self._break(origin, f"{spec.name}: working_size {spec.working_size!r}")
-            elif not spec.name or not callable(spec.build):
-                self._break(origin, f"{spec.name!r} has no name or nothing to build it")
-            else:
-                good.append(spec)
-        return good
-
 
 def load_plugins(enabled: bool = True) -> Plugins:
-    """Every plugin that is installed and not switched off; broken ones are listed, not raised.
+    """Every plugin that is installed and not disabled, loaded once a process.
 
-    `enabled=False` (`--no-plugins`) leaves the built-in ones; the environment variable
-    BATCHCOLOR_DISABLE_PLUGINS names single ones, by entry point or package, with commas.
+    `enabled=False` (`--no-plugins`) loads only the built-in models. The environment variable
+    BATCHCOLOR_DISABLE_PLUGINS disables single plugins, by entry point or package, separated by
+    commas. Broken plugins are listed in the result, not raised.
     """
+    names = (name.strip() for name in os.environ.get(DISABLE, "").split(","))
+    return _load(enabled, frozenset(name for name in names if name))
+
+
+def clear_plugin_cache() -> None:
+    """Load the plugins anew at the next `load_plugins`, for tests that install some."""
+    _load.cache_clear()
+
+
+@functools.cache
+def _load(enabled: bool, disabled: frozenset[str]) -> Plugins:
     from batchcolor import __version__
 
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    plugins = Plugins(manager)
-    # By name, as every plugin's module is: this floor knows no model.
+    plugins = Plugins()
+    # Imported by name, as every plugin is: this layer is below the models.
     builtin = importlib.import_module(BUILTIN)
-    _register(plugins, builtin, Origin("builtin", "batchcolor", __version__))
-    off = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
+    plugins.register(builtin, Origin("builtin", "batchcolor", __version__))
     for entry in importlib.metadata.entry_points(group=GROUP):
         package = entry.dist.name if entry.dist else entry.module
-        origin = Origin(entry.name, package, entry.dist.version if entry.dist else "?")
-        if not enabled or off & {entry.name, package}:
+        version = entry.dist.version if entry.dist else "?"
+        origin = Origin(entry.name, package, version)
+        if not enabled or disabled & {entry.name, package}:
             plugins.disabled.append(origin)
             continue
         try:
-            module = entry.load()
-        except (Exception, SystemExit) as error:
-            plugins.broken.append(
-                PluginFailure(origin, f"cannot be imported: {format_error(error)}")
-            )
+            plugin = entry.load()
+        except CAUGHT as error:
+            text = f"cannot be imported: {format_error(error)}"
+            plugins.record(PluginFailure(origin, text, find_location(error)))
             continue
         file = getattr(sys.modules.get(entry.module), "__file__", None)
         folder = Path(file).parent if file else None
-        _register(plugins, module, Origin(origin.name, package, origin.version, folder))
+        plugins.register(plugin, Origin(origin.name, package, version, folder))
     return plugins
 
 
-def _register(plugins: Plugins, module: object, origin: Origin) -> None:
-    version = getattr(module, "BATCHCOLOR_CONTRACT", CONTRACT_VERSION)
-    if version != CONTRACT_VERSION:
-        error = f"written for contract {version}, this is {CONTRACT_VERSION}; update one of them"
-        plugins.broken.append(PluginFailure(origin, error))
-        return
-    try:
-        plugins.origins[origin.name] = origin
-        plugins.manager.register(module, name=origin.name)
-    except (Exception, SystemExit) as error:  # a wrong signature, or one name twice
-        if plugins.manager.get_plugin(origin.name) is module:
-            plugins.manager.unregister(name=origin.name)
-        plugins.broken.append(PluginFailure(origin, f"cannot be registered: {format_error(error)}"))
+def _spec_fault(spec: ColorizerSpec) -> str:
+    """What is wrong with a spec, or nothing."""
+    if not isinstance(spec.name, str) or not spec.name:
+        return f"a ColorizerSpec has the name {spec.name!r}"
+    size = spec.working_size
+    if not isinstance(size, int) or not 1 <= size <= MAX_WORKING_SIZE:
+        return f"{spec.name}: working_size {size!r} is not from 1 to {MAX_WORKING_SIZE}"
+    return "" if callable(spec.build) else f"{spec.name}: build is not callable"
 
 
-def format_error(error: BaseException) -> str:
-    """An error on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _reader_fault(reader: Reader) -> str:
+    """What is wrong with a reader, or nothing."""
+    if not isinstance(reader.name, str) or not reader.name:
+        return f"a Reader has the name {reader.name!r}"
+    suffixes = reader.suffixes
+    if isinstance(suffixes, str) or not all(isinstance(s, str) for s in _listed(suffixes)):
+        return f"{reader.name}: suffixes must be a tuple of strings"
+    return (
+        ""
+        if callable(reader.sniff) and callable(reader.decode)
+        else (f"{reader.name}: sniff and decode must be functions")
+    )
+
+
+def _listed(values: Any) -> Iterable[Any]:
+    return values if isinstance(values, Iterable) else [None]

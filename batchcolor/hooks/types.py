@@ -109,6 +109,25 @@ class ColorizerSpec:
     """Whether it remembers what it has seen of a shot; then it has a `reset()`."""
 
 
+class PictureInfo(Protocol):
+    """The picture or film that hooks get. Other attributes of the object are private."""
+
+    @property
+    def path(self) -> Path:
+        """The source file."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels a row, upright."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows, upright."""
+        ...
+
+
 @dataclass(frozen=True)
 class Reader:
     """One more still format that batchcolor can read.

@@ -1,0 +1,66 @@
+"""Records of plugins and of what failed in them."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import pluggy
+
+_OWN_FOLDERS = (Path(__file__).parent, Path(pluggy.__file__).parent)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The package that a plugin comes from: entry-point name, package, version, folder."""
+
+    name: str
+    package: str
+    version: str
+    folder: Path | None = None
+
+    @property
+    def plugin_id(self) -> str:
+        """A name that is unique in the process: two packages may use one entry-point name."""
+        return f"{self.package}:{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.package} {self.version})"
+
+
+@dataclass(frozen=True)
+class PluginFailure:
+    """A plugin, or a part of one, that is not used, and why.
+
+    `location` is `FILE:LINE` of the plugin's code, where known; `hook` the hook that failed;
+    `model` the model that is not registered because of it.
+    """
+
+    origin: Origin
+    error: str
+    location: str = ""
+    hook: str = ""
+    model: str = ""
+
+
+def format_error(error: BaseException) -> str:
+    """An error on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def find_location(error: BaseException) -> str:
+    """`FILE:LINE` where a plugin raised, without the frames of batchcolor's hooks and of pluggy.
+
+    Empty where no frame of the plugin is left.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and Path(frame.filename).parent not in _OWN_FOLDERS
+    ]
+    frames = [frame for frame in frames if Path(frame.filename).parent.name != "importlib"]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

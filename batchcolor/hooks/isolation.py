@@ -1,0 +1,283 @@
+"""Guards around hook implementations: one that fails is reported and costs only itself.
+
+pluggy stops a hook call at the first exception. Each implementation is therefore wrapped in a
+guard before it is registered; pluggy then calls the guards in its own order. The guard knows
+its plugin, so that an error is attributed without looking at its text.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CAUGHT = (Exception, SystemExit)
+Function = Callable[..., Any]
+Record = Callable[[PluginFailure], None]
+
+
+class InvalidResultError(Exception):
+    """A hook returned something of the wrong form; the message says what."""
+
+
+class HookGuard:
+    """Isolates the implementations of one hook. Failures are recorded and the result dropped."""
+
+    def __init__(self, hook: str, record: Record) -> None:
+        self.hook, self.record = hook, record
+
+    def arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The values that the implementation gets."""
+        return values
+
+    def check_result(self, origin: Origin, result: Any) -> Any:
+        """The usable part of what one implementation returned. Raises InvalidResultError."""
+        return result
+
+    def check_results(self, origin: Origin, results: Any) -> Any:
+        """The usable part of the list that a wrapper returned. Raises InvalidResultError."""
+        if not isinstance(results, list):
+            raise InvalidResultError(
+                f"its wrapper returned {type(results).__name__}, not the list of results"
+            )
+        return results
+
+    def fail(self, origin: Origin, error: BaseException) -> None:
+        """Record the failure of one implementation; the hook call continues."""
+        self.record_failure(origin, error)
+
+    def record_failure(self, origin: Origin, error: BaseException, model: str = "") -> None:
+        """Record an error under this hook, with its place in the plugin's code."""
+        text = str(error) if isinstance(error, InvalidResultError) else format_error(error)
+        failure = PluginFailure(
+            origin, f"{self.hook}: {text}", find_location(error), self.hook, model
+        )
+        self.record(failure)
+
+
+class ListGuard(HookGuard):
+    """For hooks that return objects of one type. A wrong object costs only itself."""
+
+    def __init__(
+        self, hook: str, record: Record, kind: type[Any], check: Callable[[Any], str]
+    ) -> None:
+        super().__init__(hook, record)
+        self.kind, self.check = kind, check
+        self._owners: dict[int, tuple[Any, Origin]] = {}
+
+    def check_result(self, origin: Origin, result: Any) -> list[Any]:
+        """The valid objects of one implementation; their owner is remembered."""
+        try:
+            items = list(result)
+        except TypeError as error:
+            raise InvalidResultError(
+                f"returned {type(result).__name__}, not a list of {self.kind.__name__}"
+            ) from error
+        valid = []
+        for item in items:
+            fault = f"returned {type(item).__name__}, not {self.kind.__name__}"
+            fault = self.check(item) if isinstance(item, self.kind) else fault
+            if fault:
+                name = str(getattr(item, "name", ""))
+                self.record_failure(origin, InvalidResultError(fault), name)
+            else:
+                # The object is kept as well, so that its id stays its own.
+                self._owners.setdefault(id(item), (item, origin))
+                valid.append(item)
+        return valid
+
+    def check_results(self, origin: Origin, results: Any) -> list[Any]:
+        """The lists that a wrapper returned; objects it created are its own."""
+        return [
+            self.check_result(origin, items) for items in super().check_results(origin, results)
+        ]
+
+    def owner(self, item: Any) -> Origin:
+        """The plugin that returned this object first."""
+        return self._owners[id(item)][1]
+
+    def owned_by(self, origin: Origin) -> list[Any]:
+        """The valid objects of one plugin, in the order in which it returned them."""
+        return [item for item, owner in self._owners.values() if owner == origin]
+
+
+class ChromaGuard(HookGuard):
+    """For chroma filters: each gets the field that the one before returned.
+
+    A failure raises ProcessingError, as a picture with half of its filters is not a result.
+    """
+
+    def __init__(self, hook: str, record: Record) -> None:
+        super().__init__(hook, record)
+        self._field: ContextVar[NDArray[np.float32]] = ContextVar(hook)
+
+    def filter(self, call: Function, chroma: NDArray[np.float32], **rest: Any) -> Any:
+        """The field `(2, s, s)` after all filters of the hook `call`."""
+        token = self._field.set(chroma)
+        try:
+            results = call(chroma=chroma, **rest)
+            return results[-1] if results else chroma
+        finally:
+            self._field.reset(token)
+
+    def arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A copy of the current field in place of the first one."""
+        pairs = zip(names, values, strict=True)
+        return tuple(self._field.get().copy() if n == "chroma" else v for n, v in pairs)
+
+    def check_result(self, origin: Origin, result: Any) -> NDArray[np.float32]:
+        """The field that a filter returned, which becomes the current one."""
+        field = check_chroma_field(result)
+        self._field.set(field)
+        return field
+
+    def check_results(self, origin: Origin, results: Any) -> list[Any]:
+        """The list that a wrapper returned; its last field becomes the current one."""
+        fields = super().check_results(origin, results)
+        return [*fields[:-1], self.check_result(origin, fields[-1])] if fields else []
+
+    def fail(self, origin: Origin, error: BaseException) -> None:
+        """Raise ProcessingError that names the plugin."""
+        self.record_failure(origin, error)
+        text = str(error) if isinstance(error, InvalidResultError) else format_error(error)
+        raise ProcessingError("chroma", f"filter of {origin}: {text}") from error
+
+
+def check_chroma_field(given: Any) -> NDArray[np.float32]:
+    """A chroma field `(2, s, s)`, finite, in -0.5..0.5, as float32. Raises InvalidResultError."""
+    import numpy as np
+
+    field = np.asarray(given, np.float32)
+    if field.ndim != 3 or field.shape[0] != 2 or field.shape[1] != field.shape[2] or not field.size:
+        raise InvalidResultError(f"returned shape {field.shape}, not (2, s, s)")
+    if not np.isfinite(field).all():
+        raise InvalidResultError("returned NaN or infinite chroma")
+    largest = float(np.abs(field).max())
+    if largest > 0.5001:
+        raise InvalidResultError(f"returned chroma up to {largest:.3g}, outside -0.5..0.5")
+    return field
+
+
+def guard_implementation(
+    function: Function, options: Any, origin: Origin, guard: HookGuard
+) -> Function:
+    """The implementation inside its guard. pluggy reads its signature and options as before."""
+    is_wrapper = options.get("wrapper") or options.get("hookwrapper")
+    if is_wrapper and not inspect.isgeneratorfunction(function):
+        return function  # pluggy refuses it when it is registered, with its own words
+    if options.get("hookwrapper"):
+        return _guard_hookwrapper(function, origin, guard)
+    if is_wrapper:
+        return _guard_wrapper(function, origin, guard)
+    names = _parameter_names(function)
+
+    @functools.wraps(function)
+    def guarded(*values: Any) -> Any:
+        try:
+            result = function(*guard.arguments(names, values))
+            return None if result is None else guard.check_result(origin, result)
+        except CAUGHT as error:
+            return guard.fail(origin, error)
+
+    return guarded
+
+
+def _guard_wrapper(function: Function, origin: Origin, guard: HookGuard) -> Function:
+    """A `wrapper=True` implementation: without it, the results pass unchanged."""
+    names = _parameter_names(function)
+
+    @functools.wraps(function)
+    def guarded(*values: Any) -> Generator[None, Any, Any]:
+        wrapper = _start(function, guard.arguments(names, values), origin, guard)
+        failure: BaseException | None = None
+        results: Any = None
+        try:
+            results = yield
+        except CAUGHT as error:
+            failure = error
+        if wrapper is None:
+            return _result_of(results, failure)
+        try:
+            _ = wrapper.throw(failure) if failure is not None else wrapper.send(results)
+            wrapper.close()
+            raise InvalidResultError("its wrapper has a second yield")
+        except StopIteration as stop:
+            try:
+                return guard.check_results(origin, stop.value)
+            except CAUGHT as error:
+                guard.fail(origin, error)
+        except CAUGHT as error:
+            if error is failure:
+                raise
+            guard.fail(origin, error)
+        return _result_of(results, failure)
+
+    return guarded
+
+
+def _guard_hookwrapper(function: Function, origin: Origin, guard: HookGuard) -> Function:
+    """A `hookwrapper=True` implementation, which gets a `pluggy.Result`."""
+    names = _parameter_names(function)
+
+    @functools.wraps(function)
+    def guarded(*values: Any) -> Generator[None, Any, None]:
+        wrapper = _start(function, guard.arguments(names, values), origin, guard)
+        outcome: Any = yield
+        if wrapper is None:
+            return
+        before = outcome.exception
+        try:
+            try:
+                wrapper.send(outcome)
+            except StopIteration:
+                pass
+            else:
+                wrapper.close()
+                raise InvalidResultError("its wrapper has a second yield")
+            if outcome.exception is None:
+                outcome.force_result(guard.check_results(origin, outcome.get_result()))
+        except CAUGHT as error:
+            if error is not before:
+                try:
+                    guard.fail(origin, error)
+                except ProcessingError as failure:
+                    outcome.force_exception(failure)
+
+    return guarded
+
+
+def _start(
+    function: Function, values: Iterable[Any], origin: Origin, guard: HookGuard
+) -> Generator[Any, Any, Any] | None:
+    """The wrapper's generator at its yield, or None where it failed before."""
+    generator: Generator[Any, Any, Any] = function(*values)
+    try:
+        next(generator)
+    except StopIteration:
+        guard.fail(origin, InvalidResultError("its wrapper did not yield"))
+    except CAUGHT as error:
+        guard.fail(origin, error)
+    else:
+        return generator
+    return None
+
+
+def _result_of(results: Any, failure: BaseException | None) -> Any:
+    if failure is not None:
+        raise failure
+    return results
+
+
+def _parameter_names(function: Function) -> list[str]:
+    """The arguments that pluggy passes: those without a default."""
+    parameters = inspect.signature(function).parameters.values()
+    return [item.name for item in parameters if item.default is inspect.Parameter.empty]

@@ -1,0 +1,95 @@
+"""Registers one plugin: contract version, misspelt hooks, guards around its implementations."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pluggy
+
+from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
+from batchcolor.hooks.isolation import CAUGHT, HookGuard, Record, guard_implementation
+from batchcolor.hooks.types import CONTRACT_VERSION
+
+PREFIX = "batchcolor_"
+"""The names of hooks begin with it."""
+FIRST_CONTRACT = 1
+"""The contract version of a plugin that states none."""
+
+
+def register_plugin(
+    manager: pluggy.PluginManager,
+    plugin: object,
+    origin: Origin,
+    guards: Mapping[str, HookGuard],
+    record: Record,
+) -> bool:
+    """Register the plugin's hook implementations, each in its guard.
+
+    Returns whether the plugin is registered. What is refused is passed to `record`.
+    """
+    version = getattr(plugin, "BATCHCOLOR_CONTRACT", FIRST_CONTRACT)
+    if version != CONTRACT_VERSION:
+        error = (
+            f"written for contract version {version}, this batchcolor has version "
+            f"{CONTRACT_VERSION}; update the older one"
+        )
+        record(PluginFailure(origin, error))
+        return False
+    # A module, as pluggy does not bind the functions of a module to it.
+    guarded = types.ModuleType(origin.plugin_id)
+    for name, function, options in _implementations(manager, plugin):
+        hook = options.get("specname") or name
+        if hook in guards:
+            setattr(guarded, name, guard_implementation(function, options, origin, guards[hook]))
+        elif not options.get("optionalhook"):
+            error = f"{hook} is not a hook{_suggestion(hook, guards)}"
+            record(PluginFailure(origin, error, _definition(function), hook))
+    for name, function in _undecorated(manager, plugin):
+        error = f"{name} is not decorated with @batchcolor.hookimpl"
+        error += "" if name in guards else f", and not a hook{_suggestion(name, guards)}"
+        record(PluginFailure(origin, error, _definition(function), name))
+    try:
+        manager.register(guarded, name=origin.plugin_id)
+    except CAUGHT as error:  # a wrong signature, or a wrapper that is not a generator
+        if manager.get_plugin(origin.plugin_id) is guarded:
+            manager.unregister(name=origin.plugin_id)
+        text = f"cannot be registered: {format_error(error)}"
+        record(PluginFailure(origin, text, find_location(error)))
+        return False
+    return True
+
+
+def _implementations(
+    manager: pluggy.PluginManager, plugin: object
+) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Name, function and pluggy's options of each decorated function."""
+    for name in dir(plugin):
+        options = manager.parse_hookimpl_opts(plugin, name)
+        if options is not None:
+            yield name, getattr(plugin, name), dict(options)
+
+
+def _undecorated(manager: pluggy.PluginManager, plugin: object) -> Iterator[tuple[str, Any]]:
+    """The functions of the plugin itself that are named as hooks and not decorated as such."""
+    home = getattr(plugin, "__name__", type(plugin).__module__)
+    for name in dir(plugin):
+        if name.startswith(PREFIX) and manager.parse_hookimpl_opts(plugin, name) is None:
+            function = inspect.getattr_static(plugin, name)
+            if inspect.isfunction(function) and function.__module__ == home:
+                yield name, function
+
+
+def _suggestion(name: str, hooks: Mapping[str, HookGuard]) -> str:
+    words = [hook.removeprefix(PREFIX) for hook in hooks]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
+    return f"; did you mean {PREFIX}{near[0]}?" if near else f"; the hooks are {', '.join(hooks)}"
+
+
+def _definition(function: Any) -> str:
+    """`FILE:LINE` where a function is defined."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""

@@ -1,0 +1,372 @@
+"""Hooks are called as pluggy documents, and a broken implementation costs only itself."""
+
+import numpy as np
+import pytest
+
+from batchcolor.errors import PluginError, ProcessingError, UnknownModelError
+from batchcolor.hooks import registration
+from batchcolor.hooks.manager import Plugins, load_plugins
+from batchcolor.hooks.types import Outcome
+from batchcolor.images.formats import PNG
+from batchcolor.images.picture import Picture
+
+FILTER = """
+    import batchcolor
+
+    @batchcolor.hookimpl({options})
+    def batchcolor_chroma(chroma):
+        return {result}
+"""
+"""`chroma * 0 + the last value * 10 + digit` shows the order of calls."""
+DIGIT = "chroma * 10 + {digit} * 1e-4"
+SPECS = """
+    import batchcolor
+    from batchcolor import ColorizerSpec
+
+    def spec(name, size=16):
+        return ColorizerSpec(name, "made for a test", size, lambda options: None)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return {specs}
+"""
+
+
+def filtered(plugins: Plugins) -> float:
+    luma = np.zeros((4, 4), np.float32)
+    picture = Picture(__file__, np.zeros((9, 7), np.uint8), None, PNG)
+    chroma = plugins.filter_chroma(np.zeros((2, 4, 4), np.float32), luma, picture)
+    assert chroma.dtype == np.float32
+    return float(chroma[1, 2, 2])
+
+
+def digits(plugins: Plugins) -> int:
+    return round(filtered(plugins) * 1e4)
+
+
+def failure_of(plugins: Plugins, package: str):
+    (failure,) = [one for one in plugins.broken if one.origin.package == package]
+    return failure
+
+
+def install(plugin, *filters):
+    """Installs `aa`, `bb`, ... with these hookimpl options; the n-th appends the digit n."""
+    for number, options in enumerate(filters, 1):
+        name = "abcd"[number - 1] * 2
+        plugin(name, FILTER.format(options=options, result=DIGIT.format(digit=number)))
+    plugins = load_plugins()
+    order = [origin.package for origin in plugins.origins if origin.package != "batchcolor"]
+    return plugins, [order.index("abcd"[n] * 2) for n in range(len(filters))]
+
+
+def test_the_filter_registered_last_is_called_first(plugin):
+    plugins, places = install(plugin, "", "")
+    assert digits(plugins) == (21 if places[1] > places[0] else 12)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("tryfirst=True", ""), 12),
+        (("", "tryfirst=True"), 21),
+        (("trylast=True", ""), 21),
+        (("", "trylast=True"), 12),
+        (("trylast=True", "", "tryfirst=True"), 321),
+        (("tryfirst=True", "", "trylast=True"), 123),
+    ],
+)
+def test_tryfirst_and_trylast_order_the_filters(plugin, options, expected):
+    assert digits(install(plugin, *options)[0]) == expected
+
+
+WRAPPERS = {
+    "wrapper": """
+        import batchcolor
+
+        @batchcolor.hookimpl(wrapper=True)
+        def batchcolor_chroma(chroma, picture):
+            assert picture.width == 7
+            fields = yield
+            return [*fields, fields[-1] * 2]
+    """,
+    "hookwrapper": """
+        import batchcolor
+
+        @batchcolor.hookimpl(hookwrapper=True)
+        def batchcolor_chroma(chroma, picture):
+            assert picture.width == 7
+            outcome = yield
+            fields = outcome.get_result()
+            outcome.force_result([*fields, fields[-1] * 2])
+    """,
+}
+
+
+@pytest.mark.parametrize("code", WRAPPERS.values(), ids=WRAPPERS)
+def test_a_wrapper_sees_and_changes_the_filters_result(plugin, code):
+    plugin("wrap", code)
+    plugins, _ = install(plugin, "trylast=True", "tryfirst=True")
+    assert digits(plugins) == 42
+    assert not plugins.broken
+
+
+@pytest.mark.parametrize("code", WRAPPERS.values(), ids=WRAPPERS)
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("assert picture.width == 7", "raise ValueError('too early')", "too early"),
+        ("fields[-1] * 2]", "fields[-1] * 0 + 1 / 0]", "division"),
+        ("fields[-1] * 2]", "fields[-1][:1]]", "(1, 4, 4), not (2, s, s)"),
+        ("[*fields, fields[-1] * 2]", "fields[-1]", "not the list of results"),
+    ],
+)
+def test_a_broken_wrapper_fails_the_picture_and_is_named(plugin, code, before, after, words):
+    assert before in code
+    plugin("wrap", code.replace(before, after), version="3.1")
+    plugins, _ = install(plugin, "")
+    with pytest.raises(ProcessingError, match=r"wrap 3\.1") as caught:
+        filtered(plugins)
+    assert words in str(caught.value)
+    assert words in failure_of(plugins, "wrap").error
+
+
+def test_a_wrapper_may_recover_from_a_filter_that_fails(plugin):
+    plugin(
+        "wrap",
+        """
+        import batchcolor
+
+        @batchcolor.hookimpl(wrapper=True)
+        def batchcolor_chroma(chroma):
+            try:
+                return (yield)
+            except Exception:
+                return [chroma]
+        """,
+    )
+    plugin("aa", FILTER.format(options="", result="1 / 0"))
+    plugins = load_plugins()
+    assert filtered(plugins) == 0
+    assert "division by zero" in failure_of(plugins, "aa").error
+
+
+@pytest.mark.parametrize("code", WRAPPERS.values(), ids=WRAPPERS)
+def test_a_wrapper_is_not_blamed_for_the_filter_inside(plugin, code):
+    plugin("wrap", code)
+    plugin("aa", FILTER.format(options="", result="1 / 0"))
+    plugins = load_plugins()
+    with pytest.raises(ProcessingError, match=r"aa 1\.0"):
+        filtered(plugins)
+    assert [failure.origin.package for failure in plugins.broken] == ["aa"]
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ("chroma[0]", "(4, 4), not (2, s, s)"),
+        ("chroma[None]", "(1, 2, 4, 4), not (2, s, s)"),
+        ("chroma[:, :3]", "(2, 3, 4), not (2, s, s)"),
+        ("chroma[:, :0, :0]", "(2, 0, 0), not (2, s, s)"),
+        ("0.5", "(), not (2, s, s)"),
+        ("chroma * float('nan')", "NaN"),
+        ("chroma + 2", "outside"),
+        ("'blue'", "ValueError"),
+    ],
+)
+def test_a_filter_that_returns_no_chroma_field_is_refused_and_named(plugin, result, words):
+    plugin("aa", FILTER.format(options="", result=result), version="0.7")
+    plugins = load_plugins()
+    for _ in range(3):
+        with pytest.raises(ProcessingError, match=r"aa 0\.7") as caught:
+            filtered(plugins)
+        assert words in str(caught.value)
+    assert words in failure_of(plugins, "aa").error  # recorded once, not for each picture
+
+
+def test_a_filter_may_return_another_size(plugin):
+    plugin("aa", FILTER.format(options="", result="chroma[:, :2, :2]"))
+    luma, picture = (
+        np.zeros((4, 4), np.float32),
+        Picture("x", np.zeros((9, 7), np.uint8), None, PNG),
+    )
+    field = load_plugins().filter_chroma(np.zeros((2, 4, 4), np.float32), luma, picture)
+    assert field.shape == (2, 2, 2)
+
+
+def test_a_wrapper_of_colorizers_changes_the_list_and_built_in_models_stay(plugin):
+    plugin("aa", SPECS.format(specs="[spec('one'), spec('two')]"))
+    plugin(
+        "wrap",
+        """
+        import dataclasses
+        import batchcolor
+
+        @batchcolor.hookimpl(wrapper=True)
+        def batchcolor_colorizers():
+            lists = yield
+            found = [spec for specs in lists for spec in specs if spec.name == "one"]
+            return [[dataclasses.replace(found[0], name="three")]]
+        """,
+    )
+    found = load_plugins().colorizers()
+    assert list(found) == ["alpha", "beta", "delta", "three"]
+    assert found["three"].origin.package == "wrap"
+
+
+@pytest.mark.parametrize("options", ["wrapper=True", "hookwrapper=True"])
+def test_a_wrapper_without_yield_is_reported_and_the_rest_works(plugin, options):
+    plugin("aa", SPECS.format(specs="[spec('one')]"))
+    plugin("wrap", SPECS.format(specs="[]").replace("hookimpl", f"hookimpl({options})"))
+    plugins = load_plugins()
+    assert "one" in plugins.colorizers()
+    assert "generator" in failure_of(plugins, "wrap").error
+
+
+@pytest.mark.parametrize("options", ["wrapper=True", "hookwrapper=True"])
+@pytest.mark.parametrize(
+    "body", ["raise ValueError('no')", "raise SystemExit(3)", "return", "yield; yield"]
+)
+def test_a_broken_wrapper_of_another_hook_costs_only_itself(plugin, options, body):
+    code = f"""
+        import batchcolor
+
+        @batchcolor.hookimpl({options})
+        def batchcolor_colorizers():
+            {body}
+            yield
+    """
+    plugin("wrap", code)
+    plugin("aa", SPECS.format(specs="[spec('one')]"))
+    plugins = load_plugins()
+    assert list(plugins.colorizers())[:3] == ["alpha", "beta", "delta"]
+    assert "one" in plugins.colorizers()
+    assert failure_of(plugins, "wrap")
+
+
+def test_the_right_package_of_two_with_one_entry_point_name_is_blamed(plugin, site):
+    for package, specs in (("first", "[spec('one')]"), ("second", "[1 / 0]")):
+        plugin(package, SPECS.format(specs=specs))
+        (site / f"{package}-1.0.dist-info" / "entry_points.txt").write_text(
+            f"[batchcolor]\ncommon = {package}\n"
+        )
+    plugins = load_plugins()
+    assert plugins.colorizers()["one"].origin.package == "first"
+    assert [failure.origin.package for failure in plugins.broken] == ["second"]
+
+
+def test_an_error_whose_text_names_a_model_is_not_that_models_error(plugin):
+    plugin("aa", "raise RuntimeError('no betta here')")
+    with pytest.raises(UnknownModelError, match=r"did you mean beta.*broken plugin aa"):
+        load_plugins().find("betta")
+
+
+def test_one_wrong_spec_in_a_list_costs_only_itself(plugin):
+    specs = "[spec('one'), spec('two', 0), spec(''), 7, spec('three', '16'), spec('four')]"
+    plugin("aa", SPECS.format(specs=specs))
+    plugins = load_plugins()
+    assert {"one", "four"} <= set(plugins.colorizers())
+    assert len([one for one in plugins.broken if one.origin.package == "aa"]) == 4
+    with pytest.raises(PluginError, match="working_size 0"):
+        plugins.find("two")
+
+
+def test_a_built_in_model_keeps_its_name_and_the_claim_is_reported(plugin):
+    plugin("thief", SPECS.format(specs="[spec('beta'), spec('own')]"), version="9.9")
+    plugins = load_plugins()
+    assert plugins.find("beta").origin.package == "batchcolor"
+    assert plugins.find("own").origin.package == "thief"
+    assert "beta" in failure_of(plugins, "thief").error
+    assert not plugins.clashes
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("@batchcolor.hookimpl\ndef batchcolor_colorizer(): ...", "mean batchcolor_colorizers?"),
+        ("@batchcolor.hookimpl\ndef batchcolor_chromas(chroma): ...", "mean batchcolor_chroma?"),
+        (
+            "@batchcolor.hookimpl(specname='batchcolor_reader')\ndef f(): ...",
+            "batchcolor_reader is not a hook; did you mean batchcolor_readers?",
+        ),
+        ("def batchcolor_done(outcome): ...", "batchcolor_done is not decorated"),
+        ("def batchcolor_command(app): ...", "did you mean batchcolor_commands?"),
+        ("@batchcolor.hookimpl\ndef batchcolor_xyz(): ...", "the hooks are batchcolor_colorizers"),
+    ],
+)
+def test_a_misspelt_or_undecorated_hook_is_reported_with_the_near_name(plugin, code, words):
+    text = "import batchcolor\n" + code + "\n@batchcolor.hookimpl\ndef batchcolor_readers(): ...\n"
+    module = plugin("aa", text)
+    plugins = load_plugins()
+    failure = failure_of(plugins, "aa")
+    assert words in failure.error
+    assert failure.location.startswith(f"{module}:")
+    assert plugins.hooks_of(failure.origin) == ["batchcolor_readers"]
+
+
+def test_an_optional_hook_and_imported_functions_are_not_misspelt(plugin):
+    plugin("lib", "def batchcolor_helper(): ...")
+    plugin(
+        "aa",
+        """
+        import batchcolor
+        from lib import batchcolor_helper
+
+        @batchcolor.hookimpl(optionalhook=True)
+        def batchcolor_of_another_version(): ...
+        """,
+    )
+    assert not [one for one in load_plugins().broken if one.origin.package == "aa"]
+
+
+@pytest.mark.parametrize(("stated", "works"), [("", False), ("BATCHCOLOR_CONTRACT = 2", True)])
+def test_a_plugin_that_states_no_contract_version_has_version_1(plugin, monkeypatch, stated, works):
+    monkeypatch.setattr(registration, "CONTRACT_VERSION", 2)
+    plugin("aa", stated)
+    plugins = load_plugins()
+    assert ("aa" in [origin.package for origin in plugins.origins]) is works
+    assert works or "contract version 1" in failure_of(plugins, "aa").error
+
+
+def test_a_failure_has_the_line_of_the_plugin_that_raised(plugin):
+    helper = plugin("helper", "def fail():\n    raise ValueError('deep inside')\n")
+    broken = plugin("aa", "x = (1,\ny = 2")
+    plugin("bb", SPECS.format(specs="[__import__('helper').fail()]"))
+    plugins = load_plugins()
+    plugins.colorizers()
+    assert failure_of(plugins, "bb").location == f"{helper}:2"
+    assert failure_of(plugins, "aa").location.startswith(f"{broken}:")
+
+
+def test_done_reaches_every_plugin_and_a_failure_is_recorded_once(plugin, tmp_path):
+    for name in ("aa", "bb", "cc"):
+        plugin(
+            name,
+            f"""
+            import batchcolor
+
+            @batchcolor.hookimpl
+            def batchcolor_done(outcome):
+                with open({str(tmp_path / "log")!r}, "a") as file:
+                    print({name!r}, outcome.reason, file=file)
+                assert {name!r} != "bb", outcome.reason
+            """,
+        )
+    plugins = load_plugins()
+    for number in range(3):
+        plugins.done(Outcome(tmp_path, None, "failed", "decode", str(number)))
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert sorted(lines) == sorted(f"{name} {n}" for name in ("aa", "bb", "cc") for n in range(3))
+    assert len(plugins.broken) == 1
+    assert failure_of(plugins, "bb").hook == "batchcolor_done"
+
+
+def test_plugins_are_loaded_once_a_process_and_not_for_the_version(plugin, command, tmp_path):
+    counter = tmp_path / "imports"
+    plugin("aa", f"open({str(counter)!r}, 'a').write('x')")
+    assert command("--version").stdout.startswith("batchcolor ")
+    assert not counter.exists()
+    assert load_plugins() is load_plugins(True)
+    assert load_plugins(False) is not load_plugins()
+    assert counter.read_text() == "x"
+    assert command("models", "--json").returncode == 0
+    assert counter.read_text() == "x"  # a module is imported once

@@ -123,7 +123,7 @@ def _models(with_plugins: bool) -> dict[str, dict[str, str]]:
         try:
             path = weights.find(owned, None)
             states[name] = (
-                f"whole: {path} (sha256 {weights.verified(path)[:12]})" if path else "none needed"
+                f"whole: {path} (sha256 {weights.verify(path)[:12]})" if path else "none needed"
             )
         except WeightsError as error:
             states[name] = f"unusable: {error}"

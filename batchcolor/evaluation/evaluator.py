@@ -157,7 +157,7 @@ class _Measuring:
             name: ModelScores(name, {m: np.full(count, np.nan) for m in METRICS}) for name in names
         }
         self.result = Evaluation(settings, found, np.full(count, np.nan), rows)
-        device = str(runners[0].device.place)
+        device = str(runners[0].device.torch_device)
         self.lpips, self.fids = perceptual.at_hand(names, device, self.result.notes.append)
         if self.lpips:
             for row in rows.values():

@@ -1,1 +1,1 @@
-"""Running a colorizer: devices, weights, batches, color transfer."""
+"""Runs colorizers: devices, weights, batches, color transfer."""

@@ -1,9 +1,11 @@
-"""A palette taken from a colour photograph: chroma is moved toward it, tone by tone.
+"""Color transfer from a reference photograph (`--like`), separately for each band of luma.
 
-What a colour film, a paper and an evening light do to an album shows in how its shadows, middle
-tones and lights are coloured. So the chroma of a result is given the mean and the spread that
-the reference has in the same band of luma, by the linear map that moves one Gaussian onto
-another with the least change (Pitie and Kokaram 2007). Works on the small field of any model.
+Film stock, paper and light colour shadows, midtones and highlights differently. So in each band of
+luma the chroma of a result gets the mean and, in part, the covariance of the reference's chroma,
+through the linear Monge-Kantorovitch map between two Gaussians. Works on the chroma of any model.
+
+Source: F. Pitie and A. Kokaram, "The linear Monge-Kantorovitch linear colour mapping for
+example-based colour transfer", CVMP 2007.
 """
 
 from __future__ import annotations
@@ -25,20 +27,19 @@ if TYPE_CHECKING:
 
 Field = NDArray[np.float32]
 
-BANDS = np.array([0.1, 0.35, 0.6, 0.85])
-"""Luma in the middle of each band; between two of them a place belongs to both in part."""
-SIDE = 256
-"""Pixels of the reference's long side that is looked at."""
-LEAST = 0.02
-"""Share of a picture below which a band says nothing, and the whole picture speaks for it."""
-FLOOR = 0.01
-"""Standard deviation of chroma that everything is taken to have at least: a field without
-colour is shifted, not blown up."""
-LEAST_GAIN, MOST_GAIN = 0.5, 2.0
-PULL = 0.6
-"""How far of the way to the palette: all of it washes a picture in two colours."""
-GREY = 0.004
-"""Mean distance from grey below which a reference has no palette to give."""
+BAND_CENTERS = np.array([0.1, 0.35, 0.6, 0.85])
+"""Luma at the centre of each band; between two centres the weights are interpolated."""
+REFERENCE_SIDE = 256
+"""Longer side, in pixels, to which the reference is reduced."""
+MIN_BAND_SHARE = 0.02
+"""Share of the picture below which a band has too few samples; the whole picture is used then."""
+MIN_CHROMA_STD = 0.01
+"""Standard deviation added to every covariance, so that chroma near grey is not amplified."""
+MIN_GAIN, MAX_GAIN = 0.5, 2.0
+TRANSFER_STRENGTH = 0.6
+"""Share of the full transfer that is applied; the full transfer leaves only two hues."""
+MIN_REFERENCE_CHROMA = 0.004
+"""Mean distance from grey below which a reference has no colour to transfer."""
 
 
 @dataclass(frozen=True)
@@ -50,70 +51,77 @@ class Moments:
 
 
 class ColorTransfer:
-    """The colours of one reference picture, by luma."""
+    """Transfers the colours of one reference picture to chroma."""
 
     def __init__(self, luma: Field, chroma: Field) -> None:
-        self._moments = list(_moments(luma.ravel(), chroma.reshape(2, -1)))
+        self._moments = list(_band_moments(luma.ravel(), chroma.reshape(2, -1)))
 
     @classmethod
-    def of(cls, path: Path) -> ColorTransfer:
-        """Raises UsageError for a picture that cannot be read or has no colour."""
+    def from_picture(cls, path: Path) -> ColorTransfer:
+        """Reads the reference. Raises UsageError if it cannot be read or has no colour."""
         if not path.is_file():
-            raise UsageError(f"--like {path}: cannot be read, as there is no such file")
+            raise UsageError(f"--like {path}: cannot be read, there is no such file")
         try:
             with warnings.catch_warnings(), Image.open(path) as opened:
                 warnings.simplefilter("ignore")  # a bad EXIF block does not change the colours
                 image = ImageOps.exif_transpose(opened).convert("RGB")
         except Exception as error:  # a decoder may raise anything
             raise UsageError(f"--like {path}: cannot be read as a picture") from error
-        image.thumbnail((SIDE, SIDE))
+        image.thumbnail((REFERENCE_SIDE, REFERENCE_SIDE))
         red, green, blue = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
         luma, cb, cr = rgb_to_ycbcr(red, green, blue)
-        if float(np.hypot(cb, cr).mean()) < GREY:
-            raise UsageError(f"--like {path}: has no colour; name a colour photograph")
+        if float(np.hypot(cb, cr).mean()) < MIN_REFERENCE_CHROMA:
+            raise UsageError(f"--like {path}: has no colour; use a colour photograph")
         return cls(luma, np.stack([cb, cr]))
 
     def apply(self, chroma: Field, square: Field) -> Field:
-        """Chroma `(2, s, s)` moved toward the palette; `square` is the luma `(S, S)` in 0..1."""
+        """Returns chroma `(2, s, s)` with the reference's colours; `square` is luma `(S, S)`."""
         side = chroma.shape[1:]
         small = Image.fromarray(square.astype(np.float32)).resize(side[::-1], Image.Resampling.BOX)
         luma = np.asarray(small).ravel()
         flat = chroma.reshape(2, -1).astype(np.float64)
-        moved = np.zeros_like(flat)
-        shares = _shares(luma)
-        for share, own, wanted in zip(shares, _moments(luma, flat), self._moments, strict=True):
-            gain = _transport(own.covariance, wanted.covariance)
-            moved += share * (wanted.mean[:, None] + gain @ (flat - own.mean[:, None]))
-        moved = flat + PULL * (moved - flat)
-        return moved.clip(-0.5, 0.5).reshape(chroma.shape).astype(np.float32)
+        mapped = np.zeros_like(flat)
+        bands = zip(_band_weights(luma), _band_moments(luma, flat), self._moments, strict=True)
+        for weights, source, target in bands:
+            gain = _monge_kantorovitch(source.covariance, target.covariance)
+            mapped += weights * (target.mean[:, None] + gain @ (flat - source.mean[:, None]))
+        mapped = flat + TRANSFER_STRENGTH * (mapped - flat)
+        return mapped.clip(-0.5, 0.5).reshape(chroma.shape).astype(np.float32)
 
 
-def _shares(luma: Field) -> NDArray[np.float64]:
-    """How much each place `(P,)` belongs to each band: `(bands, P)`, columns sum to 1."""
-    place = np.interp(luma, BANDS, np.arange(len(BANDS)))
-    shares: NDArray[np.float64] = np.clip(1 - np.abs(place - np.arange(len(BANDS))[:, None]), 0, 1)
-    return shares
+def _band_weights(luma: Field) -> NDArray[np.float64]:
+    """Returns the weight of each band at each position: `(bands, P)`, columns sum to 1."""
+    position = np.interp(luma, BAND_CENTERS, np.arange(len(BAND_CENTERS)))
+    distance = np.abs(position - np.arange(len(BAND_CENTERS))[:, None])
+    weights: NDArray[np.float64] = np.clip(1 - distance, 0, 1)
+    return weights
 
 
-def _moments(luma: Field, chroma: NDArray[np.floating]) -> Iterator[Moments]:
-    """Of each band, or of the whole where a band is all but empty; chroma is `(2, P)`."""
-    everywhere = np.ones(luma.size)
-    for share in _shares(luma):
-        weights = share if share.mean() >= LEAST else everywhere
+def _band_moments(luma: Field, chroma: NDArray[np.floating]) -> Iterator[Moments]:
+    """Yields the moments of chroma `(2, P)` in each band, or of all where a band is too small."""
+    uniform = np.ones(luma.size)
+    for band in _band_weights(luma):
+        weights = band if band.mean() >= MIN_BAND_SHARE else uniform
         mean = np.average(chroma, axis=1, weights=weights)
-        yield Moments(mean, np.cov(chroma, aweights=weights, ddof=0) + FLOOR**2 * np.eye(2))
+        yield Moments(
+            mean, np.cov(chroma, aweights=weights, ddof=0) + MIN_CHROMA_STD**2 * np.eye(2)
+        )
 
 
-def _transport(own: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The symmetric matrix that turns one covariance into the other, its gains bounded."""
-    root = _power(own, 0.5)
-    inverse = _power(own, -0.5)
-    values, vectors = np.linalg.eigh(inverse @ _power(root @ wanted @ root, 0.5) @ inverse)
-    bounded: NDArray[np.float64] = (vectors * values.clip(LEAST_GAIN, MOST_GAIN)) @ vectors.T
+def _monge_kantorovitch(
+    source: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Returns the symmetric matrix that maps one covariance to the other, with bounded gains."""
+    root = _matrix_power(source, 0.5)
+    inverse = _matrix_power(source, -0.5)
+    middle = _matrix_power(root @ target @ root, 0.5)
+    values, vectors = np.linalg.eigh(inverse @ middle @ inverse)
+    bounded: NDArray[np.float64] = (vectors * values.clip(MIN_GAIN, MAX_GAIN)) @ vectors.T
     return bounded
 
 
-def _power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+def _matrix_power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Returns a power of a symmetric positive matrix."""
     values, vectors = np.linalg.eigh(matrix)
     raised: NDArray[np.float64] = (vectors * values.clip(1e-12) ** exponent) @ vectors.T
     return raised

@@ -1,10 +1,15 @@
-"""Where a network runs and in what precision."""
+"""The device that a model runs on, its precision, and the errors that a device causes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from batchcolor.errors import UsageError
 
@@ -13,47 +18,104 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-KNOWN = "use auto, cpu, cuda, cuda:N or mps"
+DEVICE_NAMES = "use auto, cpu, cuda, cuda:N or mps"
 CPU_BATCH, CPU_PIXELS = 8, 2 * 256**2
-"""Pictures in a batch on a CPU, and pixels: what a larger one holds leaves the caches."""
+"""Largest batch on a CPU, in squares and in pixels: larger batches do not fit the caches."""
 GPU_BATCH = 64
+
+
+class DeviceLostError(Exception):
+    """The device executes nothing any more, and what is in its memory is lost."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device and the type that networks have there."""
+    """A torch device and the precision of models on it."""
 
-    place: torch.device
+    torch_device: torch.device
     dtype: torch.dtype
     name: str
 
-    def batch_size(self, side: int) -> int:
-        """Squares of so many pixels a side in a batch where nobody says otherwise."""
-        if self.place.type != "cpu":
+    @property
+    def is_cpu(self) -> bool:
+        """Whether this is the CPU, which cannot be lost."""
+        return self.torch_device.type == "cpu"
+
+    def default_batch_size(self, side: int) -> int:
+        """Returns the batch size for squares of `side` pixels, where the user sets none."""
+        if not self.is_cpu:
             return GPU_BATCH
         return max(1, min(CPU_BATCH, CPU_PIXELS // side**2))
 
+    def place(self, module: nn.Module) -> None:
+        """Moves a module here, in this precision."""
+        module.to(self.torch_device, self.dtype)
+
+    def upload(self, array: NDArray[np.float32]) -> torch.Tensor:
+        """Copies an array `(N, C, H, W)` here, in this precision."""
+        return torch.from_numpy(array).to(self.torch_device, self.dtype)
+
+    def download(self, tensor: torch.Tensor) -> NDArray[np.float32]:
+        """Copies a float32 tensor to the host's memory."""
+        array: NDArray[np.float32] = tensor.cpu().numpy()
+        return array
+
+    def release_memory(self) -> None:
+        """Frees cached memory that no tensor uses."""
+        if self.torch_device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Raises torch.OutOfMemoryError or DeviceLostError for every error that means it.
+
+        Kernels run asynchronously, so an error may be raised by any later call.
+        """
+        try:
+            yield
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            if self.is_lost_after(error):
+                raise DeviceLostError(_first_line(error)) from error
+            raise
+
+    def is_lost_after(self, error: BaseException) -> bool:
+        """Whether the error says that this device no longer works."""
+        if self.is_cpu or not isinstance(error, RuntimeError):
+            return False
+        return any(words in str(error) for words in ("CUDA error", "HIP error", "cuDNN error"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that the device or the host has not enough memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("out of memory", "not enough memory")
+    )
+
 
 def resolve_device(device: str = "auto", precision: str = "auto") -> Device:
-    """The device asked for; `auto` is CUDA, then Apple's, then the CPU.
+    """Returns the named device; `auto` is CUDA if present, else Apple's GPU, else the CPU.
 
-    `auto` precision is float16 on CUDA and float32 elsewhere: half types are slower on CPUs.
-    Raises UsageError for a device that is not here.
+    `auto` precision is float16 on CUDA and float32 elsewhere, as half precision is slower on CPUs.
+    Raises UsageError for a device that this machine does not have.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if _apple() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
     try:
         chosen = torch.device(device or "none")  # torch takes an empty name for the CPU
     except RuntimeError as error:
-        raise UsageError(f"--device {device}: {KNOWN}") from error
+        raise UsageError(f"--device {device}: {DEVICE_NAMES}") from error
     if chosen.type == "cuda" and (
         not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()
     ):
-        raise UsageError(f"--device {device}: no such CUDA device here; try --device cpu")
-    if chosen.type == "mps" and not _apple():
-        raise UsageError(f"--device {device}: not on this machine; try --device cpu")
+        raise UsageError(f"--device {device}: this machine has no such device; use --device cpu")
+    if chosen.type == "mps" and not _has_mps():
+        raise UsageError(f"--device {device}: this machine has no such device; use --device cpu")
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"--device {device}: {KNOWN}")
+        raise UsageError(f"--device {device}: {DEVICE_NAMES}")
     if precision == "auto":
         precision = "float16" if chosen.type == "cuda" else "float32"
     if precision not in PRECISIONS:
@@ -62,5 +124,9 @@ def resolve_device(device: str = "auto", precision: str = "auto") -> Device:
     return Device(chosen, PRECISIONS[precision], name)
 
 
-def _apple() -> bool:
+def _has_mps() -> bool:
     return torch.backends.mps.is_available()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

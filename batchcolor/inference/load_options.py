@@ -1,22 +1,43 @@
-"""LoadOptions: what a model is loaded with, as the commands' options say it."""
+"""LoadOptions: how a model is loaded, as given by command-line options or the Python API."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from batchcolor.errors import UsageError
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """Values that `run`, `evaluate`, `compare` and the Python API share, checked when used."""
+    """Options that `run`, `evaluate`, `compare` and the Python API share.
+
+    Raises UsageError for values of a wrong type. Whether a file or device exists is checked when
+    the model is loaded.
+    """
 
     options: tuple[tuple[str, str], ...] = ()
-    """The model's own, as `--set` takes them: keys and values."""
+    """Options of the model, as keys and values of `--set`."""
     weights: Path | None = None
-    """A file used instead of the model's own."""
+    """A weights file to use instead of the model's own."""
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
-    """None: what suits the device."""
+    """None: the default of the device."""
     like: Path | None = None
-    """A colour picture whose palette the results are moved toward."""
+    """A colour picture whose colours are transferred to the results."""
+
+    def __post_init__(self) -> None:
+        for name in ("device", "precision"):
+            value: object = getattr(self, name)
+            if not isinstance(value, str):
+                raise UsageError(f"{name} is a name such as 'auto', not {value!r}")
+        for name in ("weights", "like"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise UsageError(f"{name} is the path of a file, not {value!r}")
+            object.__setattr__(self, name, None if value is None else Path(value))
+        size: object = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise UsageError(f"batch_size is a whole number from 1, not {size!r}")

@@ -1,15 +1,19 @@
-"""Batches in, chroma out: one colorizer on one device, whatever it or the device does.
+"""Runner: runs one colorizer on one device, in batches of one shape.
 
-Every batch has one shape, filled up where pictures are missing, because a network's last bits
-depend on the shape of its batch: so a picture's result never depends on its neighbours, nor on
-where a job was cut and resumed.
+Every batch has the same shape and is padded where squares are missing, because the last bits of a
+network's output depend on the batch shape. So the result of a picture depends neither on the
+pictures beside it nor on where a job was interrupted and resumed.
+
+A copy of the colorizer stays in the host's memory. Where the device runs out of memory or is lost,
+its batches run on that copy: a device whose context is lost cannot return its weights.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,90 +21,104 @@ from numpy.typing import NDArray
 from torch import nn
 
 from batchcolor.errors import BatchcolorError, PluginError, ProcessingError
-from batchcolor.hooks import options as own
+from batchcolor.hooks import options as model_options
 from batchcolor.hooks.guard import InvalidChromaError, preserve_global_state, validate_chroma
 from batchcolor.hooks.manager import RegisteredColorizer, format_error
 from batchcolor.hooks.types import Colorizer, TemporalColorizer
-from batchcolor.inference import weights as stored
+from batchcolor.inference import weights
 from batchcolor.inference.color_transfer import ColorTransfer
-from batchcolor.inference.device import Device, resolve_device
+from batchcolor.inference.device import (
+    Device,
+    DeviceLostError,
+    is_out_of_memory,
+    resolve_device,
+)
 from batchcolor.inference.load_options import LoadOptions
 
 Square = NDArray[np.float32]
+"""Luma `(S, S)` in 0..1."""
 Result = NDArray[np.float32] | ProcessingError
+"""Chroma `(2, s, s)` in -0.5..0.5, or the reason why there is none."""
 
 
-def load_runner(owned: RegisteredColorizer, loading: LoadOptions | None = None) -> Runner:
-    """A colorizer built, filled with its weights and put on its device.
+def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = None) -> Runner:
+    """Builds a colorizer, loads its weights, and moves it to its device.
 
     Raises UsageError (options, device, like), WeightsError, PluginError.
     """
-    spec, loading = owned.spec, loading or LoadOptions()
-    parsed = own.parse_options(spec, dict(loading.options))
-    palette = ColorTransfer.of(loading.like) if loading.like else None
-    path = stored.find(owned, loading.weights)
-    digest = stored.verified(path) if path else ""
-    chosen = resolve_device(loading.device, loading.precision)
+    spec, loading = registered.spec, loading or LoadOptions()
+    parsed = model_options.parse_options(spec, dict(loading.options))
+    transfer = ColorTransfer.from_picture(loading.like) if loading.like else None
+    path = weights.find(registered, loading.weights)
+    digest = weights.verify(path) if path else ""
+    device = resolve_device(loading.device, loading.precision)
     try:
-        with preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
+        with _isolated():
             colorizer = spec.build(parsed)
     except BatchcolorError:
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"{spec.name} of {owned.origin} cannot be built: {format_error(error)}"
+            f"{spec.name} of {registered.origin} cannot be built: {format_error(error)}"
         ) from error
     if spec.temporal and not isinstance(colorizer, TemporalColorizer):
-        raise PluginError(f"{spec.name} of {owned.origin} is temporal, yet has no reset()")
+        raise PluginError(f"{spec.name} of {registered.origin} is temporal but has no reset()")
     if path is not None:
         if not isinstance(colorizer, nn.Module):
-            raise PluginError(f"{spec.name} of {owned.origin} is no network, yet names weights")
-        stored.load(colorizer, path)
-    batch_size = loading.batch_size or chosen.batch_size(spec.working_size)
-    runner = Runner(owned, colorizer, chosen, batch_size, digest, palette)
+            raise PluginError(
+                f"{spec.name} of {registered.origin} has weights but is not a torch.nn.Module"
+            )
+        weights.load(colorizer, path)
+    batch_size = loading.batch_size or device.default_batch_size(spec.working_size)
+    runner = Runner(registered, colorizer, device, batch_size, digest, transfer)
     if spec.temporal and (loading.batch_size or 1) > 1:
-        runner.notes.append(f"{spec.name} remembers what it saw: frames go through it one by one")
+        runner.notes.append(f"{spec.name} keeps state between frames: its batch size is 1")
     return runner
 
 
 class Runner:
-    """Runs one colorizer on batches of small luma squares."""
+    """Runs one colorizer on batches of luma squares."""
 
     def __init__(
         self,
-        owned: RegisteredColorizer,
+        registered: RegisteredColorizer,
         colorizer: Colorizer,
         device: Device,
         batch_size: int,
         weights_hash: str,
-        palette: ColorTransfer | None = None,
+        color_transfer: ColorTransfer | None = None,
     ) -> None:
-        self.owned, self.spec, self.name = owned, owned.spec, owned.spec.name
-        self.palette = palette
-        self.device, self.weights_hash = device, weights_hash
+        self.registered, self.spec, self.name = registered, registered.spec, registered.spec.name
+        self.weights_hash, self.color_transfer = weights_hash, color_transfer
         self.batch_size = 1 if self.spec.temporal else batch_size
         self.notes: list[str] = []
-        """What happened to the device or to the batch, said once each."""
-        self.colorizer = colorizer
-        self._move_to_device()
+        """Changes of device or batch size, each reported once."""
+        if isinstance(colorizer, nn.Module):
+            colorizer.eval()
+        self._cpu = device if device.is_cpu else resolve_device("cpu")
+        self._host_colorizer = colorizer if device.is_cpu else _copy_for_host(colorizer)
+        self.device, self.colorizer = device, colorizer
+        try:
+            with device.translated_errors():
+                _place(colorizer, device)
+        except (torch.OutOfMemoryError, DeviceLostError) as error:
+            self._continue_on_cpu(error)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Runner {self.name}: {self.working_size} px, {self.device.name}, "
+            f"{str(self.device.dtype).removeprefix('torch.')}, batch size {self.batch_size}>"
+        )
 
     @property
     def working_size(self) -> int:
         """Side of the luma squares, in pixels."""
         return self.spec.working_size
 
-    def _move_to_device(self) -> None:
-        if isinstance(self.colorizer, nn.Module):
-            self.colorizer.eval()
-            self.colorizer.to(self.device.place, self.device.dtype)
-            with contextlib.suppress(RuntimeError):  # scripted foreign networks may not have it
-                self.colorizer.to(memory_format=torch.channels_last)
-
     def run(self, squares: Sequence[Square]) -> list[Result]:
-        """Chroma `(2, s, s)` float32 for each luma square `(S, S)`, or why there is none.
+        """Returns a result for each luma square `(S, S)`, in order.
 
-        At most `batch_size` at once are run; more are divided. The order is kept. A colorizer
-        that remembers is set back before each.
+        Runs at most `batch_size` squares at once. A temporal colorizer is reset before each.
         """
         if self.spec.temporal:
             return self.run_frames(squares, [True] * len(squares))
@@ -109,134 +127,170 @@ class Runner:
         while start < len(squares):
             part = squares[start : start + self.batch_size]
             try:
-                results += self._batch(part)
+                results += self._run_batch(part)
+            except DeviceLostError as error:
+                self._continue_on_cpu(error)
+                continue
             except torch.OutOfMemoryError:
-                self._handle_oom(part, results)
-                if len(results) == start:
+                if self.batch_size > 1:
+                    self._halve_batch()
                     continue
+                results += self._run_batch_on_cpu(part)
             start += len(part)
         return results
 
-    def run_frames(self, squares: Sequence[Square], begins: Sequence[bool]) -> list[Result]:
-        """As `run`, for frames of one film in order; `begins` says which are the first of a shot.
+    def run_frames(
+        self, squares: Sequence[Square], are_shot_starts: Sequence[bool]
+    ) -> list[Result]:
+        """Returns a result for each frame of one film, in order.
 
-        Only a colorizer that remembers cares: it gets them one by one, and a `reset()` before
-        each that begins a shot.
+        A temporal colorizer gets the frames one at a time, and a `reset()` before each frame that
+        starts a shot. For other colorizers this is the same as `run`.
         """
         if not self.spec.temporal:
             return self.run(squares)
-        results: list[Result] = []
-        for square, first in zip(squares, begins, strict=True):
-            fault = self._reset() if first else None
-            try:
-                results += [fault] if fault else self._batch([square])
-            except torch.OutOfMemoryError:
-                self._handle_oom([square], results)
-        return results
+        pairs = zip(squares, are_shot_starts, strict=True)
+        return [self._run_frame(square, is_shot_start) for square, is_shot_start in pairs]
 
-    def _reset(self) -> ProcessingError | None:
-        """Let the colorizer forget; why it cannot."""
+    def _run_frame(self, square: Square, is_shot_start: bool) -> Result:
         try:
-            with (
-                torch.inference_mode(),
-                preserve_global_state(),
-                contextlib.redirect_stdout(sys.stderr),
-            ):
-                assert isinstance(self.colorizer, TemporalColorizer)  # or it was not loaded
+            if is_shot_start:
+                self._reset()
+            return self._run_batch([square])[0]
+        except (torch.OutOfMemoryError, DeviceLostError) as error:
+            if self.device.is_cpu:
+                return _no_memory()
+            self._continue_on_cpu(error)
+            return self._run_frame(square, is_shot_start=True)  # the state was on the device
+        except InvalidChromaError as error:
+            return self._failure(error)
+
+    def _reset(self) -> None:
+        """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
+        assert isinstance(self.colorizer, TemporalColorizer)  # checked when loaded
+        try:
+            with self.device.translated_errors(), torch.inference_mode(), _isolated():
                 self.colorizer.reset()
+        except (torch.OutOfMemoryError, DeviceLostError):
+            raise
         except (Exception, SystemExit) as error:
-            what = f"model {self.name} of {self.owned.origin}: reset() raised {format_error(error)}"
-            return ProcessingError("chroma", what)
-        return None
+            raise InvalidChromaError(f"reset() raised {format_error(error)}") from error
 
-    def _handle_oom(self, part: Sequence[Square], results: list[Result]) -> None:
-        """Out of memory: halve the batch and remember it; at one picture, go to the CPU."""
-        if self.device.place.type == "cuda":
-            torch.cuda.empty_cache()
-        if self.batch_size > 1:
-            self.batch_size //= 2
-            self._say(f"out of memory on {self.device.name}: batches of {self.batch_size} now")
-        elif self.device.place.type != "cpu":
-            self._say("out of memory for a single picture: it goes to the CPU")
-            results += self._on_cpu(part)
-        else:
-            results.append(ProcessingError("chroma", "not enough memory to run the model"))
+    # ---- device failures -----------------------------------------------------------------
 
-    def _on_cpu(self, part: Sequence[Square]) -> list[Result]:
-        before = self.device
-        self.device = resolve_device("cpu")
-        self._move_to_device()
+    def _halve_batch(self) -> None:
+        with contextlib.suppress(RuntimeError):  # if the device is lost, the next batch reports it
+            self.device.release_memory()
+        self.batch_size //= 2
+        self._note(
+            f"{self.device.name} is out of memory: the batch size is {self.batch_size} from now on"
+        )
+
+    def _run_batch_on_cpu(self, part: Sequence[Square]) -> list[Result]:
+        """Runs this batch on the host's copy; the next one runs on the device again."""
+        if self.device.is_cpu:
+            return [_no_memory() for _ in part]
+        self._note(f"{self.device.name} has no memory for a single picture: it runs on the CPU")
+        device, colorizer = self.device, self.colorizer
+        self._switch_to_cpu()
         try:
-            return self._batch(part)
+            return self._run_batch(part)
         except torch.OutOfMemoryError:
-            return [ProcessingError("chroma", "not enough memory to run the model")] * len(part)
+            return [_no_memory() for _ in part]
         finally:
-            self.device = before
-            self._move_to_device()
+            self.device, self.colorizer = device, colorizer
 
-    def _batch(self, part: Sequence[Square]) -> list[Result]:
-        """One batch; after a fault each of its pictures once alone."""
+    def _continue_on_cpu(self, error: Exception) -> None:
+        """Runs everything from now on on the host's copy."""
+        cause = "is out of memory" if is_out_of_memory(error) else f"was lost ({error})"
+        self._note(f"{self.device.name} {cause}: the CPU is used from now on")
+        self._switch_to_cpu()
+        self.batch_size = min(self.batch_size, self.device.default_batch_size(self.working_size))
+
+    def _switch_to_cpu(self) -> None:
+        self.device, self.colorizer = self._cpu, self._host_colorizer
+        with contextlib.suppress(RuntimeError):  # a module that could not be copied
+            _place(self.colorizer, self.device)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    # ---- batches -------------------------------------------------------------------------
+
+    def _run_batch(self, part: Sequence[Square]) -> list[Result]:
+        """Runs one batch. If the colorizer fails, runs each of its squares once alone.
+
+        Raises torch.OutOfMemoryError, DeviceLostError.
+        """
         try:
             fields = self._forward(part)
-            if self.palette is None:
-                return list(fields)
-            pairs = zip(fields, part, strict=True)
-            return [self.palette.apply(chroma, square) for chroma, square in pairs]
-        except torch.OutOfMemoryError:
-            raise
-        except InvalidChromaError as fault:
+        except InvalidChromaError as error:
             if len(part) == 1:
-                return [
-                    ProcessingError("chroma", f"model {self.name} of {self.owned.origin} {fault}")
-                ]
-        return [self._batch([square])[0] for square in part]
+                return [self._failure(error)]
+            return [self._run_batch([square])[0] for square in part]
+        if self.color_transfer is None:
+            return list(fields)
+        pairs = zip(fields, part, strict=True)
+        return [self.color_transfer.apply(chroma, square) for chroma, square in pairs]
 
     def _forward(self, part: Sequence[Square]) -> NDArray[np.float32]:
-        """Chroma `(n, 2, s, s)`. Raises InvalidChromaError, torch.OutOfMemoryError."""
+        """Returns chroma `(n, 2, s, s)` of n squares, from a batch padded to `batch_size`.
+
+        Raises InvalidChromaError, torch.OutOfMemoryError, DeviceLostError.
+        """
         stacked = np.stack(part)[:, None]
         missing = self.batch_size - len(part)
         if missing > 0:
             stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
-        luma = torch.from_numpy(stacked).to(self.device.place, self.device.dtype)
-        luma = luma.contiguous(memory_format=torch.channels_last)
-        chroma = validate_chroma(self._call(luma), len(luma), self.device.place)
-        result: NDArray[np.float32] = chroma[: len(part)].cpu().numpy()
-        return result
+        with self.device.translated_errors():
+            luma = self.device.upload(stacked).contiguous(memory_format=torch.channels_last)
+            chroma = validate_chroma(self._call(luma), len(luma), self.device.torch_device)
+            return self.device.download(chroma[: len(part)])
 
     def _call(self, luma: torch.Tensor) -> object:
-        given = luma.clone() if self.owned.origin.package != "batchcolor" else luma
+        """Calls the colorizer. Raises InvalidChromaError and what a device causes."""
+        is_builtin = self.registered.origin.package == "batchcolor"
+        given = luma if is_builtin else luma.clone()
         try:
-            with (
-                torch.inference_mode(),
-                preserve_global_state(),
-                contextlib.redirect_stdout(sys.stderr),
-            ):
+            with torch.inference_mode(), _isolated():
                 chroma: object = self.colorizer(given)
         except (Exception, SystemExit) as error:
-            if _out_of_memory(error):
-                raise torch.OutOfMemoryError(str(error)) from error
-            if self.device.place.type == "cuda" and _device_lost(error):
-                self._say(
-                    f"{self.device.name} was lost ({format_error(error)}): on the CPU from here on"
-                )
-                self.device = resolve_device("cpu")
-                self._move_to_device()
-                return self._call(luma.cpu().float())
+            if is_out_of_memory(error) or self.device.is_lost_after(error):
+                raise
             raise InvalidChromaError(f"raised {format_error(error)}") from error
         if given is not luma and not torch.equal(given, luma):
             raise InvalidChromaError("changed its input")
         return chroma
 
-    def _say(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+    def _failure(self, error: InvalidChromaError) -> ProcessingError:
+        what = f"model {self.name} of {self.registered.origin} {error}"
+        return ProcessingError("chroma", what)
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    )
+def _copy_for_host(colorizer: Colorizer) -> Colorizer:
+    """Returns a copy for the CPU. What cannot be copied, or is no module, serves as it is."""
+    if not isinstance(colorizer, nn.Module):
+        return colorizer
+    try:
+        return copy.deepcopy(colorizer)
+    except Exception:  # a plugin's module may hold anything
+        return colorizer
 
 
-def _device_lost(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and "CUDA error" in str(error)
+def _place(colorizer: Colorizer, device: Device) -> None:
+    if isinstance(colorizer, nn.Module):
+        device.place(colorizer)
+        with contextlib.suppress(RuntimeError):  # not every scripted module supports it
+            colorizer.to(memory_format=torch.channels_last)
+
+
+@contextlib.contextmanager
+def _isolated() -> Iterator[None]:
+    """Restores global state, and keeps what a colorizer prints out of standard output."""
+    with preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def _no_memory() -> ProcessingError:
+    return ProcessingError("chroma", "not enough memory to run the model")

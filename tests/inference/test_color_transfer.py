@@ -1,7 +1,4 @@
-"""A palette taken from a colour photograph, and what it does to other pictures."""
-
-import subprocess
-import sys
+"""Color transfer from a reference photograph (`--like`)."""
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ RNG = np.random.default_rng(5)
 
 
 def tinted(path, shadows=(5, 10, 60), lights=(250, 220, 160), side=64):
-    """Dark to bright from left to right, from one colour to another, with some grain."""
+    """Saves a horizontal gradient between two colours, with grain."""
     ramp = np.linspace(0, 1, side)[None, :, None]
     rgb = np.array(shadows) * (1 - ramp) + np.array(lights) * ramp
     rgb = rgb + RNG.normal(0, 4, (side, side, 3))
@@ -29,69 +26,67 @@ def ramp(side=32):
     return np.tile(np.linspace(0, 1, side, dtype=np.float32), (side, 1))
 
 
-def test_shadows_and_lights_take_the_colours_that_the_reference_has_there(tmp_path):
-    palette = ColorTransfer.of(tinted(tmp_path / "album.png"))
+def test_shadows_and_highlights_get_the_reference_s_colours(tmp_path):
+    transfer = ColorTransfer.from_picture(tinted(tmp_path / "album.png"))
     flat = RNG.normal(0, 0.02, (2, 32, 32)).astype(np.float32)
-    cb, cr = palette.apply(flat, ramp())
+    cb, cr = transfer.apply(flat, ramp())
     assert cb[:, :8].mean() > 0.03 > -0.03 > cb[:, -8:].mean()  # blue shadows, yellow lights
     assert cr[:, -8:].mean() > 0.01
 
 
-def test_a_picture_with_the_reference_s_own_colours_is_left_as_it_is(tmp_path):
+def test_transfer_to_the_reference_itself_changes_nothing(tmp_path):
     path = tinted(tmp_path / "album.png", side=64)
     rgb = np.asarray(Image.open(path), np.float32) / 255
     luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     chroma = np.stack([(rgb[..., 2] - luma) / 1.772, (rgb[..., 0] - luma) / 1.402])
-    assert np.abs(ColorTransfer.of(path).apply(chroma, luma) - chroma).max() < 0.002
+    assert np.abs(ColorTransfer.from_picture(path).apply(chroma, luma) - chroma).max() < 0.002
 
 
 @pytest.mark.parametrize("luma", [0.0, 0.5, 1.0])
-def test_a_blank_picture_gets_one_finite_colour(tmp_path, luma):
-    palette = ColorTransfer.of(tinted(tmp_path / "album.png"))
+def test_a_uniform_picture_gets_one_finite_colour(tmp_path, luma):
+    transfer = ColorTransfer.from_picture(tinted(tmp_path / "album.png"))
     blank = np.full((32, 32), luma, np.float32)
-    moved = palette.apply(np.zeros((2, 8, 8), np.float32), blank)
+    moved = transfer.apply(np.zeros((2, 8, 8), np.float32), blank)
     assert np.isfinite(moved).all()
     assert np.abs(moved).max() < 0.5
     assert np.ptp(moved, axis=(1, 2)).max() < 1e-6
 
 
-def test_colours_are_never_blown_up_without_bound(tmp_path):
-    loud = tinted(tmp_path / "loud.png", shadows=(255, 0, 0), lights=(0, 0, 255))
+def test_faint_chroma_is_not_amplified(tmp_path):
+    strong = tinted(tmp_path / "strong.png", shadows=(255, 0, 0), lights=(0, 0, 255))
     faint = RNG.normal(0, 1e-4, (2, 32, 32)).astype(np.float32)
-    moved = ColorTransfer.of(loud).apply(faint, np.full((32, 32), 0.5, np.float32))
+    moved = ColorTransfer.from_picture(strong).apply(faint, np.full((32, 32), 0.5, np.float32))
     assert moved.std(axis=(1, 2)).max() < 3e-4
 
 
-def test_every_model_takes_a_palette(tmp_path):
+def test_runner_applies_the_transfer_to_the_model_s_chroma(tmp_path):
     reference = tinted(tmp_path / "album.png")
     beta = load_plugins(False).find("beta")
     squares = [ramp(), ramp().T.copy()]
     plain = load_runner(beta, LoadOptions(device="cpu", batch_size=2)).run(squares)
     like = load_runner(beta, LoadOptions(device="cpu", batch_size=2, like=reference)).run(squares)
     expected = [
-        ColorTransfer.of(reference).apply(*pair) for pair in zip(plain, squares, strict=True)
+        ColorTransfer.from_picture(reference).apply(*pair)
+        for pair in zip(plain, squares, strict=True)
     ]
     np.testing.assert_array_equal(like, expected)
     assert np.abs(like[0] - plain[0]).max() > 0.02
 
 
-def test_a_reference_without_colour_is_refused(tmp_path):
+def test_a_grey_reference_is_rejected(tmp_path):
     grey = tmp_path / "grey.png"
     Image.fromarray(RNG.integers(0, 255, (20, 20), np.uint8)).save(grey)
     with pytest.raises(UsageError, match="no colour"):
-        ColorTransfer.of(grey)
+        ColorTransfer.from_picture(grey)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture at all"])
-def test_a_reference_that_cannot_be_read_ends_with_2_before_any_work(tmp_path, content):
+def test_an_unreadable_reference_exits_with_2_and_writes_nothing(tmp_path, command, content):
     reference, photo = tmp_path / "album.jpg", tmp_path / "photo.png"
     if content is not None:
         reference.write_bytes(content)
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(photo)
-    command = ["run", str(photo), "--model", "beta", "--like", str(reference)]
-    done = subprocess.run(
-        [sys.executable, "-m", "batchcolor", *command], capture_output=True, text=True
-    )
+    done = command("run", photo, "--model", "beta", "--like", reference)
     assert done.returncode == 2
     assert "cannot be read" in done.stderr
     assert sorted(it.name for it in tmp_path.iterdir() if it.suffix) == sorted(

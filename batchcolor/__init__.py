@@ -1,6 +1,6 @@
-"""batchcolor: colours folders of black-and-white photographs in batches.
+"""batchcolor: colours black-and-white photographs and films in batches.
 
-The public names; each is imported when it is first used, so that `import batchcolor` is quick.
+The public names. Each is imported when it is first used, so that `import batchcolor` is fast.
 """
 
 from __future__ import annotations
@@ -9,33 +9,95 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchcolor.api import colorize, load_colorizer
+    from batchcolor import testing
+    from batchcolor.api import LoadedColorizer, colorize, load_colorizer
+    from batchcolor.errors import (
+        BatchcolorError,
+        EvaluationDataError,
+        ExitCode,
+        InterruptedJobError,
+        ModelError,
+        OutputError,
+        PluginError,
+        ProcessingError,
+        TrainingDataError,
+        TrainingDivergedError,
+        UnknownModelError,
+        UsageError,
+        WeightsError,
+    )
     from batchcolor.hooks.hookspecs import hookimpl
-    from batchcolor.hooks.types import Colorizer, ColorizerSpec, Recipe
+    from batchcolor.hooks.types import (
+        CONTRACT_VERSION,
+        Colorizer,
+        ColorizerSpec,
+        Outcome,
+        PictureInfo,
+        Reader,
+        ReadImage,
+        Recipe,
+        TemporalColorizer,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CONTRACT_VERSION",
+    "BatchcolorError",
     "Colorizer",
     "ColorizerSpec",
+    "EvaluationDataError",
+    "ExitCode",
+    "InterruptedJobError",
+    "LoadedColorizer",
+    "ModelError",
+    "Outcome",
+    "OutputError",
+    "PictureInfo",
+    "PluginError",
+    "ProcessingError",
+    "ReadImage",
+    "Reader",
     "Recipe",
+    "TemporalColorizer",
+    "TrainingDataError",
+    "TrainingDivergedError",
+    "UnknownModelError",
+    "UsageError",
+    "WeightsError",
     "__version__",
     "colorize",
     "hookimpl",
     "load_colorizer",
+    "testing",
 ]
 
-_HOMES = {
-    "colorize": "batchcolor.api",
-    "load_colorizer": "batchcolor.api",
-    "hookimpl": "batchcolor.hooks.hookspecs",
-    "Colorizer": "batchcolor.hooks.types",
-    "ColorizerSpec": "batchcolor.hooks.types",
-    "Recipe": "batchcolor.hooks.types",
+_MODULES = {
+    "batchcolor.api": ("LoadedColorizer", "colorize", "load_colorizer"),
+    "batchcolor.hooks.hookspecs": ("hookimpl",),
+    "batchcolor.hooks.types": (
+        "CONTRACT_VERSION",
+        "Colorizer",
+        "ColorizerSpec",
+        "Outcome",
+        "PictureInfo",
+        "ReadImage",
+        "Reader",
+        "Recipe",
+        "TemporalColorizer",
+    ),
 }
+"""The module of each public name; the names that are missing here are errors."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'batchcolor' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "testing":
+        return importlib.import_module("batchcolor.testing")
+    modules = (module for module, names in _MODULES.items() if name in names)
+    return getattr(importlib.import_module(next(modules, "batchcolor.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,10 +14,10 @@ from PIL import Image
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
-from batchcolor.images.decode import decode, luma_from_array
+from batchcolor.images.decode import decode
 from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
-from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.picture import Picture, luma_from_array, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner, load_runner

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from batchcolor.hooks.failures import Origin, PluginFailure, find_location, form
 from batchcolor.hooks.isolation import CAUGHT, ChromaGuard, HookGuard, ListGuard
 from batchcolor.hooks.registration import register_plugin
 from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader
+from batchcolor.hooks.validation import find_reader_fault, find_spec_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,6 @@ __all__ = ["Plugins", "RegisteredColorizer", "clear_plugin_cache", "format_error
 GROUP = "batchcolor"
 DISABLE = "BATCHCOLOR_DISABLE_PLUGINS"
 BUILTIN = "batchcolor.models.builtin"
-MAX_WORKING_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class Plugins:
         self._colorizers: dict[str, RegisteredColorizer] | None = None
         self._readers: list[Reader] | None = None
         self._recording = threading.Lock()
-        self._specs = ListGuard("batchcolor_colorizers", self.record, ColorizerSpec, _spec_fault)
+        self._specs = ListGuard(
+            "batchcolor_colorizers", self.record, ColorizerSpec, find_spec_fault
+        )
         self._chroma = ChromaGuard("batchcolor_chroma", self._record_once)
         guards = (
             self._specs,
-            ListGuard("batchcolor_readers", self.record, Reader, _reader_fault),
+            ListGuard("batchcolor_readers", self.record, Reader, find_reader_fault),
             HookGuard("batchcolor_commands", self.record),
             self._chroma,
             HookGuard("batchcolor_done", self._record_once),
@@ -222,31 +224,3 @@ def _load(enabled: bool, disabled: frozenset[str]) -> Plugins:
         folder = Path(file).parent if file else None
         plugins.register(plugin, Origin(origin.name, package, version, folder))
     return plugins
-
-
-def _spec_fault(spec: ColorizerSpec) -> str:
-    """What is wrong with a spec, or nothing."""
-    if not isinstance(spec.name, str) or not spec.name:
-        return f"a ColorizerSpec has the name {spec.name!r}"
-    size = spec.working_size
-    if not isinstance(size, int) or not 1 <= size <= MAX_WORKING_SIZE:
-        return f"{spec.name}: working_size {size!r} is not from 1 to {MAX_WORKING_SIZE}"
-    return "" if callable(spec.build) else f"{spec.name}: build is not callable"
-
-
-def _reader_fault(reader: Reader) -> str:
-    """What is wrong with a reader, or nothing."""
-    if not isinstance(reader.name, str) or not reader.name:
-        return f"a Reader has the name {reader.name!r}"
-    suffixes = reader.suffixes
-    if isinstance(suffixes, str) or not all(isinstance(s, str) for s in _listed(suffixes)):
-        return f"{reader.name}: suffixes must be a tuple of strings"
-    return (
-        ""
-        if callable(reader.sniff) and callable(reader.decode)
-        else (f"{reader.name}: sniff and decode must be functions")
-    )
-
-
-def _listed(values: Any) -> Iterable[Any]:
-    return values if isinstance(values, Iterable) else [None]

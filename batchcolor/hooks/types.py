@@ -129,18 +129,40 @@ class PictureInfo(Protocol):
 
 
 @dataclass(frozen=True)
+class ReadImage:
+    """A picture as a reader returns it, upright, with its alpha channel and metadata.
+
+    The orientation in `exif` and `xmp` is set to 1 before they are written to the result.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    """Grey `(H, W)` or RGB `(H, W, 3)`, over the full range of its type."""
+    alpha: NDArray[np.uint8] | NDArray[np.uint16] | None = None
+    """`(H, W)`, of the same type as the pixels; 0 is transparent."""
+    exif: bytes = b""
+    """A TIFF structure, with or without `Exif\\0\\0` before it."""
+    icc_profile: bytes = b""
+    """An RGB profile."""
+    xmp: bytes = b""
+    """An XMP packet."""
+    dpi: tuple[float, float] | None = None
+    """Horizontal and vertical pixels an inch."""
+
+
+@dataclass(frozen=True)
 class Reader:
     """One more still format that batchcolor can read.
 
-    `sniff` is given the first 64 bytes of a file and says whether it is of this format;
-    `decode` is given the path and returns 8- or 16-bit grey `(H, W)` or RGB `(H, W, 3)`.
-    The result is written as PNG where batchcolor cannot write the format.
+    `sniff` gets the first 64 bytes of a file and returns whether it is of this format.
+    `decode` gets the path and returns a `ReadImage`, or its pixels alone. The result is written
+    as PNG where batchcolor cannot write the format.
     """
 
     name: str
     suffixes: tuple[str, ...]
+    """Lower-case, with the dot."""
     sniff: Callable[[bytes], bool]
-    decode: Callable[[Path], NDArray[np.uint8] | NDArray[np.uint16]]
+    decode: Callable[[Path], ReadImage | NDArray[np.uint8] | NDArray[np.uint16]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -20,6 +19,7 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images import metadata
 from batchcolor.images.formats import JPEG
 from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.scan import GONE, ScannedFile
 
 # Sizes are checked against --max-pixels from the header, before any memory is taken; Pillow's
@@ -91,7 +91,7 @@ def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) 
             raise ProcessingError("decode", "changed while the job ran; run again to colour it")
         reader = _reader(found, readers)
         if reader is not None:
-            return _through_plugin(found, reader, max_pixels)
+            return decode_with_reader(found, reader, max_pixels)
         return _decode(found, found.path.read_bytes(), max_pixels)
     except ProcessingError:
         raise
@@ -252,30 +252,6 @@ def _reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
     if found.format is None or found.format.writable:
         return None
     return next((reader for reader in readers if reader.name == found.format.name), None)
-
-
-def _through_plugin(found: ScannedFile, reader: Reader, max_pixels: int) -> Picture:
-    pixels = np.asarray(reader.decode(found.path))
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim not in (2, 3) or not pixels.size:
-        raise ProcessingError(
-            "decode", f"reader {reader.name} gave {pixels.dtype} {pixels.shape}, not grey or RGB"
-        )
-    if pixels.shape[0] * pixels.shape[1] > max_pixels:
-        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
-    assert found.format is not None
-    luma = luma_from_array(pixels)
-    return Picture(found.path, luma, None, found.format, notes=[found.note] if found.note else [])
-
-
-def luma_from_array(pixels: NDArray[Any]) -> Plane:
-    """Luma of grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16."""
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.shape[2] == 1:
-        return pixels[..., 0]
-    if pixels.dtype == np.uint16:
-        return rgb16_to_luma(pixels[..., :3])
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., :3])).convert("L"))
 
 
 def _words(error: Exception) -> str:

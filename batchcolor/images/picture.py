@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from batchcolor.color import rgb16_to_luma
 from batchcolor.images.formats import Format
 from batchcolor.images.metadata import Metadata
 
@@ -58,3 +60,14 @@ def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:
     image = Image.fromarray(np.ascontiguousarray(luma))
     small = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small, np.float32) / np.float32(high)
+
+
+def luma_from_array(pixels: NDArray[Any]) -> Plane:
+    """Luma of grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 1:
+        return pixels[..., 0]
+    if pixels.dtype == np.uint16:
+        return rgb16_to_luma(pixels[..., :3])
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., :3])).convert("L"))

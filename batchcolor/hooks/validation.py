@@ -1,0 +1,33 @@
+"""What is wrong with an object that a plugin registers, as a phrase; empty where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from batchcolor.hooks.types import ColorizerSpec, Reader
+
+MAX_WORKING_SIZE = 4096
+
+
+def find_spec_fault(spec: ColorizerSpec) -> str:
+    """What is wrong with a ColorizerSpec."""
+    if not isinstance(spec.name, str) or not spec.name:
+        return f"a ColorizerSpec has the name {spec.name!r}"
+    size: Any = spec.working_size
+    if not isinstance(size, int) or not 1 <= size <= MAX_WORKING_SIZE:
+        return f"{spec.name}: working_size {size!r} is not from 1 to {MAX_WORKING_SIZE}"
+    return "" if callable(spec.build) else f"{spec.name}: build is not callable"
+
+
+def find_reader_fault(reader: Reader) -> str:
+    """What is wrong with a Reader."""
+    if not isinstance(reader.name, str) or not reader.name:
+        return f"a Reader has the name {reader.name!r}"
+    suffixes: Any = reader.suffixes
+    is_sequence = isinstance(suffixes, Iterable) and not isinstance(suffixes, str)
+    if not is_sequence or not all(isinstance(suffix, str) for suffix in suffixes):
+        return f"{reader.name}: suffixes must be a tuple of strings"
+    if not callable(reader.sniff) or not callable(reader.decode):
+        return f"{reader.name}: sniff and decode must be functions"
+    return ""

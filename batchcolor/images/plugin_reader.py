@@ -1,0 +1,54 @@
+"""Reads a picture through a plugin's reader, and checks what the reader returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.hooks.types import Reader, ReadImage
+from batchcolor.images import metadata
+from batchcolor.images.picture import Picture, luma_from_array
+from batchcolor.images.scan import ScannedFile
+
+
+def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> Picture:
+    """The picture that a plugin's reader returns. Raises ProcessingError for a wrong one."""
+    given: Any = reader.decode(found.path)
+    read = given if isinstance(given, ReadImage) else ReadImage(np.asarray(given))
+    pixels: Any = np.asarray(read.pixels)
+    is_grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
+    if pixels.dtype not in (np.uint8, np.uint16) or not is_grey_or_rgb or not pixels.size:
+        raise ProcessingError(
+            "decode",
+            f"reader {reader.name} returned {pixels.dtype} {pixels.shape}, not grey or RGB",
+        )
+    if pixels.shape[0] * pixels.shape[1] > max_pixels:
+        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+    alpha: Any = None if read.alpha is None else np.asarray(read.alpha)
+    if alpha is not None and (alpha.shape != pixels.shape[:2] or alpha.dtype != pixels.dtype):
+        raise ProcessingError(
+            "decode",
+            f"reader {reader.name} returned alpha {alpha.dtype} {alpha.shape} "
+            f"for pixels {pixels.dtype} {pixels.shape}",
+        )
+    assert found.format is not None
+    notes = [found.note] if found.note else []
+    blocks = _checked_metadata(read, notes)
+    return Picture(found.path, luma_from_array(pixels), alpha, found.format, blocks, notes)
+
+
+def _checked_metadata(read: ReadImage, notes: list[str]) -> metadata.Metadata:
+    """The reader's blocks, checked as those of a file that Pillow opens."""
+    carrier = Image.new("RGB", (1, 1))
+    blocks = {
+        "exif": read.exif and b"Exif\0\0" + read.exif.removeprefix(b"Exif\0\0"),
+        "icc_profile": read.icc_profile,
+        "xmp": read.xmp,
+        "dpi": read.dpi,
+    }
+    carrier.info.update({name: block for name, block in blocks.items() if block})
+    checked, _ = metadata.read(carrier, notes)
+    return checked

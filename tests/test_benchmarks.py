@@ -1,4 +1,4 @@
-"""The measurements that the documentation quotes can be made by anybody."""
+"""`python -m benchmarks` runs as documented, on small inputs."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
+MODULES = tuple(package.name.replace("-", "_") for package in PACKAGES)
 TONERS = ("sepia", "cyanotype", "selenium", "hand-tint")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,14 +36,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(command: Command, installed: Path, environment: dict[str, str], tmp_path: Path) -> Command:
+def run(
+    command: Command, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Command:
     """`batchcolor ...` with both packages installed, beside a folder with three photographs."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("photographer.png", "dog.jpg", "river.png"):
         shutil.copy(ROOT / "samples" / "photos" / name, photos)
-    path = os.pathsep.join([str(installed), environment["PYTHONPATH"]])
-    return lambda *arguments: command(*arguments, PYTHONPATH=path)
+    monkeypatch.syspath_prepend(str(installed))
+    for name in [name for name in sys.modules if name.startswith(MODULES)]:
+        monkeypatch.delitem(sys.modules, name)  # a copy that another test has imported
+    return command
 
 
 def mean_colour(path: Path) -> np.ndarray:
@@ -105,7 +109,11 @@ def test_an_option_of_a_toner_reaches_the_picture(run: Command, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [("dept=1", "depth"), ("depth=7", "not between 0 and 1"), ("depth=deep", "must be float")],
+    [
+        ("dept=1", "depth"),
+        ("depth=7", "must be float from 0 to 1"),
+        ("depth=deep", "must be float"),
+    ],
 )
 def test_an_option_that_cannot_be_is_refused(setting: str, words: str, run: Command) -> None:
     done = run("run", "photos", "-m", "sepia", "--set", setting)

@@ -80,7 +80,7 @@ def compare(
     if made.failures:
         console.print(table("failed", "reason", rows=made.failures))
     for broken in plugins.broken:
-        say(console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
+        say(console, make_printable(broken.describe()))
     if not quiet:
         for note in made.notes:
             say(console, make_printable(note))

@@ -108,7 +108,7 @@ def evaluate(
         if result.failures:
             console.print(table("failed", "reason", rows=result.failures))
         for broken in plugins.broken:
-            say(console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
+            say(console, make_printable(broken.describe()))
         if not quiet:
             evaluate_view.remarks(console, result, verbose=verbose)
         if as_json:

@@ -60,7 +60,7 @@ def evaluate_video(
         if failures:
             console.print(table("failed", "reason", rows=failures))
         for broken in plugins.broken:
-            say(console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
+            say(console, make_printable(broken.describe()))
         if as_json:
             print_json({"films": [_document(row) for row in rows], "failures": failures}, stdout)
         else:

@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.cli.console import only_json, print_json, screen, table
+from batchcolor.cli.plugins import print_failures
+
+if TYPE_CHECKING:
+    from batchcolor.hooks.manager import RegisteredColorizer
+
+MISSING = "missing"
 
 
-def models(as_json: options.AsJson = False, no_plugins: options.NoPlugins = False) -> None:
-    """List the models: name, what it is, whose, its weights, its own options."""
+def models(
+    as_json: options.AsJson = False,
+    no_plugins: options.NoPlugins = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """List the models: what each is good for and its own options; -v shows weights and licence."""
     from batchcolor.hooks.manager import load_plugins
 
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
-        rows = [_described(owned) for owned in plugins.colorizers().values()]
+        rows = [_describe(registered) for registered in plugins.colorizers().values()]
         if as_json:
             print_json(rows, stdout)
             return
         console = screen(stderr=False)
-        shown = [
-            (r["name"], r["summary"], r["package"], r["weights"] or "none needed") for r in rows
-        ]
-        console.print(table("model", "what it is", "package", "weights", rows=shown))
-        own = [
-            (row["name"], f"{o['key']}={o['type']}", o["default"], o["help"])
+        cells = [(row["name"], _summary(row), row["package"]) for row in rows]
+        console.print(table("model", "good for", "package", rows=cells))
+        settings = [
+            (row["name"], one["key"], f"{one['type']} {one['range']}", one["default"], one["help"])
             for row in rows
-            for o in row["options"]
+            for one in row["options"]
         ]
-        if own:
-            console.print(table("model", "--set", "default", "what it does", rows=own))
-        errors = screen()
-        for broken in plugins.broken:
-            say(errors, f"plugin {broken.origin}: {broken.error}; left out")
-        for name, owners in plugins.clashes.items():
-            say(errors, f"{name} is claimed by {' and '.join(map(str, owners))}; left out")
+        if settings:
+            console.print(table("model", "--set", "type", "default", "meaning", rows=settings))
+        if verbose:
+            files = [
+                (row["name"], row["weights"] or "none needed", row["working_size"], row["licence"])
+                for row in rows
+            ]
+            console.print(table("model", "weights", "size", "licence", rows=files))
+        print_failures(screen(), plugins, verbose)
 
 
-def _described(owned: Any) -> dict[str, Any]:
+def _summary(row: dict[str, Any]) -> str:
+    return f"{row['summary']} (weights missing)" if row["weights"] == MISSING else row["summary"]
+
+
+def _describe(registered: RegisteredColorizer) -> dict[str, Any]:
     from batchcolor.errors import WeightsError
     from batchcolor.hooks.options import describe_options
     from batchcolor.inference import weights
 
     try:
-        path = weights.find(owned, None)
+        path = weights.find(registered, None)
         state = str(path) if path else None
     except WeightsError:
-        state = "missing"
-    spec = owned.spec
+        state = MISSING
+    spec = registered.spec
     return {
         "name": spec.name,
         "summary": spec.summary,
-        "package": f"{owned.origin.package} {owned.origin.version}",
+        "package": f"{registered.origin.package} {registered.origin.version}",
         "weights": state,
         "working_size": spec.working_size,
         "licence": spec.licence,

@@ -1,4 +1,4 @@
-"""`batchcolor plugins`: what is installed beside the built-in models, and what is broken."""
+"""`batchcolor plugins`: the plugins that are installed, and what failed in them."""
 
 from __future__ import annotations
 
@@ -6,59 +6,62 @@ from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
     from batchcolor.hooks.failures import Origin
     from batchcolor.hooks.manager import Plugins
 
 
-def plugins(as_json: options.AsJson = False, no_plugins: options.NoPlugins = False) -> None:
-    """List the plugins: name, package, version, what they give, and whether they work."""
+def plugins(
+    as_json: options.AsJson = False,
+    no_plugins: options.NoPlugins = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """List the plugins: package, version, hooks, and whether they work; -v shows file and line."""
     from batchcolor.hooks.manager import load_plugins
 
     with only_json(as_json) as stdout:
         loaded = load_plugins(not no_plugins)
         loaded.colorizers()
         loaded.readers()
-        origins = dict.fromkeys([*loaded.origins, *(broken.origin for broken in loaded.broken)])
-        rows = [_row(loaded, origin) for origin in origins]
-        rows += [
-            {
-                "name": origin.name,
-                "package": origin.package,
-                "version": origin.version,
-                "hooks": [],
-                "state": "switched off",
-                "error": "",
-            }
-            for origin in loaded.disabled
-        ]
+        failed = [failure.origin for failure in loaded.broken]
+        rows = [_describe(loaded, one) for one in dict.fromkeys([*loaded.origins, *failed])]
+        rows += [_describe(loaded, origin) for origin in loaded.disabled]
         if as_json:
             print_json(rows, stdout)
             return
-        shown = [
+        console = screen(stderr=False)
+        cells = [
             (
                 row["name"],
                 f"{row['package']} {row['version']}",
-                ", ".join(row["hooks"]),
+                ", ".join(hook.removeprefix("batchcolor_") for hook in row["hooks"]),
                 row["state"],
-                row["error"],
             )
             for row in rows
         ]
-        console = screen(stderr=False)
-        console.print(table("plugin", "package", "hooks", "state", "error", rows=shown))
-        for name, owners in loaded.clashes.items():
-            say(console, f"{name} is claimed by {' and '.join(map(str, owners))}; left out")
+        console.print(table("plugin", "package", "hooks", "state", rows=cells))
+        print_failures(console, loaded, verbose)
 
 
-def _row(loaded: Plugins, origin: Origin) -> dict[str, Any]:
-    failures = [broken for broken in loaded.broken if broken.origin == origin]
+def print_failures(console: Any, loaded: Plugins, verbose: int) -> None:
+    """One line a failure, and one for each name that two plugins claim."""
+    for failure in loaded.broken:
+        say(console, make_printable(failure.describe(with_location=bool(verbose))))
+    for name, owners in loaded.clashes.items():
+        say(console, f"model {name} is not used: {' and '.join(map(str, owners))} claim its name")
+
+
+def _describe(loaded: Plugins, origin: Origin) -> dict[str, Any]:
+    failures = [failure for failure in loaded.broken if failure.origin == origin]
+    state = "broken" if failures else "works"
     return {
         "name": origin.name,
         "package": origin.package,
         "version": origin.version,
         "hooks": loaded.hooks_of(origin),
-        "state": "broken" if failures else "works",
+        "state": "switched off" if origin in loaded.disabled else state,
         "error": "; ".join(failure.error for failure in failures),
+        "location": next((failure.location for failure in failures if failure.location), ""),
     }

@@ -85,7 +85,8 @@ class RunView:
             failed = [(f.source, f.step, f.reason) for f in report.failures]
             self.console.print(table("failed", "step", "reason", rows=failed))
         for broken in plugins.broken:
-            say(self.console, f"plugin {broken.origin}: {make_printable(broken.error)}; left out")
+            line = broken.describe(with_location=bool(self.verbose))
+            say(self.console, make_printable(line))
         if report.message:
             say(self.console, f"batchcolor: {make_printable(report.message)}")
         if self.quiet:

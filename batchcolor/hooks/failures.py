@@ -43,6 +43,11 @@ class PluginFailure:
     hook: str = ""
     model: str = ""
 
+    def describe(self, *, with_location: bool = False) -> str:
+        """One line for the user; `with_location` adds the file and the line."""
+        where = f" ({self.location})" if with_location and self.location else ""
+        return f"plugin {self.origin}: {self.error}{where}"
+
 
 def format_error(error: BaseException) -> str:
     """An error on one line."""

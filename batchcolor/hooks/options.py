@@ -1,4 +1,8 @@
-"""A model's own options: `--set KEY=VALUE` into the dataclass that its spec names."""
+"""A model's own options: `--set KEY=VALUE` into the dataclass that its spec names.
+
+Values are parsed and checked by pydantic, field by field. A field's range is stated as
+`Annotated[float, Field(ge=0, le=1)]` or as `field(metadata={"ge": 0, "le": 1})`.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +13,64 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import ColorizerSpec
 
+BOUNDS = ("ge", "gt", "le", "lt")
+_CONFIG = ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
+
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """One option of a model, for people."""
+    """One option of a model, as `batchcolor models` shows it."""
 
     key: str
     type: str
     default: str
     help: str
+    range: str = ""
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A field of an options dataclass: its type without the range, and the range's bounds."""
+
+    field: dataclasses.Field[Any]
+    type: Any
+    annotation: Any
+    bounds: dict[str, float]
+
+    @property
+    def range(self) -> str:
+        """The bounds as a phrase: `from 0 to 1`."""
+        words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+        if "ge" not in self.bounds and "le" in self.bounds:
+            words["le"] = "up to"
+        return " ".join(f"{words[name]} {value:g}" for name, value in self.bounds.items())
+
+    @property
+    def expected(self) -> str:
+        """Type and range as a phrase."""
+        return f"{_type_name(self.type)} {self.range}".strip()
 
 
 def describe_options(options: type[Any] | None) -> list[OptionInfo]:
     """The `--set` keys of an options dataclass, in order."""
-    if options is None:
-        return []
-    hints = typing.get_type_hints(options)
-    rows = []
-    for item in dataclasses.fields(options):
-        default: Any = item.default
-        if item.default_factory is not dataclasses.MISSING:
-            default = item.default_factory()
-        shown = "required" if default is dataclasses.MISSING else str(default)
-        rows.append(
-            OptionInfo(
-                _key(item.name), _type_name(hints[item.name]), shown, item.metadata.get("help", "")
-            )
+    return [
+        OptionInfo(
+            key=key,
+            type=_type_name(option.type),
+            default=_default_of(option.field),
+            help=option.field.metadata.get("help", ""),
+            range=option.range,
         )
-    return rows
+        for key, option in _options_of(options).items()
+    ]
 
 
 def parse_key_values(given: Iterable[str]) -> dict[str, str]:
@@ -56,30 +84,74 @@ def parse_key_values(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def parse_options(spec: ColorizerSpec, given: Mapping[str, str]) -> Any:
+def parse_options(spec: ColorizerSpec, given: Mapping[str, object]) -> Any:
     """An instance of the spec's options dataclass, or None where it has none.
 
-    Raises UsageError for unknown keys (naming near ones), wrong values and missing ones.
+    Values are text, as `--set` takes them, or objects of the field's type. Raises UsageError
+    for unknown keys (with near ones), wrong values and missing ones.
     """
     if spec.options is None:
         if given:
             raise UsageError(f"--set {next(iter(given))}: {spec.name} has no options")
         return None
-    hints = typing.get_type_hints(spec.options)
-    names = {_key(item.name): item.name for item in dataclasses.fields(spec.options)}
+    known = _options_of(spec.options)
     values = {}
-    for key, text in given.items():
-        name = names.get(_key(key))
-        if name is None:
-            near = difflib.get_close_matches(key, names, n=2) or sorted(names)
+    for key, value in given.items():
+        option = known.get(_key(key))
+        if option is None:
+            near = difflib.get_close_matches(_key(key), known, n=2) or sorted(known)
             raise UsageError(
                 f"--set {key}: {spec.name} has no such option; it has {', '.join(near)}"
             )
-        values[name] = _converted(key, text, hints[name])
+        values[option.field.name] = _parse(key, value, option)
     try:
         return spec.options(**values)
     except (TypeError, ValueError) as error:
         raise UsageError(f"options of {spec.name}: {error}") from error
+
+
+def _options_of(options: type[Any] | None) -> dict[str, _Option]:
+    """The fields of an options dataclass that can be set, by key."""
+    if options is None:
+        return {}
+    hints = typing.get_type_hints(options, include_extras=True)
+    fields = [field for field in dataclasses.fields(options) if field.init]
+    return {_key(field.name): _option(field, hints[field.name]) for field in fields}
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> _Option:
+    stated = {name: field.metadata[name] for name in BOUNDS if name in field.metadata}
+    annotation: Any = Annotated[hint, Field(**stated)] if stated else hint
+    info = FieldInfo.from_annotation(annotation)
+    bounds = {
+        name: getattr(constraint, name)
+        for name in BOUNDS
+        for constraint in info.metadata
+        if getattr(constraint, name, None) is not None
+    }
+    return _Option(field, info.annotation, annotation, bounds)
+
+
+def _parse(key: str, value: object, option: _Option) -> Any:
+    choices = (choice for kind in _alternatives(option.type) for choice in _choices(kind))
+    value = next((choice for choice in choices if str(choice) == value), value)
+    try:
+        return TypeAdapter(option.annotation, config=_CONFIG).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]
+        # A check of the plugin's own has its own words.
+        is_own = reason["type"] in ("value_error", "assertion_error")
+        wanted = reason["msg"] if is_own else f"must be {option.expected}"
+        raise UsageError(f"--set {key}={value}: {wanted}") from error
+
+
+def _default_of(field: dataclasses.Field[Any]) -> str:
+    default: Any = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if default is dataclasses.MISSING:
+        return "required"
+    return str(default.value if isinstance(default, enum.Enum) else default)
 
 
 def _key(name: str) -> str:
@@ -87,51 +159,24 @@ def _key(name: str) -> str:
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
+    """The members of a union without None, or the type itself."""
     if typing.get_origin(kind) in (Union, types.UnionType):
         return tuple(part for part in typing.get_args(kind) if part is not type(None))
     return (kind,)
 
 
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The values of a Literal. pydantic accepts `1` for `Literal[1]`, and not its text."""
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+
+
 def _type_name(kind: Any) -> str:
     names = []
     for part in _alternatives(kind):
-        if typing.get_origin(part) is Literal:
-            names.append("|".join(map(str, typing.get_args(part))))
+        if choices := _choices(part):
+            names.append("|".join(map(str, choices)))
         elif isinstance(part, type) and issubclass(part, enum.Enum):
             names.append("|".join(str(member.value) for member in part))
         else:
             names.append(getattr(part, "__name__", str(part)))
     return "|".join(names)
-
-
-def _converted(key: str, text: str, kind: Any) -> Any:
-    for part in _alternatives(kind):
-        try:
-            return _as(part, text)
-        except ValueError:
-            continue
-    raise UsageError(f"--set {key}={text}: must be {_type_name(kind)}")
-
-
-def _as(kind: Any, text: str) -> Any:
-    if kind is bool:
-        return {"true": True, "yes": True, "1": True, "on": True}.get(text.lower()) or _false(text)
-    if typing.get_origin(kind) is Literal:
-        for choice in typing.get_args(kind):
-            if str(choice) == text:
-                return choice
-        raise ValueError(text)
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return kind(text)
-    if kind in (int, float, str, Path):
-        value = kind(text)
-        if isinstance(value, float) and value != value:
-            raise ValueError("not a number")
-        return value
-    raise ValueError(f"an option of type {kind} cannot be set")
-
-
-def _false(text: str) -> bool:
-    if text.lower() not in ("false", "no", "0", "off"):
-        raise ValueError(text)
-    return False

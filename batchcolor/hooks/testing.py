@@ -30,7 +30,7 @@ def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
     fault = find_spec_fault(spec)
     assert not fault, fault
     describe_options(spec.options)
-    colorizer = spec.build(parse_options(spec, {key: str(value) for key, value in options.items()}))
+    colorizer = spec.build(parse_options(spec, options))
     if isinstance(colorizer, nn.Module):
         colorizer.eval()
     luma = _sample_luma(spec.working_size)

@@ -17,12 +17,8 @@ class DeltaOptions:
 
     vividness: float = field(
         default=0.5,
-        metadata={"help": "0 (least error) to 1 (most saturated)"},
+        metadata={"help": "0 faithful (least error), 1 vivid (more colour)", "ge": 0, "le": 1},
     )
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.vividness <= 1:
-            raise ValueError(f"vividness is from 0 to 1, not {self.vividness}")
 
 
 def _alpha(options: None) -> Colorizer:

@@ -48,12 +48,16 @@ class ForeignOptions:
     )
     size: int = field(
         default=0,
-        metadata={"help": "side of its input in pixels; 0: what the file says, else 256"},
+        metadata={
+            "help": "side of its input in pixels, 16 or more; 0: what the file says, else 256",
+            "ge": 0,
+            "le": 4096,
+        },
     )
 
     def __post_init__(self) -> None:
-        if self.size and not 16 <= self.size <= 4096:
-            raise ValueError(f"size={self.size} is not between 16 and 4096")
+        if 0 < self.size < 16:
+            raise ValueError(f"size={self.size} is below 16")
         allowed = {
             "lab": ("plain", "110", "128"),
             "rgb": ("plain", "signed", "255"),

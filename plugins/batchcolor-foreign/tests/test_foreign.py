@@ -12,6 +12,7 @@ from batchcolor_foreign import ForeignOptions, batchcolor_colorizers
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import ExitCode, ModelError
+from batchcolor.testing import check_colorizer
 
 Make = Callable[..., Path]
 (SPEC,) = batchcolor_colorizers()
@@ -62,6 +63,11 @@ def test_rgb_becomes_the_chroma_of_its_colour(
     chroma = coloured(onnx_file(3, given), space="rgb", input="rgb", scale=scale)
     _, cb, cr = rgb_to_ycbcr(*map(torch.tensor, rgb))
     torch.testing.assert_close(chroma[1, :, 3, 3], torch.stack([cb, cr]), atol=1e-5, rtol=0)
+
+
+def test_a_network_file_keeps_the_contract(onnx_file: Make) -> None:
+    check_colorizer(SPEC, path=onnx_file(1, (20.0, 30.0)))
+    check_colorizer(SPEC, path=str(onnx_file(1, (0.0, 0.0), gain=0.1)), size=64)
 
 
 def test_cbcr_is_taken_as_it_is(onnx_file: Make) -> None:
@@ -189,7 +195,7 @@ class TestErrors:
         ("options", "words"),
         [
             ({"space": "rgb", "scale": "110"}, "does not go with space=rgb"),
-            ({"size": 4}, "between 16 and 4096"),
+            ({"size": 4}, "below 16"),
         ],
     )
     def test_options_that_contradict_each_other_are_refused(

@@ -8,45 +8,31 @@ must not import torch.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from batchcolor import Colorizer, ColorizerSpec, hookimpl
 
 
-def option(default: float, least: float, most: float, text: str) -> Any:
-    """A float field with a help text and the range that `Ranged` keeps it in."""
-    help_text = f"{text} ({least:g} to {most:g})"
-    return field(default=default, metadata={"help": help_text, "range": (least, most)})
+def number(default: float, low: float, high: float, text: str) -> Any:
+    """A float option with its range and help text."""
+    return field(default=default, metadata={"help": text, "ge": low, "le": high})
 
 
 @dataclass(frozen=True)
-class Ranged:
-    """Options that refuse numbers outside their range."""
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            if "range" in one.metadata:
-                least, most = one.metadata["range"]
-                value = getattr(self, one.name)
-                if not least <= value <= most:
-                    raise ValueError(f"{one.name}={value:g} is not between {least:g} and {most:g}")
-
-
-@dataclass(frozen=True)
-class SepiaOptions(Ranged):
+class SepiaOptions:
     """Sulphide toning: silver bleached and turned brown, highlights first."""
 
-    depth: float = option(0.7, 0, 1, "how far the bleach went: lights first, then the shadows too")
-    tint: float = option(0.0, -1, 1, "yellow-brown at -1, red-brown at 1")
-    highlight: float = option(0.4, 0, 1, "how much the cream of the paper shows in the whites")
+    depth: float = number(0.7, 0, 1, "how far the bleach went: lights first, then the shadows too")
+    tint: float = number(0.0, -1, 1, "yellow-brown at -1, red-brown at 1")
+    highlight: float = number(0.4, 0, 1, "how much the cream of the paper shows in the whites")
 
 
 @dataclass(frozen=True)
-class CyanotypeOptions(Ranged):
+class CyanotypeOptions:
     """Iron print: Prussian blue on white paper."""
 
-    depth: float = option(0.7, 0, 1, "strength of the blue")
+    depth: float = number(0.7, 0, 1, "strength of the blue")
     tint: Literal["prussian", "washed", "tea"] = field(
         default="prussian",
         metadata={
@@ -54,26 +40,26 @@ class CyanotypeOptions(Ranged):
             "tea: toned with tannin, blue-black on ochre paper"
         },
     )
-    highlight: float = option(0.2, 0, 1, "how much the sheet is stained in the whites")
+    highlight: float = number(0.2, 0, 1, "how much the sheet is stained in the whites")
 
 
 @dataclass(frozen=True)
-class SeleniumOptions(Ranged):
+class SeleniumOptions:
     """Selenium toning: shadows turn first, the whites stay as they are."""
 
-    depth: float = option(0.6, 0, 1, "strength of the bath")
-    tint: float = option(0.0, -1, 1, "cool violet at -1, aubergine at 0, red-brown at 1")
-    highlight: float = option(0.3, 0, 1, "how far up from the shadows the tone reaches")
+    depth: float = number(0.6, 0, 1, "strength of the bath")
+    tint: float = number(0.0, -1, 1, "cool violet at -1, aubergine at 0, red-brown at 1")
+    highlight: float = number(0.3, 0, 1, "how far up from the shadows the tone reaches")
 
 
 @dataclass(frozen=True)
-class HandTintOptions(Ranged):
+class HandTintOptions:
     """Washes by place and tone, as on postcards of 1900; it knows nothing of the picture."""
 
-    sky: float = option(0.6, 0, 1, "pale blue on what is bright, smooth and high up")
-    foliage: float = option(0.6, 0, 1, "olive on what is dark to middling and textured")
-    skin: float = option(0.6, 0, 1, "peach on middle lights away from the edge")
-    wash: float = option(0.03, 0, 0.2, "width of the brush, as a share of the picture")
+    sky: float = number(0.6, 0, 1, "pale blue on what is bright, smooth and high up")
+    foliage: float = number(0.6, 0, 1, "olive on what is dark to middling and textured")
+    skin: float = number(0.6, 0, 1, "peach on middle lights away from the edge")
+    wash: float = number(0.03, 0, 0.2, "width of the brush, as a share of the picture")
 
 
 def _sepia(options: SepiaOptions) -> Colorizer:
@@ -103,7 +89,7 @@ def _hand_tint(options: HandTintOptions) -> Colorizer:
 @hookimpl
 def batchcolor_colorizers() -> Iterable[ColorizerSpec]:
     """The four toners."""
-    rows: list[tuple[str, str, Any, type[Ranged]]] = [
+    rows: list[tuple[str, str, Any, type[Any]]] = [
         ("sepia", "sulphide toner: warm brown, cream paper", _sepia, SepiaOptions),
         ("cyanotype", "iron print: Prussian blue", _cyanotype, CyanotypeOptions),
         ("selenium", "selenium toner: aubergine shadows, clean whites", _selenium, SeleniumOptions),

@@ -23,7 +23,7 @@ from batchcolor.errors import ExitCode
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.manager import DISABLE
 from batchcolor.hooks.types import ColorizerSpec, Recipe
-from batchcolor.inference.weights import PLACES
+from batchcolor.inference.weights import WEIGHTS_VARIABLE
 from batchcolor.storage.journal import JournalEntry
 
 ROOT = Path(__file__).parent.parent
@@ -105,7 +105,7 @@ def test_the_plugin_guide_names_every_field_of_the_contract(kind: type[Any]) -> 
         assert re.search(rf"\b{item.name}\b", section), f"{kind.__name__}.{item.name}"
 
 
-@pytest.mark.parametrize("variable", [PLACES, DISABLE])
+@pytest.mark.parametrize("variable", [WEIGHTS_VARIABLE, DISABLE])
 def test_the_scripting_page_lists_every_environment_variable(variable: str) -> None:
     assert f"`{variable}`" in SCRIPTING.read_text()
 

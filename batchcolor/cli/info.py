@@ -1,4 +1,4 @@
-"""`batchcolor info`: versions, devices, codecs, plugins and weights, in one look."""
+"""`batchcolor info`: versions, devices, codecs, plugins and weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
-from typing import Any
+
+from rich.padding import Padding
+from rich.table import Table
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, screen, table
+from batchcolor.cli.console import only_json, print_json, say, screen, text
 
 LIBRARIES = (
     *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio", "av"),
@@ -18,28 +20,36 @@ LIBRARIES = (
 )
 
 
-def info(as_json: options.AsJson = False, no_plugins: options.NoPlugins = False) -> None:
-    """Show what batchcolor has to work with: attach it to a question or a bug report."""
+def info(
+    as_json: options.AsJson = False,
+    no_plugins: options.NoPlugins = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Show versions, devices, codecs, plugins and weights: attach it to a bug report."""
     with only_json(as_json) as stdout:
-        document = gathered(not no_plugins)
+        document = collect_info(not no_plugins, with_paths=as_json or bool(verbose))
         if as_json:
             print_json(document, stdout)
             return
         console = screen(stderr=False)
-        rows: list[tuple[object, ...]] = []
-        for section in ("versions", "devices", "codecs", "plugins", "weights"):
-            for number, (name, state) in enumerate(document[section].items()):
-                rows.append((section if number == 0 else "", name, state))
-        console.print(table("", "what", "state", rows=rows))
+        width = min(30, max(len(name) for entries in document.values() for name in entries))
+        for section, entries in document.items():
+            say(console, section)
+            grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
+            grid.add_column(width=width)
+            grid.add_column()
+            for name, state in entries.items():
+                grid.add_row(text(name), text(state))
+            console.print(Padding(grid, (0, 0, 0, 2)))
 
 
-def gathered(with_plugins: bool) -> dict[str, Any]:
-    """Everything that `info` shows, by section; each section is names and what is said of them."""
+def collect_info(with_plugins: bool, *, with_paths: bool) -> dict[str, dict[str, str]]:
+    """Everything that `info` shows: sections of names, each with its state in words."""
     return {
         "versions": _versions(),
         "devices": _devices(),
         "codecs": _codecs(),
-        **_models(with_plugins),
+        **_plugins_and_weights(with_plugins, with_paths),
     }
 
 
@@ -95,7 +105,7 @@ def _codecs() -> dict[str, str]:
         "tiff": pillow("libtiff") + "; 16-bit colour by tifffile",
         "bmp": "Pillow",
         "colour management": pillow("littlecms2"),
-        **{f"{name} (films)": said for name, said in _film_codecs()},
+        **{f"{name} (films)": state for name, state in _film_codecs()},
     }
 
 
@@ -109,26 +119,30 @@ def _film_codecs() -> Iterator[tuple[str, str]]:
             require(VideoSettings(codec.name))
             yield codec.name, f"FFmpeg's {codec.encoder}"
         except UsageError as error:
-            yield codec.name, "not here: " + str(error).removeprefix(f"--codec {codec.name}: ")
+            reason = str(error).removeprefix(f"--codec {codec.name}: ")
+            yield codec.name, f"not available: {reason}"
 
 
-def _models(with_plugins: bool) -> dict[str, dict[str, str]]:
+def _plugins_and_weights(with_plugins: bool, with_paths: bool) -> dict[str, dict[str, str]]:
     from batchcolor.errors import WeightsError
     from batchcolor.hooks.manager import load_plugins
     from batchcolor.inference import weights
 
     loaded = load_plugins(with_plugins)
     states: dict[str, str] = {}
-    for name, owned in loaded.colorizers().items():
+    for name, registered in loaded.colorizers().items():
         try:
-            path = weights.find(owned, None)
-            states[name] = (
-                f"whole: {path} (sha256 {weights.verify(path)[:12]})" if path else "none needed"
-            )
+            path = weights.find(registered, None)
+            if path is None:
+                states[name] = "none needed"
+                continue
+            where = f": {path}" if with_paths else ""
+            states[name] = f"complete{where} (sha256 {weights.verify(path)[:12]})"
         except WeightsError as error:
             states[name] = f"unusable: {error}"
     plugins = {str(origin): "works" for origin in loaded.origins}
-    plugins |= {str(broken.origin): f"broken: {broken.error}" for broken in loaded.broken}
+    for failure in loaded.broken:
+        plugins[str(failure.origin)] = f"broken: {failure.error}"
     plugins |= {str(origin): "switched off" for origin in loaded.disabled}
     return {"plugins": plugins, "weights": states}
 

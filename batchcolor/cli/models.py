@@ -31,13 +31,9 @@ def models(
         console = screen(stderr=False)
         cells = [(row["name"], _summary(row), row["package"]) for row in rows]
         console.print(table("model", "good for", "package", rows=cells))
-        settings = [
-            (row["name"], one["key"], f"{one['type']} {one['range']}", one["default"], one["help"])
-            for row in rows
-            for one in row["options"]
-        ]
+        settings = [setting for row in rows for setting in _settings(row)]
         if settings:
-            console.print(table("model", "--set", "type", "default", "meaning", rows=settings))
+            console.print(table("model", "--set", "default", "meaning", rows=settings))
         if verbose:
             files = [
                 (row["name"], row["weights"] or "none needed", row["working_size"], row["licence"])
@@ -49,6 +45,17 @@ def models(
 
 def _summary(row: dict[str, Any]) -> str:
     return f"{row['summary']} (weights missing)" if row["weights"] == MISSING else row["summary"]
+
+
+def _settings(row: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Rows of a model's options, its name on the first."""
+    settings = []
+    for number, option in enumerate(row["options"]):
+        name = "" if number else row["name"]
+        kind = f"{option['type']} {option['range']}".strip()
+        meaning = f"{option['help']} ({kind})" if option["help"] else kind
+        settings.append((name, option["key"], option["default"], meaning))
+    return settings
 
 
 def _describe(registered: RegisteredColorizer) -> dict[str, Any]:

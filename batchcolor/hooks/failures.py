@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pluggy
 
@@ -69,3 +71,9 @@ def find_location(error: BaseException) -> str:
     ]
     frames = [frame for frame in frames if Path(frame.filename).parent.name != "importlib"]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def find_definition(function: Any) -> str:
+    """`FILE:LINE` where a function is defined, or empty for one without Python code."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""

@@ -14,7 +14,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.errors import ProcessingError
-from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
+from batchcolor.hooks.failures import (
+    Origin,
+    PluginFailure,
+    find_definition,
+    find_location,
+    format_error,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +40,8 @@ class HookGuard:
 
     def __init__(self, hook: str, record: Record) -> None:
         self.hook, self.record = hook, record
+        self.definitions: dict[Origin, str] = {}
+        """Where each plugin defines its implementation: the location of a wrong result."""
 
     def arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values that the implementation gets."""
@@ -58,9 +66,8 @@ class HookGuard:
     def record_failure(self, origin: Origin, error: BaseException, model: str = "") -> None:
         """Record an error under this hook, with its place in the plugin's code."""
         text = str(error) if isinstance(error, InvalidResultError) else format_error(error)
-        failure = PluginFailure(
-            origin, f"{self.hook}: {text}", find_location(error), self.hook, model
-        )
+        location = find_location(error) or self.definitions.get(origin, "")
+        failure = PluginFailure(origin, f"{self.hook}: {text}", location, self.hook, model)
         self.record(failure)
 
 
@@ -171,6 +178,7 @@ def guard_implementation(
     function: Function, options: Any, origin: Origin, guard: HookGuard
 ) -> Function:
     """The implementation inside its guard. pluggy reads its signature and options as before."""
+    guard.definitions[origin] = find_definition(function)
     is_wrapper = options.get("wrapper") or options.get("hookwrapper")
     if is_wrapper and not inspect.isgeneratorfunction(function):
         return function  # pluggy refuses it when it is registered, with its own words

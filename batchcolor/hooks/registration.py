@@ -10,7 +10,13 @@ from typing import Any
 
 import pluggy
 
-from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
+from batchcolor.hooks.failures import (
+    Origin,
+    PluginFailure,
+    find_definition,
+    find_location,
+    format_error,
+)
 from batchcolor.hooks.isolation import CAUGHT, HookGuard, Record, guard_implementation
 from batchcolor.hooks.types import CONTRACT_VERSION
 
@@ -47,11 +53,11 @@ def register_plugin(
             setattr(guarded, name, guard_implementation(function, options, origin, guards[hook]))
         elif not options.get("optionalhook"):
             error = f"{hook} is not a hook{_suggestion(hook, guards)}"
-            record(PluginFailure(origin, error, _definition(function), hook))
+            record(PluginFailure(origin, error, find_definition(function), hook))
     for name, function in _undecorated(manager, plugin):
         error = f"{name} is not decorated with @batchcolor.hookimpl"
         error += "" if name in guards else f", and not a hook{_suggestion(name, guards)}"
-        record(PluginFailure(origin, error, _definition(function), name))
+        record(PluginFailure(origin, error, find_definition(function), name))
     try:
         manager.register(guarded, name=origin.plugin_id)
     except CAUGHT as error:  # a wrong signature, or a wrapper that is not a generator
@@ -87,9 +93,3 @@ def _suggestion(name: str, hooks: Mapping[str, HookGuard]) -> str:
     words = [hook.removeprefix(PREFIX) for hook in hooks]
     near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
     return f"; did you mean {PREFIX}{near[0]}?" if near else f"; the hooks are {', '.join(hooks)}"
-
-
-def _definition(function: Any) -> str:
-    """`FILE:LINE` where a function is defined."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
+
 import batchcolor
 
 
-def test_info_says_versions_devices_codecs_plugins_and_weights(command):
+def test_info_shows_versions_devices_codecs_plugins_and_weights(command):
     result = command("info", "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
@@ -15,21 +17,21 @@ def test_info_says_versions_devices_codecs_plugins_and_weights(command):
     assert {"jpeg", "png", "webp", "tiff", "bmp"} <= set(document["codecs"])
     assert document["codecs"]["h264 (films)"] == "FFmpeg's libx264"
     nvenc = document["codecs"]["h264_nvenc (films)"]
-    assert nvenc == "FFmpeg's h264_nvenc" or nvenc.startswith("not here: ")
-    assert document["weights"]["beta"].startswith("whole")
+    assert nvenc == "FFmpeg's h264_nvenc" or nvenc.startswith("not available: ")
+    assert document["weights"]["beta"].startswith("complete: ")
     shown = command("info").stdout
     assert all(word in shown for word in ("versions", "devices", "codecs", "weights", "beta"))
 
 
-def test_info_says_when_torch_and_torchvision_do_not_fit_together(plugin, process, site):
+def test_info_reports_a_torchvision_that_does_not_fit_torch(plugin, process, site):
     """The real message of a CPU-only torch beside a full torchvision, at the real import."""
     (site / "torchvision.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"
     )
     result = process("info", "--json")
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)["versions"]["torchvision"]
-    assert "do not fit" in said
+    state = json.loads(result.stdout)["versions"]["torchvision"]
+    assert "do not fit" in state
     assert "Traceback" not in result.stderr
 
 
@@ -40,6 +42,52 @@ def test_models_are_listed_with_package_weights_and_options(plugin, command, fla
     assert rows["flat"]["package"] == "flatpack 1.0"
     assert all({"name", "summary", "package", "weights"} <= set(row) for row in rows.values())
     assert "flat" in command("models").stdout
+
+
+PLUGIN_WITH_PATH = """
+    import batchcolor
+    from dataclasses import dataclass, field
+
+    @dataclass
+    class Options:
+        depth: float = field(default=0.5, metadata={"help": "how deep", "ge": 0, "le": 1})
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [
+            batchcolor.ColorizerSpec(
+                "long", "a summary of many words that is longer than a line of a terminal " * 2,
+                16, lambda options: None, weights="no/such/weights.safetensors", options=Options,
+            ),
+            7,
+        ]
+"""
+
+
+@pytest.mark.parametrize("name", ["models", "plugins", "info"])
+def test_the_lists_fit_80_columns_and_show_paths_only_with_v(plugin, command, name):
+    module = plugin("longpack", PLUGIN_WITH_PATH)
+    short, long = (command(name, *more, COLUMNS="80") for more in ((), ("-v",)))
+    assert short.returncode == long.returncode == 0, short.stderr + long.stderr
+    tables = [line for line in short.stdout.splitlines() if not line.startswith("plugin longpack")]
+    assert max(map(len, tables)) <= 80
+    path = "beta.safetensors" if name != "plugins" else str(module)
+    assert path not in short.stdout + short.stderr
+    assert path in "".join((long.stdout + long.stderr).split())
+    if name != "info":
+        assert "returned int, not ColorizerSpec" in short.stdout + short.stderr
+
+
+def test_models_show_what_each_is_good_for_and_the_range_of_its_options(plugin, command):
+    plugin("longpack", PLUGIN_WITH_PATH)
+    shown = command("models", COLUMNS="120").stdout
+    assert "good for" in shown
+    assert "how deep (float from 0 to 1)" in shown
+    assert "(weights missing)" in " ".join(shown.replace("│", " ").split())
+    rows = {row["name"]: row for row in json.loads(command("models", "--json").stdout)}
+    (option,) = rows["long"]["options"]
+    assert option["range"] == "from 0 to 1"
+    assert rows["long"]["weights"] == "missing"
 
 
 def test_version_help_and_completion_answer(process):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from batchcolor import testing
-    from batchcolor.api import LoadedColorizer, colorize, load_colorizer
+    from batchcolor.api import LoadedColorizer, colorize, colorize_many, load_colorizer, run
     from batchcolor.errors import (
         BatchcolorError,
         EvaluationDataError,
@@ -67,13 +67,15 @@ __all__ = [
     "WeightsError",
     "__version__",
     "colorize",
+    "colorize_many",
     "hookimpl",
     "load_colorizer",
+    "run",
     "testing",
 ]
 
 _MODULES = {
-    "batchcolor.api": ("LoadedColorizer", "colorize", "load_colorizer"),
+    "batchcolor.api": ("LoadedColorizer", "colorize", "colorize_many", "load_colorizer", "run"),
     "batchcolor.hooks.hookspecs": ("hookimpl",),
     "batchcolor.hooks.types": (
         "CONTRACT_VERSION",

@@ -1,11 +1,12 @@
-"""batchcolor from Python: one picture, or many with one loaded model; the command's own engine."""
+"""batchcolor from Python: one picture, many pictures with one model, or a whole job."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,109 +20,193 @@ from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
 from batchcolor.images.picture import Picture, luma_from_array, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner, load_runner
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.arguments import (
+    ModelArguments,
+    RunArguments,
+    StrPath,
+    make_load_options,
+    make_run_settings,
+)
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import MAX_PIXELS, check_strength
 
 if TYPE_CHECKING:
     import torch
 
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+ImageInput: TypeAlias = StrPath | Image.Image | Pixels
+ColorizedImage: TypeAlias = Image.Image | Pixels
+
 
 class LoadedColorizer:
-    """A model on its device, for as many pictures as you like. Not for several threads at once."""
+    """A model on its device, for any number of pictures. Not for several threads at once."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.name, self.working_size = runner.name, runner.working_size
 
-    def __call__(self, luma: torch.Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
+    def __repr__(self) -> str:
+        device = self._runner.device
+        precision = str(device.dtype).removeprefix("torch.")
+        return (
+            f"<LoadedColorizer {self.name!r} on {device.name} ({precision}), "
+            f"working size {self.working_size}>"
+        )
 
-        S is `working_size`. Raises ProcessingError where the model fails.
+    def __call__(self, luma: torch.Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
+
+        S is `working_size`. Raises UsageError for another shape, ProcessingError where the model
+        fails.
         """
         squares = np.asarray(luma, np.float32)
-        wanted = (1, self.working_size, self.working_size)
-        if squares.ndim != 4 or squares.shape[1:] != wanted:
-            raise UsageError(f"luma has shape {squares.shape}, not (N, {wanted})")
+        expected = (1, self.working_size, self.working_size)
+        if squares.ndim != 4 or squares.shape[1:] != expected:
+            raise UsageError(f"luma has shape {squares.shape}, not (N, {expected})")
         fields = self._runner.run([square[0] for square in squares])
         for field in fields:
             if isinstance(field, ProcessingError):
                 raise field
         return np.stack([field for field in fields if not isinstance(field, ProcessingError)])
 
-    def colorize(self, image: Any, strength: float = 1.0) -> Any:
-        """The picture in colour, its luma kept.
+    def colorize(self, image: ImageInput, strength: float = 1.0) -> Any:
+        """Return the picture in colour, its luma unchanged.
 
-        A Pillow image or a path gives a Pillow image (RGB, or RGBA where it had transparency);
-        an array `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array `(H, W, 3)` of its type.
-        Raises ProcessingError for a picture that cannot be read or coloured.
+        A path or a Pillow image gives a Pillow image: RGB, or RGBA for a picture with
+        transparency. An array `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array
+        `(H, W, 3)` of its type. Raises UsageError for another type, ProcessingError for a picture
+        that cannot be read or coloured.
         """
-        if not 0 <= strength <= 2:
-            raise UsageError(f"strength {strength}: a number from 0 to 2")
-        picture = _picture(image)
-        square = resize_luma(picture.luma, self.working_size)
-        chroma = self._runner.run([square])[0]
+        _check_strength(strength)
+        picture = _read_picture(image)
+        chroma = self._runner.run([resize_luma(picture.luma, self.working_size)])[0]
         if isinstance(chroma, ProcessingError):
             raise chroma
-        rgb = join(picture, chroma, strength, PNG).rgb
-        if isinstance(image, np.ndarray):
-            return rgb
-        if rgb is not None and rgb.dtype == np.uint16:
-            rgb = (rgb >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
-        return Image.fromarray(np.asarray(rgb))
+        return _join(picture, chroma, strength, as_array=isinstance(image, np.ndarray))
+
+    def colorize_many(
+        self, images: Iterable[ImageInput], strength: float = 1.0
+    ) -> Iterator[ColorizedImage | ProcessingError]:
+        """Yield the result of each image, in order; they run on the device in batches.
+
+        Results are those of `colorize`. A picture that cannot be read or coloured yields its
+        ProcessingError in its place, and the next ones follow; a value of a wrong type raises
+        UsageError. One batch of pictures is in memory at a time.
+        """
+        _check_strength(strength)
+        if isinstance(images, str | os.PathLike | Image.Image | np.ndarray) or not isinstance(
+            images, Iterable
+        ):
+            raise UsageError("colorize_many takes several images; colorize takes a single one")
+        return self._colorize_batches(iter(images), strength)
+
+    def _colorize_batches(
+        self, images: Iterator[ImageInput], strength: float
+    ) -> Iterator[ColorizedImage | ProcessingError]:
+        while batch := list(islice(images, self._runner.batch_size)):
+            pictures = [_read_or_error(image) for image in batch]
+            squares = [
+                resize_luma(picture.luma, self.working_size)
+                for picture in pictures
+                if isinstance(picture, Picture)
+            ]
+            fields = iter(self._runner.run(squares))
+            for image, picture in zip(batch, pictures, strict=True):
+                chroma = next(fields) if isinstance(picture, Picture) else picture
+                if isinstance(picture, ProcessingError):
+                    yield picture
+                elif isinstance(chroma, ProcessingError):
+                    yield chroma
+                else:
+                    is_array = isinstance(image, np.ndarray)
+                    yield _join(picture, chroma, strength, as_array=is_array)
 
 
 def load_colorizer(
-    name: str = DEFAULT_MODEL,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    weights: str | os.PathLike[str] | None = None,
-    options: Mapping[str, str] | None = None,
-    like: str | os.PathLike[str] | None = None,
+    name: str = DEFAULT_MODEL, **arguments: Unpack[ModelArguments]
 ) -> LoadedColorizer:
-    """The installed model of that name, with its weights, on a device.
+    """Load an installed model with its weights on a device; see `ModelArguments`.
 
-    `options` are the model's own, as `--set` takes them; `like` is a colour picture whose palette
-    the results are moved toward. Raises UnknownModelError, WeightsError,
-    PluginError, UsageError.
+    Raises UnknownModelError, WeightsError, PluginError, UsageError.
     """
-    return LoadedColorizer(
-        load_runner(
-            load_plugins().find(name),
-            LoadOptions(
-                options=tuple((options or {}).items()),
-                weights=Path(weights) if weights is not None else None,
-                device=device,
-                precision=precision,
-                batch_size=1,
-                like=Path(like) if like is not None else None,
-            ),
-        )
-    )
+    arguments.setdefault("batch_size", 1)
+    loading = make_load_options(arguments)
+    return LoadedColorizer(load_runner(load_plugins().find(_model_name(name)), loading))
 
 
 _LOADED: dict[str, LoadedColorizer] = {}
 
 
-def colorize(image: Any, model: str = DEFAULT_MODEL, strength: float = 1.0) -> Any:
-    """A picture in colour: see `LoadedColorizer.colorize`. The model stays loaded between calls."""
-    if model not in _LOADED:
+def colorize(image: ImageInput, model: str = DEFAULT_MODEL, strength: float = 1.0) -> Any:
+    """Return a picture in colour: see `LoadedColorizer.colorize`.
+
+    The model stays loaded between calls.
+    """
+    if _model_name(model) not in _LOADED:
         _LOADED[model] = load_colorizer(model)
     return _LOADED[model].colorize(image, strength)
 
 
-def _picture(image: Any) -> Picture:
+def colorize_many(
+    images: Iterable[ImageInput],
+    model: str = DEFAULT_MODEL,
+    strength: float = 1.0,
+    **arguments: Unpack[ModelArguments],
+) -> Iterator[ColorizedImage | ProcessingError]:
+    """Yield each image in colour, in order: see `LoadedColorizer.colorize_many`.
+
+    Raises what `load_colorizer` raises, before the first result.
+    """
+    arguments.setdefault("batch_size", None)
+    loaded = load_colorizer(model, **arguments)
+    return loaded.colorize_many(images, strength)
+
+
+def run(
+    sources: StrPath | Iterable[StrPath],
+    *,
+    progress: Callable[[Report], None] | None = None,
+    **arguments: Unpack[RunArguments],
+) -> Report:
+    """Run a whole job, as `batchcolor run` does, and return its report.
+
+    `sources` are folders, files and globs, pictures and films; `arguments` are described by
+    `RunArguments`. `progress` is called about ten times a second with the report so far, in
+    this thread. Failed pictures, a full disk and signals do not raise: they are in the
+    report's `failures`, `message` and `exit_code`. Raises UsageError or ModelError where the job
+    cannot begin.
+    """
+    from batchcolor.pipeline.job import run as run_job
+
+    if progress is not None and not callable(progress):
+        raise UsageError(f"progress is a function that takes the report, not {progress!r}")
+    settings = make_run_settings(sources, arguments)
+    return run_job(settings, load_plugins(), progress or (lambda report: None))
+
+
+def _model_name(model: object) -> str:
+    if not isinstance(model, str):
+        raise UsageError(f"model={model!r}: the name of a model, such as {DEFAULT_MODEL!r}")
+    return model
+
+
+def _check_strength(strength: object) -> None:
+    if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
+        raise UsageError(f"strength={strength!r}: a number from 0 to 2")
+    check_strength(float(strength))
+
+
+def _read_or_error(image: ImageInput) -> Picture | ProcessingError:
+    try:
+        return _read_picture(image)
+    except ProcessingError as error:
+        return error
+
+
+def _read_picture(image: ImageInput) -> Picture:
     if isinstance(image, str | os.PathLike):
-        if not Path(image).exists():
-            raise ProcessingError("scan", f"{image}: no such file")
-        found = next(iter(scan(Path(image))), None)
-        if not isinstance(found, ScannedFile):
-            reason = found.reason if found else "not a picture"
-            raise ProcessingError("scan", f"{image}: {reason}")
-        if found.film:
-            raise ProcessingError("scan", f"{image}: is a film; `batchcolor run` colours it")
-        return decode(found, MAX_PIXELS)
+        return _read_file(Path(image))
     if isinstance(image, Image.Image):
         alpha = None
         if "A" in image.getbands() or "transparency" in image.info:
@@ -130,10 +215,34 @@ def _picture(image: Any) -> Picture:
             return Picture(Path("image"), np.asarray(image).astype(np.uint16), None, PNG)
         return Picture(Path("image"), np.asarray(image.convert("L")), alpha, PNG)
     if isinstance(image, np.ndarray):
-        if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or not image.size:
+        is_grey_or_rgb = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
+        if image.dtype not in (np.uint8, np.uint16) or not is_grey_or_rgb or not image.size:
             raise UsageError(
                 f"an array of {image.dtype} {image.shape}: "
                 f"give uint8 or uint16, (H, W) or (H, W, 3)"
             )
         return Picture(Path("array"), luma_from_array(image), None, PNG)
     raise UsageError(f"cannot colour a {type(image).__name__}")
+
+
+def _read_file(path: Path) -> Picture:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: colour it with batchcolor.run")
+    if not path.exists():
+        raise ProcessingError("scan", f"{path}: no such file")
+    found = next(iter(scan(path)), None)
+    if not isinstance(found, ScannedFile):
+        raise ProcessingError("scan", f"{path}: {found.reason if found else 'not a picture'}")
+    if found.film:
+        raise ProcessingError("scan", f"{path} is a film: colour it with batchcolor.run")
+    return decode(found, MAX_PIXELS)
+
+
+def _join(picture: Picture, chroma: NDArray[np.float32], strength: float, *, as_array: bool) -> Any:
+    rgb = join(picture, chroma, strength, PNG).rgb
+    assert rgb is not None
+    if as_array:
+        return rgb
+    if rgb.dtype == np.uint16:
+        rgb = (rgb >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
+    return Image.fromarray(rgb)

@@ -1,0 +1,138 @@
+"""Keyword arguments of the Python API: their types, and the settings they become."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
+
+from batchcolor.errors import UsageError
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.video.output.codecs import VideoSettings, parse_frame_rate
+
+StrPath: TypeAlias = str | os.PathLike[str]
+ModelOptions: TypeAlias = Mapping[str, bool | int | float | str | os.PathLike[str]]
+T = TypeVar("T")
+
+_STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+@with_config(_STRICT)
+class ModelArguments(TypedDict, total=False):
+    """How a model is loaded: keyword arguments of `load_colorizer`, `colorize_many` and `run`."""
+
+    device: str
+    """`auto`, `cpu`, `cuda`, `cuda:1`, ..."""
+    precision: str
+    """`auto`, `float32`, `bfloat16` or `float16`."""
+    weights: StrPath | None
+    """A weights file to use instead of the model's own."""
+    options: ModelOptions | None
+    """The model's own options, as `--set` takes them: `{"vividness": 0.8}`."""
+    like: StrPath | None
+    """A colour picture whose colours are transferred to the results."""
+    batch_size: int | None
+    """Pictures that run at once; None: the default of the device."""
+
+
+@with_config(_STRICT)
+class RunArguments(ModelArguments, total=False):
+    """Keyword arguments of `run`: the options of `batchcolor run`, as values of their type."""
+
+    output: StrPath | None
+    """None: `SOURCE-colorized` beside the source."""
+    model: str
+    strength: float
+    format: str | None
+    quality: int | None
+    workers: int | None
+    max_memory: int | None
+    """Bytes."""
+    max_pixels: int
+    if_exists: Literal["skip", "overwrite", "error"]
+    retry_failed: bool
+    codec: str
+    crf: int | None
+    preset: str | None
+    bit_depth: int | None
+    strict: bool
+    preview: float | None
+    """Seconds of each film, from its beginning."""
+    compare: bool
+    recode_sound: bool
+    fps: int | float | InstanceOf[Fraction] | None
+    """Not None: the sources are folders of numbered frames, shown at this rate."""
+    to_frames: bool
+    stabilize: Literal["off", "fast", "best"]
+    every: int
+    strip: bool
+
+
+def make_run_settings(sources: StrPath | Iterable[StrPath], arguments: RunArguments) -> RunSettings:
+    """The settings of a job. Raises UsageError that names the argument which is wrong."""
+    values: dict[str, Any] = dict(_validate(RunArguments, arguments))
+    fps = values.pop("fps", None)
+    video = {name: values.pop(name) for name in VIDEO_ARGUMENTS & values.keys()}
+    loading = {name: values.pop(name) for name in ModelArguments.__annotations__.keys() & values}
+    if values.get("output") is not None:
+        values["output"] = Path(values["output"])
+    return RunSettings(
+        sources=_paths(sources),
+        loading=make_load_options(cast(ModelArguments, loading)),
+        films=VideoSettings(**video, fps=None if fps is None else parse_frame_rate(str(fps))),
+        **values,
+    )
+
+
+VIDEO_ARGUMENTS = frozenset(field.name for field in dataclasses.fields(VideoSettings)) - {"fps"}
+
+
+def make_load_options(arguments: ModelArguments) -> LoadOptions:
+    """How a model is loaded. Raises UsageError that names the argument which is wrong."""
+    values: dict[str, Any] = dict(_validate(ModelArguments, arguments))
+    options = values.pop("options", None) or {}
+    return LoadOptions(options=tuple((key, _text(options[key])) for key in options), **values)
+
+
+def _text(value: bool | int | float | str | os.PathLike[str]) -> str:
+    """An option's value as `--set` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def _paths(sources: StrPath | Iterable[StrPath]) -> tuple[str, ...]:
+    named = [sources] if isinstance(sources, str | os.PathLike) else sources
+    if not isinstance(named, Iterable):
+        raise UsageError(f"sources={named!r}: a path, or several paths")
+    paths: list[str] = []
+    for path in named:
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"sources: {path!r} is not a path")
+        paths.append(os.fspath(path))
+    return tuple(paths)
+
+
+def _validate(kind: type[T], arguments: T) -> T:
+    """Checks names and types. Raises UsageError."""
+    try:
+        return TypeAdapter(kind).validate_python(arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{name}: there is no such argument") from error
+        prefix = "Input should be "
+        expected = " or ".join(  # one error for each member of a union
+            item["msg"].removeprefix(prefix) for item in error.errors() if item["loc"][0] == name
+        )
+        if name == "options" and len(first["loc"]) > 1:
+            name = f"option {first['loc'][1]}"
+        raise UsageError(f"{name}={first['input']!r}: must be {expected}") from error

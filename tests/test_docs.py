@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import typer
 
+import batchcolor
 from batchcolor.cli.app import build_app
 from batchcolor.cli.option_table import render_options
 from batchcolor.errors import ExitCode
-from batchcolor.hooks import hookspecs
+from batchcolor.hooks import hookspecs, types
 from batchcolor.hooks.manager import DISABLE
-from batchcolor.hooks.types import ColorizerSpec, Recipe
+from batchcolor.hooks.types import ColorizerSpec, Outcome, Reader, ReadImage, Recipe
 from batchcolor.inference.weights import WEIGHTS_VARIABLE
 from batchcolor.storage.journal import JournalEntry
 
@@ -96,13 +97,18 @@ def test_the_plugin_guide_names_every_hook_with_its_arguments(hook: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "kind", [ColorizerSpec, Recipe, hookspecs.Reader, hookspecs.Outcome], ids=lambda k: k.__name__
+    "kind", [ColorizerSpec, Recipe, Reader, ReadImage, Outcome], ids=lambda k: k.__name__
 )
 def test_the_plugin_guide_names_every_field_of_the_contract(kind: type[Any]) -> None:
     text = PLUGINS.read_text()
     section = text[text.index(kind.__name__) :]
     for item in dataclasses.fields(kind):
         assert re.search(rf"\b{item.name}\b", section), f"{kind.__name__}.{item.name}"
+
+
+@pytest.mark.parametrize("name", [n for n in vars(types) if n in batchcolor.__all__])
+def test_the_plugin_guide_names_every_type_of_the_contract(name: str) -> None:
+    assert f"`{name}`" in PLUGINS.read_text() or f"batchcolor.{name}`" in PLUGINS.read_text()
 
 
 @pytest.mark.parametrize("variable", [WEIGHTS_VARIABLE, DISABLE])

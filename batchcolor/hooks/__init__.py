@@ -1,1 +1,1 @@
-"""All that a plugin's author imports, and what keeps plugins apart."""
+"""The plugin contract, and what isolates plugins from each other and from the job."""

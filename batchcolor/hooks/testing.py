@@ -52,10 +52,12 @@ def _sample_luma(size: int) -> torch.Tensor:
 def _check_batches(name: str, colorizer: Colorizer, luma: torch.Tensor) -> None:
     together = _call(name, colorizer, luma)
     repeated = _call(name, colorizer, luma)
-    _check_equal(together, repeated, f"{name} gives other chroma for the same luma")
+    _check_equal(together, repeated, f"{name} returns other chroma for the same luma")
     for number, square in enumerate(luma):
         alone = _call(name, colorizer, square[None])
-        _check_equal(alone[0], together[number], f"{name} gives other chroma alone than in a batch")
+        _check_equal(
+            alone[0], together[number], f"{name} returns other chroma alone than in a batch"
+        )
 
 
 def _check_temporal(name: str, colorizer: Colorizer, luma: torch.Tensor) -> None:
@@ -65,7 +67,7 @@ def _check_temporal(name: str, colorizer: Colorizer, luma: torch.Tensor) -> None
         colorizer.reset()
         shots.append([_call(name, colorizer, frame[None]) for frame in luma])
     for first, second in zip(*shots, strict=True):
-        _check_equal(first, second, f"{name} gives other chroma for the same shot after reset()")
+        _check_equal(first, second, f"{name} returns other chroma for the same shot after reset()")
     for first, second in pairwise(shots[0]):
         assert first.shape == second.shape, f"{name} changes the size of its chroma in a shot"
 

@@ -1,15 +1,15 @@
-"""The contract of a model: what a colorizer takes and gives, and how it is described.
+"""The types of the plugin contract: what a colorizer takes and returns, and its description.
 
 A colorizer is a `torch.nn.Module`, or any callable of the same form:
 
     luma    float tensor (N, 1, S, S), 0..1: BT.601 full-range luma, gamma-encoded as stored,
-            on the device and in the precision that the runner chose; S is the working size
+            on the device and in the precision of the runner; S is the working size
     returns chroma, float tensor (N, 2, s, s), Cb and Cr in -0.5..0.5 (BT.601 full range),
             with any s
 
-It keeps no state between calls unless its spec says `temporal=True`; then it gets the frames of
+It has no state between calls unless its spec has `temporal=True`; then it gets the frames of
 one film in order, one a call (N is 1), and a `reset()` before the first frame of each shot and
-before each still. A film that is resumed is shown to it again from the beginning of the shot.
+before each still image. A film that is resumed starts again at the first frame of its shot.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_MODEL = "delta"
-"""What every command and function uses unless told otherwise."""
+"""The model of every command and function where none is named."""
 
 CONTRACT_VERSION = 1
-"""Raised when a plugin written for an older batchcolor would no longer work."""
+"""It is increased when plugins for an older batchcolor no longer work."""
 
 
 class Colorizer(Protocol):
-    """Small luma in, small chroma out; shapes and ranges are on top of this file."""
+    """Predicts chroma from luma; shapes and ranges are on top of this file."""
 
     def __call__(self, luma: torch.Tensor, /) -> torch.Tensor:
         """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma `(N, 1, S, S)` in 0..1."""
@@ -41,16 +41,16 @@ class Colorizer(Protocol):
 
 @runtime_checkable
 class TemporalColorizer(Colorizer, Protocol):
-    """A colorizer that remembers the frames of a shot; its spec says `temporal=True`."""
+    """A colorizer with a state for each shot of a film; its spec has `temporal=True`."""
 
     def reset(self) -> None:
-        """Forget them: the next frame begins a shot."""
+        """Clear the state: the next frame is the first of a shot."""
         ...
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How `batchcolor train` makes a model's weights; each value is a default of the command."""
+    """How `batchcolor train` trains a model; each value is the default of an option."""
 
     data: str
     """`cifar10`, `flowers102` or a folder."""
@@ -62,25 +62,25 @@ class Recipe:
     epochs: int
     weight_decay: float = 0.0
     momentum: float = 0.0
-    """Share of the former step that is taken again, by `rmsprop` and `sgd`."""
+    """Momentum of `rmsprop` and `sgd`."""
     ema: float = 0.999
-    """Decay per step of the averaged weights that are measured and kept; 0 switches it off."""
+    """Decay per step of the averaged weights, which are evaluated and saved; 0 disables them."""
     loss: Literal["rgb-mse", "chroma-huber", "own"] = "rgb-mse"
-    """`own`: the network's own, which it gives when it is called with luma and true chroma."""
+    """`own`: the network returns its loss when it is called with luma and the true chroma."""
     random_crop: float = 1.0
-    """Least part of the picture's area that a training crop shows; 1 takes it whole."""
+    """Smallest part of the picture's area in a training crop; 1 disables cropping."""
     scale_jitter: float = 0.0
-    """Share of `size` by which the crops of a step may be smaller or larger, in steps of 32 px."""
+    """Largest change of the crop size between steps, as a share of `size`, in steps of 32 px."""
     rotation: float = 0.0
-    """Degrees by which a training crop is turned at most, to either side."""
+    """Largest rotation of a training crop, in degrees, in both directions."""
     shift: int = 0
-    """Pixels by which a picture that is not cropped is moved at most, its edge mirrored."""
+    """Largest shift of an uncropped picture, in pixels; its edge is mirrored."""
     erase: float = 0.0
-    """Share of the pictures in which a square is hidden from the network, but not from the loss."""
+    """Share of the pictures with a square erased from the input, and not from the target."""
     degrade: float = 0.0
-    """Share of the pictures whose luma is made as an old camera and time would have left it."""
+    """Share of the pictures whose luma is degraded like that of an old photograph."""
     encoder_rate: float = 1.0
-    """Share of the learning rate for parameters below `encoder`, which have learnt before."""
+    """Factor on the learning rate of the parameters of `encoder`, which are pre-trained."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,20 @@ class ColorizerSpec:
 
     name: str
     summary: str
-    """One line, shown by `batchcolor models`."""
+    """One line, shown by `batchcolor models`: what the model is good for, then what it is."""
     working_size: int
-    """S, the side in pixels of the square of luma that it is given."""
+    """S, the side of the luma square, in pixels."""
     build: Callable[[Any], Colorizer]
     weights: str | Path | None = None
-    """A safetensors file: a bare name is looked for (see the plugin guide), a path is used as
-    it is; None for a colorizer that needs none."""
+    """A safetensors file: a name is searched for (see the plugin guide), an absolute path is
+    used as it is; None for a colorizer without weights."""
     options: type[Any] | None = None
-    """A dataclass whose fields become `--set` keys; `field(metadata={"help": ...})` explains."""
+    """A dataclass whose fields are the `--set` keys, see `options.py`."""
     recipe: Recipe | None = None
-    """What `batchcolor train` follows; None for a model that is not trained here."""
+    """Defaults of `batchcolor train`; None for a model that it cannot train."""
     licence: str = "unstated"
     temporal: bool = False
-    """Whether it remembers what it has seen of a shot; then it has a `reset()`."""
+    """Whether the colorizer has a state for each shot, and a `reset()`."""
 
 
 class PictureInfo(Protocol):
@@ -167,7 +167,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture."""
+    """The result of one picture or film, as `batchcolor_done` gets it."""
 
     source: Path
     target: Path | None

@@ -24,6 +24,7 @@ from batchcolor.hooks.failures import (
 
 if TYPE_CHECKING:
     import numpy as np
+    import typer
     from numpy.typing import NDArray
 
 CAUGHT = (Exception, SystemExit)
@@ -58,6 +59,9 @@ class HookGuard:
                 f"its wrapper returned {type(results).__name__}, not the list of results"
             )
         return results
+
+    def after_call(self, origin: Origin) -> None:
+        """Called after each implementation, also after one that failed."""
 
     def fail(self, origin: Origin, error: BaseException) -> None:
         """Record the failure of one implementation; the hook call continues."""
@@ -117,6 +121,27 @@ class ListGuard(HookGuard):
         return [item for item, owner in self._owners.values() if owner == origin]
 
 
+class CommandGuard(HookGuard):
+    """For plugins' commands: a command does not replace one that is there already."""
+
+    app: typer.Typer
+
+    def after_call(self, origin: Origin) -> None:
+        """Remove the commands whose names are taken, and record them."""
+        for registered in (self.app.registered_commands, self.app.registered_groups):
+            names: set[str] = set()
+            kept = []
+            for command in registered:
+                name = _command_name(command)
+                if name in names:
+                    error = InvalidResultError(f"there is a command {name} already")
+                    self.record_failure(origin, error)
+                else:
+                    kept.append(command)
+                    names.add(name)
+            registered[:] = kept  # type: ignore[assignment]
+
+
 class ChromaGuard(HookGuard):
     """For chroma filters: each gets the field that the one before returned.
 
@@ -159,6 +184,13 @@ class ChromaGuard(HookGuard):
         raise ProcessingError("chroma", f"filter of {origin}: {text}") from error
 
 
+def _command_name(command: Any) -> str:
+    """The name of a typer command or group, as typer forms it."""
+    callback = getattr(command, "callback", None)
+    name = getattr(command, "name", None) or getattr(callback, "__name__", "")
+    return str(name).lower().replace("_", "-")
+
+
 def check_chroma_field(given: Any) -> NDArray[np.float32]:
     """A chroma field `(2, s, s)`, finite, in -0.5..0.5, as float32. Raises InvalidResultError."""
     import numpy as np
@@ -195,6 +227,8 @@ def guard_implementation(
             return None if result is None else guard.check_result(origin, result)
         except CAUGHT as error:
             return guard.fail(origin, error)
+        finally:
+            guard.after_call(origin)
 
     return guarded
 

@@ -19,7 +19,8 @@ import pluggy
 from batchcolor.errors import PluginError, UnknownModelError
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
-from batchcolor.hooks.isolation import CAUGHT, ChromaGuard, HookGuard, ListGuard
+from batchcolor.hooks.isolation import CAUGHT, ChromaGuard, CommandGuard, HookGuard, ListGuard
+from batchcolor.hooks.readers import guard_reader
 from batchcolor.hooks.registration import register_plugin
 from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader
 from batchcolor.hooks.validation import find_reader_fault, find_spec_fault
@@ -61,10 +62,12 @@ class Plugins:
             "batchcolor_colorizers", self.record, ColorizerSpec, find_spec_fault
         )
         self._chroma = ChromaGuard("batchcolor_chroma", self._record_once)
+        self._reader_guard = ListGuard("batchcolor_readers", self.record, Reader, find_reader_fault)
+        self._command_guard = CommandGuard("batchcolor_commands", self.record)
         guards = (
             self._specs,
-            ListGuard("batchcolor_readers", self.record, Reader, find_reader_fault),
-            HookGuard("batchcolor_commands", self.record),
+            self._reader_guard,
+            self._command_guard,
             self._chroma,
             HookGuard("batchcolor_done", self._record_once),
         )
@@ -123,11 +126,16 @@ class Plugins:
         """Readers of more still formats, in pluggy's order."""
         if self._readers is None:
             lists = self.manager.hook.batchcolor_readers()
-            self._readers = [reader for readers in lists for reader in readers]
+            self._readers = [
+                guard_reader(reader, self._reader_guard.owner(reader), self._record_once)
+                for readers in lists
+                for reader in readers
+            ]
         return self._readers
 
     def add_commands(self, app: typer.Typer) -> None:
         """Add the plugins' sub-commands to the app."""
+        self._command_guard.app = app
         self.manager.hook.batchcolor_commands(app=app)
 
     @property

@@ -296,3 +296,61 @@ def test_a_wrong_picture_of_a_reader_fails_alone_with_the_readers_name(
     (failure,) = json.loads(result.stdout)["failures"]
     assert "reader pgm" in failure["reason"]
     assert words in failure["reason"]
+
+
+@pytest.mark.parametrize("error", ["ValueError('not an old scanner')", "SystemExit(7)"])
+@pytest.mark.parametrize("function", ["sniff", "decode"])
+def test_a_reader_that_raises_fails_its_picture_and_is_named_with_file_and_line(
+    plugin, command, flat, folder, tmp_path, function, error
+):
+    plugin(
+        "scanner",
+        f"""
+        import batchcolor
+
+        def fail(*given):
+            raise {error}
+
+        @batchcolor.hookimpl
+        def batchcolor_readers():
+            functions = {{"sniff": lambda head: head.startswith(b"P5"), "decode": fail}}
+            functions[{function!r}] = fail
+            return [batchcolor.Reader("pgm", (".pgm",), **functions)]
+        """,
+        version="4.2",
+    )
+    for name in ("old.pgm", "older.pgm"):
+        Image.new("L", (10, 12), 99).save(folder / name)
+    result = command("run", folder, "-o", tmp_path / "out", "-m", flat, "--json", "-v")
+    document = json.loads(result.stdout)
+    assert document["done"] == 3
+    assert len([line for line in result.stderr.splitlines() if line.startswith("plugin s")]) == 1
+    assert "plugin scanner (scanner 4.2)" in result.stderr
+    assert "scanner.py:5" in result.stderr
+    if function == "decode":
+        assert result.returncode == 3
+        assert all("scanner 4.2" in failure["reason"] for failure in document["failures"])
+
+
+def test_a_plugin_does_not_replace_a_command(plugin, command):
+    code = """
+        import batchcolor
+
+        @batchcolor.hookimpl
+        def batchcolor_commands(app):
+            @app.command()
+            def info():
+                print("another info")
+
+            @app.command("greet")
+            def second():
+                print("{name}")
+    """
+    for name in ("aa", "bb"):
+        plugin(name, code.format(name=name))
+    assert "versions" in command("info").stdout
+    first = command("greet").stdout.strip()
+    errors = {row["name"]: row["error"] for row in json.loads(command("plugins", "--json").stdout)}
+    assert all("there is a command info already" in errors[name] for name in ("aa", "bb"))
+    (other,) = {"aa", "bb"} - {first}
+    assert "there is a command greet already" in errors[other]

@@ -65,8 +65,9 @@ class Recipe:
     """Momentum of `rmsprop` and `sgd`."""
     ema: float = 0.999
     """Decay per step of the averaged weights, which are evaluated and saved; 0 disables them."""
-    loss: Literal["rgb-mse", "chroma-huber", "own"] = "rgb-mse"
-    """`own`: the network returns its loss when it is called with luma and the true chroma."""
+    loss: Literal["rgb-mse", "chroma-huber", "model", "own"] = "rgb-mse"
+    """`model`: the network returns its loss when it is called with luma and target chroma.
+    `own` is an alias of it."""
     random_crop: float = 1.0
     """Smallest part of the picture's area in a training crop; 1 disables cropping."""
     scale_jitter: float = 0.0

@@ -1,1 +1,1 @@
-"""Where weights come from."""
+"""Trains models: packs pictures, trains networks, writes weights."""

@@ -1,4 +1,4 @@
-"""Packed RGB squares to luma and true chroma, cropped and flipped, on the device."""
+"""Converts packed RGB pictures to luma and target chroma, with augmentation, on the device."""
 
 from __future__ import annotations
 
@@ -9,64 +9,64 @@ from torch.nn import functional
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.hooks.types import Recipe
-from batchcolor.training.degrade import aged
+from batchcolor.training.degrade import degrade_luma
 
-STEP = 32
-"""What `scale_jitter` steps by, in pixels: encoders halve a picture five times."""
+CROP_STEP = 32
+"""Crop sides of `scale_jitter` are multiples of this, because encoders halve five times."""
 
 
-def split(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Luma `(N, 1, size, size)` and chroma `(N, 2, size, size)` of uint8 `(N, side, side, 3)`.
+def to_luma_and_chroma(rgb: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Converts uint8 `(N, side, side, 3)` to luma `(N, 1, size, size)` and chroma `(N, 2, ...)`.
 
-    Whole pictures, area-averaged to `size`: what validation measures.
+    Without augmentation, area-averaged to `size`: the input of validation.
     """
     pictures = rgb.permute(0, 3, 1, 2).float() / 255
     if pictures.shape[-1] != size:
         pictures = functional.interpolate(pictures, size=(size, size), mode="area")
-    return _planes(pictures)
+    return _split_planes(pictures)
 
 
-def augmented(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `split`, each picture mirrored by chance, then moved, or cropped and turned; then aged,
-    and some with a square hidden. With the recipe's `scale_jitter` the planes of a step are of
-    one of several sizes, so that a network knows things at more than one.
+def augment(rgb: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Converts uint8 `(N, side, side, 3)` to augmented luma and chroma, as the recipe says.
 
-    Uses torch's global generator, on the pictures' device.
+    Pictures are flipped, then shifted, or cropped and rotated; luma is then degraded and partly
+    erased. With `scale_jitter` all pictures of a step have one size of several, for objects at
+    several scales. Uses torch's global random generator, on the device of the pictures.
     """
-    luma, chroma = _planes(_seen_anew(rgb, recipe), recipe.degrade)
-    return (_erased(luma, recipe.erase) if recipe.erase else luma), chroma
+    luma, chroma = _split_planes(_transform(rgb, recipe), recipe.degrade)
+    return (_random_erase(luma, recipe.erase) if recipe.erase else luma), chroma
 
 
-def _seen_anew(rgb: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Pictures `(N, 3, size, size)` in 0..1, mirrored, moved, cropped, turned."""
+def _transform(rgb: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Returns `(N, 3, size, size)` in 0..1, randomly flipped, shifted, cropped, rotated."""
     pictures = rgb.permute(0, 3, 1, 2).float() / 255
     mirrored = torch.rand(len(pictures), device=rgb.device) < 0.5
-    if not resampled(recipe) and pictures.shape[-1] == recipe.size:
+    if not needs_resampling(recipe) and pictures.shape[-1] == recipe.size:
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
-        return _moved(pictures, recipe.shift) if recipe.shift else pictures
-    return _cropped(pictures, mirrored, recipe)
+        return _random_shift(pictures, recipe.shift) if recipe.shift else pictures
+    return _random_crop(pictures, mirrored, recipe)
 
 
-def resampled(recipe: Recipe) -> bool:
-    """Whether pictures are cropped or turned, and so worth packing larger than `recipe.size`."""
+def needs_resampling(recipe: Recipe) -> bool:
+    """Returns whether pictures are cropped or rotated, and are packed larger than `recipe.size`."""
     return recipe.random_crop < 1 or recipe.rotation > 0 or recipe.scale_jitter > 0
 
 
-def crop_side(recipe: Recipe) -> int:
-    """Side of this step's crops: `size`, or by chance a multiple of 32 px that `scale_jitter`
-    allows, each as often."""
-    least = math.ceil(recipe.size * (1 - recipe.scale_jitter) / STEP)
-    most = math.floor(recipe.size * (1 + recipe.scale_jitter) / STEP)
+def draw_crop_side(recipe: Recipe) -> int:
+    """Returns the side of this step's crops: `size`, or a random multiple of 32 px within
+    `scale_jitter` of it, uniformly distributed."""
+    least = math.ceil(recipe.size * (1 - recipe.scale_jitter) / CROP_STEP)
+    most = math.floor(recipe.size * (1 + recipe.scale_jitter) / CROP_STEP)
     if not recipe.scale_jitter or most < max(1, least):
         return recipe.size
-    return STEP * int(torch.randint(max(1, least), most + 1, ()))
+    return CROP_STEP * int(torch.randint(max(1, least), most + 1, ()))
 
 
-def _cropped(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """At least `random_crop` of the area, turned by up to `rotation` degrees, at `crop_side`.
+def _random_crop(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Crops at least `random_crop` of the area, rotated by up to `rotation` degrees.
 
-    The two sides of a crop are drawn apart, so pictures are also stretched a little, as the
-    square that a colorizer sees of a photograph always is.
+    Width and height of a crop are drawn independently, so the aspect ratio varies, as it does in
+    the square that a colorizer gets of any photograph.
     """
     count, device = len(pictures), pictures.device
     least = math.sqrt(recipe.random_crop)
@@ -79,39 +79,46 @@ def _cropped(pictures: torch.Tensor, mirrored: torch.Tensor, recipe: Recipe) -> 
     theta[:, 0, 0], theta[:, 0, 1] = across * cosine, -down * sine
     theta[:, 1, 0], theta[:, 1, 1] = across * sine, down * cosine
     theta[:, :, 2] = offsets
-    side = crop_side(recipe)
+    side = draw_crop_side(recipe)
     grid = functional.affine_grid(theta, [count, 3, side, side], align_corners=False)
     return functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
-def _moved(pictures: torch.Tensor, shift: int) -> torch.Tensor:
-    """Moved by up to `shift` whole pixels, the edge mirrored: nothing is blurred, as it would
-    be by resampling pictures that are small already."""
+def _random_shift(pictures: torch.Tensor, shift: int) -> torch.Tensor:
+    """Shifts by up to `shift` whole pixels, with mirrored edges.
+
+    Resampling would blur pictures that are as small as the crop.
+    """
     size, device = pictures.shape[-1], pictures.device
     padded = functional.pad(pictures, [shift] * 4, mode="reflect")
-    by = torch.randint(0, 2 * shift + 1, (2, len(pictures), 1), device=device)
-    place = torch.arange(size, device=device)
+    offset = torch.randint(0, 2 * shift + 1, (2, len(pictures), 1), device=device)
+    position = torch.arange(size, device=device)
     picture = torch.arange(len(pictures), device=device)[:, None, None]
-    down, across = by[0] + place, by[1] + place  # (N, size) each
+    down, across = offset[0] + position, offset[1] + position  # (N, size) each
     return padded[picture, :, down[:, :, None], across[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _erased(luma: torch.Tensor, share: float) -> torch.Tensor:
-    """A square of a quarter to half of the side, anywhere, becomes the picture's mean luma in so
-    many of the pictures: what is there must be known from around it (DeVries and Taylor 2017)."""
+def _random_erase(luma: torch.Tensor, share: float) -> torch.Tensor:
+    """Fills a random square in this share of the pictures with the mean luma of the picture.
+
+    The side is a quarter to a half of the picture's, so its colour must be inferred from the
+    surroundings. Source: T. DeVries and G. Taylor, "Cutout", arXiv:1708.04552, 2017.
+    """
     count, _, size, _ = luma.shape
     device = luma.device
     side = torch.randint(size // 4, size // 2 + 1, (count, 1), device=device)
     middle = torch.rand(2, count, 1, device=device) * size
-    place = torch.arange(size, device=device)
-    rows, columns = ((place - axis).abs() * 2 < side for axis in middle)
+    position = torch.arange(size, device=device)
+    rows, columns = ((position - axis).abs() * 2 < side for axis in middle)
     chosen = torch.rand(count, 1, 1, device=device) < share
     hidden = (rows[:, :, None] & columns[:, None, :] & chosen)[:, None]
     return torch.where(hidden, luma.mean((2, 3), keepdim=True), luma)
 
 
-def _planes(pictures: torch.Tensor, degrade: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+def _split_planes(
+    pictures: torch.Tensor, degrade: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     luma, cb, cr = rgb_to_ycbcr(pictures[:, :1], pictures[:, 1:2], pictures[:, 2:])
     if degrade:
-        luma = aged(pictures, degrade)
+        luma = degrade_luma(pictures, degrade)
     return luma, torch.cat([cb, cr], dim=1)

@@ -1,8 +1,8 @@
-"""Where training pictures come from: a folder tree, CIFAR-10, Oxford Flowers 102.
+"""Lists and reads training pictures: a folder tree, CIFAR-10, Oxford Flowers 102.
 
-A folder is divided by content, not by chance or name: a picture whose file's sha256 begins
-with hex digit 0 or 1 (one in eight) is held out for validation. So the division survives
-renaming, is the same for everybody, and the same file twice is never on both sides.
+A folder is split by content: a picture is held out for validation if the sha256 of its file starts
+with hex digit 0 or 1 (one in eight). So the split does not depend on file names, is the same on
+every machine, and two copies of a file are never on both sides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ from PIL import Image, ImageOps
 
 from batchcolor.errors import TrainingDataError
 
+DATA_SETS = ("cifar10", "flowers102")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"})
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """One picture, upright RGB, with the sha256 of what it was read from."""
+class LoadedImage:
+    """One picture, upright RGB, with the sha256 of the data that it was decoded from."""
 
     image: Image.Image
     digest: str
@@ -36,44 +38,49 @@ class Loaded:
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """One picture that may be learnt from. `held_out` is None where its content decides."""
+    """One candidate picture. `is_held_out` is None where the hash of its content decides."""
 
     name: str
-    load: Callable[[int], Loaded]
-    """Given the side in pixels that is wanted; may return anything not smaller."""
-    held_out: bool | None = None
+    load: Callable[[int], LoadedImage]
+    """Takes the side in pixels that is needed; returns a picture of at least that size."""
+    is_held_out: bool | None = None
 
 
-def held_out(digest: str) -> bool:
-    """Whether a picture with this sha256 (hex) is for validation: one in eight."""
+def is_held_out(digest: str) -> bool:
+    """Returns whether a picture with this sha256 (hex) is for validation: one in eight."""
     return digest[0] in "01"
 
 
-def divided(data: str, validation: str, root: Path) -> tuple[list[TrainingImage], str]:
-    """All of `data` to learn from and all of `validation` held out; as `entries`."""
-    learnt, state = entries(data, root)
-    kept_out, other = entries(validation, root)
-    together = [replace(entry, held_out=False) for entry in learnt]
-    together += [
-        replace(entry, name=f"validation: {entry.name}", held_out=True) for entry in kept_out
+def check_source(data: str) -> None:
+    """Raises TrainingDataError if `data` is neither a data set nor a folder with photographs."""
+    if data in DATA_SETS:
+        return
+    folder = _as_folder(data)
+    if next(_find_files(folder), None) is None:
+        raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
+
+
+def list_with_validation(data: str, validation: str, root: Path) -> tuple[list[TrainingImage], str]:
+    """As `list_images`: all of `data` for training, all of `validation` held out."""
+    training, state = list_images(data, root)
+    held_out, validation_state = list_images(validation, root)
+    images = [replace(image, is_held_out=False) for image in training]
+    images += [
+        replace(image, name=f"validation: {image.name}", is_held_out=True) for image in held_out
     ]
-    return together, f"{state} {other}"
+    return images, f"{state} {validation_state}"
 
 
-def entries(data: str, root: Path) -> tuple[list[TrainingImage], str]:
-    """The pictures of a data set or folder, in a fixed order, and a key of their state.
+def list_images(data: str, root: Path) -> tuple[list[TrainingImage], str]:
+    """Returns the pictures of a data set or folder in a fixed order, and a key of their state.
 
-    The key changes when a file is added, removed or altered (by name, size and time).
-    Raises TrainingDataError where there is nothing.
+    The key changes if a file is added, removed or modified (by name, size and time).
+    Raises TrainingDataError if there is no picture.
     """
     if data == "cifar10":
         return _cifar10(root)
-    folder = _flowers102(root) if data == "flowers102" else Path(data).expanduser()
-    if not folder.is_dir():
-        raise TrainingDataError(
-            f"no folder {folder}: --data takes cifar10, flowers102 or a folder of photographs"
-        )
-    paths = sorted(_files(folder))
+    folder = _flowers102(root) if data == "flowers102" else _as_folder(data)
+    paths = sorted(_find_files(folder))
     if not paths:
         raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
     state = hashlib.sha256()
@@ -82,39 +89,50 @@ def entries(data: str, root: Path) -> tuple[list[TrainingImage], str]:
         size_and_time = (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
         state.update(f"{os.fsencode(path)!r} {size_and_time}\n".encode())
     return [
-        TrainingImage(os.path.relpath(path, folder), lambda side, path=path: _read(path, side))  # type: ignore[misc]
-        for path in paths
+        TrainingImage(os.path.relpath(path, folder), partial(_read_image, path)) for path in paths
     ], state.hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Everything below with a picture's suffix; a folder that links lead to again is left out."""
+def _as_folder(data: str) -> Path:
+    try:
+        folder = Path(data).expanduser()
+    except RuntimeError as error:  # `~` without a home folder
+        raise TrainingDataError(f"--data {data}: there is no home folder ({error})") from error
+    if not folder.is_dir():
+        raise TrainingDataError(
+            f"--data {data}: no such folder; use {', '.join(DATA_SETS)} or a folder of photographs"
+        )
+    return folder
+
+
+def _find_files(folder: Path) -> Iterator[Path]:
+    """Yields all files below with the suffix of a picture; visits a linked folder only once."""
     seen: set[tuple[int, int]] = set()
     for where, folders, names in os.walk(folder, followlinks=True):
         stat = Path(where).stat()
-        place = (stat.st_dev, stat.st_ino)
-        if place in seen:
+        identity = (stat.st_dev, stat.st_ino)
+        if identity in seen:
             folders.clear()
             continue
-        seen.add(place)
+        seen.add(identity)
         yield from (Path(where, name) for name in names if Path(name).suffix.lower() in SUFFIXES)
 
 
-def _read(path: Path, side: int) -> Loaded:
+def _read_image(path: Path, side: int) -> LoadedImage:
     if path.exists() and not path.is_file():
-        raise OSError("not a regular file")  # a pipe would be waited for without end
+        raise OSError("not a regular file")  # reading a pipe would block
     content = path.read_bytes()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a bad EXIF block does not hurt a training picture
+        warnings.simplefilter("ignore")  # a damaged EXIF block does not matter here
         image = Image.open(io.BytesIO(content))
         if image.format == "JPEG":
-            image.draft("RGB", (2 * side, 2 * side))  # decoded at 1/2, 1/4 or 1/8: much faster
+            image.draft("RGB", (2 * side, 2 * side))  # decodes at 1/2, 1/4 or 1/8, which is faster
         upright = ImageOps.exif_transpose(image).convert("RGB")
-    return Loaded(upright, hashlib.sha256(content).hexdigest())
+    return LoadedImage(upright, hashlib.sha256(content).hexdigest())
 
 
 def _cifar10(root: Path) -> tuple[list[TrainingImage], str]:
-    """CIFAR-10 as torchvision reads it: 50,000 to learn from, the 10,000 of the test held out."""
+    """Lists CIFAR-10, read by torchvision: 50,000 for training, the 10,000 of the test held out."""
     from torchvision.datasets import CIFAR10
 
     found: list[TrainingImage] = []
@@ -125,22 +143,22 @@ def _cifar10(root: Path) -> tuple[list[TrainingImage], str]:
             found.append(
                 TrainingImage(
                     f"{part}/{index:05d}",
-                    lambda side, picture=pictures[index]: _array(picture),  # type: ignore[misc]
-                    held_out=not train,
+                    partial(_from_array, pictures[index]),
+                    is_held_out=not train,
                 )
             )
     return found, f"cifar10 {len(found)}"
 
 
 def _flowers102(root: Path) -> Path:
-    """The folder of Oxford Flowers 102's pictures as torchvision lays it."""
+    """Returns the folder of Oxford Flowers 102's pictures, in torchvision's layout."""
     from torchvision.datasets import Flowers102
 
     folder = root / "flowers-102" / "jpg"
     if not folder.is_dir():
         try:
             _torchvision(Flowers102, root, split="train")
-        except ImportError:  # its labels need scipy, its pictures do not
+        except ImportError:  # the labels need scipy, the pictures do not
             if not folder.is_dir():
                 raise
     return folder
@@ -150,7 +168,7 @@ def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
     try:
         return kind(root, download=False, **which)
     except RuntimeError:
-        pass  # not there yet: torchvision says so with a RuntimeError
+        pass  # torchvision raises it if the data set is not there
     try:
         print(f"downloading into {root}", file=sys.stderr)
         return kind(root, download=True, **which)
@@ -159,9 +177,9 @@ def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
     except Exception as error:
         raise TrainingDataError(
             f"the data set is not in {root} and cannot be downloaded ({error}); "
-            f"put it there as torchvision lays it, or name a folder of photographs with --data"
+            f"copy it there in torchvision's layout, or use a folder of photographs with --data"
         ) from error
 
 
-def _array(picture: NDArray[np.uint8]) -> Loaded:
-    return Loaded(Image.fromarray(picture), hashlib.sha256(picture.tobytes()).hexdigest())
+def _from_array(picture: NDArray[np.uint8], side: int) -> LoadedImage:
+    return LoadedImage(Image.fromarray(picture), hashlib.sha256(picture.tobytes()).hexdigest())

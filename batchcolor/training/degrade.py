@@ -1,9 +1,9 @@
-"""The ways in which colour became an old grey picture, on a batch, on the device.
+"""Simulates the degradations of old grey photographs, on a batch, on the device.
 
-A network that has only seen clean luma of today's cameras reads grain as texture and a faded
-print as fog. Each way is drawn by chance for each picture, so that most are touched by a few
-and some by none. Pictures are `(N, 3, S, S)`, luma `(N, 1, S, S)`, all in 0..1; the random
-numbers are torch's global ones.
+Without it, a network mistakes film grain for texture and faded prints for fog, because it is
+trained on clean digital photographs. Each degradation is drawn independently for each picture.
+Pictures are `(N, 3, S, S)`, luma `(N, 1, S, S)`, both in 0..1; masks are `(N, 1, 1, 1)` of 0 and 1.
+Uses torch's global random generator.
 """
 
 from __future__ import annotations
@@ -16,114 +16,118 @@ from torch.nn import functional
 
 from batchcolor.color import KB, KG, KR
 
-SHARE = 0.4
-"""Chance of each way, for a picture that is degraded at all."""
+PROBABILITY = 0.4
+"""Probability of each degradation, for a picture that is degraded at all."""
 
 
-def aged(pictures: torch.Tensor, share: float) -> torch.Tensor:
-    """Luma `(N, 1, S, S)` of RGB pictures, that share of them as an old camera and time left it."""
+def degrade_luma(pictures: torch.Tensor, share: float) -> torch.Tensor:
+    """Returns luma `(N, 1, S, S)` of RGB pictures, degraded in this share of them."""
     count, device = len(pictures), pictures.device
     old = torch.rand(count, device=device) < share
-    luma = _mixed(pictures, _drawn(old))
-    luma = _blurred(luma, _drawn(old))
-    luma = _toned(luma, _drawn(old))
-    luma = _unevenly_lit(luma, _drawn(old))
-    luma = _scratched(luma, _drawn(old))
-    luma = _grained(luma, _drawn(old))
-    return _compressed(luma.clamp(0, 1), _drawn(old)).clamp(0, 1)
+    luma = _remix_channels(pictures, _draw_mask(old))
+    luma = _blur(luma, _draw_mask(old))
+    luma = _adjust_tone(luma, _draw_mask(old))
+    luma = _vary_illumination(luma, _draw_mask(old))
+    luma = _add_scratches(luma, _draw_mask(old))
+    luma = _add_grain(luma, _draw_mask(old))
+    return _quantize_blocks(luma.clamp(0, 1), _draw_mask(old)).clamp(0, 1)
 
 
-def _drawn(old: torch.Tensor) -> torch.Tensor:
-    """Which pictures a way befalls: `(N, 1, 1, 1)` of 0 or 1."""
-    return (old & (torch.rand(len(old), device=old.device) < SHARE)).float()[:, None, None, None]
+def _draw_mask(old: torch.Tensor) -> torch.Tensor:
+    """Returns the mask of the pictures that get one degradation."""
+    return (old & (torch.rand(len(old), device=old.device) < PROBABILITY)).float()[
+        :, None, None, None
+    ]
 
 
-def _between(low: float, high: float, count: int, device: torch.device) -> torch.Tensor:
-    """One number a picture, `(N, 1, 1, 1)`."""
+def _uniform(low: float, high: float, count: int, device: torch.device) -> torch.Tensor:
+    """Returns one uniformly distributed number for each picture, `(N, 1, 1, 1)`."""
     return low + (high - low) * torch.rand(count, 1, 1, 1, device=device)
 
 
-def _mixed(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """Another mix of red, green and blue than luma: orthochromatic emulsions saw hardly any
-    red and much blue, single channels are what some scanners keep."""
+def _remix_channels(pictures: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Replaces luma by another mix of red, green and blue.
+
+    Orthochromatic emulsions are insensitive to red, and some scanners keep a single channel.
+    """
     count, device = len(pictures), pictures.device
     mix = torch.rand(count, 3, device=device) ** 2 + 0.05
     mix = mix / mix.sum(dim=1, keepdim=True)
-    own = torch.tensor([KR, KG, KB], device=device).expand(count, 3)
-    weights = torch.where(drawn[:, :, 0, 0] > 0, mix, own)
+    luma_weights = torch.tensor([KR, KG, KB], device=device).expand(count, 3)
+    weights = torch.where(mask[:, :, 0, 0] > 0, mix, luma_weights)
     return (pictures * weights[:, :, None, None]).sum(dim=1, keepdim=True)
 
 
-def _blurred(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """Soft lenses and small scans: made smaller and larger again, alike for the whole batch."""
+def _blur(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Reduces and enlarges luma, by one factor for the whole batch: soft lenses, small scans."""
     side = luma.shape[-1]
     small = max(8, round(side / (1 + float(torch.rand(())))))
     soft = functional.interpolate(luma, size=(small, small), mode="area")
     soft = functional.interpolate(soft, size=(side, side), mode="bilinear", align_corners=False)
-    return torch.lerp(luma, soft, drawn)
+    return torch.lerp(luma, soft, mask)
 
 
-def _toned(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """Contrast and exposure of another film, blacks and whites faded."""
+def _adjust_tone(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Changes gamma, black level and white level: exposure, contrast, fading."""
     count, device = len(luma), luma.device
-    power = torch.exp2(_between(-0.8, 0.8, count, device))
-    black, white = _between(0, 0.25, count, device), _between(0.7, 1.1, count, device)
+    power = torch.exp2(_uniform(-0.8, 0.8, count, device))
+    black, white = _uniform(0, 0.25, count, device), _uniform(0.7, 1.1, count, device)
     toned = black + (white - black) * luma.clamp(0, 1) ** power
-    return torch.lerp(luma, toned, drawn)
+    return torch.lerp(luma, toned, mask)
 
 
-def _unevenly_lit(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """Vignettes, stains and fading that differ across the print."""
+def _vary_illumination(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Multiplies luma by a smooth random field: vignettes, stains, uneven fading."""
     count, side, device = len(luma), luma.shape[-1], luma.device
-    coarse = torch.randn(count, 1, 4, 4, device=device) * _between(0.02, 0.12, count, device)
+    coarse = torch.randn(count, 1, 4, 4, device=device) * _uniform(0.02, 0.12, count, device)
     light = functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False)
-    return luma * (1 + drawn * light)
+    return luma * (1 + mask * light)
 
 
-def _scratched(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """A few lines, light or dark, from edge to edge, and a crease."""
+def _add_scratches(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Adds two light or dark lines from edge to edge: scratches and creases."""
     count, side, device = len(luma), luma.shape[-1], luma.device
     place = torch.linspace(-1, 1, side, device=device)
     for _ in range(2):
         angle = math.pi * torch.rand(count, 1, 1, 1, device=device)
-        offset = _between(-0.9, 0.9, count, device)
+        offset = _uniform(-0.9, 0.9, count, device)
         away = place * torch.cos(angle) + place[:, None] * torch.sin(angle) - offset
-        width = _between(0.5, 2.0, count, device) / side
+        width = _uniform(0.5, 2.0, count, device) / side
         line = torch.exp(-((away / width) ** 2))
-        luma = luma + drawn * line * _between(-0.6, 0.6, count, device)
+        luma = luma + mask * line * _uniform(-0.6, 0.6, count, device)
     return luma
 
 
-def _grained(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """Grain, fine and coarse, strongest in the middle tones."""
+def _add_grain(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Adds fine and coarse noise, strongest in the midtones: film grain."""
     count, side, device = len(luma), luma.shape[-1], luma.device
     fine = torch.randn_like(luma)
     coarse = functional.interpolate(
         torch.randn(count, 1, side // 2, side // 2, device=device), size=(side, side)
     )
-    mixed = torch.lerp(fine, coarse, _between(0, 0.8, count, device))
-    strength = _between(0.01, 0.1, count, device) * (0.5 + 2 * luma * (1 - luma))
-    return luma + drawn * strength * mixed
+    mixed = torch.lerp(fine, coarse, _uniform(0, 0.8, count, device))
+    strength = _uniform(0.01, 0.1, count, device) * (0.5 + 2 * luma * (1 - luma))
+    return luma + mask * strength * mixed
 
 
-def _compressed(luma: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """JPEG's blocks: the cosine transform of 8 x 8 blocks, rounded (ITU-T T.81, annex K)."""
+def _quantize_blocks(luma: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Quantizes the DCT of 8x8 blocks: JPEG artefacts (ITU-T T.81, annex K)."""
     count, side, device = len(luma), luma.shape[-1], luma.device
     if side % 8:
         return luma
-    cosines, steps = _cosines().to(device), _steps().to(device)
-    coarse = steps * _between(0.5, 2.5, count, device)[..., None, None] / 255
+    cosines, steps = _dct_matrix().to(device), _quantization_steps().to(device)
+    coarse = steps * _uniform(0.5, 2.5, count, device)[..., None, None] / 255
     blocks = luma.unfold(2, 8, 8).unfold(3, 8, 8)  # (N, 1, S/8, S/8, 8, 8)
     coded = cosines @ blocks @ cosines.t()
     coded = torch.round(coded / coarse) * coarse
     blocks = cosines.t() @ coded @ cosines
     whole = blocks.permute(0, 1, 2, 4, 3, 5).reshape(luma.shape)
-    return torch.lerp(luma, whole, drawn)
+    return torch.lerp(luma, whole, mask)
 
 
 @cache
-def _cosines() -> torch.Tensor:
-    """The orthonormal DCT-II matrix of 8 samples."""
+def _dct_matrix() -> torch.Tensor:
+    """Returns the orthonormal DCT-II matrix of 8 samples."""
     k = torch.arange(8)
     matrix = torch.cos(math.pi / 8 * (k[None, :] + 0.5) * k[:, None]) * math.sqrt(2 / 8)
     matrix[0] /= math.sqrt(2)
@@ -131,7 +135,7 @@ def _cosines() -> torch.Tensor:
 
 
 @cache
-def _steps() -> torch.Tensor:
-    """Steps by frequency at quality 50, near enough to table K.1: they rise with frequency."""
+def _quantization_steps() -> torch.Tensor:
+    """Returns quantization steps that rise with frequency, an approximation of table K.1."""
     k = torch.arange(8.0)
     return 10 + 8 * (k[:, None] + k[None, :])

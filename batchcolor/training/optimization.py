@@ -1,31 +1,31 @@
-"""What moves the weights: optimizer, learning rate by step, and the average that is kept."""
+"""Optimizer, learning-rate schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from batchcolor.hooks.types import Recipe
 
 WARM_UP = 0.02
-"""Share of all steps in which the learning rate rises to its value; then it falls as a cosine."""
+"""Share of all steps in which the learning rate rises linearly; a cosine decay follows."""
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that the recipe names, with torch's own defaults beside rate and decay.
+    """Returns the recipe's optimizer. Other parameters than rate and decay are torch's defaults.
 
-    Parameters below `encoder`, where a network has one, get `encoder_rate` of the rate.
+    Parameters below `encoder`, where a network has one, get `encoder_rate` of the learning rate.
     """
-    learning = [it for it in network.named_parameters() if it[1].requires_grad]
-    encoder = [value for name, value in learning if name.startswith("encoder.")]
-    others = [value for name, value in learning if not name.startswith("encoder.")]
-    slower = recipe.encoder_rate * recipe.learning_rate
-    groups = [{"params": others}, *([{"params": encoder, "lr": slower}] if encoder else [])]
+    trainable = [it for it in network.named_parameters() if it[1].requires_grad]
+    encoder = [value for name, value in trainable if name.startswith("encoder.")]
+    others = [value for name, value in trainable if not name.startswith("encoder.")]
+    encoder_rate = recipe.encoder_rate * recipe.learning_rate
+    groups = [{"params": others}, *([{"params": encoder, "lr": encoder_rate}] if encoder else [])]
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
@@ -37,27 +37,29 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def schedule(steps: int) -> Callable[[int], float]:
-    """Share of the highest learning rate at each of so many steps."""
-    rise = max(1, round(steps * WARM_UP))
-
-    def share(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))
-
-    return share
+def make_scheduler(optimizer: torch.optim.Optimizer, total_steps: int) -> SequentialLR:
+    """Returns a schedule by step: linear warm-up to the learning rate, then cosine decay to 0."""
+    warm_up_steps = max(1, round(total_steps * WARM_UP))
+    warm_up = LinearLR(
+        optimizer, start_factor=1 / warm_up_steps, total_iters=max(1, warm_up_steps - 1)
+    )
+    decay = CosineAnnealingLR(optimizer, T_max=max(1, total_steps - warm_up_steps))
+    return SequentialLR(optimizer, [warm_up, decay], milestones=[warm_up_steps])
 
 
-def warm_average(decay: float) -> Callable[..., None]:
-    """An average that trusts the newest weights while there are few, as TensorFlow's EMA does."""
+def ema_update(decay: float) -> Callable[..., None]:
+    """Returns the update of an exponential moving average, for `AveragedModel`.
+
+    The decay rises with the number of updates up to `decay`, as in TensorFlow's
+    ExponentialMovingAverage.
+    """
 
     @torch.no_grad()
     def update(averaged: Any, current: Any, count: int) -> None:
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         pairs = list(zip(averaged, current, strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        if floats:  # one kernel for all: on a GPU one each would cost more than the step itself
+        if floats:  # one kernel for all: on a GPU, one for each costs more than the step itself
             torch._foreach_lerp_([kept for kept, _ in floats], [new for _, new in floats], 1 - now)
         for kept, new in pairs:
             if not kept.is_floating_point():

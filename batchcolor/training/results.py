@@ -1,4 +1,4 @@
-"""What a run leaves for people: log.csv, the loss plot, sample sheets, weights and their card."""
+"""Writes the results of a run: log.csv, loss plot, sample sheets, weights and their card."""
 
 from __future__ import annotations
 
@@ -6,35 +6,41 @@ import csv
 import dataclasses
 import datetime
 import hashlib
+import io
 import json
-import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import save as to_bytes
 
 from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.training.trainer import EpochResult, Trainer
+from batchcolor.training.files import write_atomic
+from batchcolor.training.records import EpochResult
+from batchcolor.training.trainer import Trainer
 
-SHEET = 8
-"""Pictures on a sample sheet: always the same ones, so that sheets can be compared."""
+SHEET_ROWS = 8
+"""Pictures on a sample sheet: the same ones on every sheet, for comparison."""
+SHEET_COLUMNS = ("grey", "output", "truth", "difference x2")
+CAPTION_HEIGHT = 20
+"""Height of the captions of a sample sheet, in pixels."""
 
 
 def write_log(folder: Path, history: list[EpochResult]) -> None:
-    """`log.csv`, a line an epoch, whole after every epoch."""
-    with (folder / "log.csv").open("w", newline="") as file:
-        names = [field.name for field in dataclasses.fields(EpochResult)]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(vars(row) for row in history)
+    """Writes `log.csv`, one row for each epoch."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochResult)])
+    writer.writeheader()
+    writer.writerows(vars(row) for row in history)
+    write_atomic(folder / "log.csv", text.getvalue().encode())
 
 
 def plot_loss(path: Path, history: list[EpochResult], baselines: dict[str, float]) -> None:
-    """`loss.png`: loss and validation loss by epoch, with what doing nothing costs."""
+    """Writes a plot of loss and validation loss by epoch, with the baselines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -48,62 +54,80 @@ def plot_loss(path: Path, history: list[EpochResult], baselines: dict[str, float
     axes.set_ylabel("loss")
     axes.set_yscale("log")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    write_atomic(path, content.getvalue())
 
 
-def sample_sheet(trainer: Trainer, path: Path) -> None:
-    """Rows of grey, output, truth and difference (x 2) of held-out pictures, as PNG."""
-    rows = torch.from_numpy(trainer.store.validation[:SHEET])
-    luma, truth = trainer.measured(rows)
-    chroma = trainer.colour(luma)
-    output, true = _rgb(luma, chroma), _rgb(luma, truth)
+def write_sample_sheet(trainer: Trainer, path: Path) -> None:
+    """Writes a PNG with a row for each of some held-out pictures; columns are captioned."""
+    rows = torch.from_numpy(trainer.store.validation[:SHEET_ROWS])
+    luma, target = trainer.load_whole(rows)
+    chroma = trainer.predict_chroma(luma)
+    output, truth = _rgb(luma, chroma), _rgb(luma, target)
     grey = luma.repeat(1, 3, 1, 1).clamp(0, 1)
-    difference = (2 * (output - true).abs()).clamp(0, 1)
-    columns = torch.cat([grey, output, true, difference], dim=3)  # (rows, 3, size, 4 * size)
+    difference = (2 * (output - truth).abs()).clamp(0, 1)
+    columns = torch.cat([grey, output, truth, difference], dim=3)  # (rows, 3, size, 4 * size)
     sheet = torch.cat(list(columns), dim=1).permute(1, 2, 0).cpu().numpy()
     scale = max(1, 128 // trainer.recipe.size)
     image = Image.fromarray((sheet * 255).round().astype(np.uint8))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path)
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    content = io.BytesIO()
+    _with_captions(image).save(content, "PNG")
+    write_atomic(path, content.getvalue())
+
+
+def _with_captions(sheet: Image.Image) -> Image.Image:
+    """Returns the sheet with the captions of its columns above it."""
+    captioned = Image.new("RGB", (sheet.width, sheet.height + CAPTION_HEIGHT), "white")
+    captioned.paste(sheet, (0, CAPTION_HEIGHT))
+    draw, font = ImageDraw.Draw(captioned), ImageFont.load_default(13)
+    width = sheet.width / len(SHEET_COLUMNS)
+    for column, caption in enumerate(SHEET_COLUMNS):
+        middle = (width * (column + 0.5), CAPTION_HEIGHT / 2)
+        draw.text(middle, caption, fill="black", font=font, anchor="mm")
+    return captioned
 
 
 def _rgb(luma: torch.Tensor, chroma: torch.Tensor) -> torch.Tensor:
     return torch.cat(ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), dim=1).clamp(0, 1)
 
 
-def baselines(trainer: Trainer) -> dict[str, float]:
-    """RGB MSE of the held-out pictures left grey, and given the training set's mean chroma."""
+def measure_baselines(trainer: Trainer) -> dict[str, float]:
+    """Returns the RGB MSE of the held-out pictures in grey, and in the mean training chroma."""
     picked = trainer.store.train[:: max(1, len(trainer.store.train) // 2000)]
-    _, learnt = trainer.measured(torch.from_numpy(picked))
-    mean = learnt.mean(dim=(0, 2, 3), keepdim=True)
+    _, chroma = trainer.load_whole(torch.from_numpy(picked))
+    mean = chroma.mean(dim=(0, 2, 3), keepdim=True)
     errors = {"grey": 0.0, "mean_colour": 0.0}
     validation = torch.from_numpy(trainer.store.validation)
     for rows in torch.split(validation, 256):
-        _, truth = trainer.measured(rows)
+        _, target = trainer.load_whole(rows)
         share = len(rows) / len(validation)
-        errors["grey"] += share * float(rgb_mse(torch.zeros_like(truth), truth))
-        errors["mean_colour"] += share * float(rgb_mse(mean.expand_as(truth), truth))
+        errors["grey"] += share * float(rgb_mse(torch.zeros_like(target), target))
+        errors["mean_colour"] += share * float(rgb_mse(mean.expand_as(target), target))
     return errors
 
 
 def save_weights(trainer: Trainer, spec: ColorizerSpec, errors: dict[str, float]) -> Path:
-    """NAME.safetensors (averaged weights, fp16) and its card NAME.json, each in one step."""
+    """Writes NAME.safetensors (averaged weights, fp16) and its card NAME.json."""
     state = {
-        name: halved(value).contiguous().cpu()
+        name: to_half(value).contiguous().cpu()
         for name, value in trainer.averaged.module.state_dict().items()
     }
     content = to_bytes(state, metadata={"name": spec.name})
     folder = trainer.plan.output
     path = folder / f"{spec.name}.safetensors"
     card = make_card(trainer, spec, errors, hashlib.sha256(content).hexdigest())
-    _replace(path, content)
-    _replace(path.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+    write_atomic(path, content)
+    write_atomic(path.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
     return path
 
 
-def halved(value: torch.Tensor) -> torch.Tensor:
-    """In half precision where all of it fits: a variance beyond 65,504 would become infinite,
-    and its layer silent."""
+def to_half(value: torch.Tensor) -> torch.Tensor:
+    """Converts to half precision, or to float32 if a value exceeds the range of half precision.
+
+    A variance above 65,504 would become infinite, and the output of its layer zero.
+    """
     if not value.is_floating_point():
         return value
     half = value.half()
@@ -113,18 +137,18 @@ def halved(value: torch.Tensor) -> torch.Tensor:
 def make_card(
     trainer: Trainer, spec: ColorizerSpec, errors: dict[str, float], sha256: str
 ) -> dict[str, Any]:
-    """All that somebody needs who wants to trust, or to repeat, these weights."""
+    """Returns the card: how these weights were made, on which data, and how good they are."""
     last = trainer.history[-1]
     return {
         "name": spec.name,
-        "architecture": architecture(trainer.network),
+        "architecture": architecture_version(trainer.network),
         "sha256": sha256,
         "data": f"{trainer.plan.data}: {len(trainer.store.train)} pictures, "
         f"{len(trainer.store.validation)} held out"
         + (f" ({trainer.plan.validation})" if trainer.plan.validation else ""),
         "data_licence": "as stated by the data's owners; the pictures are not part of the weights",
         "command": trainer.plan.command,
-        "hardware": trainer.machine.describe(),
+        "hardware": trainer.context.describe(),
         "hours": round(trainer.seconds / 3600, 2),
         "samples_seen": trainer.samples_seen,
         "images_per_second": {
@@ -145,20 +169,6 @@ def make_card(
     }
 
 
-def architecture(network: torch.nn.Module) -> int:
-    """The version that the network's own file states as ARCHITECTURE; 1 where it states none."""
-    import sys
-
+def architecture_version(network: torch.nn.Module) -> int:
+    """Returns ARCHITECTURE of the module that defines the network; 1 if it is not defined."""
     return int(getattr(sys.modules[type(network).__module__], "ARCHITECTURE", 1))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A training run from plan to weights: pack, train, and leave results after every epoch."""
+"""Runs a training plan: pack the pictures, measure, train, write results after every epoch."""
 
 from __future__ import annotations
 
@@ -13,73 +13,99 @@ from torch import distributed
 
 from batchcolor.errors import ExitCode, InterruptedJobError, UsageError
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.training import augment, checkpoint, results, speed
-from batchcolor.training import distributed as machine
+from batchcolor.training import checkpoint, datasets, results
+from batchcolor.training.augment import needs_resampling
+from batchcolor.training.distributed import DistributedContext, init_distributed
+from batchcolor.training.network import build_network
+from batchcolor.training.records import EpochResult, Progress
 from batchcolor.training.settings import TrainingPlan
+from batchcolor.training.speed import measure_speed
 from batchcolor.training.store import Store, open_store
-from batchcolor.training.trainer import EpochResult, Progress, Trainer, build
+from batchcolor.training.trainer import Trainer
 
 
 @dataclass
-class Watcher:
-    """Whoever shows a run; each function is told of its event (first process only)."""
+class Callbacks:
+    """Functions that report a run; called in the main process only, except `on_pack`."""
 
-    packing: Callable[[int, int], None]
-    started: Callable[[Trainer, dict[str, float]], None]
-    stepped: Callable[[Progress], None]
-    epoch: Callable[[EpochResult], None]
+    on_pack: Callable[[int, int], None]
+    """Pictures packed so far, and their total."""
+    on_note: Callable[[str], None]
+    """What the run does next, or how it differs from what was asked for."""
+    on_start: Callable[[Trainer, dict[str, float]], None]
+    """Before the first step, with the baselines."""
+    on_step: Callable[[Progress], None]
+    on_epoch: Callable[[EpochResult], None]
+    """After an epoch and its results are written."""
 
 
-def train(plan: TrainingPlan, spec: ColorizerSpec, watcher: Watcher, *, resume: bool) -> Path:
-    """Run the plan and return the weights' path.
+def train(plan: TrainingPlan, spec: ColorizerSpec, callbacks: Callbacks, *, resume: bool) -> Path:
+    """Runs the plan. Returns the path of the best weights.
 
-    Raises InterruptedJobError (130, 143) when a signal stopped it, after its checkpoint is
-    written; TrainingDivergedError; TrainingDataError.
+    Raises InterruptedJobError (exit 130 or 143) after a signal, when the checkpoint is written;
+    TrainingDataError, TrainingDivergedError, UsageError.
     """
-    here = machine.start(plan.device, plan.precision, compile=plan.compile)
+    for data in filter(None, (plan.data, plan.validation)):
+        datasets.check_source(data)
+    context = init_distributed(plan.device, plan.precision, compile=plan.compile)
     try:
-        if not resume and (plan.output / checkpoint.NAME).exists() and here.first:
+        if not resume and (plan.output / checkpoint.NAME).exists() and context.is_main_process:
             raise UsageError(
-                f"{plan.output} holds a run already: go on with --resume, "
+                f"{plan.output} already contains a run: continue it with --resume, "
                 f"or choose another --output"
             )
-        network = build(plan, spec)  # what it lacks is said before pictures are packed
-        store = _packed(plan, here, watcher)
-        trainer = Trainer(plan, network, store, here)
+        network = build_network(plan, spec)  # before packing, which takes longer than its errors
+        store = _open_store(plan, context, callbacks)
+        trainer = Trainer(plan, network, store, context)
         if resume:
             trainer.resume()
-        errors = results.baselines(trainer)
-        trainer.speeds = speed.measure(trainer)
-        if here.first:
+        on_note = callbacks.on_note if context.is_main_process else lambda note: None
+        on_note("measuring the speed of loader and network, and the error of grey pictures ...")
+        baselines = results.measure_baselines(trainer)
+        trainer.speeds = measure_speed(trainer)
+        if context.is_main_process:
             plan.output.mkdir(parents=True, exist_ok=True)
-            watcher.started(trainer, errors)
-        with _signals() as received:
-            finished = trainer.run(
-                stop=lambda: bool(received),
-                on_step=watcher.stepped if here.first else lambda progress: None,
-                on_epoch=lambda row, better: _write_epoch_results(
-                    trainer, spec, errors, row, better, watcher
-                ),
-            )
-        if not finished:
-            code = ExitCode.SIGINT if received[:1] == [signal.SIGINT] else ExitCode.SIGTERM
-            raise InterruptedJobError(
-                f"stopped at step {trainer.step} of {trainer.steps}; "
-                f"the same command with --resume goes on",
-                code,
-            )
+            callbacks.on_start(trainer, baselines)
+        _run_trainer(trainer, spec, baselines, callbacks)
         return plan.output / f"{spec.name}.safetensors"
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
 
 
-def _packed(plan: TrainingPlan, here: machine.DistributedContext, watcher: Watcher) -> Store:
-    """The store; under `torchrun` the first process packs and the others then find it packed."""
-    size = plan.recipe.size
-    side = round(1.25 * size) if augment.resampled(plan.recipe) else size
+def _run_trainer(
+    trainer: Trainer, spec: ColorizerSpec, baselines: dict[str, float], callbacks: Callbacks
+) -> None:
+    """Trains until the end or a signal. Raises InterruptedJobError."""
+    is_main = trainer.context.is_main_process
+    with _recorded_signals() as received:
+        is_finished = trainer.run(
+            stop=lambda: bool(received),
+            on_step=callbacks.on_step if is_main else lambda progress: None,
+            on_epoch=lambda row, is_best: _write_epoch_results(
+                trainer, spec, baselines, row, is_best, callbacks
+            ),
+        )
+    if is_finished:
+        return
+    plan = trainer.plan
+    code = ExitCode.SIGINT if received[:1] == [signal.SIGINT] else ExitCode.SIGTERM
+    how = "continue with the same command and --resume"
+    if plan.command and trainer.context.world_size == 1:
+        how = f"continue with: {plan.command} --resume"
+    raise InterruptedJobError(
+        f"stopped at step {trainer.step:,} of {trainer.total_steps:,}; "
+        f"the checkpoint is in {plan.output}; {how}",
+        code,
+    )
 
-    def opened() -> Store:
+
+def _open_store(plan: TrainingPlan, context: DistributedContext, callbacks: Callbacks) -> Store:
+    """Opens the packed pictures; with `torchrun` the main process packs, then the others open."""
+    size = plan.recipe.size
+    side = round(1.25 * size) if needs_resampling(plan.recipe) else size
+
+    def open_packed() -> Store:
         return open_store(
             plan.data,
             plan.data_root,
@@ -87,49 +113,52 @@ def _packed(plan: TrainingPlan, here: machine.DistributedContext, watcher: Watch
             limit=plan.limit,
             validation=plan.validation,
             workers=plan.workers,
-            advance=watcher.packing,
+            on_progress=callbacks.on_pack,
+            on_note=callbacks.on_note if context.is_main_process else lambda note: None,
         )
 
-    if here.world == 1:
-        return opened()
-    store = opened() if here.first else None
+    if context.world_size == 1:
+        return open_packed()
+    store = open_packed() if context.is_main_process else None
     distributed.barrier()
-    return store or opened()
+    return store or open_packed()
 
 
 def _write_epoch_results(
     trainer: Trainer,
     spec: ColorizerSpec,
-    errors: dict[str, float],
+    baselines: dict[str, float],
     row: EpochResult,
-    better: bool,
-    watcher: Watcher,
+    is_best: bool,
+    callbacks: Callbacks,
 ) -> None:
-    """Results after an epoch: log, plot, sheet now and then, and the best weights so far."""
-    if not trainer.machine.first:
+    """Writes log, plot, sample sheet (every few epochs), and the weights if they are the best."""
+    if not trainer.context.is_main_process:
         return
     folder = trainer.plan.output
     results.write_log(folder, trainer.history)
-    results.plot_loss(folder / "loss.png", trainer.history, errors)
-    last = row.epoch == trainer.recipe.epochs
-    if last or row.epoch == 1 or row.epoch % trainer.plan.samples_every == 0:
-        results.sample_sheet(trainer, folder / "samples" / f"epoch-{row.epoch:03d}.png")
-    if better:
-        results.save_weights(trainer, spec, errors)
-    watcher.epoch(row)
+    results.plot_loss(folder / "loss.png", trainer.history, baselines)
+    is_last = row.epoch == trainer.recipe.epochs
+    if is_last or row.epoch == 1 or row.epoch % trainer.plan.samples_every == 0:
+        results.write_sample_sheet(trainer, folder / "samples" / f"epoch-{row.epoch:03d}.png")
+    if is_best:
+        results.save_weights(trainer, spec, baselines)
+    callbacks.on_epoch(row)
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM noted instead of raised, so that a step is never cut in two."""
+def _recorded_signals() -> Iterator[list[int]]:
+    """Records SIGINT and SIGTERM, so that a step is never interrupted; a second SIGINT raises."""
     received: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt
 
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = (signal.SIGINT, signal.SIGTERM)
+    ignored = [it for it in handled if signal.getsignal(it) is signal.SIG_IGN]
+    former = {it: signal.signal(it, record) for it in handled if it not in ignored}
     try:
         yield received
     finally:

@@ -1,4 +1,4 @@
-"""TrainingPlan: one training run, frozen, with every value that changes its result."""
+"""TrainingPlan: all settings of one training run, validated."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Any
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import Recipe
 
+CHECKPOINT_VERSION = 2
+"""Version of the checkpoint's content; runs of another version cannot be resumed."""
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is trained on what, and how. Sizes in pixels, rates per step."""
+    """The settings of one run. Sizes in pixels, rates per step. Raises UsageError."""
 
     model: str
     data: str
@@ -28,19 +31,21 @@ class TrainingPlan:
     compile: bool = False
     limit: int | None = None
     validation: str | None = None
-    """A folder held out whole; None divides `data` by content."""
+    """A folder whose pictures are all held out; None splits `data` by content."""
     weights: Path | None = None
-    """What the network starts from; None starts from chance."""
+    """Weights that training starts from; None: the pretrained encoder or random initialization."""
     checkpoint_minutes: float = 2.0
     samples_every: int = 3
     workers: int | None = None
     command: str = ""
 
     def __post_init__(self) -> None:
+        if self.recipe.loss == "own":  # the former name of "model"
+            object.__setattr__(self, "recipe", dataclasses.replace(self.recipe, loss="model"))
         recipe = self.recipe
         if self.output.is_dir() and self.output.resolve() == Path(self.data).resolve():
             raise UsageError(
-                f"--output {self.output} is the folder of the pictures; choose another"
+                f"--output {self.output} is the folder of the training pictures; choose another"
             )
         for name in ("size", "epochs", "batch_size", "learning_rate"):
             if getattr(recipe, name) <= 0:
@@ -72,8 +77,9 @@ class TrainingPlan:
             raise UsageError(f"--ema is a decay from 0 to below 1, not {recipe.ema}")
 
     def fingerprint(self) -> str:
-        """Hash of what must not change between the pieces of one run."""
+        """Returns a hash of the settings that must not change when a run is resumed."""
         parts: dict[str, Any] = {
+            "version": CHECKPOINT_VERSION,
             "model": self.model,
             "data": self.data,
             "seed": self.seed,

@@ -1,7 +1,7 @@
-"""Photographs packed once: every picture a small RGB square in one memory-mapped file.
+"""Packs training pictures as small RGB squares into one memory-mapped file.
 
-Decoding JPEGs costs more than learning from them, so it happens once; later epochs and later
-runs on the same folder read the packed squares.
+Decoding JPEGs takes longer than training on them, so it is done once; later epochs, and later runs
+on the same folder, read the packed squares.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,21 +22,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import TrainingDataError
-from batchcolor.training.datasets import TrainingImage, divided, entries, held_out
+from batchcolor.training.cache import cache_folder
+from batchcolor.training.datasets import (
+    TrainingImage,
+    is_held_out,
+    list_images,
+    list_with_validation,
+)
 
 GREY = 2.0
-"""Mean distance from grey in the Cb/Cr plane, in 8-bit steps, below which nothing is learnt."""
-NEAR = 3
-"""Bits of 64 in which two pictures' difference hashes may differ and still be one picture."""
-LAYOUT = 1
-"""Raised when what is written here changes, so that older stores are packed anew."""
+"""Mean distance from grey in the CbCr plane, in 8-bit steps, below which a picture is grey."""
+MAX_HASH_DISTANCE = 3
+"""Differing bits, of 64, up to which two difference hashes count as the same picture."""
+STORE_VERSION = 1
+"""Version of the files that are written here; stores of another version are not read."""
 
 
 @dataclass
 class Store:
     """Packed pictures: `pictures` is uint8 RGB `(N, side, side, 3)`, memory-mapped.
 
-    `train` and `validation` are indices into it; `skipped` counts what was left out, by reason.
+    `train` and `validation` are row indices; `skipped` counts skipped pictures by reason.
     """
 
     pictures: NDArray[np.uint8]
@@ -43,12 +50,6 @@ class Store:
     validation: NDArray[np.int64]
     skipped: dict[str, int] = field(default_factory=dict)
     folder: Path = Path()
-
-
-def default_cache() -> Path:
-    """Where stores are kept: the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "batchcolor" / "stores"
 
 
 def open_store(
@@ -60,37 +61,40 @@ def open_store(
     validation: str | None = None,
     workers: int | None = None,
     cache: Path | None = None,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Store:
-    """The packed pictures of a data set or folder at `side` pixels; packed now if need be.
+    """Returns the packed pictures of a data set or folder, of `side` pixels; packs them if needed.
 
-    `advance(done, total)` is told of each picture while packing. Pictures that are broken,
-    grey, tiny (short side below half of `side`) or double are skipped, counted, and named in
+    Calls `on_progress(done, total)` after each packed picture. Pictures that are broken, grey,
+    tiny (shorter side below half of `side`) or duplicate are skipped, counted, and listed in
     `skipped.log` of the store's folder.
-    With `validation`, a second folder, that one is held out whole and `data` learnt from whole.
-    Raises TrainingDataError where fewer than two pictures, or none to validate on, are left.
+    With `validation`, all pictures of that folder are held out and all of `data` are for training.
+    Raises TrainingDataError if fewer than two pictures, or none for validation, remain.
     """
-    found, state = divided(data, validation, root) if validation else entries(data, root)
+    found, state = (
+        list_with_validation(data, validation, root) if validation else list_images(data, root)
+    )
     found = found[:: max(1, len(found) // limit)][:limit] if limit else found
-    key = hashlib.sha256(f"{LAYOUT} {state} {len(found)} {side}".encode()).hexdigest()[:16]
-    folder = (cache or default_cache()) / key
+    key = hashlib.sha256(f"{STORE_VERSION} {state} {len(found)} {side}".encode()).hexdigest()[:16]
+    folder = (cache or cache_folder(on_note)) / key
     if not (folder / "index.json").exists():
-        _pack(found, side, folder, workers, advance)
+        _pack(found, side, folder, workers, on_progress)
     index = json.loads((folder / "index.json").read_text())
     if index["kept"] < 2 or not index["train"]:
         raise TrainingDataError(
-            f"{data}: {index['kept']} of {len(found)} pictures can be learnt from "
-            f"({_sentence(index['skipped'])}); see {folder / 'skipped.log'}"
+            f"{data}: {index['kept']} of {len(found)} pictures can be used for training "
+            f"({_format_skipped(index['skipped'])}); see {folder / 'skipped.log'}"
         )
-    train, outside = np.array(index["train"]), np.array(index["validation"])
-    if not len(outside):  # a handful of pictures may have none that content holds out
-        train, outside = train[:-1], train[-1:]
-    # Copy-on-write, as torch warns of memory that it may not write; nothing writes to it.
+    train, held_out = np.array(index["train"]), np.array(index["validation"])
+    if not len(held_out):  # the hashes of a few pictures may hold out none
+        train, held_out = train[:-1], train[-1:]
+    # Copy-on-write, because torch warns about read-only memory; nothing writes to it.
     pictures: NDArray[np.uint8] = np.load(folder / "pictures.npy", mmap_mode="c")
-    return Store(pictures, train, outside, index["skipped"], folder)
+    return Store(pictures, train, held_out, index["skipped"], folder)
 
 
-def _sentence(skipped: dict[str, int]) -> str:
+def _format_skipped(skipped: dict[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none skipped"
 
 
@@ -105,17 +109,17 @@ def _pack(
     side: int,
     folder: Path,
     workers: int | None,
-    advance: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> None:
-    """Write the store beside its place and move it there whole."""
-    building = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    building.mkdir(parents=True)
+    """Writes the store to a temporary folder and renames it when it is complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         shape = (len(found), side, side, 3)
         pictures = np.lib.format.open_memmap(
             building / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape
         )
-        kept, outside, hashes = 0, [], []
+        kept, held_out_flags, hashes = 0, [], []
         digests: set[str] = set()
         skipped: list[tuple[str, str]] = []
         for done, (entry, result) in enumerate(_load_all(found, side, workers), 1):
@@ -127,14 +131,16 @@ def _pack(
                 digests.add(result.digest)
                 pictures[kept] = result.square
                 hashes.append(_difference_hash(result.square))
-                held = held_out(result.digest) if entry.held_out is None else entry.held_out
-                outside.append(held)
+                is_for_validation = entry.is_held_out
+                if is_for_validation is None:
+                    is_for_validation = is_held_out(result.digest)
+                held_out_flags.append(is_for_validation)
                 kept += 1
-            advance(done, len(found))
+            on_progress(done, len(found))
         pictures.flush()
-        validation = np.flatnonzero(np.array(outside, bool))
-        train = np.flatnonzero(~np.array(outside, bool))
-        leaks = _near(np.array(hashes, np.uint64), train, validation)
+        validation = np.flatnonzero(np.array(held_out_flags, bool))
+        train = np.flatnonzero(~np.array(held_out_flags, bool))
+        leaks = _find_near_duplicates(np.array(hashes, np.uint64), train, validation)
         skipped += [("near a held-out picture", f"packed {row}: near") for row in train[leaks]]
         index = {
             "kept": kept,
@@ -144,7 +150,7 @@ def _pack(
         }
         (building / "skipped.log").write_text("".join(f"{line}\n" for _, line in skipped))
         (building / "index.json").write_text(json.dumps(index))
-        shutil.rmtree(folder, ignore_errors=True)  # what a killed packing may have left
+        shutil.rmtree(folder, ignore_errors=True)  # an incomplete store
         building.replace(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -178,7 +184,7 @@ def _load(entry: TrainingImage, side: int) -> _Packed | str:
 
 
 def _difference_hash(square: NDArray[np.uint8]) -> int:
-    """64 bits: is each cell of a 9 x 8 grid of luma brighter than its left neighbour?
+    """Returns 64 bits: whether each cell of a 9x8 grid of luma is brighter than its left neighbour.
 
     Source: N. Krawetz, "Kind of Like That" (dHash), 2013.
     """
@@ -186,11 +192,11 @@ def _difference_hash(square: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(grid[:, 1:] > grid[:, :-1]).tobytes(), "big")
 
 
-def _near(
+def _find_near_duplicates(
     hashes: NDArray[np.uint64], train: NDArray[np.int64], validation: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which training pictures are a copy of a held-out one at another size or quality."""
+    """Returns which training pictures are copies of held-out ones, at any size or quality."""
     leaks = np.zeros(len(train), bool)
     for row in validation:
-        leaks |= np.bitwise_count(hashes[train] ^ hashes[row]) <= NEAR
+        leaks |= np.bitwise_count(hashes[train] ^ hashes[row]) <= MAX_HASH_DISTANCE
     return leaks

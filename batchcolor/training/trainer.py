@@ -1,7 +1,7 @@
-"""One training run, from packed pictures to weights; it can be cut at any step and go on.
+"""The training loop: steps, validation, checkpoints. A run can stop and resume at any step.
 
-Everything random (order of the pictures, crops, dropout) is a function of the seed, the
-process and the step, so the place in the epoch is all that a resumed run must know.
+All randomness (order of the pictures, crops, dropout) is a function of the seed, the process and
+the step, so a resumed run gives the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,103 +18,54 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from batchcolor.color import rgb_mse
-from batchcolor.errors import TrainingDivergedError, UsageError
-from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.inference import weights
+from batchcolor.errors import TrainingDivergedError
 from batchcolor.training import augment, checkpoint
 from batchcolor.training.distributed import DistributedContext
 from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
-from batchcolor.training.optimization import make_optimizer, schedule, warm_average
+from batchcolor.training.optimization import ema_update, make_optimizer, make_scheduler
+from batchcolor.training.records import EpochResult, Progress, Speeds
 from batchcolor.training.settings import TrainingPlan
-from batchcolor.training.speed import Speeds
 from batchcolor.training.store import Store
 
-LOOK = 20
-"""Steps on a GPU between looks at the loss: each look makes the GPU wait for the program."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One row of the table and of log.csv. Losses as the recipe's; rgb_mse of whole pictures."""
-
-    epoch: int
-    loss: float
-    validation_loss: float
-    validation_rgb_mse: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Told after every step; the loss is the epoch's mean so far."""
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    images_per_second: float
-    seconds_left: float
-
-
-@runtime_checkable
-class PreTrained(Protocol):
-    """A network that does not start from chance: a part of it has learnt elsewhere."""
-
-    def pretrain(self) -> None:
-        """Fill that part. Raises UsageError where its weights are not at hand."""
-        ...
-
-
-def build(plan: TrainingPlan, spec: ColorizerSpec) -> nn.Module:
-    """The network as the first step finds it: by the plan's seed, weights, or what it learnt
-    elsewhere. Raises UsageError, WeightsError."""
-    torch.manual_seed(plan.seed)
-    network = spec.build(spec.options() if spec.options else None)
-    if not isinstance(network, nn.Module) or next(network.parameters(), None) is None:
-        raise UsageError(f"{spec.name} has nothing to train")
-    if plan.weights is not None:
-        weights.load(network, plan.weights)
-    elif isinstance(network, PreTrained):
-        network.pretrain()
-    return network
+LOSS_FETCH_INTERVAL = 20
+"""Steps on a GPU between fetches of the losses: each fetch waits for the GPU."""
 
 
 class Trainer:
-    """The state of one run: network, averaged network, optimizer, schedule, place."""
+    """The state of one run: network, averaged network, optimizer, scheduler, step."""
 
     def __init__(
-        self, plan: TrainingPlan, network: nn.Module, store: Store, machine: DistributedContext
+        self, plan: TrainingPlan, network: nn.Module, store: Store, context: DistributedContext
     ) -> None:
-        self.plan, self.recipe, self.store, self.machine = plan, plan.recipe, store, machine
-        self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.plan, self.recipe, self.store, self.context = plan, plan.recipe, store, context
+        self.network = network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = (
-            DistributedDataParallel(self.network) if machine.world > 1 else self.network
+            DistributedDataParallel(self.network) if context.world_size > 1 else self.network
         )
-        self.forward: Callable[..., torch.Tensor] = machine.compiled(self.parallel)
+        self.forward: Callable[..., torch.Tensor] = context.compile_forward(self.parallel)
         self.optimizer = make_optimizer(self.recipe, self.network)
-        self.feed = BatchLoader(store, machine, self.recipe.batch_size, plan.seed)
-        self.batch, self.epoch_steps = self.feed.batch, self.feed.epoch_steps
-        self.steps = self.epoch_steps * self.recipe.epochs
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule(self.steps))
+        self.loader = BatchLoader(store, context, self.recipe.batch_size, plan.seed)
+        self.batch_size = self.loader.batch_size
+        self.steps_per_epoch = self.loader.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * self.recipe.epochs
+        self.scheduler = make_scheduler(self.optimizer, self.total_steps)
         self.averaged = AveragedModel(
-            self.network, multi_avg_fn=warm_average(self.recipe.ema), use_buffers=True
+            self.network, multi_avg_fn=ema_update(self.recipe.ema), use_buffers=True
         )
         self.speeds: Speeds | None = None
         self.step = 0
-        self.best = math.inf
+        self.best_loss = math.inf
         self.seconds = 0.0
         self.history: list[EpochResult] = []
-        self._losses: list[float] = []
-        self._unseen: list[torch.Tensor] = []
-        self._rates: list[float] = []
+        self._epoch_losses: list[float] = []
+        self._pending_losses: list[torch.Tensor] = []
+        self._step_seconds: list[float] = []
 
     @property
     def samples_seen(self) -> int:
-        """Pictures that the network has learnt from so far, repeats counted."""
-        return self.step * self.batch * self.machine.world
+        """Number of pictures used for training so far, repetitions included."""
+        return self.step * self.batch_size * self.context.world_size
 
     # ---- the run -------------------------------------------------------------------------
 
@@ -126,172 +76,177 @@ class Trainer:
         on_step: Callable[[Progress], None],
         on_epoch: Callable[[EpochResult, bool], None],
     ) -> bool:
-        """Train to the end, or until `stop()`; whether the end was reached.
+        """Trains to the end or until `stop()`. Returns whether the end was reached.
 
-        A checkpoint is written every few minutes, after each epoch and when stopped.
-        Raises TrainingDivergedError when the loss is no number; the last checkpoint is then kept.
+        Writes a checkpoint every few minutes, after each epoch, and when stopped.
+        Raises TrainingDivergedError if the loss is not finite; the last checkpoint is kept then.
         """
-        saved, begun = time.monotonic(), time.monotonic()
-        while self.step < self.steps:
-            if self.machine.any(stop()):
-                self._lap(begun)
+        saved, started = time.monotonic(), time.monotonic()
+        while self.step < self.total_steps:
+            if self.context.any_process(stop()):
+                self._add_duration(started)
                 self.save()
                 return False
-            self._one_step(on_step)
-            if self.step % self.epoch_steps == 0:
-                self._lap(begun)
-                begun = time.monotonic()
+            self._run_step(on_step)
+            if self.step % self.steps_per_epoch == 0:
+                self._add_duration(started)
+                started = time.monotonic()
                 self._end_epoch(on_epoch)
                 saved = time.monotonic()
             elif time.monotonic() - saved > 60 * self.plan.checkpoint_minutes:
-                self._lap(begun)
-                begun = saved = time.monotonic()
+                self._add_duration(started)
+                started = saved = time.monotonic()
                 self.save()
         return True
 
-    def _lap(self, begun: float) -> None:
-        self.seconds += time.monotonic() - begun
+    def _add_duration(self, started: float) -> None:
+        self.seconds += time.monotonic() - started
 
-    def _one_step(self, on_step: Callable[[Progress], None]) -> None:
-        begun = time.monotonic()
+    def _run_step(self, on_step: Callable[[Progress], None]) -> None:
+        started = time.monotonic()
         self.advance()
-        if self.machine.device.type == "cpu" or self.step % LOOK == 0:
+        if self.context.device.type == "cpu" or self.step % LOSS_FETCH_INTERVAL == 0:
             self._flush_losses()
-        self._rates = [*self._rates[-49:], time.monotonic() - begun]
-        pace = sum(self._rates) / len(self._rates)
+        self._step_seconds = [*self._step_seconds[-49:], time.monotonic() - started]
+        seconds = sum(self._step_seconds) / len(self._step_seconds)
         on_step(
             Progress(
-                epoch=min(self.recipe.epochs, (self.step - 1) // self.epoch_steps + 1),
+                epoch=min(self.recipe.epochs, (self.step - 1) // self.steps_per_epoch + 1),
                 step=self.step,
-                steps=self.steps,
-                loss=sum(self._losses) / max(1, len(self._losses)),
-                images_per_second=self.batch * self.machine.world / pace,
-                seconds_left=pace * (self.steps - self.step),
+                total_steps=self.total_steps,
+                loss=sum(self._epoch_losses) / max(1, len(self._epoch_losses)),
+                images_per_second=self.batch_size * self.context.world_size / seconds,
+                seconds_left=seconds * (self.total_steps - self.step),
             )
         )
 
     def advance(self) -> None:
-        """One step: examples, gradients, weights, their average."""
-        self._unseen.append(self.train_step(*self.examples(self.step)))
+        """Runs one step and updates schedule and averaged weights; the loss stays on the device."""
+        self._pending_losses.append(self.train_step(*self.load_batch(self.step)))
         self.scheduler.step()
         self.averaged.update_parameters(self.network)
         self.step += 1
 
-    def examples(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Luma and true chroma that this step learns from."""
-        torch.manual_seed((self.plan.seed * 1_000_003 + step) * 1009 + self.machine.rank)
-        luma, truth = augment.augmented(self.feed(step), self.recipe)
-        return luma.contiguous(memory_format=torch.channels_last), truth
+    def load_batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns augmented luma `(N, 1, S, S)` and target chroma `(N, 2, S, S)` of a step."""
+        torch.manual_seed((self.plan.seed * 1_000_003 + step) * 1009 + self.context.rank)
+        luma, target = augment.augment(self.loader(step), self.recipe)
+        return luma.contiguous(memory_format=torch.channels_last), target
 
-    def train_step(self, luma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Forward, backward, optimizer; the loss, still on the device."""
+    def train_step(self, luma: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Runs forward pass, backward pass and optimizer. Returns the loss, on the device."""
         self.parallel.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self.machine.precision():
-            if self.recipe.loss == "own":
-                loss = self.forward(luma, truth)
+        with self.context.autocast():
+            if self.recipe.loss == "model":
+                loss = self.forward(luma, target)
             else:
-                chroma = at_size(self.forward(luma), truth.shape[-1])
-                loss = LOSSES[self.recipe.loss](chroma, truth)
+                chroma = resize_chroma(self.forward(luma), target.shape[-1])
+                loss = LOSSES[self.recipe.loss](chroma, target)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
 
     def _flush_losses(self) -> None:
-        """Fetch the losses since the last look. Raises TrainingDivergedError."""
-        for back, value in zip(
-            range(len(self._unseen) - 1, -1, -1), torch.stack(self._unseen).tolist(), strict=True
-        ):
+        """Moves the pending losses to the host. Raises TrainingDivergedError."""
+        values = torch.stack(self._pending_losses).tolist()
+        for step, value in enumerate(values, self.step - len(values) + 1):
             if not math.isfinite(value):
-                step = self.step - back
                 raise TrainingDivergedError(
                     f"the loss is {value} at step {step} (epoch "
-                    f"{(step - 1) // self.epoch_steps + 1}); the checkpoint before it is kept in "
-                    f"{self.plan.output}: try a lower --learning-rate"
+                    f"{(step - 1) // self.steps_per_epoch + 1}); the last checkpoint is kept "
+                    f"in {self.plan.output}: use a lower --learning-rate"
                 )
-            self._losses.append(value)
-        self._unseen = []
+            self._epoch_losses.append(value)
+        self._pending_losses = []
 
-    # ---- what it has learnt --------------------------------------------------------------
+    # ---- validation ----------------------------------------------------------------------
 
     def _end_epoch(self, on_epoch: Callable[[EpochResult, bool], None]) -> None:
-        if self._unseen:
+        if self._pending_losses:
             self._flush_losses()
-        loss, error = self.validate()
+        loss, mse = self.validate()
         if not math.isfinite(loss):
             raise TrainingDivergedError(
-                f"the validation loss is {loss} after epoch {self.step // self.epoch_steps}; the "
-                f"best weights before it are kept in {self.plan.output}: try a lower "
+                f"the validation loss is {loss} after epoch {self.step // self.steps_per_epoch}; "
+                f"the best weights before it are kept in {self.plan.output}: use a lower "
                 f"--learning-rate"
             )
         result = EpochResult(
-            epoch=self.step // self.epoch_steps,
-            loss=self.machine.mean(sum(self._losses) / len(self._losses)),
+            epoch=self.step // self.steps_per_epoch,
+            loss=self.context.mean_over_processes(
+                sum(self._epoch_losses) / len(self._epoch_losses)
+            ),
             validation_loss=loss,
-            validation_rgb_mse=error,
+            validation_rgb_mse=mse,
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            images_per_second=self.batch * self.machine.world * len(self._rates) / sum(self._rates),
+            images_per_second=self.batch_size
+            * self.context.world_size
+            * len(self._step_seconds)
+            / sum(self._step_seconds),
             seconds=self.seconds,
         )
-        self._losses = []
+        self._epoch_losses = []
         self.history.append(result)
-        better = loss < self.best
-        self.best = min(self.best, loss)
+        is_best = loss < self.best_loss
+        self.best_loss = min(self.best_loss, loss)
         self.save()
-        on_epoch(result, better)
+        on_epoch(result, is_best)
 
     def validate(self) -> tuple[float, float]:
-        """The recipe's loss and the RGB MSE of the averaged network on the held-out pictures."""
+        """Returns loss and RGB MSE of the averaged network on the held-out pictures."""
         total = torch.zeros(2, dtype=torch.float64)
         for rows in torch.split(torch.from_numpy(self.store.validation), self.recipe.batch_size):
-            luma, truth = self.measured(rows)
-            chroma = self.colour(luma)
-            total[0] += len(rows) * float(self.loss_of(chroma, luma, truth))
-            total[1] += len(rows) * float(rgb_mse(chroma, truth))
-        loss, error = (total / len(self.store.validation)).tolist()
-        return loss, error
+            luma, target = self.load_whole(rows)
+            chroma = self.predict_chroma(luma)
+            total[0] += len(rows) * float(self.validation_loss(chroma, luma, target))
+            total[1] += len(rows) * float(rgb_mse(chroma, target))
+        loss, mse = (total / len(self.store.validation)).tolist()
+        return loss, mse
 
     @torch.inference_mode()
-    def loss_of(
-        self, chroma: torch.Tensor, luma: torch.Tensor, truth: torch.Tensor
+    def validation_loss(
+        self, chroma: torch.Tensor, luma: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor:
-        """The recipe's loss of the averaged network, which gave this chroma."""
-        if self.recipe.loss == "own":
-            loss: torch.Tensor = self.averaged.module(luma, truth)
+        """Returns the recipe's loss; `chroma` is the averaged network's prediction."""
+        if self.recipe.loss == "model":
+            loss: torch.Tensor = self.averaged.module(luma, target)
             return loss
-        return LOSSES[self.recipe.loss](chroma, truth)
+        return LOSSES[self.recipe.loss](chroma, target)
 
-    def measured(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Luma and true chroma of whole pictures, by their rows in the store."""
-        return augment.split(self.feed.take(rows), self.recipe.size)
+    def load_whole(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns luma and target chroma of whole pictures, by their rows in the store."""
+        return augment.to_luma_and_chroma(self.loader.load_rows(rows), self.recipe.size)
 
     @torch.inference_mode()
-    def colour(self, luma: torch.Tensor) -> torch.Tensor:
-        """Chroma `(N, 2, size, size)` from the averaged network."""
+    def predict_chroma(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns the averaged network's chroma `(N, 2, size, size)`."""
         network = self.averaged.module
         network.eval()
         chroma = network(luma.contiguous(memory_format=torch.channels_last))
-        return at_size(chroma, self.recipe.size).float()
+        return resize_chroma(chroma, self.recipe.size).float()
 
-    # ---- cut and resumed -----------------------------------------------------------------
+    # ---- checkpoints ---------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint (first process only). Raises TrainingDivergedError, not keeping
-        weights whose loss was no number."""
-        if self._unseen:
+        """Writes the checkpoint, in the main process only.
+
+        Raises TrainingDivergedError instead of saving weights whose loss is not finite.
+        """
+        if self._pending_losses:
             self._flush_losses()
-        if self.machine.first:
+        if self.context.is_main_process:
             checkpoint.save(
                 self.plan.output, {"fingerprint": self.plan.fingerprint(), **self.state()}
             )
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs to be here again."""
+        """Returns everything that `restore` needs."""
         return {
             "step": self.step,
-            "best": self.best,
+            "best_loss": self.best_loss,
             "seconds": self.seconds,
-            "losses": self._losses,
+            "epoch_losses": self._epoch_losses,
             "history": [vars(row) for row in self.history],
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -301,22 +256,23 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be where `state` was taken."""
+        """Restores a state that `state()` returned."""
         for name in ("network", "averaged", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         torch.set_rng_state(state["generator"].cpu())
-        self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
-        self._losses, self._unseen = state["losses"], []
+        self.step, self.best_loss = state["step"], state["best_loss"]
+        self.seconds = state["seconds"]
+        self._epoch_losses, self._pending_losses = state["epoch_losses"], []
         self.history = [EpochResult(**row) for row in state["history"]]
 
     def resume(self) -> None:
-        """Go on from the checkpoint. Raises UsageError where there is none of this run."""
+        """Restores the checkpoint. Raises UsageError if there is none of this run."""
         fingerprint = self.plan.fingerprint()
-        self.restore(checkpoint.load(self.plan.output, fingerprint, self.machine.device))
+        self.restore(checkpoint.load(self.plan.output, fingerprint, self.context.device))
 
 
-def at_size(chroma: torch.Tensor, size: int) -> torch.Tensor:
-    """Chroma brought to the size at which it is compared, as `run` brings it to the picture's."""
+def resize_chroma(chroma: torch.Tensor, size: int) -> torch.Tensor:
+    """Resizes chroma bilinearly to `(N, 2, size, size)`, as `run` does for a picture."""
     if chroma.shape[-1] == size:
         return chroma
     return functional.interpolate(chroma, size=(size, size), mode="bilinear", align_corners=False)

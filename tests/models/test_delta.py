@@ -181,7 +181,7 @@ def test_training_without_the_pretrained_encoder_names_the_package_to_install(mo
 
 def test_recipe_uses_the_loss_of_the_model():
     assert DELTA.recipe is not None
-    assert DELTA.recipe.loss == "own"
+    assert DELTA.recipe.loss == "model"
     assert DELTA.working_size % 32 == 0
 
 

@@ -1,4 +1,4 @@
-"""Small folders of made photographs, and one way to train on them."""
+"""Small folders of generated photographs, and a small network to train on them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,10 +11,11 @@ from PIL import Image
 from batchcolor.hooks.types import ColorizerSpec, Recipe
 from batchcolor.models.beta import Beta, Widths
 from batchcolor.models.builtin import BETA
-from batchcolor.training import distributed as machine
+from batchcolor.training.distributed import init_distributed
+from batchcolor.training.network import build_network
 from batchcolor.training.settings import TrainingPlan
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer, build
+from batchcolor.training.trainer import Trainer
 
 RECIPE = Recipe(
     data="-", size=16, optimizer="rmsprop", learning_rate=2e-3, batch_size=8, epochs=3, ema=0.9
@@ -23,7 +24,7 @@ NARROW = dataclasses.replace(BETA, build=lambda options: Beta(Widths(8, 8, 16, 8
 
 
 def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:
-    """A plan of seconds; `changes` are of its recipe."""
+    """A plan that takes seconds; `changes` are fields of its recipe."""
     recipe = dataclasses.replace(RECIPE, data=str(folder), **changes)
     return TrainingPlan(
         model="beta", data=str(folder), output=output, recipe=recipe, device="cpu", workers=2
@@ -31,11 +32,11 @@ def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:
 
 
 def toy_trainer(of: TrainingPlan) -> Trainer:
-    """Its trainer, on a CPU."""
+    """The trainer of a plan, on the CPU."""
     store = open_store(
         of.data, of.data_root, of.recipe.size, validation=of.validation, limit=of.limit
     )
-    return Trainer(of, build(of, NARROW), store, machine.start("cpu", "auto"))
+    return Trainer(of, build_network(of, NARROW), store, init_distributed("cpu", "auto"))
 
 
 @pytest.fixture(name="plan")
@@ -46,19 +47,19 @@ def plan_fixture() -> Callable[..., TrainingPlan]:
 
 @pytest.fixture
 def make() -> Callable[..., Trainer]:
-    """A trainer from a folder, an output folder and changes of the recipe."""
+    """Makes a trainer from a folder, an output folder and changes of the recipe."""
     return lambda *arguments, **changes: toy_trainer(toy_plan(*arguments, **changes))
 
 
 def smooth_colour(seed: int, side: int = 48) -> Image.Image:
-    """A picture of broad patches in clear colours."""
+    """A picture of broad, saturated patches."""
     patches = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Callable[[int], Path]:
-    """Makes a folder tree with so many colour photographs."""
+    """Makes a folder tree with a number of colour photographs."""
 
     def make(count: int) -> Path:
         folder = tmp_path / "photographs"
@@ -78,11 +79,11 @@ def smooth_colour_fixture() -> Callable[..., Image.Image]:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stores are packed below the test's own folder."""
+    """Packed pictures are cached in the test's own folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
 def narrow() -> ColorizerSpec:
-    """Beta with hardly any weights."""
+    """Beta with few channels."""
     return NARROW

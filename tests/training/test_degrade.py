@@ -1,4 +1,4 @@
-"""Luma made to look old: bounded, repeatable, and nothing else."""
+"""Simulated degradations: bounded, reproducible, and limited to luma."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import torch
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.hooks.types import Recipe
 from batchcolor.training import degrade
-from batchcolor.training.augment import augmented
+from batchcolor.training.augment import augment
 
 RECIPE = Recipe(
     data="-", size=32, optimizer="adam", learning_rate=1e-3, batch_size=8, epochs=1, degrade=1.0
@@ -25,15 +25,15 @@ def rgb_to_luma(pictures):
     return rgb_to_ycbcr(pictures[:, :1], pictures[:, 1:2], pictures[:, 2:])[0]
 
 
-def test_without_a_share_luma_is_the_picture_s_own():
+def test_a_share_of_0_degrades_nothing():
     pictures = photographs()
-    torch.testing.assert_close(degrade.aged(pictures, 0.0), rgb_to_luma(pictures))
+    torch.testing.assert_close(degrade.degrade_luma(pictures, 0.0), rgb_to_luma(pictures))
 
 
-def test_most_pictures_are_touched_and_all_stay_luma():
+def test_most_pictures_are_degraded_and_all_stay_in_range():
     pictures = photographs()
     torch.manual_seed(3)
-    old = degrade.aged(pictures, 1.0)
+    old = degrade.degrade_luma(pictures, 1.0)
     assert old.shape == (64, 1, 32, 32)
     assert old.min() >= 0
     assert old.max() <= 1
@@ -41,35 +41,43 @@ def test_most_pictures_are_touched_and_all_stay_luma():
     assert 0.7 < touched.float().mean() < 1
 
 
-def test_the_same_seed_ages_a_picture_in_the_same_way():
+def test_the_same_seed_gives_the_same_degradation():
     made = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        made.append(degrade.aged(photographs(), 0.5))
+        made.append(degrade.degrade_luma(photographs(), 0.5))
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
 
 
-def test_true_chroma_is_not_touched():
+def test_target_chroma_is_not_degraded():
     rgb = (photographs(8) * 255).byte().permute(0, 2, 3, 1)
     plain = dataclasses.replace(RECIPE, degrade=0.0)
     torch.manual_seed(4)
-    luma, truth = augmented(rgb, RECIPE)
+    luma, truth = augment(rgb, RECIPE)
     torch.manual_seed(4)
-    clean, same = augmented(rgb, plain)
+    clean, same = augment(rgb, plain)
     assert torch.equal(truth, same)
     assert not torch.equal(luma, clean)
 
 
-WAYS = ("_mixed", "_blurred", "_toned", "_unevenly_lit", "_scratched", "_grained", "_compressed")
+DEGRADATIONS = (
+    "_remix_channels",
+    "_blur",
+    "_adjust_tone",
+    "_vary_illumination",
+    "_add_scratches",
+    "_add_grain",
+    "_quantize_blocks",
+)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_touches_only_the_pictures_that_were_drawn(way):
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_each_degradation_changes_only_the_pictures_of_its_mask(name):
     pictures = photographs(6)
-    drawn = torch.tensor([1.0, 0, 1, 0, 1, 0])[:, None, None, None]
+    mask = torch.tensor([1.0, 0, 1, 0, 1, 0])[:, None, None, None]
     torch.manual_seed(5)
     before = rgb_to_luma(pictures)
-    after = getattr(degrade, way)(pictures if way == "_mixed" else before, drawn)
+    after = getattr(degrade, name)(pictures if name == "_remix_channels" else before, mask)
     changed = (after - before).abs().amax(dim=(1, 2, 3)) > 1e-4
     assert changed.tolist() == [True, False, True, False, True, False]

@@ -1,10 +1,11 @@
-"""A training run, cut and whole, alone and in two processes."""
+"""A training run: results, checkpoints, resume, invalid settings."""
 
 import csv
 import dataclasses
 import hashlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,22 +16,25 @@ from batchcolor.errors import TrainingDivergedError, UsageError, WeightsError
 from batchcolor.models.beta import Beta, Widths
 from batchcolor.models.builtin import BETA
 from batchcolor.training import checkpoint, results
-from batchcolor.training import distributed as machine
-from batchcolor.training.run import Watcher, train
+from batchcolor.training import trainer as trainer_module
+from batchcolor.training.distributed import init_distributed
+from batchcolor.training.network import build_network
+from batchcolor.training.optimization import make_scheduler
+from batchcolor.training.run import Callbacks, train
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer, build
+from batchcolor.training.trainer import Trainer
 
 
-def silent() -> Watcher:
-    return Watcher(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
+def silent() -> Callbacks:
+    return Callbacks(*[lambda *_: None] * 5)
 
 
 def card_pictures(card: dict[str, str]) -> int:
-    """Pictures learnt from, as the card states them."""
+    """Returns the number of training pictures that the card states."""
     return int(card["data"].rpartition(": ")[2].split()[0])
 
 
-def test_a_run_leaves_log_plot_sheets_weights_and_a_card_that_agree(
+def test_a_run_writes_consistent_log_plot_sheets_weights_and_card(
     photographs, tmp_path, plan, narrow
 ):
     output = tmp_path / "run"
@@ -48,10 +52,15 @@ def test_a_run_leaves_log_plot_sheets_weights_and_a_card_that_agree(
     with Image.open(output / "loss.png") as plot:
         assert plot.width > 600
     with Image.open(output / "samples" / "epoch-003.png") as sheet:
-        assert sheet.width == 4 * 16 * 8  # grey, output, truth, difference, eight times as large
+        rows = min(results.SHEET_ROWS, int(card["data"].rpartition(", ")[2].split()[0]))
+        assert sheet.width == 4 * 16 * 8  # four columns, enlarged eight times
+        assert sheet.height == results.CAPTION_HEIGHT + rows * 16 * 8
+        for column in range(4):  # each column has a caption
+            box = (column * 128, 0, (column + 1) * 128, results.CAPTION_HEIGHT)
+            assert sheet.crop(box).convert("L").getextrema() == (0, 255)
 
 
-def test_training_beats_grey_and_mean_colour_on_pictures_it_can_learn(photographs, tmp_path, make):
+def test_training_beats_grey_and_mean_colour_on_learnable_pictures(photographs, tmp_path, make):
     """One hue for dark, another for bright, in patches that 8 x 8 samples of chroma can hold."""
     folder = tmp_path / "two hues"
     folder.mkdir()
@@ -64,11 +73,13 @@ def test_training_beats_grey_and_mean_colour_on_pictures_it_can_learn(photograph
         Image.fromarray((rgb * 255).byte().numpy()).save(folder / f"{seed}.png")
     run = make(folder, tmp_path / "run", epochs=25)
     run.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
-    baselines = results.baselines(run)
+    baselines = results.measure_baselines(run)
     assert run.history[-1].validation_rgb_mse < 0.6 * min(baselines.values())
 
 
-def test_a_run_cut_three_times_ends_with_the_weights_of_an_uncut_one(photographs, tmp_path, make):
+def test_a_run_resumed_three_times_gives_the_weights_of_an_uninterrupted_one(
+    photographs, tmp_path, make
+):
     folder = photographs(40)
     whole = make(folder, tmp_path / "whole")
     assert whole.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
@@ -89,7 +100,9 @@ def test_a_run_cut_three_times_ends_with_the_weights_of_an_uncut_one(photographs
         assert torch.equal(value, piece.averaged.state_dict()[name]), name
 
 
-def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint_kept(photographs, tmp_path, make):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    photographs, tmp_path, make
+):
     run = make(photographs(40), tmp_path / "run", epochs=4)
     run.run(stop=lambda: run.step == 3, on_step=lambda _: None, on_epoch=lambda *_: None)
     kept = (tmp_path / "run" / checkpoint.NAME).read_bytes()
@@ -100,7 +113,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint_kept(photograph
     assert (tmp_path / "run" / checkpoint.NAME).read_bytes() == kept
 
 
-def test_a_checkpoint_of_other_settings_is_refused_rather_than_mixed(photographs, tmp_path, make):
+def test_a_checkpoint_of_other_settings_is_rejected(photographs, tmp_path, make):
     folder = photographs(40)
     make(folder, tmp_path / "run").save()
     other = make(folder, tmp_path / "run", learning_rate=1e-4)
@@ -108,7 +121,7 @@ def test_a_checkpoint_of_other_settings_is_refused_rather_than_mixed(photographs
         other.resume()
 
 
-def test_a_torn_checkpoint_is_one_sentence_and_not_a_traceback(photographs, tmp_path, make):
+def test_a_truncated_checkpoint_is_a_usage_error(photographs, tmp_path, make):
     run = make(photographs(40), tmp_path / "run")
     run.save()
     path = tmp_path / "run" / checkpoint.NAME
@@ -117,7 +130,7 @@ def test_a_torn_checkpoint_is_one_sentence_and_not_a_traceback(photographs, tmp_
         run.resume()
 
 
-def test_a_run_is_not_begun_anew_over_another_one(photographs, tmp_path, plan, narrow):
+def test_a_new_run_does_not_overwrite_another_one(photographs, tmp_path, plan, narrow):
     asked = plan(photographs(40), tmp_path / "run", epochs=1)
     train(asked, narrow, silent(), resume=False)
     with pytest.raises(UsageError, match="--resume"):
@@ -125,45 +138,43 @@ def test_a_run_is_not_begun_anew_over_another_one(photographs, tmp_path, plan, n
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
-def test_each_optimizer_that_is_offered_is_the_one_that_runs(
-    photographs, tmp_path, optimizer, make
-):
+def test_each_optimizer_name_selects_that_optimizer(photographs, tmp_path, optimizer, make):
     run = make(photographs(20), tmp_path / "run", optimizer=optimizer)
     assert type(run.optimizer).__name__.lower() == optimizer
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_mixed_precision_on_a_gpu_learns_as_float32_does(photographs, tmp_path, plan, narrow):
+def test_mixed_precision_on_a_gpu_reaches_the_loss_of_float32(photographs, tmp_path, plan, narrow):
     losses = {}
     for precision in ("float32", "auto"):
         asked = plan(photographs(40), tmp_path / precision)
         store = open_store(asked.data, asked.data_root, 16)
-        run = Trainer(asked, build(asked, narrow), store, machine.start("cuda", precision))
+        run = Trainer(
+            asked, build_network(asked, narrow), store, init_distributed("cuda", precision)
+        )
         run.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
         losses[precision] = run.history[-1].loss
     assert losses["auto"] == pytest.approx(losses["float32"], rel=0.1)
 
 
-def test_a_run_can_start_from_weights_and_only_from_those_of_its_network(
+def test_a_run_starts_from_weights_of_its_network_and_rejects_others(
     photographs, tmp_path, plan, narrow
 ):
     folder = photographs(40)
     first = train(plan(folder, tmp_path / "first"), narrow, silent(), resume=False)
     asked = dataclasses.replace(plan(folder, tmp_path / "second"), weights=first)
     store = open_store(asked.data, asked.data_root, 16)
-    begun = Trainer(asked, build(asked, narrow), store, machine.start("cpu", "auto"))
+    begun = Trainer(asked, build_network(asked, narrow), store, init_distributed("cpu", "auto"))
     state = begun.network.state_dict()
     for name, value in load_file(first).items():
         assert torch.equal(state[name], value.to(state[name].dtype)), name
     other = dataclasses.replace(BETA, build=lambda options: Beta(Widths(4, 4, 8, 4)))
     with pytest.raises(WeightsError, match="another network"):
-        Trainer(asked, build(asked, other), store, machine.start("cpu", "auto"))
+        Trainer(asked, build_network(asked, other), store, init_distributed("cpu", "auto"))
 
 
-def test_a_validation_folder_is_held_out_whole_and_the_other_learnt_from_whole(
-    photographs, smooth_colour, tmp_path
-):
+def test_a_validation_folder_is_held_out_completely(photographs, smooth_colour, tmp_path):
     learnt, outside = photographs(30), tmp_path / "outside"
     outside.mkdir()
     for seed in range(100, 107):
@@ -173,3 +184,31 @@ def test_a_validation_folder_is_held_out_whole_and_the_other_learnt_from_whole(
     assert len(store.validation) == 8
     assert len(store.train) == 29  # all but the picture that is held out as well
     assert store.skipped == {"near a held-out picture": 1}
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 40, 50, 400])
+def test_the_schedule_is_a_linear_warm_up_and_a_cosine_decay_for_each_parameter_group(total_steps):
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in (1.0, 0.1)]
+    optimizer = torch.optim.SGD(groups)
+    scheduler = make_scheduler(optimizer, total_steps)
+    warm_up = max(1, round(0.02 * total_steps))
+    for step in range(total_steps):
+        share = (step + 1) / warm_up
+        if step >= warm_up:
+            share = 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / (total_steps - warm_up))
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([share, 0.1 * share], abs=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_loss_own_is_an_alias_of_model(photographs, tmp_path, plan):
+    folder = photographs(4)
+    former = plan(folder, tmp_path / "run", loss="own")
+    assert former.recipe.loss == "model"
+    assert former.fingerprint() == plan(folder, tmp_path / "run", loss="model").fingerprint()
+
+
+def test_trainer_and_speed_import_each_other_in_one_direction_only():
+    source = Path(trainer_module.__file__).read_text()
+    assert "training.speed" not in source

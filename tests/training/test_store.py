@@ -12,7 +12,7 @@ from batchcolor.errors import TrainingDataError
 from batchcolor.training.store import open_store
 
 
-def test_broken_grey_tiny_and_duplicate_pictures_are_counted_named_and_skipped(
+def test_broken_grey_tiny_and_duplicate_pictures_are_skipped_and_listed(
     photographs, smooth_colour, tmp_path
 ):
     folder = photographs(20)
@@ -33,7 +33,7 @@ def test_broken_grey_tiny_and_duplicate_pictures_are_counted_named_and_skipped(
     assert all(name in log for name in ("broken.jpg", "grey.png", "tiny.png", "twice.png"))
 
 
-def test_pipes_are_never_opened_and_loops_of_links_are_walked_once(photographs, tmp_path):
+def test_pipes_are_not_opened_and_symlink_loops_are_visited_once(photographs, tmp_path):
     folder = photographs(20)
     plain = open_store(str(folder), tmp_path, 32)
     os.mkfifo(folder / "pipe.jpg")
@@ -49,7 +49,7 @@ def test_pipes_are_never_opened_and_loops_of_links_are_walked_once(photographs, 
     )
 
 
-def test_content_decides_which_pictures_are_held_out_so_renaming_moves_none(photographs, tmp_path):
+def test_renaming_does_not_change_which_pictures_are_held_out(photographs, tmp_path):
     folder = photographs(40)
     expected = sum(
         hashlib.sha256(path.read_bytes()).hexdigest()[0] in "01" for path in folder.rglob("*.png")
@@ -64,14 +64,14 @@ def test_content_decides_which_pictures_are_held_out_so_renaming_moves_none(phot
     assert held_out == {after.pictures[row].tobytes() for row in after.validation}
 
 
-def test_a_smaller_copy_of_a_held_out_picture_is_not_learnt_from(photographs, tmp_path):
+def test_a_smaller_copy_of_a_held_out_picture_is_not_used_for_training(photographs, tmp_path):
     folder = photographs(30)
     held = next(
         path
         for path in sorted(folder.rglob("*.png"))
         if hashlib.sha256(path.read_bytes()).hexdigest()[0] in "01"
     )
-    for side in range(30, 48):  # at least one of them falls on the learning side
+    for side in range(30, 48):  # the hash of at least one selects it for training
         Image.open(held).resize((side, side)).save(folder / f"copy-{side}.jpg", quality=90)
 
     store = open_store(str(folder), tmp_path, 32)
@@ -82,33 +82,31 @@ def test_a_smaller_copy_of_a_held_out_picture_is_not_learnt_from(photographs, tm
     assert store.skipped["near a held-out picture"] > 0
 
 
-def test_a_second_run_reads_what_the_first_one_packed(photographs, tmp_path):
+def test_a_second_run_uses_the_packed_pictures_of_the_first(photographs, tmp_path):
     folder = photographs(12)
     packed: list[int] = []
     for _ in range(2):
-        open_store(str(folder), tmp_path, 32, advance=lambda done, total: packed.append(done))
+        open_store(str(folder), tmp_path, 32, on_progress=lambda done, total: packed.append(done))
     assert packed == list(range(1, 13))
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "no photographs"), (1, "1 of 1")])
-def test_an_empty_folder_or_one_picture_is_said_to_be_too_little(
-    photographs, tmp_path, count, words
-):
+def test_an_empty_folder_or_one_picture_is_a_data_error(photographs, tmp_path, count, words):
     folder = photographs(count)
     folder.mkdir(exist_ok=True)
     with pytest.raises(TrainingDataError, match=words):
         open_store(str(folder), tmp_path, 32)
 
 
-def test_an_all_grey_folder_is_said_to_be_grey(tmp_path):
+def test_a_folder_of_grey_pictures_is_a_data_error(tmp_path):
     for value in range(5):
         Image.new("L", (40, 40), 40 * value).save(tmp_path / f"{value}.png")
     with pytest.raises(TrainingDataError, match="5 grey"):
         open_store(str(tmp_path), tmp_path, 32)
 
 
-def test_cifar10_is_read_as_torchvision_lays_it(smooth_colour, tmp_path, monkeypatch):
-    """The real loading code on a small archive; only torchvision's own checksums are replaced."""
+def test_cifar10_is_read_in_torchvisions_layout(smooth_colour, tmp_path, monkeypatch):
+    """Uses torchvision's reader on a small archive, with replaced checksums."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     kind = torchvision.datasets.CIFAR10
@@ -135,7 +133,7 @@ def test_cifar10_is_read_as_torchvision_lays_it(smooth_colour, tmp_path, monkeyp
     assert np.array_equal(store.pictures[store.validation[0]], first_of_test)
 
 
-def test_flowers102_is_read_where_torchvision_lays_its_pictures(smooth_colour, tmp_path):
+def test_flowers102_is_read_in_torchvisions_layout(smooth_colour, tmp_path):
     folder = tmp_path / "flowers-102" / "jpg"
     folder.mkdir(parents=True)
     for index in range(20):
@@ -144,14 +142,14 @@ def test_flowers102_is_read_where_torchvision_lays_its_pictures(smooth_colour, t
     assert len(store.train) + len(store.validation) == 20
 
 
-def test_a_data_set_that_is_nowhere_is_one_clear_sentence(tmp_path, monkeypatch):
+def test_a_missing_data_set_that_cannot_be_downloaded_is_a_data_error(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no network, also where there is one
     for name in ("cifar10", "flowers102"):
-        with pytest.raises(TrainingDataError, match="name a folder of photographs"):
+        with pytest.raises(TrainingDataError, match="use a folder of photographs"):
             open_store(name, tmp_path / "nothing", 32)
 
 
-def test_a_jpeg_with_a_turned_sensor_is_packed_upright(smooth_colour, tmp_path):
+def test_a_jpeg_with_exif_orientation_is_packed_upright(smooth_colour, tmp_path):
     for index in range(4):
         picture = smooth_colour(index, 64)
         exif = Image.Exif()

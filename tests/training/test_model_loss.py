@@ -1,4 +1,4 @@
-"""Networks that bring a loss of their own, and a part that has learnt elsewhere."""
+"""Networks that define their own loss and have a pretrained part."""
 
 import dataclasses
 
@@ -13,23 +13,24 @@ from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.weights import find
 from batchcolor.models.builtin import DELTA
 from batchcolor.models.delta import Delta
-from batchcolor.training import distributed as machine
-from batchcolor.training.run import Watcher, train
+from batchcolor.training.distributed import init_distributed
+from batchcolor.training.network import build_network
+from batchcolor.training.run import Callbacks, train
 from batchcolor.training.store import open_store
-from batchcolor.training.trainer import Trainer, build
+from batchcolor.training.trainer import Trainer
 
 
-class Learner(nn.Module):
-    """Gives its own loss when it is told the truth, and begins with what it learnt elsewhere."""
+class NetworkWithLoss(nn.Module):
+    """Returns its loss if it gets a target; `pretrain` sets its encoder."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = nn.Conv2d(1, 8, 3, padding=1)
         self.decoder = nn.Conv2d(8, 2, 1)
 
-    def forward(self, luma, truth=None):
+    def forward(self, luma, target=None):
         chroma = self.decoder(self.encoder(luma).relu())
-        return chroma if truth is None else 5 + functional.l1_loss(chroma, truth)
+        return chroma if target is None else 5 + functional.l1_loss(chroma, target)
 
     def pretrain(self) -> None:
         nn.init.constant_(self.encoder.bias, 0.25)
@@ -37,18 +38,18 @@ class Learner(nn.Module):
 
 @pytest.fixture
 def learner(plan, narrow):
-    """Gives a trainer of such a network."""
+    """Makes a trainer of such a network."""
 
     def made(folder, output, **changes):
-        wanted = plan(folder, output, **{"loss": "own", "optimizer": "adamw", **changes})
+        wanted = plan(folder, output, **{"loss": "model", "optimizer": "adamw", **changes})
         store = open_store(wanted.data, wanted.data_root, wanted.recipe.size)
-        spec = dataclasses.replace(narrow, build=lambda options: Learner())
-        return Trainer(wanted, build(wanted, spec), store, machine.start("cpu", "auto"))
+        spec = dataclasses.replace(narrow, build=lambda options: NetworkWithLoss())
+        return Trainer(wanted, build_network(wanted, spec), store, init_distributed("cpu", "auto"))
 
     return made
 
 
-def test_a_network_with_a_loss_of_its_own_learns_by_it(photographs, tmp_path, learner):
+def test_the_loss_of_the_model_is_minimized(photographs, tmp_path, learner):
     trainer = learner(photographs(24), tmp_path, epochs=6)
     begun, _ = trainer.validate()
     assert begun > 5
@@ -57,28 +58,28 @@ def test_a_network_with_a_loss_of_its_own_learns_by_it(photographs, tmp_path, le
     assert trainer.history[-1].validation_rgb_mse < 1
 
 
-def test_a_network_begins_with_what_it_has_learnt_elsewhere(photographs, tmp_path, learner):
+def test_training_starts_from_the_pretrained_part(photographs, tmp_path, learner):
     trainer = learner(photographs(24), tmp_path)
     assert torch.equal(trainer.network.encoder.bias, torch.full((8,), 0.25))
 
 
-def test_an_encoder_learns_at_its_own_rate(photographs, tmp_path, learner):
+def test_the_encoder_has_its_own_learning_rate(photographs, tmp_path, learner):
     photos = photographs(24)
     moved = {}
     for rate in (0.0, 1.0):
         trainer = learner(photos, tmp_path, encoder_rate=rate, weight_decay=0.0)
         before = trainer.network.encoder.weight.detach().clone()
         trainer.advance()
-        moved[rate] = float((trainer.network.encoder.weight - before).abs().max())
+        moved[rate] = float((trainer.network.encoder.weight.detach() - before).abs().max())
     assert moved[0.0] == 0
     assert moved[1.0] > 1e-4
 
 
-def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
+def test_delta_continues_from_its_shipped_weights(photographs, tmp_path, plan):
     recipe = DELTA.recipe
     assert recipe is not None
     weights = find(load_plugins(False).find("delta"), None)
-    wanted = plan(photographs(24), tmp_path / "run", size=64, epochs=1, loss="own")
+    wanted = plan(photographs(24), tmp_path / "run", size=64, epochs=1, loss="model")
     wanted = dataclasses.replace(
         wanted,
         model="delta",
@@ -87,7 +88,7 @@ def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
             recipe, data=wanted.data, size=64, epochs=1, batch_size=8, learning_rate=1e-4
         ),
     )
-    made = train(wanted, DELTA, Watcher(*[lambda *_: None] * 4), resume=False)
+    made = train(wanted, DELTA, Callbacks(*[lambda *_: None] * 5), resume=False)
     before, after = load_file(weights), load_file(made)
     assert after.keys() == Delta().state_dict().keys()
     assert torch.equal(before["encoder.stem.1.weight"], after["encoder.stem.1.weight"])
@@ -95,8 +96,8 @@ def test_delta_goes_on_from_its_own_weights(photographs, tmp_path, plan):
     assert made.stat().st_size < 25 * 2**20
 
 
-def test_a_validation_loss_that_is_no_number_stops_the_run(photographs, tmp_path, learner):
+def test_a_validation_loss_that_is_not_finite_stops_the_run(photographs, tmp_path, learner):
     trainer = learner(photographs(24), tmp_path, epochs=2)
-    trainer.loss_of = lambda *_: torch.tensor(float("nan"))
+    trainer.validation_loss = lambda *_: torch.tensor(float("nan"))
     with pytest.raises(TrainingDivergedError, match="validation loss is nan"):
         trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)

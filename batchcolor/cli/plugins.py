@@ -9,6 +9,8 @@ from batchcolor.cli.console import only_json, print_json, say, screen, table
 from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from batchcolor.hooks.failures import Origin
     from batchcolor.hooks.manager import Plugins
 
@@ -45,7 +47,7 @@ def plugins(
         print_failures(console, loaded, verbose)
 
 
-def print_failures(console: Any, loaded: Plugins, verbose: int) -> None:
+def print_failures(console: Console, loaded: Plugins, verbose: int) -> None:
     """One line a failure, and one for each name that two plugins claim."""
     for failure in loaded.broken:
         say(console, make_printable(failure.describe(with_location=bool(verbose))))

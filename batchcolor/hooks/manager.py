@@ -19,7 +19,7 @@ import pluggy
 from batchcolor.errors import PluginError, UnknownModelError
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
-from batchcolor.hooks.isolation import CAUGHT, ChromaGuard, CommandGuard, HookGuard, ListGuard
+from batchcolor.hooks.hook_guards import CAUGHT, ChromaGuard, CommandGuard, HookGuard, ListGuard
 from batchcolor.hooks.readers import guard_reader
 from batchcolor.hooks.registration import register_plugin
 from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
-from batchcolor.hooks.isolation import CAUGHT, Record
+from batchcolor.hooks.hook_guards import CAUGHT, Record
 from batchcolor.hooks.types import Reader
 
 HOOK = "batchcolor_readers"

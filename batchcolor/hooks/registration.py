@@ -17,7 +17,8 @@ from batchcolor.hooks.failures import (
     find_location,
     format_error,
 )
-from batchcolor.hooks.isolation import CAUGHT, HookGuard, Record, guard_implementation
+from batchcolor.hooks.hook_guards import CAUGHT, HookGuard, Record
+from batchcolor.hooks.isolation import guard_implementation
 from batchcolor.hooks.types import CONTRACT_VERSION
 
 PREFIX = "batchcolor_"

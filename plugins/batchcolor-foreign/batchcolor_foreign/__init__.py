@@ -1,9 +1,8 @@
-"""Colorization networks of other projects in batchcolor: a TorchScript or ONNX file by its path.
+"""Runs colorization networks of other projects in batchcolor, from TorchScript or ONNX files.
 
     batchcolor run scans --model foreign --set path=net.onnx --set space=lab
 
-The options stand here; opening files is in `network`, colour conversion in `spaces`, and
-both are imported only when the model is built.
+`network` opens the files, `spaces` converts colour; both are imported when the model is built.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ Scale = Literal["plain", "110", "128", "signed", "255"]
 
 @dataclass(frozen=True)
 class ForeignOptions:
-    """What the file holds; the defaults fit a network of L/100 to a*, b* in their own units."""
+    """Describes the file. The defaults fit a network that maps L*/100 to a*, b*."""
 
     path: Path | None = field(
         default=None, metadata={"help": "the network: TorchScript (.pt) or ONNX (.onnx)"}
     )
     space: Space = field(
         default="lab",
-        metadata={"help": "what it gives: lab (a*, b*; or L*, a*, b*), rgb, cbcr"},
+        metadata={"help": "output: lab (a*, b*; or L*, a*, b*), rgb, cbcr"},
     )
     scale: Scale = field(
         default="plain",
         metadata={
-            "help": "unit of what it gives. plain: a*, b* as they are, RGB 0..1, CbCr -0.5..0.5; "
+            "help": "unit of the output. plain: a*, b* unscaled, RGB 0..1, CbCr -0.5..0.5; "
             "110, 128: a*, b* divided by that; signed: RGB or CbCr in -1..1; 255: 0..255"
         },
     )
     input: Input = field(
         default="l100",
         metadata={
-            "help": "what it takes. One channel: l100 (L*/100), l (L*), l-50 (L*-50), "
-            "l50 (L*/50-1), grey (0..1), signed (-1..1). Three: rgb (grey thrice, 0..1), "
+            "help": "input. One channel: l100 (L*/100), l (L*), l-50 (L*-50), "
+            "l50 (L*/50-1), grey (0..1), signed (-1..1). Three: rgb (three equal channels, 0..1), "
             "rgb-signed (-1..1), imagenet (ImageNet mean and deviation)"
         },
     )
     size: int = field(
         default=0,
         metadata={
-            "help": "side of its input in pixels, 16 or more; 0: what the file says, else 256",
+            "help": "side of the input in pixels, 16 or more; 0: as the file states, else 256",
             "ge": 0,
             "le": 4096,
         },
@@ -65,8 +64,8 @@ class ForeignOptions:
         }[self.space]
         if self.scale not in allowed:
             raise ValueError(
-                f"scale={self.scale} does not go with space={self.space}; "
-                f"it takes {', '.join(allowed)}"
+                f"scale={self.scale} does not fit space={self.space}; "
+                f"use one of {', '.join(allowed)}"
             )
 
 
@@ -78,7 +77,7 @@ def _build(options: ForeignOptions) -> Colorizer:
 
 @hookimpl
 def batchcolor_colorizers() -> Iterable[ColorizerSpec]:
-    """One colorizer, whose network is a file of the user's."""
+    """Returns one colorizer, whose network is a file of the user."""
     return [
         ColorizerSpec(
             name="foreign",

@@ -1,7 +1,7 @@
-"""A foreign network file, opened and called: TorchScript through torch, ONNX through onnxruntime.
+"""Opens and runs a network file: TorchScript with torch, ONNX with onnxruntime.
 
-What a file may do when it is opened is said in the README: neither way unpickles Python
-objects. Files whose loading would (`.pt2`, whole pickled modules, state dicts) are refused.
+Neither unpickles Python objects (see the README). Files whose loading would (`.pt2`, pickled
+modules, state dicts) are refused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import torch
 
 from batchcolor.errors import ModelError
 from batchcolor_foreign import ForeignOptions
-from batchcolor_foreign.spaces import CHANNELS, chroma_of, prepared, resized
+from batchcolor_foreign.spaces import CHANNELS, convert_output, prepare_input, resize
 
-USUAL_SIDE = 256
+DEFAULT_SIDE = 256
 EXPORT = "torch.onnx.export(net.eval(), example, 'net.onnx')"
 
 
 @dataclass(frozen=True)
 class Network:
-    """An opened file: how to call it, and what it says of its own input."""
+    """An opened network, with the number of channels and the side of its input, where stated."""
 
     call: Callable[[torch.Tensor], torch.Tensor]
     """`(N, C, side, side)` float32 in, four dimensions out, on the input's device."""
@@ -34,12 +34,12 @@ class Network:
 
 
 class Foreign:
-    """Luma `(N, 1, S, S)` to chroma by a foreign network, which always runs in float32."""
+    """Predicts chroma from luma `(N, 1, S, S)` with a foreign network, which runs in float32."""
 
     def __init__(self, options: ForeignOptions) -> None:
         self.options = options
-        path = _existing(options.path)
-        self.network = _opened(path)
+        path = _check_path(options.path)
+        self.network = _open_network(path)
         wanted = CHANNELS[options.input]
         if self.network.channels not in (None, wanted):
             instead = [k for k, n in CHANNELS.items() if n == self.network.channels]
@@ -52,25 +52,25 @@ class Foreign:
             raise ModelError(
                 f"{path} was exported for {self.network.side} pixels: leave --set size out"
             )
-        self.side = options.size or self.network.side or USUAL_SIDE
-        try:  # what does not fit is said now, once, and not of every picture
+        self.side = options.size or self.network.side or DEFAULT_SIDE
+        try:  # options that do not fit are reported once, and not for every picture
             with torch.inference_mode():
                 self(torch.full((1, 1, self.side, self.side), 0.5))
         except Exception as error:
             raise ModelError(
                 f"{path} cannot be run with input={options.input}, space={options.space}, "
-                f"size={self.side}: {_line(error)}"
+                f"size={self.side}: {_format_error(error)}"
             ) from error
 
     def __call__(self, luma: torch.Tensor) -> torch.Tensor:
         """Chroma `(N, 2, s, s)`, s as the network gives it, in the precision of `luma`."""
-        small = resized(luma.float(), self.side)
-        given = self.network.call(prepared(small, self.options.input).contiguous())
-        chroma = chroma_of(given.float(), small, self.options.space, self.options.scale)
+        small = resize(luma.float(), self.side)
+        given = self.network.call(prepare_input(small, self.options.input).contiguous())
+        chroma = convert_output(given.float(), small, self.options.space, self.options.scale)
         return chroma.clamp(-0.5, 0.5).to(luma.dtype)
 
 
-def _existing(path: Path | None) -> Path:
+def _check_path(path: Path | None) -> Path:
     if path is None:
         raise ModelError("foreign needs a network file: --set path=net.onnx, or a TorchScript .pt")
     path = path.expanduser()
@@ -79,42 +79,42 @@ def _existing(path: Path | None) -> Path:
     return path
 
 
-def _opened(path: Path) -> Network:
-    """The network in a file, told apart by its first bytes. Raises ModelError."""
+def _open_network(path: Path) -> Network:
+    """Opens a network file, whose kind its first bytes state. Raises ModelError."""
     with path.open("rb") as file:
         head = file.read(4)
     if path.suffix == ".pt2":
         raise ModelError(
-            f"{path}: opening a torch.export archive may run code that lies in it, so it is not "
-            f"opened here; export to ONNX instead: {EXPORT}"
+            f"{path}: a torch.export archive may contain code that runs when it is opened, and is "
+            f"not supported; export to ONNX instead: {EXPORT}"
         )
     if head.startswith(b"PK"):
-        return _torchscript(path)
+        return _open_torchscript(path)
     if head.startswith(b"\x80") and path.suffix != ".onnx":
-        raise ModelError(f"{path}: a pickle, not TorchScript; {_how_to_export()}")
-    return _onnx(path)
+        raise ModelError(f"{path}: a pickle, not TorchScript; {_export_hint()}")
+    return _open_onnx(path)
 
 
-def _how_to_export() -> str:
-    return f"a network is needed with its layers: {EXPORT}"
+def _export_hint() -> str:
+    return f"export the network with its layers: {EXPORT}"
 
 
-def _torchscript(path: Path) -> Network:
+def _open_torchscript(path: Path) -> Network:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(f"{path}: damaged: {error}") from error
     if not any("/code/" in name for name in names):
-        raise ModelError(f"{path}: holds weights only; {_how_to_export()}")
+        raise ModelError(f"{path}: holds weights only; {_export_hint()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the loader is deprecated, not gone
         try:
-            # Its own unpickler, in C++, knows tensors and TorchScript types alone.
+            # Its unpickler, in C++, accepts only tensors and TorchScript types.
             module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
         except Exception as error:
             raise ModelError(
-                f"{path}: not TorchScript that this torch reads: {_line(error)}"
+                f"{path}: not TorchScript that this torch reads: {_format_error(error)}"
             ) from error
 
     def call(batch: torch.Tensor) -> torch.Tensor:
@@ -126,7 +126,7 @@ def _torchscript(path: Path) -> Network:
     return Network(call)
 
 
-def _onnx(path: Path) -> Network:
+def _open_onnx(path: Path) -> Network:
     import onnxruntime
 
     silent = onnxruntime.SessionOptions()
@@ -136,11 +136,11 @@ def _onnx(path: Path) -> Network:
     try:
         session = onnxruntime.InferenceSession(str(path), silent, providers=providers)
     except Exception as error:
-        raise ModelError(f"{path}: neither TorchScript nor ONNX: {_line(error)}") from error
+        raise ModelError(f"{path}: neither TorchScript nor ONNX: {_format_error(error)}") from error
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = ", ".join(f"{one.name} {one.shape}" for one in inputs)
-        raise ModelError(f"{path} takes {shapes}; one picture (N, C, H, W) is what is given")
+        raise ModelError(f"{path} takes {shapes}, not one picture (N, C, H, W)")
     name, shape = inputs[0].name, inputs[0].shape
     last = shape[3] in (1, 3) and shape[1] not in (1, 3)  # channels last, as Keras exports them
     batch_of_one = shape[0] == 1
@@ -168,11 +168,11 @@ def _onnx(path: Path) -> Network:
 def _four_dimensional(given: object) -> torch.Tensor:
     if not isinstance(given, torch.Tensor) or given.ndim != 4:
         shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
-        raise ValueError(f"the network gives {shape}, not a picture (N, C, H, W)")
+        raise ValueError(f"the network returns {shape}, not a picture (N, C, H, W)")
     return given
 
 
-def _line(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     """The telling line of an error that may have many."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # TorchScript tells where it was first, and what was wrong last.

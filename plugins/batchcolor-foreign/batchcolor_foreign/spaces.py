@@ -1,4 +1,4 @@
-"""Luma into what a foreign network takes, and what it gives into Cb, Cr; float32 throughout."""
+"""Converts luma to the input of a foreign network, and its output to Cb, Cr; all in float32."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CHANNELS: dict[Input, int] = {
     "rgb-signed": 3,
     "imagenet": 3,
 }
-"""How many channels each kind of input has."""
+"""Channels of each kind of input."""
 
 
-def resized(field: torch.Tensor, side: int) -> torch.Tensor:
-    """`(N, C, S, S)` at `(N, C, side, side)`, antialiased on the way down."""
+def resize(field: torch.Tensor, side: int) -> torch.Tensor:
+    """Resizes `(N, C, S, S)` to `(N, C, side, side)`, with antialiasing."""
     if field.shape[-1] == side:
         return field
     return functional.interpolate(
@@ -32,8 +32,8 @@ def resized(field: torch.Tensor, side: int) -> torch.Tensor:
     )
 
 
-def prepared(luma: torch.Tensor, kind: Input) -> torch.Tensor:
-    """Luma `(N, 1, s, s)` in 0..1 as the network's input `(N, 1 or 3, s, s)`."""
+def prepare_input(luma: torch.Tensor, kind: Input) -> torch.Tensor:
+    """Converts luma `(N, 1, s, s)` in 0..1 to the network's input `(N, 1 or 3, s, s)`."""
     if kind in ("grey", "signed"):
         return luma if kind == "grey" else 2 * luma - 1
     if CHANNELS[kind] == 3:
@@ -53,19 +53,23 @@ def prepared(luma: torch.Tensor, kind: Input) -> torch.Tensor:
     }[kind]()
 
 
-def chroma_of(given: torch.Tensor, luma: torch.Tensor, space: Space, scale: Scale) -> torch.Tensor:
-    """Cb, Cr `(N, 2, s, s)` of what the network gave, for the luma `(N, 1, S, S)` it was asked for.
+def convert_output(
+    given: torch.Tensor, luma: torch.Tensor, space: Space, scale: Scale
+) -> torch.Tensor:
+    """Converts the network's output for luma `(N, 1, S, S)` to Cb, Cr `(N, 2, s, s)`.
 
-    Where a network gives lightness too (L*, a*, b* or RGB), its lightness is left aside: the
-    picture keeps its own. Raises ValueError for a wrong number of channels.
+    The lightness of the output (L*, a*, b* or RGB) is ignored: the picture keeps its own. Raises
+    ValueError for a wrong number of channels.
     """
     wanted = {"lab": (2, 3), "rgb": (3,), "cbcr": (2,)}[space]
     if given.shape[1] not in wanted:
         kinds = " or ".join(map(str, wanted))
-        raise ValueError(f"the network gives {given.shape[1]} channels; space={space} has {kinds}")
+        raise ValueError(
+            f"the network returns {given.shape[1]} channels; space={space} has {kinds}"
+        )
     if space == "lab":
         ab = given[:, -2:] * {"plain": 1.0, "110": 110.0, "128": 128.0}[scale]
-        return lab_to_cbcr(luma_to_lightness(resized(luma, ab.shape[-1])), ab)
+        return lab_to_cbcr(luma_to_lightness(resize(luma, ab.shape[-1])), ab)
     if space == "rgb":
         rgb = {
             "plain": lambda: given,

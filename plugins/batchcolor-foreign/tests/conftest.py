@@ -1,4 +1,4 @@
-"""Foreign network files, made for real: TorchScript by torch, ONNX by the onnx package."""
+"""Creates network files: TorchScript with torch, ONNX with the onnx package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 
 
 class Constant(nn.Module):
-    """Gives one colour everywhere, plus nothing of its input: easy to tell by its output."""
+    """Returns one colour everywhere, whatever its input."""
 
     def __init__(self, inputs: int, colour: tuple[float, ...]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def torchscript(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def onnx_file(tmp_path: Path) -> Callable[..., Path]:
-    """Saves a 1 x 1 convolution as ONNX, with the input shape that is asked for."""
+    """Saves a 1 x 1 convolution as ONNX, with the given input shape."""
 
     def save(
         inputs: int,

@@ -32,9 +32,7 @@ def test_a_torchscript_network_of_lab_is_run(torchscript: Make) -> None:
     assert cr > 0.03  # a* of 20 is red
 
 
-def test_an_onnx_network_gives_what_the_same_torchscript_gives(
-    torchscript: Make, onnx_file: Make
-) -> None:
+def test_onnx_and_torchscript_of_one_network_agree(torchscript: Make, onnx_file: Make) -> None:
     first = coloured(torchscript(1, (0.2, -0.3)), scale="110", input="l50")
     second = coloured(onnx_file(1, (0.2, -0.3)), scale="110", input="l50")
     torch.testing.assert_close(first, second)
@@ -75,7 +73,7 @@ def test_cbcr_is_taken_as_it_is(onnx_file: Make) -> None:
     torch.testing.assert_close(chroma[0, :, 0, 0], torch.tensor([0.1, -0.2]))
 
 
-def test_the_lightness_of_a_network_that_gives_three_lab_channels_is_left_aside(
+def test_the_lightness_of_a_network_with_three_lab_channels_is_ignored(
     onnx_file: Make,
 ) -> None:
     with_lightness = coloured(onnx_file(1, (99.0, 20.0, 30.0)))
@@ -89,7 +87,7 @@ def test_the_lightness_of_a_network_that_gives_three_lab_channels_is_left_aside(
 def test_one_channel_inputs_have_the_range_that_they_are_named_for(
     onnx_file: Make, kind: str, value: float
 ) -> None:
-    """The network hands its input back as Cb, divided by 1,000 so that nothing is clipped."""
+    """The network returns its input as Cb, divided by 1,000 so that nothing is clipped."""
     echo = onnx_file(1, (0.0, 0.0), gain=1e-3)
     cb = coloured(echo, input=kind, space="cbcr")[0, 0, 0, 0]
     assert float(cb) * 1000 == pytest.approx(value, rel=2e-3)
@@ -113,12 +111,12 @@ def test_the_network_is_given_the_size_that_was_asked_for(torchscript: Make, siz
     assert coloured(torchscript(1, (1.0, 1.0)), size=size).shape[-1] == size
 
 
-def test_colour_out_of_range_is_held_at_its_edge(onnx_file: Make) -> None:
+def test_colour_out_of_range_is_clipped(onnx_file: Make) -> None:
     assert coloured(onnx_file(1, (500.0, -500.0))).abs().max() <= 0.5
 
 
 class TestErrors:
-    def told(self, path: Path | None, **options: Any) -> str:
+    def message_of(self, path: Path | None, **options: Any) -> str:
         with pytest.raises(ModelError) as caught:
             coloured(path, **options)
         assert caught.value.exit_code == ExitCode.MODEL_ERROR
@@ -126,16 +124,16 @@ class TestErrors:
         assert "\n" not in message
         return message
 
-    def test_no_path_says_what_to_type(self) -> None:
-        assert "--set path=" in self.told(None)
+    def test_a_missing_path_option_is_suggested(self) -> None:
+        assert "--set path=" in self.message_of(None)
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        assert "nowhere.onnx: there is no such" in self.told(tmp_path / "nowhere.onnx")
+        assert "nowhere.onnx: there is no such" in self.message_of(tmp_path / "nowhere.onnx")
 
-    def test_rubbish_is_no_network(self, tmp_path: Path) -> None:
+    def test_other_bytes_are_no_network(self, tmp_path: Path) -> None:
         path = tmp_path / "net.onnx"
         path.write_bytes(b"not a network at all")
-        assert "neither TorchScript nor ONNX" in self.told(path)
+        assert "neither TorchScript nor ONNX" in self.message_of(path)
 
     def test_a_truncated_torchscript_file_is_damaged(
         self, torchscript: Make, tmp_path: Path
@@ -143,21 +141,21 @@ class TestErrors:
         whole = torchscript(1, (1.0, 1.0)).read_bytes()
         path = tmp_path / "half.pt"
         path.write_bytes(whole[: len(whole) // 2])
-        assert "damaged" in self.told(path)
+        assert "damaged" in self.message_of(path)
 
-    def test_a_state_dict_is_told_from_a_network(self, tmp_path: Path) -> None:
+    def test_a_state_dict_is_not_a_network(self, tmp_path: Path) -> None:
         path = tmp_path / "weights.pt"
         torch.save({"w": torch.zeros(3)}, path)
-        assert "holds weights only" in self.told(path)
+        assert "holds weights only" in self.message_of(path)
 
     def test_a_pickle_is_never_opened(self, tmp_path: Path) -> None:
         trace = tmp_path / "ran"
         path = tmp_path / "net.pt"
         path.write_bytes(pickle.dumps(Creates(str(trace))))
-        assert "a pickle" in self.told(path)
+        assert "a pickle" in self.message_of(path)
         assert not trace.exists()
 
-    def test_a_pickle_inside_a_file_dressed_as_torchscript_does_not_run(
+    def test_a_pickle_in_a_torchscript_archive_does_not_run(
         self, torchscript: Make, tmp_path: Path
     ) -> None:
         trace, path = tmp_path / "ran", tmp_path / "dressed.pt"
@@ -165,36 +163,36 @@ class TestErrors:
             for name in old.namelist():
                 hostile = name.endswith(("data.pkl", "constants.pkl"))
                 new.writestr(name, pickle.dumps(Creates(str(trace))) if hostile else old.read(name))
-        assert "not TorchScript" in self.told(path)
+        assert "not TorchScript" in self.message_of(path)
         assert not trace.exists()
 
     def test_a_torch_export_archive_is_refused(self, torchscript: Make) -> None:
         path = torchscript(1, (1.0, 1.0)).rename(torchscript(1, (1.0, 1.0)).with_suffix(".pt2"))
-        assert "export to ONNX instead" in self.told(path)
+        assert "export to ONNX instead" in self.message_of(path)
 
     def test_a_wrong_number_of_input_channels_names_an_input_that_fits(
         self, onnx_file: Make
     ) -> None:
-        assert "try --set input=rgb" in self.told(onnx_file(3, (1.0, 1.0)))
+        assert "try --set input=rgb" in self.message_of(onnx_file(3, (1.0, 1.0)))
 
     def test_a_torchscript_file_of_other_channels_is_refused_before_any_picture(
         self, torchscript: Make
     ) -> None:
-        assert "cannot be run with input=l100" in self.told(torchscript(3, (1.0, 1.0)))
+        assert "cannot be run with input=l100" in self.message_of(torchscript(3, (1.0, 1.0)))
 
     def test_a_wrong_number_of_output_channels_is_refused(self, onnx_file: Make) -> None:
-        assert "gives 2 channels; space=rgb has 3" in self.told(
+        assert "returns 2 channels; space=rgb has 3" in self.message_of(
             onnx_file(3, (1.0, 1.0)), space="rgb", input="rgb"
         )
 
     def test_a_size_against_that_of_the_file_is_refused(self, onnx_file: Make) -> None:
         path = onnx_file(1, (1.0, 1.0), shape=("n", 1, 128, 128))
-        assert "exported for 128 pixels" in self.told(path, size=256)
+        assert "exported for 128 pixels" in self.message_of(path, size=256)
 
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"space": "rgb", "scale": "110"}, "does not go with space=rgb"),
+            ({"space": "rgb", "scale": "110"}, "does not fit space=rgb"),
             ({"size": 4}, "below 16"),
         ],
     )

@@ -71,7 +71,7 @@ class Beta(nn.Module):
         nn.init.zeros_(output.weight)  # the output is grey at the first step of training
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
-        """Returns chroma, Cb and Cr; averaged with that of the mirror image in eval mode."""
+        """Returns chroma, Cb and Cr; in eval mode, averaged with that of the mirrored input."""
         if self.training:
             return self.forward_once(luma)
         return average_with_mirror(self.forward_once, luma)

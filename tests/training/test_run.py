@@ -175,12 +175,12 @@ def test_a_run_starts_from_weights_of_its_network_and_rejects_others(
 
 
 def test_a_validation_folder_is_held_out_completely(photographs, smooth_colour, tmp_path):
-    learnt, outside = photographs(30), tmp_path / "outside"
+    training, outside = photographs(30), tmp_path / "outside"
     outside.mkdir()
     for seed in range(100, 107):
         smooth_colour(seed).save(outside / f"{seed}.png")
     smooth_colour(5).save(outside / "copy of 005.png", compress_level=0)
-    store = open_store(str(learnt), tmp_path, 16, validation=str(outside))
+    store = open_store(str(training), tmp_path, 16, validation=str(outside))
     assert len(store.validation) == 8
     assert len(store.train) == 29  # all but the picture that is held out as well
     assert store.skipped == {"near a held-out picture": 1}

@@ -1,4 +1,4 @@
-"""The packages below plugins/, installed as a user installs them and used by the command."""
+"""The packages in plugins/, installed by pip and used by the command."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def mean_colour(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_a_package_is_whole(package: Path, installed: Path) -> None:
+def test_a_package_is_complete(package: Path, installed: Path) -> None:
     assert {"pyproject.toml", "README.md", "LICENSE", "tests"} <= {
         p.name for p in package.iterdir()
     }
@@ -77,7 +77,7 @@ def test_both_are_listed_with_their_models(run: Command) -> None:
 
 
 @pytest.mark.parametrize("toner", TONERS)
-def test_a_toner_tones_photographs_and_keeps_their_luma(
+def test_a_toner_colours_photographs_and_keeps_their_luma(
     toner: str, run: Command, tmp_path: Path
 ) -> None:
     done = run("run", "photos", "--model", toner, "-o", "toned")
@@ -115,7 +115,7 @@ def test_an_option_of_a_toner_reaches_the_picture(run: Command, tmp_path: Path) 
         ("depth=deep", "must be float"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused(setting: str, words: str, run: Command) -> None:
+def test_a_wrong_option_is_refused(setting: str, words: str, run: Command) -> None:
     done = run("run", "photos", "-m", "sepia", "--set", setting)
     assert done.returncode == 2
     assert words in done.stderr

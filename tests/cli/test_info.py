@@ -90,12 +90,15 @@ def test_models_show_what_each_is_good_for_and_the_range_of_its_options(plugin, 
     assert rows["long"]["weights"] == "missing"
 
 
-def test_version_help_and_completion_answer(process):
-    assert process("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
-    assert "SOURCE" in process("run", "--help").stdout
-    assert "Usage" in process().stdout
+def test_version_and_help_are_shown(command):
+    assert command("--version").stdout == f"batchcolor {batchcolor.__version__}\n"
+    assert "SOURCE" in command("run", "--help").stdout
+    assert "Usage" in command().stdout
+    assert command("nonsense").returncode == 2
+
+
+def test_the_shell_completes_commands(process):
     completion = process(
         _BATCHCOLOR_COMPLETE="complete_bash", COMP_WORDS="batchcolor r", COMP_CWORD="1"
     )
-    assert completion.stdout.split() == ["run"]
-    assert process("nonsense").returncode == 2
+    assert "run" in completion.stdout.split()

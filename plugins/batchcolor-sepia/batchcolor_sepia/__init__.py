@@ -1,8 +1,8 @@
 """Darkroom toners for batchcolor: sepia, cyanotype, selenium and hand-tint; no network.
 
-Each toner is a dataclass of its `--set` options here, and a function of luma in
-`batchcolor_sepia.toners`, which is imported only when a toner is built: listing models
-must not import torch.
+Each toner has a dataclass of its `--set` options here, and a function of luma in
+`batchcolor_sepia.toners`, which is imported when a toner is built: listing the models must not
+import torch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def number(default: float, low: float, high: float, text: str) -> Any:
 
 @dataclass(frozen=True)
 class SepiaOptions:
-    """Sulphide toning: silver bleached and turned brown, highlights first."""
+    """Sulphide toning: bleached silver turns brown, highlights first."""
 
-    depth: float = number(0.7, 0, 1, "how far the bleach went: lights first, then the shadows too")
+    depth: float = number(0.7, 0, 1, "depth of the bleach: highlights first, then also the shadows")
     tint: float = number(0.0, -1, 1, "yellow-brown at -1, red-brown at 1")
-    highlight: float = number(0.4, 0, 1, "how much the cream of the paper shows in the whites")
+    highlight: float = number(0.4, 0, 1, "cream colour of the paper in the whites")
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,25 @@ class CyanotypeOptions:
             "tea: toned with tannin, blue-black on ochre paper"
         },
     )
-    highlight: float = number(0.2, 0, 1, "how much the sheet is stained in the whites")
+    highlight: float = number(0.2, 0, 1, "stain of the sheet in the whites")
 
 
 @dataclass(frozen=True)
 class SeleniumOptions:
-    """Selenium toning: shadows turn first, the whites stay as they are."""
+    """Selenium toning: shadows turn first, whites are unchanged."""
 
     depth: float = number(0.6, 0, 1, "strength of the bath")
     tint: float = number(0.0, -1, 1, "cool violet at -1, aubergine at 0, red-brown at 1")
-    highlight: float = number(0.3, 0, 1, "how far up from the shadows the tone reaches")
+    highlight: float = number(0.3, 0, 1, "brightest tones that are toned")
 
 
 @dataclass(frozen=True)
 class HandTintOptions:
-    """Washes by place and tone, as on postcards of 1900; it knows nothing of the picture."""
+    """Washes by position and tone, as on postcards of 1900; objects are not recognized."""
 
-    sky: float = number(0.6, 0, 1, "pale blue on what is bright, smooth and high up")
-    foliage: float = number(0.6, 0, 1, "olive on what is dark to middling and textured")
-    skin: float = number(0.6, 0, 1, "peach on middle lights away from the edge")
+    sky: float = number(0.6, 0, 1, "pale blue on bright, smooth areas near the top")
+    foliage: float = number(0.6, 0, 1, "olive on dark to medium, textured areas")
+    skin: float = number(0.6, 0, 1, "peach on medium tones near the centre")
     wash: float = number(0.03, 0, 0.2, "width of the brush, as a share of the picture")
 
 
@@ -88,12 +88,22 @@ def _hand_tint(options: HandTintOptions) -> Colorizer:
 
 @hookimpl
 def batchcolor_colorizers() -> Iterable[ColorizerSpec]:
-    """The four toners."""
+    """Returns the four toners."""
     rows: list[tuple[str, str, Any, type[Any]]] = [
-        ("sepia", "sulphide toner: warm brown, cream paper", _sepia, SepiaOptions),
-        ("cyanotype", "iron print: Prussian blue", _cyanotype, CyanotypeOptions),
-        ("selenium", "selenium toner: aubergine shadows, clean whites", _selenium, SeleniumOptions),
-        ("hand-tint", "pale washes by place and tone", _hand_tint, HandTintOptions),
+        ("sepia", "warm brown on cream paper; a sulphide toner", _sepia, SepiaOptions),
+        ("cyanotype", "Prussian blue; an iron print", _cyanotype, CyanotypeOptions),
+        (
+            "selenium",
+            "aubergine shadows, clean whites; a selenium toner",
+            _selenium,
+            SeleniumOptions,
+        ),
+        (
+            "hand-tint",
+            "pale washes of sky blue, olive and peach by position and tone",
+            _hand_tint,
+            HandTintOptions,
+        ),
     ]
     return [
         ColorizerSpec(

@@ -53,7 +53,7 @@ def test_chroma_has_the_precision_of_the_luma(name: str, dtype: torch.dtype) -> 
     ("name", "option"),
     [(n, f.name) for n, s in SPECS.items() for f in dataclasses.fields(s.options or object)],
 )
-def test_every_option_changes_the_print(name: str, option: str) -> None:
+def test_every_option_changes_the_chroma(name: str, option: str) -> None:
     field = {f.name: f for f in dataclasses.fields(SPECS[name].options or object)}[option]
     other = "tea" if isinstance(field.default, str) else field.metadata["le"]
     before, after = toned(name, ramp()), toned(name, ramp(), **{option: other})
@@ -77,7 +77,7 @@ def test_sepia_is_brown_and_cyanotype_is_blue() -> None:
     assert cr < -0.03
 
 
-def test_a_shallow_sepia_bath_leaves_the_shadows_neutral() -> None:
+def test_sepia_of_low_depth_leaves_the_shadows_neutral() -> None:
     shadow, light = torch.full((1, 1, 8, 8), 0.15), torch.full((1, 1, 8, 8), 0.75)
     shallow, deep = toned("sepia", shadow, depth=0.1), toned("sepia", shadow, depth=1.0)
     assert shallow.abs().max() < 0.2 * deep.abs().max()
@@ -90,7 +90,7 @@ def test_selenium_turns_shadows_and_keeps_whites() -> None:
     assert toned("selenium", white).abs().max() == 0
 
 
-def test_the_hand_tint_washes_a_bright_smooth_top_blue_and_leaves_its_bottom() -> None:
+def test_the_hand_tint_colours_a_bright_smooth_top_blue() -> None:
     chroma = toned("hand-tint", torch.full((1, 1, 512, 512), 0.7))
     side = chroma.shape[-1]
     assert chroma[0, 0, side // 16].mean() > 0.01

@@ -67,7 +67,9 @@ def floor(film: SourceInfo, place: Path) -> float:
 
 def job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) -> float:
     """Frames a second of the whole job, its model loaded before."""
-    settings = RunSettings((str(clip),), output, model=model, stabilize=stabilize, every=every)
+    settings = RunSettings(
+        sources=(str(clip),), output=output, model=model, stabilize=stabilize, every=every
+    )
     report = run(settings, load_plugins(), lambda report: None)
     assert report.done == 1, report.as_json()
     return report.frame_rate

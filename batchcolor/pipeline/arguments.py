@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
@@ -15,7 +13,6 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 from batchcolor.errors import UsageError
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.video.output.codecs import VideoSettings, parse_frame_rate
 
 StrPath: TypeAlias = str | os.PathLike[str]
 ModelOptions: TypeAlias = Mapping[str, bool | int | float | str | os.PathLike[str]]
@@ -78,20 +75,13 @@ class RunArguments(ModelArguments, total=False):
 def make_run_settings(sources: StrPath | Iterable[StrPath], arguments: RunArguments) -> RunSettings:
     """The settings of a job. Raises UsageError that names the argument which is wrong."""
     values: dict[str, Any] = dict(_validate(RunArguments, arguments))
-    fps = values.pop("fps", None)
-    video = {name: values.pop(name) for name in VIDEO_ARGUMENTS & values.keys()}
-    loading = {name: values.pop(name) for name in ModelArguments.__annotations__.keys() & values}
-    if values.get("output") is not None:
-        values["output"] = Path(values["output"])
+    options = values.pop("options", None) or {}
     return RunSettings(
         sources=_paths(sources),
-        loading=make_load_options(cast(ModelArguments, loading)),
-        films=VideoSettings(**video, fps=None if fps is None else parse_frame_rate(str(fps))),
+        options=tuple((key, _text(options[key])) for key in options),
+        frames=values.get("fps") is not None,
         **values,
     )
-
-
-VIDEO_ARGUMENTS = frozenset(field.name for field in dataclasses.fields(VideoSettings)) - {"fps"}
 
 
 def make_load_options(arguments: ModelArguments) -> LoadOptions:

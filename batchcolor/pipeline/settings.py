@@ -1,34 +1,62 @@
-"""RunSettings: what one job was asked to do; frozen, validated, hashable."""
+"""RunSettings: the options of one job; frozen, validated, hashable."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.formats import Format, format_by_name
 from batchcolor.inference.load_options import LoadOptions
-from batchcolor.video.output.codecs import USUAL_CODEC, VideoSettings
-from batchcolor.video.temporal.stabilizer import MODES, Stabilize
+from batchcolor.pipeline.option import Option, declared_options
+from batchcolor.pipeline.option_values import (
+    MIB,
+    codec_names,
+    format_names,
+    model_names,
+    model_option_keys,
+    parse_memory,
+    read_frame_rate,
+    read_key_values,
+    read_memory,
+    read_time,
+)
 
-MIB = 1024 * 1024
+if TYPE_CHECKING:
+    from batchcolor.video.output.codecs import VideoSettings
+
+__all__ = ["MAX_PIXELS", "RunSettings", "check_strength", "parse_memory"]
+
 LEAST_MEMORY = 16 * MIB
-MOST_EVERY = 12
-"""Half a second of most films: what enters the picture has borrowed colours until then."""
+MAX_EVERY = 12
 MAX_PIXELS = 400_000_000
 
 IfExists = Literal["skip", "overwrite", "error"]
+Stabilize = Literal["off", "fast", "best"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def default_memory() -> int:
-    """Bytes that pictures may take at once: a quarter of the machine's, at most 2 GiB."""
+    """Bytes for pictures in flight: a quarter of the machine's memory, at most 2 GiB."""
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
@@ -37,81 +65,219 @@ def default_memory() -> int:
 
 
 def check_strength(strength: float) -> None:
-    """Raises UsageError for what is no factor of chroma."""
+    """Raises UsageError for a factor of chroma outside 0..2."""
     if not (math.isfinite(strength) and 0 <= strength <= 2):
         raise UsageError(f"--strength {strength}: a number from 0 to 2")
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """One job. `max_memory` in bytes."""
+class RunSettings(BaseModel):
+    """The options of one job, each declared once.
 
-    sources: tuple[str, ...]
-    output: Path | None = None
-    model: str = DEFAULT_MODEL
-    strength: float = 1.0
-    format: str | None = None
-    quality: int | None = None
-    loading: LoadOptions = field(default_factory=LoadOptions)
-    workers: int | None = None
-    max_memory: int | None = None
-    max_pixels: int = MAX_PIXELS
-    if_exists: IfExists = "skip"
-    retry_failed: bool = False
-    films: VideoSettings = field(default_factory=VideoSettings)
-    stabilize: Stabilize = "fast"
-    every: int = 1
-    """Of so many frames of a shot one goes to the model, and its colours are carried on."""
-    strip: bool = False
-    """Whether a sheet with one frame a shot is written beside each film."""
-    report: Path | None = None
-    """Where the report goes as JSON."""
+    The command line of `run`, the configuration file, `batchcolor.run` and docs/options.md are
+    generated from, or checked against, this class. Raises UsageError for values that do not fit.
+    """
 
-    def __post_init__(self) -> None:
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    sources: Annotated[
+        tuple[str, ...],
+        Option("Where", "Folders, files or globs.", metavar="SOURCE", is_argument=True),
+    ] = ()
+    output: Annotated[
+        Path | None,
+        Option(
+            *("Where", "Folder for the results (default: SOURCE-colorized).", ("--output", "-o")),
+            metavar="FOLDER",
+        ),
+    ] = None
+    if_exists: Annotated[IfExists, Option("Where", "What to do where a result exists already.")] = (
+        "skip"
+    )
+    retry_failed: Annotated[
+        bool, Option("Where", "Process again what failed in an earlier run.")
+    ] = False
+    model: Annotated[str, Option("Colour", "The model.", ("--model", "-m"), values=model_names)] = (
+        DEFAULT_MODEL
+    )
+    strength: Annotated[
+        float,
+        Field(ge=0, le=2, allow_inf_nan=False),
+        Option("Colour", "0 keeps grey, 1 is the model's colour, up to 2."),
+    ] = 1.0
+    options: Annotated[
+        tuple[tuple[str, str], ...],
+        BeforeValidator(read_key_values),
+        Option(
+            *("Colour", "An option of the model (see: batchcolor models).", ("--set",)),
+            metavar="KEY=VALUE",
+            values=model_option_keys,
+            is_text=True,
+        ),
+    ] = ()
+    like: Annotated[
+        Path | None,
+        Option("Colour", "Transfer the colours of a colour photograph.", metavar="PICTURE"),
+    ] = None
+    weights: Annotated[Path | None, Option("Colour", "Use this weights file.", metavar="FILE")] = (
+        None
+    )
+    format: Annotated[
+        str | None,
+        Option(
+            "Colour",
+            "jpeg, png, webp, tiff or bmp; for films mp4, mkv, mov or gif "
+            "(default: the source's own).",
+            values=format_names,
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        Field(ge=1, le=100),
+        Option("Colour", "1 to 100, for JPEG (default 96) and WebP (default 95)."),
+    ] = None
+    codec: Annotated[
+        str,
+        Option(
+            *("Films", "h264, h265, av1, prores, ffv1, gif, h264_nvenc or hevc_nvenc."),
+            values=codec_names,
+        ),
+    ] = "h264"
+    crf: Annotated[
+        int | None,
+        Option("Films", "Quality, lower is better (h264 18, h265 20, av1 28, nvenc 19 and 22)."),
+    ] = None
+    preset: Annotated[
+        str | None, Option("Films", "Speed of the encoder (medium; av1: 8; nvenc: p5).")
+    ] = None
+    bit_depth: Annotated[int | None, Option("Films", "8 or 10 (default: the film's own).")] = None
+    stabilize: Annotated[
+        Stabilize, Option("Films", "Reduce colour flicker; best uses later frames as well.")
+    ] = "fast"
+    every: Annotated[
+        int,
+        Field(ge=1, le=MAX_EVERY),
+        Option("Films", "Run the model on every N-th frame; propagate along motion between."),
+    ] = 1
+    """The limit is half a second of most films: new areas have propagated colours until then."""
+    preview: Annotated[
+        float | None,
+        BeforeValidator(read_time),
+        Option("Films", "Only the beginning of each film, as 10s or 2m.", is_text=True),
+    ] = None
+    compare: Annotated[bool, Option("Films", "Show the grey source at the left of the result.")] = (
+        False
+    )
+    frames: Annotated[
+        bool, Option("Films", "Sources are folders of numbered frames; each becomes a film.")
+    ] = False
+    fps: Annotated[
+        InstanceOf[Fraction] | None,
+        BeforeValidator(read_frame_rate),
+        Option(
+            *("Films", "With --frames: frames per second, 24 (default), 23.976 or 30000/1001."),
+            is_text=True,
+        ),
+    ] = None
+    to_frames: Annotated[
+        bool, Option("Films", "Write a folder of numbered pictures for each film.")
+    ] = False
+    strip: Annotated[
+        bool, Option("Films", "Write a contact sheet with one frame per shot beside each film.")
+    ] = False
+    recode_sound: Annotated[
+        bool, Option("Films", "Write audio that the container cannot hold as PCM.")
+    ] = False
+    strict: Annotated[
+        bool, Option("Films", "Fail a damaged film instead of keeping its intact frames.")
+    ] = False
+    batch_size: Annotated[
+        int | None,
+        Field(ge=1),
+        Option("Machine", "Pictures per batch (default: 64 on a GPU, 2 to 8 on a CPU)."),
+    ] = None
+    device: Annotated[str, Option("Machine", "auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    precision: Annotated[
+        Precision, Option("Machine", "auto: float16 on a GPU, float32 on a CPU.")
+    ] = "auto"
+    workers: Annotated[
+        int | None,
+        Field(ge=1),
+        Option("Machine", "Threads that decode, and as many that encode (default: cores)."),
+    ] = None
+    max_memory: Annotated[
+        int | None,
+        BeforeValidator(read_memory),
+        Option("Machine", "Memory for pictures in flight, as 512M or 2G.", is_text=True),
+    ] = None
+    """Bytes."""
+    max_pixels: Annotated[
+        int, Field(ge=1), Option("Machine", "Refuse pictures with more pixels than this.")
+    ] = MAX_PIXELS
+    report: Annotated[
+        Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
+    ] = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _validate(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            raise UsageError(_describe_error(error)) from error
+        settings._check_combinations()
+        return settings
+
+    def _check_combinations(self) -> None:
         if not self.sources:
-            raise UsageError("nothing to colour: name a folder, files or a glob")
-        check_strength(self.strength)
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality {self.quality}: a number from 1 to 100")
-        counts = {"workers": self.workers, "max_pixels": self.max_pixels}
-        counts["batch_size"] = self.loading.batch_size
-        for name, value in counts.items():
-            if value is not None and value < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1")
+            raise UsageError("no SOURCE: name a folder, files or a glob")
         if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
             raise UsageError(
                 f"--max-memory: not enough memory for one picture; give at least "
                 f"{LEAST_MEMORY // MIB} MiB"
             )
-        if self.stabilize not in MODES:
-            raise UsageError(f"--stabilize {self.stabilize}: {', '.join(MODES)}")
-        if not 1 <= self.every <= MOST_EVERY:
-            raise UsageError(f"--every {self.every}: from 1 to {MOST_EVERY}")
         if self.every > 1 and self.stabilize == "off":
             raise UsageError(
-                f"--every {self.every}: colours are carried by --stabilize fast or best"
+                f"--every {self.every}: colours are propagated by --stabilize fast or best"
             )
-        if self.strip and self.films.to_frames:
+        if self.strip and self.to_frames:
             raise UsageError("--strip goes with films, and --to-frames writes pictures")
-        if self.films.to_frames or self.films.fps:
-            self._check_frames()
-        if self.format is not None:
-            asked = format_by_name(self.format)
-            films = self.films.within(asked) if self.films.codec == USUAL_CODEC else self.films
-            if asked.film and asked not in films.video_codec.containers:
-                takes = " or ".join(known.name for known in self.films.video_codec.containers)
-                raise UsageError(
-                    f"--format {self.format}: {self.films.codec} is written to {takes}"
-                )
+        if self.fps is not None and not self.frames:
+            raise UsageError("--fps goes with --frames: a film has a rate of its own")
+        self._check_format(self.films)
 
-    def _check_frames(self) -> None:
-        asked = format_by_name(self.format) if self.format else None
-        if asked is not None and asked.film and self.films.to_frames:
+    def _check_format(self, films: VideoSettings) -> None:
+        target = self.target_format
+        if target is None:
+            return
+        if target.film and self.to_frames:
             raise UsageError(f"--format {self.format}: --to-frames writes pictures")
-        if asked is not None and not asked.film and not self.films.to_frames:
+        if not target.film and self.frames and not self.to_frames:
             raise UsageError(
                 f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
             )
+        if films.codec == RunSettings.model_fields["codec"].default:
+            films = films.within(target)
+        if target.film and target not in films.video_codec.containers:
+            takes = " or ".join(known.name for known in films.video_codec.containers)
+            raise UsageError(f"--format {self.format}: {films.codec} is written to {takes}")
+
+    @cached_property
+    def loading(self) -> LoadOptions:
+        """How the model is loaded."""
+        return LoadOptions(
+            self.options, self.weights, self.device, self.precision, self.batch_size, self.like
+        )
+
+    @cached_property
+    def films(self) -> VideoSettings:
+        """How films are written. Raises UsageError where the codec does not take the values."""
+        from batchcolor.video.output.codecs import USUAL_FPS, VideoSettings, parse_frame_rate
+
+        names = {field.name for field in dataclasses.fields(VideoSettings)} - {"fps"}
+        fps = self.fps or parse_frame_rate(USUAL_FPS)
+        return VideoSettings(
+            **{name: getattr(self, name) for name in names}, fps=fps if self.frames else None
+        )
 
     @property
     def target_format(self) -> Format | None:
@@ -143,7 +309,7 @@ class RunSettings:
         return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
 
     def hash_for(self, *, film: bool) -> str:
-        """`pixels_hash`, for a film with what its encoder is told."""
+        """`pixels_hash`, for a film with the parameters of its encoder."""
         if not film:
             return self.pixels_hash
         film_only = f"{self.pixels_hash} {self.films} {self.stabilize} {self.every}"
@@ -159,12 +325,11 @@ def sha256_of(path: Path) -> str:
         return ""
 
 
-def parse_memory(text: str) -> int:
-    """Bytes of `512M`, `2G`, `800 MiB` or a plain number of MiB. Raises UsageError."""
-    number = text.strip().lower().removesuffix("ib").removesuffix("b").strip()
-    factor = {"k": 1024, "m": MIB, "g": 1024 * MIB}.get(number[-1:], 0)
-    try:
-        value = float(number[:-1] if factor else number) * (factor or MIB)
-        return int(value)
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"--max-memory {text}: write it as 512M or 2G") from error
+def _describe_error(error: ValidationError) -> str:
+    """One sentence for the first value that does not fit."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    declared = declared_options(RunSettings).get(name)
+    if declared is None:
+        return f"{name}: there is no such option"
+    return f"{declared.flags[0]} {first['input']}: {declared.expected}"

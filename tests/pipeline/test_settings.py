@@ -3,16 +3,14 @@
 import pytest
 
 from batchcolor.errors import UsageError
-from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.settings import RunSettings, parse_memory
 
 
 def test_only_what_changes_pixels_changes_the_hash():
     first = RunSettings(sources=("a",))
-    same = RunSettings(sources=("b",), workers=3, loading=LoadOptions(device="cpu"))
+    same = RunSettings(sources=("b",), workers=3, device="cpu")
     assert same.pixels_hash == first.pixels_hash
-    own = LoadOptions(options=(("depth", "1"),))
-    for change in ({"strength": 0.5}, {"model": "alpha"}, {"loading": own}):
+    for change in ({"strength": 0.5}, {"model": "alpha"}, {"options": {"depth": 1}}):
         assert RunSettings(sources=("a",), **change).pixels_hash != first.pixels_hash
 
 
@@ -21,7 +19,7 @@ def test_a_file_that_an_option_names_counts_by_its_content(tmp_path):
     hashes = []
     for content in (b"one", b"two"):
         network.write_bytes(content)
-        settings = RunSettings(sources=("a",), loading=LoadOptions((("path", str(network)),)))
+        settings = RunSettings(sources=("a",), options={"path": network})
         hashes.append(settings.pixels_hash)
     assert hashes[0] != hashes[1]
 
@@ -31,7 +29,7 @@ def test_a_picture_whose_palette_is_taken_counts_by_its_content(tmp_path):
     hashes = [RunSettings(sources=("a",)).pixels_hash]
     for content in (b"one", b"two"):
         reference.write_bytes(content)
-        settings = RunSettings(sources=("a",), loading=LoadOptions(like=reference))
+        settings = RunSettings(sources=("a",), like=reference)
         hashes.append(settings.pixels_hash)
     assert len(set(hashes)) == 3
 

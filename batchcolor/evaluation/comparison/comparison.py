@@ -139,7 +139,7 @@ def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
 def _found(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, ScannedFile]]:
     """Every picture once, with the name that it is shown by."""
     chosen: dict[Path, tuple[str, ScannedFile]] = {}
-    for root in make_plan(RunSettings(tuple(sources))).roots:
+    for root in make_plan(RunSettings(sources=tuple(sources))).roots:
         for found in scan(root.path, readers=plugins.readers()):
             if isinstance(found, ScannedFile) and not found.film:
                 name = make_printable(root.below / found.relative)

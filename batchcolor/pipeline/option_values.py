@@ -1,0 +1,87 @@
+"""Values of options: text that is parsed, and the values that shell completion offers.
+
+PyAV takes half a second to import, so the codecs are imported when a value needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from batchcolor.errors import UsageError
+from batchcolor.hooks.options import parse_key_values
+from batchcolor.images.formats import FORMATS, VIDEO_FORMATS
+
+MIB = 1024 * 1024
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of `512M`, `2G`, `800 MiB` or a plain number of MiB. Raises UsageError."""
+    number = text.strip().lower().removesuffix("ib").removesuffix("b").strip()
+    factor = {"k": 1024, "m": MIB, "g": 1024 * MIB}.get(number[-1:], 0)
+    try:
+        value = float(number[:-1] if factor else number) * (factor or MIB)
+        return int(value)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--max-memory {text}: write it as 512M or 2G") from error
+
+
+def read_memory(value: object) -> object:
+    """Bytes of a text; other values as they are."""
+    return parse_memory(value) if isinstance(value, str) else value
+
+
+def read_time(value: object) -> object:
+    """Seconds of a text; other values as they are."""
+    from batchcolor.video.output.codecs import parse_time
+
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def read_frame_rate(value: object) -> object:
+    """The frame rate of a text or a number; None as it is."""
+    from batchcolor.video.output.codecs import parse_frame_rate
+
+    return None if value is None else parse_frame_rate(str(value))
+
+
+def read_key_values(value: object) -> object:
+    """Key and value pairs of a mapping or of `KEY=VALUE` strings; pairs as they are."""
+    if isinstance(value, Mapping):
+        return tuple((str(key), _as_text(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return tuple(parse_key_values(value).items())
+    return value
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def model_names() -> list[str]:
+    """The installed models."""
+    from batchcolor.hooks.manager import load_plugins
+
+    return sorted(load_plugins().colorizers())
+
+
+def codec_names() -> list[str]:
+    """The codecs that films are written with."""
+    from batchcolor.video.output.codecs import CODECS
+
+    return [codec.name for codec in CODECS]
+
+
+def format_names() -> list[str]:
+    """The formats that are written."""
+    return [known.name for known in (*FORMATS, *VIDEO_FORMATS) if known.writable]
+
+
+def model_option_keys() -> list[str]:
+    """The keys of `--set`, of every installed model, as `KEY=`."""
+    import dataclasses
+
+    from batchcolor.hooks.manager import load_plugins
+
+    kinds = [owned.spec.options for owned in load_plugins().colorizers().values()]
+    keys = {field.name for kind in kinds if kind is not None for field in dataclasses.fields(kind)}
+    return [f"{key}=" for key in sorted(keys)]

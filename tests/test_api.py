@@ -114,7 +114,7 @@ def test_run_makes_a_film_of_a_folder_of_frames(tmp_path, grey_picture, flat):
         ({"preview": "10s"}, "preview='10s'"),
         ({"if_exists": "ask"}, "'skip', 'overwrite' or 'error'"),
         ({"options": {"vividness": [1]}}, r"option vividness=\[1\]"),
-        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 0}, "batch.size"),
         ({"progress": 3}, "progress"),
         ({"vividness": 1}, "vividness: there is no such argument"),
     ],

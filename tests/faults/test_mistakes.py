@@ -86,7 +86,7 @@ def test_training_is_not_written_among_its_pictures(command, album):
     photos = album(2)
     made = command("train", "beta", "--data", photos, "-o", photos)
     assert made.returncode == 2
-    assert "the folder of the pictures" in made.stderr
+    assert "is the folder of the training pictures" in made.stderr
 
 
 def test_a_folder_and_a_picture_that_may_not_be_read_are_named(unprivileged, flat, album):
@@ -182,7 +182,7 @@ def test_a_folder_of_frames_never_replaces_one_that_holds_anything_else(
     [
         (["--like", "nope.jpg"], "no such file"),
         (["--set", "vividness=3"], "--set vividness"),
-        (["--device", "cuda:99"], "no such CUDA device"),
+        (["--device", "cuda:99"], "this machine has no such device"),
         (["--weights", "nope.safetensors"], "nope.safetensors"),
     ],
 )

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.manager import load_plugins
+from batchcolor.hooks.options import parse_options
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
 from batchcolor.inference.weights import find
-from batchcolor.models.builtin import DELTA, DeltaOptions
+from batchcolor.models.builtin import DELTA
 from batchcolor.models.delta import Delta, Encoder, load_folded_weights
 from batchcolor.models.delta_palette import (
     compute_pairwise_ciede2000,
@@ -116,8 +117,8 @@ def test_vividness_increases_saturation_where_several_colours_are_probable():
 
 @pytest.mark.parametrize("vividness", [-0.1, 1.1])
 def test_vividness_out_of_range_is_rejected(vividness):
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        DeltaOptions(vividness)
+    with pytest.raises(UsageError, match="vividness"):
+        parse_options(DELTA, {"vividness": str(vividness)})
 
 
 def test_loss_is_smallest_for_the_logits_of_the_target():

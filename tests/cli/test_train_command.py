@@ -105,6 +105,7 @@ def test_train_names_the_best_epoch_and_the_weights_at_the_end(photographs, tmp_
     assert f"--weights {tmp_path / 'run' / 'beta.safetensors'}" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_small_data_set_is_pointed_to_the_installed_weights(photographs, tmp_path, train):
     fresh = train(photographs, tmp_path / "run")
     hint = re.search(r"57 pictures are few: .* --weights (\S+beta\.safetensors)", fresh.stderr)
@@ -114,6 +115,7 @@ def test_a_small_data_set_is_pointed_to_the_installed_weights(photographs, tmp_p
     assert "are few" not in continued.stderr
 
 
+@pytest.mark.slow
 def test_weights_worse_than_grey_are_warned_about(photographs, tmp_path, train):
     worse = train(photographs, tmp_path / "run", "--learning-rate", "0.02")
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()

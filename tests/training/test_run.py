@@ -60,6 +60,7 @@ def test_a_run_writes_consistent_log_plot_sheets_weights_and_card(
             assert sheet.crop(box).convert("L").getextrema() == (0, 255)
 
 
+@pytest.mark.slow
 def test_training_beats_grey_and_mean_colour_on_learnable_pictures(photographs, tmp_path, make):
     """One hue for dark, another for bright, in patches that 8 x 8 samples of chroma can hold."""
     folder = tmp_path / "two hues"

@@ -70,6 +70,7 @@ class Pipeline:
         self.to_decode: Channel[tuple[Task, int, Admission | None]] = Channel(self.stop, 1)
         self.to_chroma: Channel[Item | FrameItem | Over] = Channel(self.stop, threads)
         self.to_encode: Channel[Item] = Channel(self.stop, 1)
+        self._films_probed = threading.Event()
         self._finishing = threading.Lock()
         self.threads: list[threading.Thread] = []
         self._signal: ExitCode | None = None
@@ -77,8 +78,15 @@ class Pipeline:
 
     # ---- the way of a picture ------------------------------------------------------------
 
+    def _count(self) -> None:
+        """Count names ahead of the work, then probe the films: none is begun before all are."""
+        self.report.counted, has_films = self.plan.count_files(self.readers)
+        if has_films:
+            self.films.look_ahead()
+        self._films_probed.set()
+        self.stop.wake()
+
     def _scan_and_plan(self) -> None:
-        self.films.look_ahead()
         for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
             if self.stop.draining.is_set():
                 break
@@ -186,6 +194,8 @@ class Pipeline:
         film = None
         try:
             if task.found.film:
+                with self.stop.changed:
+                    self.stop.wait_for(self._films_probed.is_set)
                 film = self.films.look_at(task)
                 share = film.share
             else:
@@ -262,7 +272,7 @@ class Pipeline:
     def start(self) -> None:
         """Start every stage."""
         sweep(self.plan.output)
-        stages = [("scan", self._scan_and_plan), ("chroma", self._chroma)]
+        stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
         for name, work in stages:  # one by one: a film's thread may join meanwhile

@@ -16,8 +16,14 @@ from typing import Literal
 
 from batchcolor.errors import LIMITS, UsageError
 from batchcolor.hooks.types import Reader
-from batchcolor.images.formats import IMAGE_SEQUENCE, PNG, Format
-from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
+from batchcolor.images.formats import (
+    IMAGE_SEQUENCE,
+    PNG,
+    VIDEO_SUFFIXES,
+    Format,
+    is_picture_suffix,
+)
+from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_suffixes
 from batchcolor.pipeline.report import is_report
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.sources import Root, check_folders, default_output, group_of, roots_of
@@ -79,6 +85,18 @@ class Plan:
                 action = self._action(found, target, journal, weights_hash)
                 strip = self._strip(relative, found, claimed, journal)
                 yield Task(found, target, kind, *action, strip=strip)
+
+    def count_files(self, readers: Sequence[Reader] = ()) -> tuple[int, bool]:
+        """The number of files with the suffix of a picture or film, and whether a film is among
+        them. Reads names only, so it is fast, and an estimate of the number of tasks."""
+        if self.settings.films.fps is not None:
+            return len(self.roots), True
+        pictures = films = 0
+        for root in self.roots:
+            for suffix in scan_suffixes(root.path):
+                films += suffix in VIDEO_SUFFIXES
+                pictures += is_picture_suffix(suffix, readers)
+        return pictures + films, films > 0
 
     def _scanned(
         self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
@@ -166,14 +184,36 @@ class Plan:
         return folders, frozenset(places) - folders
 
     def _would_harm(self, place: Path) -> str:
-        """What stands against a result at that place; empty where nothing does."""
+        """The reason why a result must not be written to that place; empty where it may."""
         folders, files = self._sources
-        resolved = place.resolve()
+        parent, is_among_sources = self._resolve_folder(place.parent)
+        resolved = parent / place.name
+        if place.is_symlink():
+            resolved = place.resolve()
+            is_among_sources = not folders.isdisjoint(resolved.parents)
         if resolved in files:
             return "its result would take the place of a source; choose another --output"
-        if not folders.isdisjoint(resolved.parents):
+        if is_among_sources:
             return "its result would lie among the sources; choose another --output"
         return ""
+
+    def _resolve_folder(self, folder: Path) -> tuple[Path, bool]:
+        """The folder without links, and whether it is a source folder or lies inside one.
+
+        Keeps the last answer: tasks come folder by folder, and resolving each path anew takes
+        most of the time of planning.
+        """
+        known, answer = self._last_resolved[-1]
+        if known != folder:
+            resolved = folder.resolve()
+            is_among = not self._sources[0].isdisjoint((resolved, *resolved.parents))
+            answer = (resolved, is_among)
+            self._last_resolved[:] = [(folder, answer)]
+        return answer
+
+    @cached_property
+    def _last_resolved(self) -> list[tuple[Path | None, tuple[Path, bool]]]:
+        return [(None, (Path(), False))]
 
     def _action(
         self, found: ScannedFile, target: Path, journal: Journal, weights_hash: str

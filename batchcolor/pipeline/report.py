@@ -28,6 +28,8 @@ class Report:
     failed: int = 0
     found: int = 0
     scanning: bool = True
+    counted: int | None = None
+    """Files with the suffix of a picture or film, counted ahead of the work; None until then."""
     current: str = ""
     frames: int = 0
     """Frames of films that are coloured; a film counts as one picture when it is whole."""
@@ -70,6 +72,21 @@ class Report:
     def rate(self) -> float:
         """Pictures a second since the start."""
         return self.done / max(1e-6, self.seconds or time.monotonic() - self.started)
+
+    @property
+    def total(self) -> int | None:
+        """Pictures and films of the job: an estimate from file names while folders are still
+        being scanned, exact afterwards; None in the first moments, before names are counted."""
+        if not self.scanning:
+            return self.found
+        return None if self.counted is None else max(self.counted, self.found)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the rest of the pictures takes at the present rate; None while unknown."""
+        if self.total is None or not self.done:
+            return None
+        return (self.total - self.done - self.skipped - self.failed) / self.rate
 
     def expect(self, frames: int) -> None:
         """A film with so many frames is going to be coloured."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from batchcolor.errors import UsageError
 
@@ -47,6 +47,30 @@ def group_of(text: str) -> Group:
             return Group(fixed, "glob", chosen)
         raise UsageError(f"no pictures found in {text}: the pattern matches nothing")
     raise UsageError(f"no such file or folder: {text}")
+
+
+READ_SIZE = 1 << 16
+
+
+def read_source_list(file: BinaryIO, *, null_separated: bool = False) -> Iterator[str]:
+    """Yields the sources that a list names, one a line or one a NUL byte, as they are read.
+
+    `file` is open in binary mode. Names are decoded as the file system does, so a name of any
+    bytes is kept. Empty lines are skipped; a line may end with CR LF.
+    """
+    separator = b"\0" if null_separated else b"\n"
+    rest = b""
+    while chunk := file.read(READ_SIZE):
+        *names, rest = (rest + chunk).split(separator)
+        yield from _decode_names(names, null_separated=null_separated)
+    yield from _decode_names([rest], null_separated=null_separated)
+
+
+def _decode_names(names: Sequence[bytes], *, null_separated: bool) -> Iterator[str]:
+    for name in names:
+        bare = name if null_separated else name.removesuffix(b"\r")
+        if bare:
+            yield os.fsdecode(bare)
 
 
 def _before_magic(parts: Sequence[str]) -> list[str]:

@@ -1,0 +1,33 @@
+"""Lists of sources: separators, odd names, laziness."""
+
+import io
+import os
+
+import pytest
+
+from batchcolor.pipeline.sources import READ_SIZE, read_source_list
+
+
+@pytest.mark.parametrize(
+    ("content", "null_separated", "names"),
+    [
+        (b"a.png\nb c.png\n", False, ["a.png", "b c.png"]),
+        (b"a.png\r\n\r\n\nb.png", False, ["a.png", "b.png"]),
+        (b"a\nb.png\0c.png\0", True, ["a\nb.png", "c.png"]),
+        (b"", False, []),
+        (b"x" * (READ_SIZE + 5) + b"\ny", False, ["x" * (READ_SIZE + 5), "y"]),
+    ],
+)
+def test_a_source_list_yields_its_names(content, null_separated, names):
+    assert list(read_source_list(io.BytesIO(content), null_separated=null_separated)) == names
+
+
+def test_names_of_any_bytes_are_kept():
+    (name,) = read_source_list(io.BytesIO(b"\xff\xe9.png\n"))
+    assert os.fsencode(name) == b"\xff\xe9.png"
+
+
+def test_a_source_list_is_read_while_it_is_used():
+    file = io.BytesIO(b"a.png\n" * READ_SIZE)
+    assert next(read_source_list(file)) == "a.png"
+    assert file.tell() == READ_SIZE

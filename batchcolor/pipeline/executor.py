@@ -80,7 +80,8 @@ class Pipeline:
 
     def _count(self) -> None:
         """Count names ahead of the work, then probe the films: none is begun before all are."""
-        self.report.counted, has_films = self.plan.count_files(self.readers)
+        is_cancelled = self.stop.draining.is_set
+        self.report.counted, has_films = self.plan.count_files(self.readers, is_cancelled)
         if has_films:
             self.films.look_ahead()
         self._films_probed.set()

@@ -7,7 +7,7 @@ come while folders are still being walked.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -86,7 +86,9 @@ class Plan:
                 strip = self._strip(relative, found, claimed, journal)
                 yield Task(found, target, kind, *action, strip=strip)
 
-    def count_files(self, readers: Sequence[Reader] = ()) -> tuple[int, bool]:
+    def count_files(
+        self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
+    ) -> tuple[int, bool]:
         """The number of files with the suffix of a picture or film, and whether a film is among
         them. Reads names only, so it is fast, and an estimate of the number of tasks."""
         if self.settings.films.fps is not None:
@@ -94,6 +96,8 @@ class Plan:
         pictures = films = 0
         for root in self.roots:
             for suffix in scan_suffixes(root.path):
+                if is_cancelled():
+                    return pictures + films, False
                 films += suffix in VIDEO_SUFFIXES
                 pictures += is_picture_suffix(suffix, readers)
         return pictures + films, films > 0

@@ -15,6 +15,8 @@ import typer
 
 from batchcolor import __version__
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
+from batchcolor.cli.help_format import PanelCommand, SummaryGroup
+from batchcolor.cli.mistyped_option import describe_mistyped_option
 from batchcolor.errors import BatchcolorError, ExitCode, make_printable
 
 
@@ -39,11 +41,12 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
         name="batchcolor",
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        cls=SummaryGroup,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
+    app.command(cls=PanelCommand, epilog=run.EXAMPLES)(run.run)
     for command in (
-        run.run,
         evaluate.evaluate,
         compare.compare,
         train.train,
@@ -70,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         sys.stdout.flush()
         ours = isinstance(result, ExitCode)
-        if result == ExitCode.SIGINT and not ours:  # typer saw Ctrl-C, and says nothing of it
+        if result == ExitCode.SIGINT and not ours:  # typer caught Ctrl-C and printed nothing
             return _line("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except BatchcolorError as error:
@@ -78,11 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
         return _line(str(error), error.exit_code)
     except BrokenPipeError:
-        # Nobody reads any more (`| head`); point stdout elsewhere so that Python's exit is quiet.
+        # The reader is gone (`| head`); point stdout elsewhere so that Python's exit is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort):
-        return _line("stopped; run the same command again to go on", ExitCode.SIGINT)
+        return _line("stopped; run the same command again to resume", ExitCode.SIGINT)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's usage errors
             context = getattr(error, "ctx", None)
@@ -91,8 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
                 f"write ./{name}" for name in given if name[:1] == "-" and os.path.lexists(name)
             ]
             hint = "; ".join([*hints, f"see: {where} --help"])
-            return _line(f"{error.format_message()} ({hint})", ExitCode.USAGE)
-        return _line(f"defect of batchcolor: {error!r}; see {_log()}", ExitCode.INTERNAL_ERROR)
+            message = describe_mistyped_option(error, given) or error.format_message()
+            return _line(f"{message} ({hint})", ExitCode.USAGE)
+        return _line(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
 
 
 def _line(message: str, code: ExitCode) -> int:
@@ -100,8 +104,16 @@ def _line(message: str, code: ExitCode) -> int:
     return code
 
 
-def _log() -> Path:
-    """The traceback in a file of its own, as nobody wants it on the screen."""
+def _describe_internal_error(error: Exception) -> str:
+    try:
+        log = f"the traceback is in {_write_log()}"
+    except OSError as problem:  # no writable folder for temporary files
+        log = f"the traceback cannot be written ({problem.strerror})"
+    return f"internal error: {error!r}; {log}; please report it"
+
+
+def _write_log() -> Path:
+    """Write the traceback to a file, so that the screen shows one line."""
     name = f"batchcolor-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     path = Path(tempfile.gettempdir()) / name
     path.write_text(f"batchcolor {__version__}, Python {sys.version}\n{traceback.format_exc()}")

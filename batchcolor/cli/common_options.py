@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ import typer
 
 
 def named(text: str) -> Path:
-    """A path. An empty one, as an unset variable leaves it, is not the current folder."""
+    """The path. An empty text, as from an unset variable, is not the current folder."""
     if not text:
         raise typer.BadParameter("is empty; name a path")
     return Path(text)
 
 
-NoPlugins = Annotated[
-    bool, typer.Option("--no-plugins", help="Leave out every plugin but the built-in models.")
-]
+NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use only the built-in models.")]
 AsJson = Annotated[
     bool,
-    typer.Option(
-        "--json", help="One JSON document to standard output, all else to standard error."
-    ),
+    typer.Option("--json", help="Print one JSON document; all else goes to standard error."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Output = Annotated[
@@ -41,29 +37,31 @@ Verbose = Annotated[
         *("--verbose", "-v"),
         count=True,
         show_default=False,
-        help="Say more: each failure at once, what was passed over.",
+        help="Show more: each failure at once, skipped entries.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only what failed.")]
 Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
         "-m",
-        help="A colorizer, or NAME:KEY=VALUE with an option of its own; several times for several.",
+        help="A model, or NAME:KEY=VALUE with an option of it; repeat for several.",
     ),
 ]
 Strength = Annotated[float, typer.Option(help="0 keeps grey, 1 is the model's colour, up to 2.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A model's own option (see: models)."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="An option of the model (see: batchcolor models)."
+    ),
 ]
 Like = Annotated[
     Path | None,
     typer.Option(
         parser=named,
         metavar="PICTURE",
-        help="Move the colours toward those of a colour photograph.",
+        help="Transfer the colours of a colour photograph.",
     ),
 ]
 WeightsOfOne = Annotated[
@@ -72,7 +70,7 @@ WeightsOfOne = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(help="Pictures in a batch (default: on a CPU 2 to 8, by the model; on a GPU 64)."),
+    typer.Option(help="Pictures per batch (default: 64 on a GPU, 2 to 8 on a CPU)."),
 ]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

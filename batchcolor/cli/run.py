@@ -11,10 +11,23 @@ import typer
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
 from batchcolor.cli.settings_options import with_settings
+from batchcolor.errors import make_printable
+from batchcolor.hooks.options import parse_key_values
+from batchcolor.pipeline.config_file import find_config, read_config
 from batchcolor.pipeline.settings import RunSettings
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
+
+
+EXAMPLES = """\b
+Examples:
+  batchcolor run album/                           results in album-colorized
+  batchcolor run album/ -o colour --format png    every picture as PNG
+  batchcolor run "scans/*.tif" -m beta            a glob, with another model
+  batchcolor run film.mkv --preview 10s           the first seconds of a film
+  batchcolor run album/ --retry-failed            only what failed before
+"""
 
 
 @with_settings(RunSettings)
@@ -25,6 +38,16 @@ def run(
         bool,
         typer.Option("--dry-run", help="Show the plan; write nothing.", rich_help_panel="Output"),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            *("--config",),
+            parser=options.named,
+            metavar="FILE",
+            help="Read options from this file (default: batchcolor.toml in the source folder).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     no_plugins: options.NoPlugins = False,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
@@ -33,7 +56,7 @@ def run(
     """Colour photographs and films; run the same command again to resume."""
     from batchcolor.hooks.manager import load_plugins
 
-    settings = RunSettings(**given)
+    settings = _make_settings(given, config, quiet=quiet)
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
         if dry_run:
@@ -50,6 +73,20 @@ def run(
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code
+
+
+def _make_settings(given: dict[str, Any], config: Path | None, *, quiet: bool) -> RunSettings:
+    """The settings of the configuration file and, above them, of the command line."""
+    path = config or find_config(given.get("sources") or ())
+    if path is None:
+        return RunSettings(**given)
+    values = read_config(path)
+    if not quiet:
+        say(screen(), f"options from {make_printable(path)}")
+    if "options" in given and "options" in values:  # the command line wins for each key
+        merged = {**values["options"], **parse_key_values(given["options"])}
+        given = {**given, "options": merged}
+    return RunSettings(**{**values, **given})
 
 
 def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> int:

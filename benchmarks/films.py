@@ -16,7 +16,7 @@ from batchcolor.pipeline.job import run
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.encoders import encoder_for
+from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.muxer import resolve_output_format
 from batchcolor.video.planes import plane_view
 from batchcolor.video.probe import probe
@@ -51,7 +51,7 @@ def floor(film: SourceInfo, place: Path) -> float:
     """Frames a second of decoding and encoding alone, luma passed through, chroma constant."""
     settings = VideoSettings()
     film = resolve_output_format(film, settings)
-    encoder = encoder_for(film, settings)
+    encoder = create_encoder(film, settings)
     begun, count = time.perf_counter(), 0
     with place.open("wb") as file:
         for frame in VideoDecoder(film, strict=False):

@@ -112,11 +112,11 @@ def _codecs() -> dict[str, str]:
 def _film_codecs() -> Iterator[tuple[str, str]]:
     from batchcolor.errors import UsageError
     from batchcolor.video.output.codecs import CODECS, VideoSettings
-    from batchcolor.video.output.encoders import require
+    from batchcolor.video.output.encoders import require_encoder
 
     for codec in CODECS:
         try:
-            require(VideoSettings(codec.name))
+            require_encoder(VideoSettings(codec.name))
             yield codec.name, f"FFmpeg's {codec.encoder}"
         except UsageError as error:
             reason = str(error).removeprefix(f"--codec {codec.name}: ")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from batchcolor.video.temporal.motion import Field, match
 from batchcolor.video.temporal.shots import is_cut
-from batchcolor.video.temporal.stabilizer import sized
+from batchcolor.video.temporal.stabilizer import resize_chroma
 
 STEPS = (1, 2, 4)
 BINS = 32
@@ -42,7 +42,7 @@ class Flicker:
 
     def add(self, luma: Field, chroma: Field) -> None:
         """The next frame."""
-        chroma = sized(chroma, luma.shape[0])
+        chroma = resize_chroma(chroma, luma.shape[0])
         if self._before is not None:
             found = match(self._before[0], luma)
             if is_cut(found):

@@ -123,7 +123,7 @@ def _measured(
     own = _Sum(Stabilizer("off"))
     sums = {mode: _Sum(Stabilizer(mode)) for mode in MODES}
     for batch in _batches(film, runner):
-        begins = [seen.place.begins for seen, _ in batch]
+        begins = [seen.place.is_shot_start for seen, _ in batch]
         fields = runner.run_frames([square for _, square in batch], begins)
         for (seen, square), chroma in zip(batch, fields, strict=True):
             if isinstance(chroma, ProcessingError):
@@ -131,12 +131,12 @@ def _measured(
             if plugins.filters_chroma:
                 chroma = plugins.filter_chroma(chroma, square, film)
             found = seen.place.match
-            own.take(own.steady.push(seen.guide, _chroma_of(seen.truth), seen, found))
+            own.take(own.steady.add(seen.guide, _chroma_of(seen.truth), seen, found))
             for row in sums.values():
-                row.take(row.steady.push(seen.guide, chroma * strength, seen, found))
+                row.take(row.steady.add(seen.guide, chroma * strength, seen, found))
         watch(f"{runner.name}: {film.path.name}", own.frames, film.frames or own.frames)
     for row in sums.values():
-        row.take(row.steady.rest())
+        row.take(row.steady.flush())
     coloured = float(np.mean(own.colorful)) >= GREY
     yield _row(film, TRUTH, "", own, coloured)
     for mode, row in sums.items():

@@ -29,7 +29,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.sources import Root, check_folders, default_output, group_of, roots_of
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.video.input.image_sequence_reader import scan_image_sequence
-from batchcolor.video.output.encoders import require
+from batchcolor.video.output.encoders import require_encoder
 
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]
 
@@ -282,7 +282,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def make_plan(settings: RunSettings) -> Plan:
     """The plan of a job. Raises UsageError before anything but folders is read."""
-    require(settings.films)
+    require_encoder(settings.films)
     groups = [group_of(text) for text in dict.fromkeys(settings.sources)]
     output = settings.output or default_output(groups)
     if settings.films.fps is not None:

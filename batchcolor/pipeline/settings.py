@@ -256,7 +256,7 @@ class RunSettings(BaseModel):
                 f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
             )
         if films.codec == RunSettings.model_fields["codec"].default:
-            films = films.within(target)
+            films = films.for_container(target)
         if target.film and target not in films.video_codec.containers:
             takes = " or ".join(known.name for known in films.video_codec.containers)
             raise UsageError(f"--format {self.format}: {films.codec} is written to {takes}")
@@ -271,10 +271,10 @@ class RunSettings(BaseModel):
     @cached_property
     def films(self) -> VideoSettings:
         """How films are written. Raises UsageError where the codec does not take the values."""
-        from batchcolor.video.output.codecs import USUAL_FPS, VideoSettings, parse_frame_rate
+        from batchcolor.video.output.codecs import DEFAULT_FPS, VideoSettings, parse_frame_rate
 
         names = {field.name for field in dataclasses.fields(VideoSettings)} - {"fps"}
-        fps = self.fps or parse_frame_rate(USUAL_FPS)
+        fps = self.fps or parse_frame_rate(DEFAULT_FPS)
         return VideoSettings(
             **{name: getattr(self, name) for name in names}, fps=fps if self.frames else None
         )

@@ -10,7 +10,7 @@ from batchcolor.pipeline.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.image_sequence_writer import as_pictures, check_replaceable
+from batchcolor.video.output.image_sequence_writer import check_replaceable, resolve_image_format
 from batchcolor.video.output.muxer import dry_run_mux, resolve_output_format
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
@@ -44,7 +44,7 @@ def admit(
 
     Raises ProcessingError: unreadable, nothing to colour, a track that the container cannot hold.
     """
-    settings = settings.within(task.format)
+    settings = settings.for_container(task.format)
     path = task.found.path
     if settings.fps is not None:
         film = probe_image_sequence(path, settings.fps, max_pixels)
@@ -53,7 +53,7 @@ def admit(
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)
-        film = as_pictures(film, task.format)
+        film = resolve_image_format(film, task.format)
     else:
         film = dry_run_mux(resolve_output_format(film, settings), settings, task.format)
     if task.found.note:
@@ -69,7 +69,7 @@ def admit(
 def frames_of(admission: Admission) -> VideoDecoder | ImageSequenceReader:
     """The frames of a film, or of the folder that is one."""
     film, settings = admission.film, admission.settings
-    if film.numbered:
+    if film.is_image_sequence:
         return ImageSequenceReader(
             film,
             strict=settings.strict,
@@ -77,7 +77,7 @@ def frames_of(admission: Admission) -> VideoDecoder | ImageSequenceReader:
             max_pixels=admission.max_pixels,
         )
     return VideoDecoder(
-        film, strict=settings.strict, seconds=settings.preview, hold=settings.to_frames
+        film, strict=settings.strict, seconds=settings.preview, repeat_last_frame=settings.to_frames
     )
 
 

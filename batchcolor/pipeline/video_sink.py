@@ -56,7 +56,7 @@ class VideoSink(ABC):
         would be of two films."""
         found = self.task.found
         try:
-            if self.film.numbered:
+            if self.film.is_image_sequence:
                 now = scan_image_sequence(found.path, found.relative)
                 same = now is not None and (now.size, now.mtime_ns) == (found.size, found.mtime_ns)
             else:
@@ -99,13 +99,13 @@ class FileSink(VideoSink):
                 missing = writer.notes[0].partition(";")[0]  # without what is done about it
                 raise ProcessingError(LIMITS, f"{missing} (--strict)")
         finally:
-            writer.abandon()
+            writer.abort()
         self._check_count(writer.frames, source.count)
         self.check_source()
         fsync_path(temporary)
         verify(temporary, writer)
         publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.found.mtime_ns)
-        return [*writer.notes, *writer.tracks.notes]
+        return [*writer.notes, *writer.streams.notes]
 
 
 class FolderSink(VideoSink):

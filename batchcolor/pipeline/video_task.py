@@ -65,7 +65,7 @@ class FrameItem:
     @property
     def begins(self) -> bool:
         """Whether it is the first of its shot."""
-        return self.place is not None and self.place.begins
+        return self.place is not None and self.place.is_shot_start
 
     @property
     def picture(self) -> SourceInfo:
@@ -139,7 +139,7 @@ class VideoTask:
             self._segments.resume(self._fingerprint)
         state = self._segments.state
         self._resumed = self.done = self._frames.skip = state.frames
-        self._steady.remember(self._segments.steady, None)
+        self._steady.restore(self._segments.stabilizer_state, None)
         if self._shots is not None and state.frames:
             # The last frame once more, to see how the next comes out of it; a colorizer that
             # remembers gets all of the shot.
@@ -247,10 +247,10 @@ class VideoTask:
                 self._ahead.release(1)
                 continue
             found = item.place.match if item.place else None
-            for ready, chroma in self._steady.push(item.guide, item.chroma, item, found):
+            for ready, chroma in self._steady.add(item.guide, item.chroma, item, found):
                 self._write_one(ready, chroma)
         if self.error is None and not self._stopped:
-            for ready, chroma in self._steady.rest():
+            for ready, chroma in self._steady.flush():
                 self._write_one(ready, chroma)
 
     def _in_order(self) -> Iterator[FrameItem]:
@@ -269,7 +269,7 @@ class VideoTask:
                 frame = side_by_side(frame, self.film)
             if self._segments.write(frame):
                 shot = item.place.shot if item.place else 0
-                self._segments.close_segment(self._steady.memory(), shot)
+                self._segments.close_segment(self._steady.state(), shot)
         finally:
             self._ahead.release(1)
         self.done += 1

@@ -1,4 +1,4 @@
-"""A contact strip of a film: one frame of each shot, with its time, on one sheet."""
+"""Contact strip of a film: one frame of each shot, with its time, on one sheet."""
 
 from __future__ import annotations
 
@@ -6,51 +6,47 @@ import io
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from batchcolor.errors import ProcessingError
+from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import frame_luma
 from batchcolor.video.probe import probe
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotTracker
 
-WIDTH = 240
-"""Pixels across of one frame on the sheet."""
+FRAME_WIDTH = 240
+"""Width of one frame on the sheet, in pixels."""
 COLUMNS = 6
-MARGIN, CAPTION = 6, 16
-INTO = 12
-"""The frame of a shot that is shown, counted from its cut: past a blurred first one."""
-MOST = 240
-"""ShotTracker on a sheet; of a film with more, every second one, and so on."""
+MARGIN, CAPTION_HEIGHT = 6, 16
+PREFERRED_FRAME = 12
+"""Number of the frame that represents a shot; the first frames may be blurred by the cut."""
+MAX_SHOTS = 240
+"""Shots on a sheet; of a longer film every second shot is shown, then every fourth, and so on."""
 
 
 def render_contact_strip(path: Path, max_pixels: int) -> bytes:
-    """The contact strip of a film, as JPEG. Raises ProcessingError."""
+    """Render the contact strip of a film as a JPEG. Raises ProcessingError."""
     shots: list[tuple[float, Image.Image]] = []
     film = probe(path, max_pixels)
-    places = ShotTracker()
-    since, every, number = 0, 1, -1
+    tracker = ShotTracker()
+    frame_in_shot, interval, shot = 0, 1, -1
     for frame in VideoDecoder(film, strict=False):
-        begins = places.follow(frame_luma(frame, film, SIDE)).begins
-        number += begins
-        since = 0 if begins else since + 1
-        if number % every or since > INTO or (since and since < INTO):
+        is_shot_start = tracker.follow(frame_luma(frame, film, SIDE)).is_shot_start
+        shot += is_shot_start
+        frame_in_shot = 0 if is_shot_start else frame_in_shot + 1
+        if shot % interval or frame_in_shot not in (0, PREFERRED_FRAME):
             continue
-        # The first frame stands for its shot until a better one comes.
-        height = max(2, round(frame.height * WIDTH / frame.width / 2) * 2)
-        small = frame.reformat(width=WIDTH, height=height, format="rgb24").to_ndarray()
-        upright = np.rot90(small, film.rotation // 90).astype(np.uint8)
-        shown = (float(frame.time or 0), Image.fromarray(np.ascontiguousarray(upright)))
-        if begins:
-            shots.append(shown)
+        picture = Image.fromarray(to_upright_rgb(frame, film, FRAME_WIDTH))
+        if is_shot_start:
+            shots.append((float(frame.time or 0), picture))
         else:
-            shots[-1] = shown
-        if len(shots) > MOST:
-            shots, every = shots[::2], every * 2
+            shots[-1] = (float(frame.time or 0), picture)
+        if len(shots) > MAX_SHOTS:
+            shots, interval = shots[::2], interval * 2
     if not shots:
-        raise ProcessingError("commit", "no frame for its strip")
+        raise ProcessingError("commit", "no frame for the contact strip")
     return _sheet(shots)
 
 
@@ -58,15 +54,15 @@ def _sheet(shots: list[tuple[float, Image.Image]]) -> bytes:
     width, height = shots[0][1].size
     columns = min(COLUMNS, len(shots))
     rows = -(-len(shots) // columns)
-    cell = (width + MARGIN, height + CAPTION + MARGIN)
+    cell = (width + MARGIN, height + CAPTION_HEIGHT + MARGIN)
     sheet = Image.new("RGB", (columns * cell[0] + MARGIN, rows * cell[1] + MARGIN), (16, 16, 16))
-    pen = ImageDraw.Draw(sheet)
+    draw = ImageDraw.Draw(sheet)
     for index, (seconds, picture) in enumerate(shots):
         left = MARGIN + index % columns * cell[0]
         top = MARGIN + index // columns * cell[1]
         sheet.paste(picture, (left, top))
         time = str(timedelta(seconds=int(seconds)))
-        pen.text((left, top + height + 2), time, fill=(200, 200, 200))
+        draw.text((left, top + height + 2), time, fill=(200, 200, 200))
     file = io.BytesIO()
     sheet.save(file, "JPEG", quality=90)
     return file.getvalue()

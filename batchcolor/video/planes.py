@@ -18,7 +18,7 @@ from batchcolor.color import Matrix, convert_chroma_matrix
 from batchcolor.images.picture import resize_luma
 from batchcolor.video.source_info import SourceInfo
 
-LEAST_SHIFT = np.float32(1e-4)
+MIN_SHIFT = np.float32(1e-4)
 """Chroma below which no luma is too dark or too bright for it."""
 
 
@@ -57,12 +57,12 @@ def write_chroma(
     upright = np.rot90(chroma, -(film.rotation // 90), axes=(1, 2))
     field = convert_chroma_matrix(upright * np.float32(strength), film.matrix)
     size = (frame.planes[1].width, frame.planes[1].height)
-    scale = _room(plane_view(frame, 0), field, film, size)
+    scale = _gamut_scale(plane_view(frame, 0), field, film, size)
     high = np.float32((1 << film.bits) - 1)
     span = high if film.full_range else np.float32(224 << (film.bits - 8))
     middle = np.float32((128 << (film.bits - 8)) + 0.5)  # and half a step, as what follows cuts
     for index, part in enumerate(field, start=1):
-        wide = _upsampled(part, size)
+        wide = _upsample(part, size)
         wide *= scale
         wide *= span
         wide += middle
@@ -88,24 +88,26 @@ def side_by_side(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
     return both
 
 
-def _upsampled(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _upsample(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """A small field at `size` (width, height), linear between the centres of its samples."""
     image = Image.fromarray(np.ascontiguousarray(field))
     return np.array(image.resize(size, Image.Resampling.BILINEAR), np.float32)
 
 
-def _room(
+def _gamut_scale(
     luma: NDArray[Any], field: NDArray[np.float32], film: SourceInfo, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """The factor 0..1 of chroma, at chroma's size, that keeps R, G and B within 0..1."""
-    y = _luma_at(luma, film, size)
-    up, down = _extremes(field, film.matrix)
-    scale = (1 - y) / np.maximum(_upsampled(up, size), LEAST_SHIFT)
-    np.minimum(scale, y / np.maximum(_upsampled(down, size), LEAST_SHIFT), out=scale)
+    y = _luma_at_chroma_size(luma, film, size)
+    up, down = _rgb_extremes(field, film.matrix)
+    scale = (1 - y) / np.maximum(_upsample(up, size), MIN_SHIFT)
+    np.minimum(scale, y / np.maximum(_upsample(down, size), MIN_SHIFT), out=scale)
     return np.minimum(scale, np.float32(1), out=scale)
 
 
-def _luma_at(luma: NDArray[Any], film: SourceInfo, size: tuple[int, int]) -> NDArray[np.float32]:
+def _luma_at_chroma_size(
+    luma: NDArray[Any], film: SourceInfo, size: tuple[int, int]
+) -> NDArray[np.float32]:
     """Luma at chroma's size, 0..1 at full range; averaged where chroma is smaller."""
     if luma.dtype != np.uint8:
         luma = (luma >> (film.bits - 8)).astype(np.uint8)
@@ -117,7 +119,7 @@ def _luma_at(luma: NDArray[Any], film: SourceInfo, size: tuple[int, int]) -> NDA
     return np.clip(y, 0, 1, out=y)
 
 
-def _extremes(field: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
+def _rgb_extremes(field: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
     """How far the highest of R, G, B is above luma, and the lowest below it; `(2, s, s)`."""
     shifts = np.stack([cb * field[0] + cr * field[1] for cb, cr in matrix.shifts])
     return np.stack([shifts.max(axis=0), -shifts.min(axis=0)]).astype(np.float32)

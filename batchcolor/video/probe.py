@@ -21,16 +21,16 @@ from PIL import Image
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
-from batchcolor.video.input.corruption import ends_early
+from batchcolor.video.input.corruption import is_truncated_avi
 from batchcolor.video.source_info import (
     DECODE_ERRORS,
-    DEEP_BITS,
-    ENDLESS,
     FULL_RANGE,
     HD_HEIGHT,
     HD_WIDTH,
+    HIGH_BIT_DEPTH,
     LIMITED_RANGE,
-    ONCE,
+    LOOP_FOREVER,
+    PLAY_ONCE,
     PROGRESSIVE,
     ColorTags,
     SourceInfo,
@@ -41,10 +41,10 @@ from batchcolor.video.source_info import (
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
 """ITU-T H.273 table 4: matrix coefficients that are known here."""
 HDR = {16: "PQ", 18: "HLG"}
-BRIGHTNESS = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
-FRAMES_TRIED = 48
+HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+PTS_PROBE_FRAMES = 48
 """Frames of an AVI, which tells no times, whose guessed ones are looked at."""
-LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
+CHROMA_LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
 """Chroma sizes that are written, as powers of two that divide the luma's width and height."""
 GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=6)
 """RGB is taken apart at full range, so that nothing of its luma is lost."""
@@ -57,7 +57,7 @@ def probe(path: Path, max_pixels: int) -> SourceInfo:
         size = video.codec_context.width * video.codec_context.height
         if size > max_pixels:
             raise ProcessingError(LIMITS, f"frames of {size:,} pixels are more than --max-pixels")
-        return _film(path, container, video, _first_frame(container, video))
+        return _source_info(path, container, video, _first_frame(container, video))
 
 
 def best_stream(container: InputContainer) -> VideoStream:
@@ -68,14 +68,14 @@ def best_stream(container: InputContainer) -> VideoStream:
         what = (
             "a cover picture but no film"
             if covers
-            else "no moving picture, only " + _kinds(container.streams)
+            else "no moving picture, only " + _stream_types(container.streams)
         )
         raise ProcessingError("decode", f"holds {what}")
     best = container.streams.best("video")
     return best if isinstance(best, VideoStream) and best in moving else moving[0]
 
 
-def _kinds(streams: Iterable[Stream]) -> str:
+def _stream_types(streams: Iterable[Stream]) -> str:
     kinds = sorted({stream.type for stream in streams})
     return " and ".join(kinds) or "an empty container"
 
@@ -96,20 +96,20 @@ def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
     raise ProcessingError("decode", "not one frame can be read")
 
 
-def _film(
+def _source_info(
     path: Path, container: InputContainer, video: VideoStream, frame: VideoFrame
 ) -> SourceInfo:
     notes: list[str] = []
     gif = container.format.name == "gif"
-    pixel_format, bits = ("yuva444p", 8) if gif else _layout(frame, notes)
-    tags, matrix = (GIF_TAGS, BT601) if gif else _colour(frame)
-    notes += _lost(frame, video)
+    pixel_format, bits = ("yuva444p", 8) if gif else _planar_format(frame, notes)
+    tags, matrix = (GIF_TAGS, BT601) if gif else _color_tags(frame)
+    notes += _lost_metadata(frame, video)
     field_order = video.codec_context.field_order
     if field_order in PROGRESSIVE and frame.interlaced_frame:
         field_order = 2  # the frame knows better than the stream; top field first is the rule
     if field_order not in PROGRESSIVE:
         notes.append("is interlaced, and stays so")
-    others = [s for s in container.streams.video if s.index != video.index and not _cover(s)]
+    others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
     if others:
         copied = ", ".join(str(stream.index) for stream in others)
         notes.append(
@@ -127,28 +127,30 @@ def _film(
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
         frames=_promised_frames(container, video),
-        ends=_end(path, container, video),
-        all_ends=((container.duration or 0) + max(0, container.start_time or 0)) / av.time_base,
+        end=_stream_end(path, container, video),
+        container_end=((container.duration or 0) + max(0, container.start_time or 0))
+        / av.time_base,
         rotation=frame.rotation % 360,
-        display=_display(frame),
-        aspect=_aspect(video),
+        display_matrix=_display_matrix(frame),
+        sample_aspect_ratio=_sample_aspect_ratio(video),
         tags=tags,
-        rgb=frame.format.is_rgb,
-        alpha=gif,
-        loop=_loop_of(path) if gif else ENDLESS,
+        is_rgb=frame.format.is_rgb,
+        has_alpha=gif,
+        loop=_gif_loop_count(path) if gif else LOOP_FOREVER,
         field_order=field_order,
-        untimed=container.format.name == "avi" and _goes_back(container, video, frame),
+        has_estimated_pts=container.format.name == "avi"
+        and _has_decreasing_pts(container, video, frame),
         notes=tuple(notes),
     )
 
 
-def _lost(frame: VideoFrame, video: VideoStream) -> list[str]:
+def _lost_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
     """What of its picture the result will not have, in words."""
     notes, gif = [], video.codec_context.name == "gif"
     side_data: Any = frame.side_data
     if frame.color_trc in HDR:
         notes.append(f"is HDR ({HDR[frame.color_trc]}): models know only standard brightness")
-    if any(side_data.get(kind) for kind in BRIGHTNESS):
+    if any(side_data.get(kind) for kind in HDR_SIDE_DATA):
         notes.append("what it says of the screen it was made on (HDR metadata) is left out")
     if not gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
         notes.append("its transparency is left out")
@@ -164,18 +166,20 @@ def _promised_frames(container: InputContainer, video: VideoStream) -> int:
     return min(video.frames, listed) if listed else video.frames
 
 
-def _goes_back(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
+def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
     """Whether the times of its first frames go back, in the order in which they are shown."""
     if video.codec_context.codec.intra_only:
         return False
     times = [first.pts]
     with suppress(*DECODE_ERRORS):  # the reader will say what is damaged
-        times += [frame.pts for frame in itertools.islice(container.decode(video), FRAMES_TRIED)]
+        times += [
+            frame.pts for frame in itertools.islice(container.decode(video), PTS_PROBE_FRAMES)
+        ]
     told = [time for time in times if time is not None]
     return any(later < earlier for earlier, later in itertools.pairwise(told))
 
 
-def _colour(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
+def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
     """The tags of the result, the source's own where they can be, and the matrix they mean."""
     hd = frame.width >= HD_WIDTH or frame.height > HD_HEIGHT
     usual = BT709 if hd else BT601
@@ -188,7 +192,7 @@ def _colour(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
     return tags, MATRICES.get(frame.colorspace, usual)
 
 
-def _aspect(video: VideoStream) -> Fraction | None:
+def _sample_aspect_ratio(video: VideoStream) -> Fraction | None:
     """Width of a sample over its height. Where the container says that it is no square, players
     believe that; where it says nothing, FFmpeg gives 1, and the codec knows better."""
     told = video.sample_aspect_ratio
@@ -199,18 +203,18 @@ def _has_alpha(frame: VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def _loop_of(path: Path) -> int:
+def _gif_loop_count(path: Path) -> int:
     """How often a GIF is played again; FFmpeg does not tell."""
     try:
         with Image.open(path) as image:
-            return int(image.info.get("loop", ONCE))
+            return int(image.info.get("loop", PLAY_ONCE))
     except Exception:  # Pillow may raise anything; FFmpeg has read a frame of it
-        return ONCE
+        return PLAY_ONCE
 
 
-def _end(path: Path, container: InputContainer, video: VideoStream) -> float:
+def _stream_end(path: Path, container: InputContainer, video: VideoStream) -> float:
     """The second at which a stream ends, by its header or by Matroska's tag of it."""
-    if container.format.name == "avi" and ends_early(path):  # FFmpeg tells what is there
+    if container.format.name == "avi" and is_truncated_avi(path):  # FFmpeg tells what is there
         return float(video.frames / (video.average_rate or 25))
     if video.duration and video.time_base:
         return float((video.duration + (video.start_time or 0)) * video.time_base)
@@ -221,32 +225,32 @@ def _end(path: Path, container: InputContainer, video: VideoStream) -> float:
         return 0.0
 
 
-def _cover(stream: Stream) -> bool:
+def _is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _layout(frame: VideoFrame, notes: list[str]) -> tuple[str, int]:
+def _planar_format(frame: VideoFrame, notes: list[str]) -> tuple[str, int]:
     """The planar format with the source's chroma size and depth; the nearest one is noted."""
     form = frame.format
     bits = max(component.bits for component in form.components)
-    if bits > DEEP_BITS:
-        notes.append(f"{bits} bits become {DEEP_BITS}")
+    if bits > HIGH_BIT_DEPTH:
+        notes.append(f"{bits} bits become {HIGH_BIT_DEPTH}")
     planar = form.is_planar and not form.is_rgb and len(form.components) >= 3
     if planar:
         first, second = form.components[0], form.components[1]
         shift = (first.width > second.width, first.height > second.height)
         ratio = (round(first.width / second.width), round(first.height / second.height))
         exact = max(ratio) <= 2
-        layout = LAYOUTS.get((int(shift[0]), int(shift[1])), "yuv420p")
+        layout = CHROMA_LAYOUTS.get((int(shift[0]), int(shift[1])), "yuv420p")
     else:
         exact = len(form.components) <= 2 and not form.has_palette  # grey: chroma is new anyway
         layout = "yuv420p" if exact else "yuv444p"
     if not exact:
         notes.append(f"its pixels ({form.name}) are converted to {layout}")
-    return (layout, 8) if bits <= 8 else (layout + "10le", DEEP_BITS)
+    return (layout, 8) if bits <= 8 else (layout + "10le", HIGH_BIT_DEPTH)
 
 
-def _display(frame: VideoFrame) -> tuple[int, ...]:
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     side_data: Any = frame.side_data
     matrix = side_data.get(Type.DISPLAYMATRIX)
     return struct.unpack("=9i", bytes(matrix)[:36]) if matrix is not None else ()

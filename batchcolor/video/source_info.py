@@ -24,10 +24,10 @@ PROGRESSIVE = (0, 1)
 """AVFieldOrder: unknown, progressive."""
 HD_WIDTH, HD_HEIGHT = 1280, 576
 """A film that names no matrix is taken for BT.709 from here on, as players do."""
-DEEP_BITS = 10
+HIGH_BIT_DEPTH = 10
 DEMUXER_OPTIONS = {"min_delay": "0", "default_delay": "0"}
 """What FFmpeg is told when it opens a file: a GIF's short durations are not changed."""
-ENDLESS, ONCE = 0, -1
+LOOP_FOREVER, PLAY_ONCE = 0, -1
 
 
 @dataclass(frozen=True)
@@ -61,37 +61,39 @@ class SourceInfo:
     rate: Fraction
     time_base: Fraction
     frames: int = 0
-    ends: float = 0.0
-    all_ends: float = 0.0
+    end: float = 0.0
+    container_end: float = 0.0
     rotation: int = 0
-    display: tuple[int, ...] = ()
-    aspect: Fraction | None = None
+    display_matrix: tuple[int, ...] = ()
+    sample_aspect_ratio: Fraction | None = None
     """Width of a sample over its height; None where the file does not say."""
     tags: ColorTags = ColorTags()
-    rgb: bool = False
+    is_rgb: bool = False
     """Whether its frames are RGB, and have to be converted."""
-    alpha: bool = False
+    has_alpha: bool = False
     """Whether its frames have transparency; `pixel_format` then has a fourth plane."""
-    loop: int = ENDLESS
-    """How often a GIF is played again; `ONCE` where it is not."""
-    numbered: bool = False
+    loop: int = LOOP_FOREVER
+    """How often a GIF is played again; `PLAY_ONCE` where it is not."""
+    is_image_sequence: bool = False
     """Whether it is a folder of numbered pictures; then there are no streams, and no packets."""
     field_order: int = 0
-    untimed: bool = False
+    has_estimated_pts: bool = False
     """Whether the times of its frames are FFmpeg's guess, and go back: an AVI with B-frames."""
     notes: tuple[str, ...] = ()
-    left_out: tuple[int, ...] = ()
+    skipped_streams: tuple[int, ...] = ()
     """Tracks that the result's container cannot hold, and that carry no picture, sound or text."""
 
     @property
-    def interlaced(self) -> bool:
+    def is_interlaced(self) -> bool:
         """Whether its frames hold two fields of different moments."""
         return self.field_order not in PROGRESSIVE
 
     @property
     def frame_bytes(self) -> int:
         """What a decoded frame takes."""
-        samples = {"420": 1.5, "422": 2.0, "444": 3.0}[chroma_of(self.pixel_format)] + self.alpha
+        samples = {"420": 1.5, "422": 2.0, "444": 3.0}[
+            chroma_of(self.pixel_format)
+        ] + self.has_alpha
         return int(self.width * self.height * samples * (2 if self.bits > 8 else 1))
 
 

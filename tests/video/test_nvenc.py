@@ -7,7 +7,7 @@ import torch
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import MOV, WEBM
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.encoders import require
+from batchcolor.video.output.encoders import require_encoder
 
 NAMES = ["h264_nvenc", "hevc_nvenc"]
 
@@ -15,7 +15,7 @@ NAMES = ["h264_nvenc", "hevc_nvenc"]
 def reason_against(name):
     """Why there is no such encoder here; empty where there is one."""
     try:
-        require(VideoSettings(name))
+        require_encoder(VideoSettings(name))
     except UsageError as error:
         return str(error)
     return ""

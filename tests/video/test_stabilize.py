@@ -31,8 +31,8 @@ def steadied(mode, guides, fields, every=1):
     for index, (guide, field) in enumerate(zip(guides, fields, strict=True)):
         place = shots.follow(guide)
         asked = (place.number - place.shot) % every == 0
-        given += line.push(guide, field if asked else None, index, place.match)
-    given += line.rest()
+        given += line.add(guide, field if asked else None, index, place.match)
+    given += line.flush()
     assert [index for index, _ in given] == list(range(len(guides)))
     return [field for _, field in given], shots
 

@@ -26,21 +26,21 @@ from batchcolor.video.source_info import (
     open_container,
 )
 
-GIF_END = 64
+GIF_TRAILER_WINDOW = 64
 """Bytes at the end of a GIF among which its trailer is; some programs fill up with zeros."""
-MOST_FAULTS = 8
+MAX_DEMUX_ERRORS = 8
 """Faults of the container in a row after which nothing more is expected of it."""
 
 
 class VideoDecoder:
-    """Iterates over the frames of a film, each at its film's size and pixel format.
+    """Iterates over the frames of a film, each at the film's size and pixel format.
 
-    The first `skip` ones are decoded, as those after them need them, but not given. After the last
-    one, `count` is how many there were and `notes` says what was wrong. A packet that cannot be
-    decoded costs its frame: as all others keep their time, the one before it is shown until the
-    next one. With `strict` it raises ProcessingError instead. With `seconds` it ends so long after
-    its beginning. With `hold` the one before a damaged place is given once more for each that is
-    missing, for those who count frames and have no times.
+    The first `skip` frames are decoded, because later frames depend on them, but not yielded.
+    After the last frame, `count` is the number of frames and `notes` lists the faults. A packet
+    that cannot be decoded loses its frame; all other frames keep their times, so the previous one
+    is shown longer. `strict` raises ProcessingError instead. `seconds` limits the length.
+    `repeat_last_frame` yields the frame before a damaged position once for each missing frame, for
+    outputs without timestamps.
     """
 
     def __init__(
@@ -50,23 +50,23 @@ class VideoDecoder:
         strict: bool,
         skip: int = 0,
         seconds: float | None = None,
-        hold: bool = False,
+        repeat_last_frame: bool = False,
     ) -> None:
         self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
-        self.hold = hold
+        self.repeat_last_frame = repeat_last_frame
         self._last: tuple[VideoFrame, int] | None = None
         """With its time, as the frame itself is on its way already."""
         self._is_gap_near = False
-        self._timed: int | None = None
-        self._moved = 0
-        self._begins: int | None = None
+        self._last_pts: int | None = None
+        self._pts_offset = 0
+        self._first_pts: int | None = None
         self.count = 0
         self.damaged = 0
-        self.hidden = 0
+        self.discarded = 0
         """Frames that the file itself hides, by an edit list."""
         self.notes: list[str] = []
-        self._first_fault: Fraction | None = None
-        self._changed = False
+        self._first_damage: Fraction | None = None
+        self._is_size_change_noted = False
 
     def __iter__(self) -> Iterator[VideoFrame]:
         with open_container(self.film.path) as container:
@@ -76,73 +76,75 @@ class VideoDecoder:
                 # In slices at once FFmpeg's decoder neither mends damage nor says that it is there.
                 stream.thread_type = "NONE"
             # Never threads across frames: after a fault they lose good frames that wait in them.
-            for packet in self._packets(container, stream):
-                for frame in self._decoded(packet):
-                    if self._is_beyond(frame):
+            for packet in self._demux(container, stream):
+                for frame in self._decode(packet):
+                    if self._is_past_preview(frame):
                         return
-                    fit = self._fitted(frame)
-                    for shown in (*self._held_before(fit), fit):
+                    fit = self._fit(frame)
+                    for shown in (*self._repeated_before(fit), fit):
                         self.count += 1
                         if self.count > self.skip:
                             yield shown
-        self._sum_up()
+        self._finish()
 
     @property
     def missing(self) -> int:
         """Frames that the file promises and does not give; 0 where a beginning was wanted."""
         if self.seconds is not None:
             return 0
-        return max(0, self.film.frames - self.hidden - self.count)
+        return max(0, self.film.frames - self.discarded - self.count)
 
-    def _packets(
+    def _demux(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[Packet[VideoStream]]:
         """Packets to the end; a fault of the container is stepped over where it lets us."""
         faults = 0
-        with detect_corruption(self.film.path, container.format.name) as holes:
-            while faults < MOST_FAULTS:
+        with detect_corruption(self.film.path, container.format.name) as detector:
+            while faults < MAX_DEMUX_ERRORS:
                 try:
                     for packet in container.demux(stream):
                         faults = 0
-                        self.hidden += packet.is_discard
-                        if holes is not None and holes.before(packet.pos, packet.size):
-                            self._fault(packet.pts, "bytes that make no sense")
+                        self.discarded += packet.is_discard
+                        if detector is not None and detector.has_gap_before(
+                            packet.pos, packet.size
+                        ):
+                            self._report_damage(packet.pts, "bytes that make no sense")
                         yield packet
                     return
                 except DECODE_ERRORS as error:
                     if not faults:
-                        self._fault(None, format_av_error(error))
+                        self._report_damage(None, format_av_error(error))
                     faults += 1
 
-    def _decoded(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:
             frames = packet.decode()
         except DECODE_ERRORS as error:
-            self._fault(packet.pts, format_av_error(error))
+            self._report_damage(packet.pts, format_av_error(error))
             return []
         good = [frame for frame in frames if isinstance(frame, VideoFrame)]
         for frame in good:
-            if self.film.untimed:
-                self._time(frame)
+            if self.film.has_estimated_pts:
+                self._estimate_pts(frame)
             if frame.is_corrupt:
-                self._fault(frame.pts, "damaged data")
+                self._report_damage(frame.pts, "damaged data")
         return good
 
-    def _time(self, frame: VideoFrame) -> None:
+    def _estimate_pts(self, frame: VideoFrame) -> None:
         """Frames are decoded in the order in which they are shown, so their times of decoding,
         moved to begin with the first one, are theirs; at the end none is told."""
-        if self._timed is None:
-            self._moved = (frame.pts or 0) - (frame.dts or 0)
+        if self._last_pts is None:
+            self._pts_offset = (frame.pts or 0) - (frame.dts or 0)
         if frame.dts is not None:
-            frame.pts = frame.dts + self._moved
-        elif self._timed is not None:
-            frame.pts = self._timed + round(1 / (self.film.rate * self.film.time_base))
-        self._timed = frame.pts
+            frame.pts = frame.dts + self._pts_offset
+        elif self._last_pts is not None:
+            frame.pts = self._last_pts + round(1 / (self.film.rate * self.film.time_base))
+        self._last_pts = frame.pts
 
-    def _held_before(self, frame: VideoFrame) -> list[VideoFrame]:
+    def _repeated_before(self, frame: VideoFrame) -> list[VideoFrame]:
         """Copies of the frame before this one, for those that a damaged place has cost."""
         last, pts = self._last, frame.pts
-        if not self.hold or pts is None:
+        if not self.repeat_last_frame or pts is None:
             return []
         self._last = (frame, pts)
         if last is None or not self._is_gap_near:
@@ -152,45 +154,48 @@ class VideoDecoder:
         if missing < 1:
             return []  # not yet: frames are sorted by their time, so some come before the gap
         self._is_gap_near = False
-        held = [copied(last[0]) for _ in range(missing)]
-        for number, copy in enumerate(held, start=1):
+        repeated = [copy_frame(last[0]) for _ in range(missing)]
+        for number, copy in enumerate(repeated, start=1):
             copy.pts = last[1] + round(number * step)
-        return held
+        return repeated
 
-    def _fault(self, pts: int | None, reason: str) -> None:
+    def _report_damage(self, pts: int | None, reason: str) -> None:
         place = f" at {float(pts * self.film.time_base):.2f} s" if pts is not None else ""
         if self.strict:
             raise ProcessingError(LIMITS, f"damaged{place}: {reason} (--strict)")
         if not self.damaged:
-            self._where = f"{place}: {reason}"
+            self._first_damage_text = f"{place}: {reason}"
         self.damaged += 1
         self._is_gap_near = True
 
-    def _is_beyond(self, frame: VideoFrame) -> bool:
+    def _is_past_preview(self, frame: VideoFrame) -> bool:
         """Whether only a beginning is wanted, and the frame comes after it."""
         if self.seconds is None or frame.pts is None:
             return False
-        if self._begins is None:
-            self._begins = frame.pts
-        return float((frame.pts - self._begins) * self.film.time_base) >= self.seconds
+        if self._first_pts is None:
+            self._first_pts = frame.pts
+        return float((frame.pts - self._first_pts) * self.film.time_base) >= self.seconds
 
-    def _fitted(self, frame: VideoFrame) -> VideoFrame:
+    def _fit(self, frame: VideoFrame) -> VideoFrame:
         """The frame at the size and in the pixel format of the first one."""
         film = self.film
-        if (frame.width, frame.height) != (film.width, film.height) and not self._changed:
-            self._changed = True
+        if (frame.width, frame.height) != (
+            film.width,
+            film.height,
+        ) and not self._is_size_change_noted:
+            self._is_size_change_noted = True
             self.notes.append(
                 f"its size changes to {frame.width} x {frame.height}: all is brought to that of "
                 f"its beginning, {film.width} x {film.height}"
             )
-        return fitted(frame, film)
+        return fit_frame(frame, film)
 
-    def _sum_up(self) -> None:
+    def _finish(self) -> None:
         """Say what was wrong. Raises ProcessingError where nothing could be decoded."""
         if not self.count:
             raise ProcessingError("decode", "not one frame can be read")
         if _is_cut_gif(self.film.path):
-            self._fault(None, "its end is missing")
+            self._report_damage(None, "its end is missing")
         if self.damaged:
             many = (
                 "1 damaged place"
@@ -198,7 +203,7 @@ class VideoDecoder:
                 else f"{self.damaged} damaged places, the first"
             )
             self.notes.append(
-                f"{many}{self._where}; what can be decoded is "
+                f"{many}{self._first_damage_text}; what can be decoded is "
                 f"there, at its time, and the last good frame is held where one is missing"
             )
         if self.missing:
@@ -213,11 +218,11 @@ def _is_cut_gif(path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(4) != b"GIF8":
             return False
-        file.seek(-min(GIF_END, path.stat().st_size), os.SEEK_END)
+        file.seek(-min(GIF_TRAILER_WINDOW, path.stat().st_size), os.SEEK_END)
         return not file.read().rstrip(b"\0").endswith(b";")
 
 
-def copied(frame: VideoFrame) -> VideoFrame:
+def copy_frame(frame: VideoFrame) -> VideoFrame:
     """Another frame with the same samples and times."""
     copy = VideoFrame(frame.width, frame.height, frame.format.name)
     for index in range(len(frame.planes)):
@@ -226,7 +231,7 @@ def copied(frame: VideoFrame) -> VideoFrame:
     return copy
 
 
-def fitted(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
+def fit_frame(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
     """The frame in its film's size and pixel format, time and tags kept; itself where it fits."""
     if frame.format.name == film.pixel_format and (frame.width, frame.height) == (
         film.width,
@@ -238,8 +243,8 @@ def fitted(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
         width=film.width,
         height=film.height,
         format=film.pixel_format,
-        dst_colorspace=Colorspace.ITU709 if film.rgb and film.matrix == BT709 else None,
-        src_color_range=FULL_RANGE if film.rgb else span,
+        dst_colorspace=Colorspace.ITU709 if film.is_rgb and film.matrix == BT709 else None,
+        src_color_range=FULL_RANGE if film.is_rgb else span,
         dst_color_range=span,
     )
     moved.pts, moved.time_base, moved.duration = frame.pts, frame.time_base, frame.duration

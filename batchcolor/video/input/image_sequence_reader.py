@@ -24,27 +24,27 @@ from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.planes import plane_view
 from batchcolor.video.source_info import (
-    DEEP_BITS,
     FULL_RANGE,
     HD_HEIGHT,
     HD_WIDTH,
+    HIGH_BIT_DEPTH,
     ColorTags,
     SourceInfo,
 )
 
 NUMBER = re.compile(r"\d+(?=\D*$)")
 """The last number of a name is that of its frame."""
-MOST_NAMED = 5
+MAX_LISTED_NAMES = 5
 """Frames that a note names; beyond, it says how many there are."""
 
 
 @dataclass(frozen=True)
-class Numbering:
+class NumberedFrames:
     """The frames of a folder by their numbers, which go up in steps of `step`."""
 
     paths: dict[int, Path]
     step: int
-    left_out: tuple[str, ...] = ()
+    unnumbered: tuple[str, ...] = ()
     """Pictures without a number."""
 
     @property
@@ -60,7 +60,7 @@ class Numbering:
         return len(match[0])
 
     @property
-    def places(self) -> int:
+    def length(self) -> int:
         """How many frames there are from the first to the last, with those that are missing."""
         return (max(self.paths) - self.first) // self.step + 1
 
@@ -71,13 +71,13 @@ class Numbering:
         return [number for number in numbers if number not in self.paths]
 
 
-def numbering(folder: Path) -> Numbering:
+def list_numbered_frames(folder: Path) -> NumberedFrames:
     """The frames of a folder in the order of their numbers, whatever the length of those.
 
     Raises ProcessingError: none there, two of one number, a folder that cannot be read.
     """
     paths: dict[int, Path] = {}
-    left_out = []
+    unnumbered = []
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -87,19 +87,19 @@ def numbering(folder: Path) -> Numbering:
             continue
         match = NUMBER.search(path.stem)
         if match is None:
-            left_out.append(path.name)
+            unnumbered.append(path.name)
             continue
-        former = paths.setdefault(int(match[0]), path)
-        if former != path:
+        previous = paths.setdefault(int(match[0]), path)
+        if previous != path:
             raise ProcessingError(
-                "plan", f"{former.name} and {path.name} are both frame {int(match[0])}"
+                "plan", f"{previous.name} and {path.name} are both frame {int(match[0])}"
             )
     if not paths:
         raise ProcessingError("plan", "holds no numbered pictures")
     ordered = dict(sorted(paths.items()))
     numbers = list(ordered)
     step = math.gcd(*(b - a for a, b in pairwise(numbers))) or 1
-    return Numbering(ordered, step, tuple(left_out))
+    return NumberedFrames(ordered, step, tuple(unnumbered))
 
 
 def scan_image_sequence(folder: Path, relative: Path) -> ScannedFile | None:
@@ -108,7 +108,7 @@ def scan_image_sequence(folder: Path, relative: Path) -> ScannedFile | None:
     None where it holds no numbered pictures.
     """
     try:
-        status = [path.stat() for path in numbering(folder).paths.values()]
+        status = [path.stat() for path in list_numbered_frames(folder).paths.values()]
     except ProcessingError as error:
         if error.step == "plan" and "both" not in error.reason:
             return None
@@ -121,54 +121,54 @@ def scan_image_sequence(folder: Path, relative: Path) -> ScannedFile | None:
 
 def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> SourceInfo:
     """What the film of a folder is, by its first frame that can be read. Raises ProcessingError."""
-    frames = numbering(folder)
+    frames = list_numbered_frames(folder)
     notes = []
-    if frames.left_out:
-        notes.append(f"{_named(frames.left_out)} without a number: left out")
+    if frames.unnumbered:
+        notes.append(f"{_join_names(frames.unnumbered)} without a number: left out")
     if frames.missing:
-        missing = _named([str(number) for number in frames.missing])
+        missing = _join_names([str(number) for number in frames.missing])
         notes.append(f"frame {missing} missing: the one before is shown in that place")
-    picture = _first_good(frames, max_pixels)
+    picture = _first_readable(frames, max_pixels)
     hd = picture.width >= HD_WIDTH or picture.height > HD_HEIGHT
     deep = picture.depth > 8
     if deep:
-        notes.append(f"{picture.depth} bits become {DEEP_BITS}")
+        notes.append(f"{picture.depth} bits become {HIGH_BIT_DEPTH}")
     return SourceInfo(
         path=folder,
         stream=0,
         width=picture.width,
         height=picture.height,
         pixel_format="yuv420p10le" if deep else "yuv420p",
-        bits=DEEP_BITS if deep else 8,
+        bits=HIGH_BIT_DEPTH if deep else 8,
         full_range=True,  # as pictures are: their luma stays what it is
         matrix=BT709 if hd else BT601,
         rate=fps,
         time_base=1 / fps,
         frames=len(frames.paths),
-        ends=float(frames.places / fps),
-        all_ends=float(frames.places / fps),
+        end=float(frames.length / fps),
+        container_end=float(frames.length / fps),
         tags=ColorTags(range=FULL_RANGE, matrix=1 if hd else 6),
-        numbered=True,
+        is_image_sequence=True,
         notes=tuple(notes),
     )
 
 
-def _named(names: list[str] | tuple[str, ...]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _join_names(names: list[str] | tuple[str, ...]) -> str:
+    more = len(names) - MAX_LISTED_NAMES
+    return ", ".join(names[:MAX_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _first_good(frames: Numbering, max_pixels: int) -> Picture:
+def _first_readable(frames: NumberedFrames, max_pixels: int) -> Picture:
     reason = ""
     for path in frames.paths.values():
         try:
-            return _picture(path, max_pixels)
+            return _decode_picture(path, max_pixels)
         except ProcessingError as error:
             reason = reason or f"{path.name}: {error.reason}"
     raise ProcessingError("decode", f"not one frame can be read ({reason})")
 
 
-def _picture(path: Path, max_pixels: int) -> Picture:
+def _decode_picture(path: Path, max_pixels: int) -> Picture:
     found = next(iter(scan(path)), None)
     if not isinstance(found, ScannedFile):
         raise ProcessingError("decode", found.reason if found else "is no picture")
@@ -198,11 +198,11 @@ class ImageSequenceReader:
         self.max_pixels = max_pixels
         self.count = 0
         self.notes: list[str] = []
-        self._broken: list[str] = []
+        self._unreadable: list[str] = []
         self._sizes: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        frames = numbering(self.film.path)
+        frames = list_numbered_frames(self.film.path)
         if self.strict and frames.missing:
             raise ProcessingError(LIMITS, f"frame {frames.missing[0]} is missing (--strict)")
         for number, path in frames.paths.items():
@@ -210,38 +210,40 @@ class ImageSequenceReader:
             if self.seconds is not None and float(place * self.film.time_base) >= self.seconds:
                 break
             try:
-                picture = _picture(path, self.max_pixels)
+                picture = _decode_picture(path, self.max_pixels)
             except ProcessingError as error:
-                self._fault(path, error)
+                self._report_damage(path, error)
                 continue
             self.count += 1
             if self.count > self.skip:
-                yield self._frame(picture, place)
-        self._sum_up()
+                yield self._to_frame(picture, place)
+        self._finish()
 
     @property
     def missing(self) -> int:
         """Frames that cannot be read; 0 where a beginning was wanted."""
-        return 0 if self.seconds is not None else len(self._broken)
+        return 0 if self.seconds is not None else len(self._unreadable)
 
-    def _fault(self, path: Path, error: ProcessingError) -> None:
+    def _report_damage(self, path: Path, error: ProcessingError) -> None:
         text = f"{path.name}: {error.reason}"
         if self.strict:
             raise ProcessingError(LIMITS, f"{text} (--strict)")
-        self._broken.append(text if self.count else f"{text} (and none comes before it)")
+        self._unreadable.append(text if self.count else f"{text} (and none comes before it)")
 
-    def _frame(self, picture: Picture, place: int) -> VideoFrame:
+    def _to_frame(self, picture: Picture, place: int) -> VideoFrame:
         film = self.film
         frame = VideoFrame(film.width, film.height, film.pixel_format)
         luma = picture.luma
         if (picture.width, picture.height) != (film.width, film.height):
             self._sizes.add((picture.width, picture.height))
-            luma = np.asarray(Image.fromarray(_as_bits(luma, 8)).resize((film.width, film.height)))
-        plane_view(frame, 0)[...] = _as_bits(luma, film.bits)
+            luma = np.asarray(
+                Image.fromarray(_scale_to_bits(luma, 8)).resize((film.width, film.height))
+            )
+        plane_view(frame, 0)[...] = _scale_to_bits(luma, film.bits)
         frame.pts, frame.time_base, frame.duration = place, film.time_base, 1
         return frame
 
-    def _sum_up(self) -> None:
+    def _finish(self) -> None:
         if not self.count:
             raise ProcessingError("decode", "not one frame can be read")
         if self._sizes:
@@ -250,12 +252,14 @@ class ImageSequenceReader:
                 f"frames of other sizes ({width} x {height}) are brought to that of its "
                 f"beginning, {self.film.width} x {self.film.height}"
             )
-        if self._broken:
-            more = f" and {len(self._broken) - 1} more" if len(self._broken) > 1 else ""
-            self.notes.append(f"{self._broken[0]}{more}; the last good frame is held in its place")
+        if self._unreadable:
+            more = f" and {len(self._unreadable) - 1} more" if len(self._unreadable) > 1 else ""
+            self.notes.append(
+                f"{self._unreadable[0]}{more}; the last good frame is held in its place"
+            )
 
 
-def _as_bits(luma: NDArray[Any], bits: int) -> NDArray[Any]:
+def _scale_to_bits(luma: NDArray[Any], bits: int) -> NDArray[Any]:
     """Luma over the full range of 8 or 16 bits, over that of `bits`."""
     high = int(np.iinfo(luma.dtype).max)
     if high == (1 << bits) - 1:

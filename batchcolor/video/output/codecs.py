@@ -13,12 +13,12 @@ from batchcolor.video.source_info import SourceInfo, chroma_of
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
 BITS = (8, 10)
-USUAL_CODEC = "h264"
-USUAL_FPS = "24"
-SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+DEFAULT_CODEC = "h264"
+DEFAULT_FPS = "24"
+MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 NTSC_ROUNDING = Fraction(1, 200)
 """How far from n * 1000/1001 a decimal rate may be that means it: 23.98, 29.97, 59.94."""
-LONGEST_PREVIEW = 24 * 3600.0
+MAX_PREVIEW_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,36 @@ class VideoCodec:
     encoder: str
     containers: tuple[Format, ...]
     crf: int | None = None
-    most_crf: int = 51
+    max_crf: int = 51
     preset: str | None = None
     presets: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
-    even: bool = True
+    needs_even_size: bool = True
     """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
     tag: str = ""
     """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
-    scale: str = "crf"
+    quality_option: str = "crf"
     """The encoder's own option for `--crf`."""
-    bits: int = 10
+    max_bits: int = 10
     """The most that is written a sample."""
     hardware: str = ""
     """What a machine must have for it; empty where the processor does it."""
-    palette: bool = False
+    uses_palette: bool = False
     """Whether its frames have a palette of 256 colours, one of them transparent."""
 
 
-SPEEDS = (
+X264_PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
     *("veryslow", "placebo"),
 )
-NVENC_SPEEDS = tuple(f"p{number}" for number in range(1, 8))
+NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
 """Constant quality: without a rate of bits, `cq` alone decides."""
 NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
 CODECS = (
-    VideoCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", SPEEDS),
+    VideoCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", X264_PRESETS),
     VideoCodec(
-        *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", SPEEDS),
+        *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", X264_PRESETS),
         options=(("x265-params", "log-level=none"),),
         tag="hvc1",
     ),
@@ -70,27 +70,29 @@ CODECS = (
         *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
     ),
     VideoCodec(
-        *("h264_nvenc", "h264_nvenc", (MP4, MKV, MOV), 19, 51, "p5", NVENC_SPEEDS),
+        *("h264_nvenc", "h264_nvenc", (MP4, MKV, MOV), 19, 51, "p5", NVENC_PRESETS),
         options=NVENC_OPTIONS,
-        scale="cq",
-        bits=8,
+        quality_option="cq",
+        max_bits=8,
         hardware=NVIDIA,
     ),
     VideoCodec(
-        *("hevc_nvenc", "hevc_nvenc", (MP4, MKV, MOV), 22, 51, "p5", NVENC_SPEEDS),
+        *("hevc_nvenc", "hevc_nvenc", (MP4, MKV, MOV), 22, 51, "p5", NVENC_PRESETS),
         options=NVENC_OPTIONS,
         tag="hvc1",
-        scale="cq",
-        bits=8,
+        quality_option="cq",
+        max_bits=8,
         hardware=NVIDIA,
     ),
-    VideoCodec("prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), even=False),
+    VideoCodec(
+        "prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), needs_even_size=False
+    ),
     VideoCodec(
         *("ffv1", "ffv1", (MKV,)),
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
-        even=False,
+        needs_even_size=False,
     ),
-    VideoCodec("gif", "gif", (GIF,), even=False, palette=True),
+    VideoCodec("gif", "gif", (GIF,), needs_even_size=False, uses_palette=True),
 )
 
 
@@ -110,7 +112,7 @@ class VideoSettings:
     None is the codec's own default, and for `bit_depth` the source's depth.
     """
 
-    codec: str = USUAL_CODEC
+    codec: str = DEFAULT_CODEC
     crf: int | None = None
     preset: str | None = None
     bit_depth: int | None = None
@@ -130,19 +132,19 @@ class VideoSettings:
         codec = codec_by_name(self.codec)
         if self.crf is not None and codec.crf is None:
             raise UsageError(f"--crf: {codec.name} has no such scale")
-        if self.crf is not None and not 0 <= self.crf <= codec.most_crf:
-            raise UsageError(f"--crf {self.crf}: 0 to {codec.most_crf} for {codec.name}")
+        if self.crf is not None and not 0 <= self.crf <= codec.max_crf:
+            raise UsageError(f"--crf {self.crf}: 0 to {codec.max_crf} for {codec.name}")
         if self.preset is not None and self.preset not in codec.presets:
             known = ", ".join(codec.presets) or "none"
             raise UsageError(f"--preset {self.preset}: {codec.name} has {known}")
-        if self.preview is not None and not 0 < self.preview < LONGEST_PREVIEW:
+        if self.preview is not None and not 0 < self.preview < MAX_PREVIEW_SECONDS:
             raise UsageError(f"--preview {self.preview:g}: a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
             raise UsageError(f"--bit-depth {self.bit_depth}: 8 or 10")
-        if (self.bit_depth or 8) > codec.bits:
+        if (self.bit_depth or 8) > codec.max_bits:
             raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
         coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
-        if self.to_frames and coding != (USUAL_CODEC, None, None, None, False):
+        if self.to_frames and coding != (DEFAULT_CODEC, None, None, None, False):
             raise UsageError(
                 "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth and "
                 "--recode-sound are for films"
@@ -165,12 +167,12 @@ class VideoSettings:
         codec = self.video_codec
         options = dict(codec.options)
         if codec.crf is not None:
-            options[codec.scale] = str(codec.crf if self.crf is None else self.crf)
+            options[codec.quality_option] = str(codec.crf if self.crf is None else self.crf)
         if codec.preset is not None:
             options["preset"] = self.preset or codec.preset
         return options
 
-    def within(self, container: Format) -> VideoSettings:
+    def for_container(self, container: Format) -> VideoSettings:
         """The settings for a result in that container: a GIF has a codec of its own, and no other
         codec's scales."""
         if self.to_frames or container != GIF or self.codec == "gif":
@@ -195,14 +197,14 @@ def parse_time(text: str) -> float:
         raise UsageError(f"--preview {text}: a time, as 10s or 2m") from error
 
 
-def frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
+def resolve_frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
     """What `--fps` says of folders of frames; None where sources are films.
 
     Raises UsageError.
     """
     if not frames and text is not None:
         raise UsageError("--fps goes with --frames: a film has a rate of its own")
-    return parse_frame_rate(USUAL_FPS if text is None else text) if frames else None
+    return parse_frame_rate(DEFAULT_FPS if text is None else text) if frames else None
 
 
 def parse_frame_rate(text: str) -> Fraction:
@@ -214,24 +216,24 @@ def parse_frame_rate(text: str) -> Fraction:
         rate = Fraction(text.strip())
     except (ValueError, ZeroDivisionError) as error:
         raise UsageError(f"--fps {text}: as 24, 23.976 or 30000/1001") from error
-    if not SLOWEST <= rate <= FASTEST:
-        raise UsageError(f"--fps {text}: from {SLOWEST} to {FASTEST}")
+    if not MIN_FPS <= rate <= MAX_FPS:
+        raise UsageError(f"--fps {text}: from {MIN_FPS} to {MAX_FPS}")
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
     rounded = rate.denominator != 1 and "/" not in text
     return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
 
 
-def pixel_format(film: SourceInfo, settings: VideoSettings, offered: tuple[str, ...]) -> str:
+def choose_pixel_format(film: SourceInfo, settings: VideoSettings, offered: tuple[str, ...]) -> str:
     """The encoder's pixel format that is nearest to the film's: depth first, then chroma size.
 
     `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
     """
-    if settings.video_codec.palette:
-        return "yuva444p" if film.alpha else "yuv444p"
+    if settings.video_codec.uses_palette:
+        return "yuva444p" if film.has_alpha else "yuv444p"
     bits = settings.bit_depth or film.bits
     chroma = ("420", "422", "444")
     own = chroma.index(chroma_of(film.pixel_format))
-    if settings.video_codec.even and (film.width % 2 or film.height % 2):
+    if settings.video_codec.needs_even_size and (film.width % 2 or film.height % 2):
         own = 2
     order = [own, *range(own + 1, 3), *range(own - 1, -1, -1)]  # rather more chroma than less
     for depth in (bits, 10, 8):

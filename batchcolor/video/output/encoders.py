@@ -1,4 +1,4 @@
-"""Encoders, told everything of a film that their stream should say."""
+"""Encoders, parameters everything of a film that their stream should say."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from batchcolor.errors import UsageError
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.source_info import LIMITED_RANGE, ColorTags, SourceInfo
 
-TRIAL = (640, 480)
+TRIAL_SIZE = (640, 480)
 """A size that every encoder takes."""
 
 
-def require(settings: VideoSettings) -> None:
+def require_encoder(settings: VideoSettings) -> None:
     """Raises UsageError where the encoder, or the machine that it needs, is not here."""
     codec = settings.video_codec
     if codec.encoder not in codecs_available:
@@ -30,7 +30,7 @@ def require(settings: VideoSettings) -> None:
         return
     context = CodecContext.create(codec.encoder, "w")
     assert isinstance(context, VideoCodecContext)
-    context.width, context.height, context.pix_fmt = *TRIAL, "yuv420p"
+    context.width, context.height, context.pix_fmt = *TRIAL_SIZE, "yuv420p"
     context.time_base, context.options = Fraction(1, 25), settings.encoder_options
     try:
         context.open()
@@ -41,26 +41,26 @@ def require(settings: VideoSettings) -> None:
         ) from error
 
 
-def encoder_for(film: SourceInfo, settings: VideoSettings) -> VideoCodecContext:
+def create_encoder(film: SourceInfo, settings: VideoSettings) -> VideoCodecContext:
     """A new encoder for some frames of a film. `film` is that of `resolve_output_format`."""
     context = CodecContext.create(settings.video_codec.encoder, "w")
     assert isinstance(context, VideoCodecContext)
     context.flags |= Flags.global_header  # its containers keep headers apart
-    tell(context, film, settings)
+    configure_encoder(context, film, settings)
     return context
 
 
-def _of_x264(film: SourceInfo, settings: VideoSettings) -> dict[str, str]:
-    """What x264 alone is told."""
+def _x264_options(film: SourceInfo, settings: VideoSettings) -> dict[str, str]:
+    """What x264 alone is parameters."""
     if settings.codec != "h264":
         return {}
-    told = []
+    parameters = []
     if film.tags == ColorTags(range=LIMITED_RANGE):
-        told.append("videoformat=component")  # it says its range only beside something else
+        parameters.append("videoformat=component")  # it says its range only beside something else
     if _has_avx512():
         # There its rate control reads memory that nobody has filled, and runs differ.
-        told.append("asm=avx2")
-    return {"x264-params": ":".join(told)} if told else {}
+        parameters.append("asm=avx2")
+    return {"x264-params": ":".join(parameters)} if parameters else {}
 
 
 def _has_avx512() -> bool:
@@ -69,10 +69,12 @@ def _has_avx512() -> bool:
     return any(name.startswith(("AVX512", "X86_V4")) for name in found)
 
 
-def tell(context: VideoCodecContext, film: SourceInfo, settings: VideoSettings) -> None:
+def configure_encoder(
+    context: VideoCodecContext, film: SourceInfo, settings: VideoSettings
+) -> None:
     """Size, time, colour, fields and quality: the same for every encoder of one film."""
-    context.options = settings.encoder_options | _of_x264(film, settings)
-    palette = settings.video_codec.palette
+    context.options = settings.encoder_options | _x264_options(film, settings)
+    palette = settings.video_codec.uses_palette
     context.width, context.height = film.width, film.height
     context.pix_fmt = "pal8" if palette else film.pixel_format
     context.time_base, context.framerate = film.time_base, film.rate
@@ -80,9 +82,9 @@ def tell(context: VideoCodecContext, film: SourceInfo, settings: VideoSettings) 
         return
     context.color_range, context.colorspace = film.tags.range, film.tags.matrix
     context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
-    if film.aspect:
-        context.sample_aspect_ratio = film.aspect
+    if film.sample_aspect_ratio:
+        context.sample_aspect_ratio = film.sample_aspect_ratio
     context.field_order = film.field_order
-    if film.interlaced:
+    if film.is_interlaced:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     context.thread_type = "AUTO"

@@ -30,7 +30,9 @@ class GifPalette:
             time_base=film.time_base,
         )
         split = graph.add("split")
-        made = graph.add("palettegen", f"stats_mode=single:reserve_transparent={int(film.alpha)}")
+        made = graph.add(
+            "palettegen", f"stats_mode=single:reserve_transparent={int(film.has_alpha)}"
+        )
         used = graph.add("paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={OPAQUE}")
         self._sink = graph.add("buffersink")
         self._source.link_to(split)
@@ -40,7 +42,7 @@ class GifPalette:
         used.link_to(self._sink)
         graph.configure()
 
-    def applied(self, frame: VideoFrame) -> VideoFrame:
+    def apply(self, frame: VideoFrame) -> VideoFrame:
         """The frame `(H, W)` in `pal8`, its time kept. Raises ProcessingError."""
         try:
             self._source.push(to_rgb(frame, self.film, "bgra"))

@@ -17,7 +17,7 @@ from batchcolor.images.encode import Planes, encode
 from batchcolor.images.formats import JPEG, Format, is_picture_suffix
 from batchcolor.images.metadata import Metadata
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
-from batchcolor.video.input.image_sequence_reader import numbering
+from batchcolor.video.input.image_sequence_reader import list_numbered_frames
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.segments import Segments, State
 from batchcolor.video.output.timestamps import Timeline
@@ -27,35 +27,39 @@ from batchcolor.video.source_info import SourceInfo, open_container
 DIGITS = 6
 
 
-def as_pictures(film: SourceInfo, kind: Format) -> SourceInfo:
+def resolve_image_format(film: SourceInfo, kind: Format) -> SourceInfo:
     """The film with the pixel format of which pictures of that format are made, changes noted."""
     bits = 10 if film.bits > 8 and kind.deep else 8
     notes = list(film.notes)
     if bits < film.bits:
         notes.append(f"{film.bits} bits become 8: {kind.name} holds no more")
-    if not film.numbered:
-        notes += _left_behind(film)
+    if not film.is_image_sequence:
+        notes += _dropped_stream_notes(film)
     chroma = "420" if kind == JPEG else "444"
-    alpha = film.alpha and kind.alpha
-    if film.alpha and not alpha:
+    alpha = film.has_alpha and kind.alpha
+    if film.has_alpha and not alpha:
         notes.append(f"transparency left out: {kind.name} holds none")
     return replace(
         film,
         pixel_format=f"yuv{'a' * alpha}{chroma}p{'10le' if bits > 8 else ''}",
         bits=bits,
-        alpha=alpha,
-        matrix=BT601 if film.numbered else film.matrix,  # that of pictures, so their luma stays
+        has_alpha=alpha,
+        matrix=BT601
+        if film.is_image_sequence
+        else film.matrix,  # that of pictures, so their luma stays
         notes=tuple(notes),
     )
 
 
-def _left_behind(film: SourceInfo) -> list[str]:
+def _dropped_stream_notes(film: SourceInfo) -> list[str]:
     """What of a film pictures cannot hold."""
     with open_container(film.path) as container:
         others = sorted({s.type for s in container.streams if s.index != film.stream})
     notes = [f"its other tracks ({', '.join(others)}) are left out"] if others else []
-    if film.aspect not in (None, 1):
-        notes.append(f"its samples are {film.aspect} as wide as high, and so they stay")
+    if film.sample_aspect_ratio not in (None, 1):
+        notes.append(
+            f"its samples are {film.sample_aspect_ratio} as wide as high, and so they stay"
+        )
     return notes
 
 
@@ -92,21 +96,21 @@ class ImageSegments(Segments):
         self.settings, self.kind, self.quality = settings, kind, quality
         self.target = target
         self.pictures, self.former = folder / "pictures", folder / "former"
-        frames = numbering(film.path) if film.numbered else None
+        frames = list_numbered_frames(film.path) if film.is_image_sequence else None
         self._first, self._step = (frames.first, frames.step) if frames else (1, 1)
         self._digits = frames.digits if frames else DIGITS
-        self._places = frames.places if frames and settings.preview is None else 0
-        self._unsafe: list[Path] = []
+        self._length = frames.length if frames and settings.preview is None else 0
+        self._unsynced: list[Path] = []
 
-    def _take(self, frame: VideoFrame) -> None:
+    def _encode_frame(self, frame: VideoFrame) -> None:
         place = self.state.frames + self._in_segment
-        if self.film.numbered:
+        if self.film.is_image_sequence:
             assert frame.pts is not None
             place = frame.pts
-            self._hold_until(place)
-        self._write(place, self._encoded(frame))
+            self._repeat_until(place)
+        self._write_picture(place, self._encode_picture(frame))
 
-    def _hold_until(self, place: int) -> None:
+    def _repeat_until(self, place: int) -> None:
         """Write the picture before `place` once more for each that is missing before it."""
         last = place - 1
         while last >= 0 and not self._path(last).exists():
@@ -114,19 +118,19 @@ class ImageSegments(Segments):
         if last >= 0:
             data = self._path(last).read_bytes()
             for missing in range(last + 1, place):
-                self._write(missing, data)
+                self._write_picture(missing, data)
 
     def _path(self, place: int) -> Path:
         number = self._first + place * self._step
         return self.pictures / f"{number:0{self._digits}d}{self.kind.suffixes[0]}"
 
-    def _write(self, place: int, data: bytes) -> None:
+    def _write_picture(self, place: int, data: bytes) -> None:
         self.pictures.mkdir(exist_ok=True)
         path = self._path(place)
         path.write_bytes(data)
-        self._unsafe.append(path)
+        self._unsynced.append(path)
 
-    def _encoded(self, frame: VideoFrame) -> bytes:
+    def _encode_picture(self, frame: VideoFrame) -> bytes:
         """The file of one frame, upright."""
         turns = self.film.rotation // 90
         if self.kind == JPEG:
@@ -135,27 +139,27 @@ class ImageSegments(Segments):
                 np.ascontiguousarray(np.rot90(plane_view(frame, n), turns)) for n in range(3)
             )
             return encode(Planes(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
-        deep, rgb = self.film.bits > 8, "rgba" if self.film.alpha else "rgb24"
+        deep, rgb = self.film.bits > 8, "rgba" if self.film.has_alpha else "rgb24"
         pixels: Any = to_rgb(frame, self.film, "rgb48le" if deep else rgb).to_ndarray()
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
         return encode(Planes(self.kind, rgb=upright), Metadata(), self.quality)
 
-    def _seal(self) -> None:
-        for path in self._unsafe:
+    def _flush(self) -> None:
+        for path in self._unsynced:
             handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        self._unsafe.clear()
+        self._unsynced.clear()
 
-    def _holds(self, state: State) -> bool:
+    def _is_complete(self, state: State) -> bool:
         return state.frames == 0 or len(list(self.pictures.iterdir())) >= state.frames
 
     def finish(self, frames: int) -> None:
         """Hold the last picture to the end. Raises ProcessingError where pictures are missing."""
-        self._hold_until(self._places)
-        self._seal()
+        self._repeat_until(self._length)
+        self._flush()
         there = len(list(self.pictures.iterdir()))
         if there < frames:
             raise ProcessingError("commit", f"has {there} of {frames} pictures")

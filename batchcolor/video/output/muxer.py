@@ -17,12 +17,12 @@ from av.video.stream import VideoStream
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, MP4, Format
 from batchcolor.video.output import matroska
-from batchcolor.video.output.codecs import VideoSettings, pixel_format
-from batchcolor.video.output.containers import new_container
-from batchcolor.video.output.encoders import tell
+from batchcolor.video.output.codecs import VideoSettings, choose_pixel_format
+from batchcolor.video.output.containers import open_output
+from batchcolor.video.output.encoders import configure_encoder
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
 from batchcolor.video.output.streams import open_streams
-from batchcolor.video.output.timestamps import PacketScan, Timeline, decoding_times
+from batchcolor.video.output.timestamps import PacketScan, Timeline, decoding_timestamps
 from batchcolor.video.source_info import (
     DECODE_ERRORS,
     LIMITED_RANGE,
@@ -40,9 +40,9 @@ GIF_TICKS, LONGEST_DELAY = 100, 65535
 def resolve_output_format(film: SourceInfo, settings: VideoSettings) -> SourceInfo:
     """The film with the pixel format and depth that its encoder will be given, changes noted."""
     encoder = av.Codec(settings.video_codec.encoder, "w")
-    if film.alpha and not settings.video_codec.palette:
+    if film.has_alpha and not settings.video_codec.uses_palette:
         film = _without_alpha(film)
-    name = pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
+    name = choose_pixel_format(film, settings, tuple(f.name for f in encoder.video_formats or ()))
     notes = list(film.notes)
     if name != film.pixel_format:
         notes.append(f"{film.pixel_format} becomes {name}")
@@ -57,7 +57,7 @@ def _without_alpha(film: SourceInfo) -> SourceInfo:
         pixel_format="yuv420p",
         full_range=False,
         tags=replace(film.tags, range=LIMITED_RANGE),
-        alpha=False,
+        has_alpha=False,
         notes=(*film.notes, note),
     )
 
@@ -77,18 +77,18 @@ def dry_run_mux(film: SourceInfo, settings: VideoSettings, container: Format) ->
     container does not take are left out, and noted. Raises ProcessingError.
     """
     try:
-        _set_up(film, settings, container)
+        _write_header(film, settings, container)
     except ProcessingError:
-        sensed = _sensed(film)
-        if not sensed or film.left_out:
+        skippable = _skippable_streams(film)
+        if not skippable or film.skipped_streams:
             raise
-        notes = (*film.notes, *filter(None, sensed.values()))
-        film = replace(film, left_out=tuple(sensed), notes=notes)
-        _set_up(film, settings, container)
+        notes = (*film.notes, *filter(None, skippable.values()))
+        film = replace(film, skipped_streams=tuple(skippable), notes=notes)
+        _write_header(film, settings, container)
     return film
 
 
-def _set_up(film: SourceInfo, settings: VideoSettings, container: Format) -> None:
+def _write_header(film: SourceInfo, settings: VideoSettings, container: Format) -> None:
     writer = None
     try:
         writer = Muxer(io.BytesIO(), as_shown(film, settings), settings, container)
@@ -100,115 +100,117 @@ def _set_up(film: SourceInfo, settings: VideoSettings, container: Format) -> Non
         ) from error
     finally:
         if writer is not None:
-            writer.abandon()
+            writer.abort()
 
 
-def _sensed(film: SourceInfo) -> dict[int, str]:
-    tracks = open_streams(film)
+def _skippable_streams(film: SourceInfo) -> dict[int, str]:
+    streams = open_streams(film)
     try:
-        return tracks.sensed()
+        return streams.skippable_streams()
     finally:
-        tracks.close()
+        streams.close()
 
 
 class Muxer:
-    """Writes one film from its coded picture: `write` once, or `abandon` where that fails.
+    """Writes one film from its coded picture: `write` once, or `abort` where that fails.
 
     `film` is that of `resolve_output_format`. Raises ProcessingError (this film), OSError (disk).
     """
 
     def __init__(
-        self, place: Path | Any, film: SourceInfo, settings: VideoSettings, container: Format
+        self, target: Path | Any, film: SourceInfo, settings: VideoSettings, container: Format
     ) -> None:
-        self.film, self.place, self.preview = film, place, settings.preview is not None
-        self.unshaped = settings.codec in CODECS_WITHOUT_SAR
+        self.film, self.target, self.preview = film, target, settings.preview is not None
+        self._lacks_sar = settings.codec in CODECS_WITHOUT_SAR
         self.notes: list[str] = []
         self.frames = 0
         self.end = Fraction(0)
         """The second at which the result ends."""
-        self.tracks = open_streams(film, recode_sound=settings.recode_sound)
-        self.container: OutputContainer = new_container(
-            place, container, self.tracks.muxer_options(container)
+        self.streams = open_streams(film, recode_sound=settings.recode_sound)
+        self.container: OutputContainer = open_output(
+            target, container, self.streams.muxer_options(container)
         )
         try:
             takes = (MKV, MP4, MOV) if container == GIF else settings.video_codec.containers
-            for _ in self.tracks.place(self.container, container, takes):
-                self.video = self._picture_stream(settings)
+            for _ in self.streams.add_streams(self.container, container, takes):
+                self.video = self._add_video_stream(settings)
         except BaseException:
-            self.abandon()
+            self.abort()
             raise
 
-    def _picture_stream(self, settings: VideoSettings) -> VideoStream:
+    def _add_video_stream(self, settings: VideoSettings) -> VideoStream:
         """A stream that says what the encoders of the segments were told; it encodes nothing."""
         film, codec = self.film, settings.video_codec
         stream = self.container.add_stream(codec.encoder, rate=film.rate)
         assert isinstance(stream, VideoStream)
-        tell(stream.codec_context, film, settings)
+        configure_encoder(stream.codec_context, film, settings)
         stream.time_base = film.time_base
-        if film.display:
-            stream.set_display_matrix(film.display)
+        if film.display_matrix:
+            stream.set_display_matrix(film.display_matrix)
         if codec.tag and self.container.format.name in ("mp4", "mov"):
             stream.codec_context.codec_tag = codec.tag
-        self.tracks.describe(stream)
-        if self._is_unshaped:
-            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.ROOM
+        self.streams.copy_metadata(stream)
+        if self._needs_display_size:
+            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.NAME_PADDING
         return stream
 
     @property
-    def _is_unshaped(self) -> bool:
+    def _needs_display_size(self) -> bool:
         """Whether neither codec nor muxer say that the samples are no squares."""
         in_matroska = self.container.format.name == "matroska"
-        return in_matroska and self.unshaped and self.film.aspect not in (None, 0, 1)
+        return in_matroska and self._lacks_sar and self.film.sample_aspect_ratio not in (None, 0, 1)
 
-    def write(self, segments: PacketSegments, survey: PacketScan, missing: int) -> None:
-        """Write all packets, each with its time, all other tracks beside them, and close the file.
+    def write(self, segments: PacketSegments, scan: PacketScan, missing: int) -> None:
+        """Write all packets, each with its time, all other streams beside them, and close the file.
 
         `missing` frames could not be read of those that the source promises. The last frame is
         held to the end that the source promises, where that is later.
         """
         timeline = segments.timeline
-        until = self._promised_end(timeline, survey, missing)
+        until = self._promised_end(timeline, scan, missing)
         self.end = until * self.film.time_base
         if self.container.format.name == "gif":
             delay = round(timeline.last_duration * GIF_TICKS)
             self.container.container_options["final_delay"] = str(min(delay, LONGEST_DELAY))
-        shown, given = segments.times()
-        decoding = decoding_times(shown, given)
+        shown, given = segments.packet_times()
+        decoding = decoding_timestamps(shown, given)
         last, film_in_mp4 = len(decoding) - 1, self.container.format.name in ("mp4", "mov")
         for item, dts in zip(segments.packets(), decoding.tolist(), strict=True):
             packet = self._packet(item, dts)
-            if until > timeline.end and item.told == timeline.told:
+            if until > timeline.end and item.encoder_pts == timeline.encoder_pts:
                 packet.duration = until - item.pts
             if (until > timeline.end or film_in_mp4) and self.frames == last:
                 # It need not be the last frame, but MP4 takes the length of the film from it.
                 length = until - int(shown.min()) - (dts - int(decoding[0]))
                 packet.duration = max(packet.duration or 0, length)
-            self.tracks.copy_until(self.container, dts * self.film.time_base)
+            self.streams.mux_until(self.container, dts * self.film.time_base)
             self.container.mux(packet)
             self.frames += 1
-        self.tracks.copy_until(self.container, self.end if self.preview else None)
-        self.tracks.close()
+        self.streams.mux_until(self.container, self.end if self.preview else None)
+        self.streams.close()
         self.container.close()
-        if self._is_unshaped:
+        if self._needs_display_size:
             film = self.film
-            assert film.aspect is not None
-            if not matroska.reshape(self.place, film.width, film.height, film.aspect):
+            assert film.sample_aspect_ratio is not None
+            if not matroska.patch_display_size(
+                self.target, film.width, film.height, film.sample_aspect_ratio
+            ):
                 raise ProcessingError("encode", "mkv does not take the shape of its samples")
 
     def _packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
         packet: Packet[Any] = Packet(item.data)
         packet.stream, packet.time_base = self.video, self.film.time_base
         packet.pts, packet.dts = item.pts, dts
-        packet.duration, packet.is_keyframe = item.duration, item.key
+        packet.duration, packet.is_keyframe = item.duration, item.is_keyframe
         return packet
 
-    def _promised_end(self, timeline: Timeline, survey: PacketScan, missing: int) -> int:
+    def _promised_end(self, timeline: Timeline, scan: PacketScan, missing: int) -> int:
         """The tick to which the last frame is shown; later than its own where the source is cut."""
         tick = self.film.time_base
-        seconds = survey.promised_end(self.film, float(timeline.seconds), missing)
+        seconds = scan.promised_end(self.film, float(timeline.seconds), missing)
         promised = round(Fraction(seconds) / tick)
         short = promised - timeline.end
-        rounding = 0 if self.film.numbered else timeline.step  # of what headers say
+        rounding = 0 if self.film.is_image_sequence else timeline.step  # of what headers say
         if short <= rounding or self.preview:
             return timeline.end
         self.notes.append(
@@ -217,22 +219,22 @@ class Muxer:
         )
         return promised
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Close everything, whatever state it is in; what was written is worth nothing."""
-        self.tracks.close()
+        self.streams.close()
         try:
             self.container.close()
         except (*DECODE_ERRORS, TypeError):
             pass  # a header or an index that cannot be written: nobody will read it
 
 
-def verify(place: Path, writer: Muxer) -> None:
+def verify(target: Path, writer: Muxer) -> None:
     """Read the finished file back: as many frames as were written, and to the same end.
 
     Raises ProcessingError where it is less; nothing is decoded.
     """
     count, end = 0, Fraction(0)
-    with open_container(place) as container:
+    with open_container(target) as container:
         for packet in container.demux(container.streams[writer.video.index]):
             if packet.size and packet.pts is not None:
                 count += 1
@@ -248,9 +250,9 @@ def verify(place: Path, writer: Muxer) -> None:
         )
 
 
-def fsync_path(place: Path) -> None:
+def fsync_path(target: Path) -> None:
     """Wait until the file is on the disk."""
-    handle = os.open(place, os.O_RDONLY)
+    handle = os.open(target, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -15,13 +15,13 @@ from av.stream import Stream
 from batchcolor.images.formats import MKV, MOV
 from batchcolor.video.source_info import DECODE_ERRORS
 
-PLAIN = "pcm_s16le"
-PLAIN_IN = (MKV, MOV)
+PCM_CODEC = "pcm_s16le"
+PCM_CONTAINERS = (MKV, MOV)
 """Containers whose players know plain samples."""
 
 
 class PcmTranscoder:
-    """One track as samples of 16 bits; `placed` is that of the result.
+    """One track as samples of 16 bits; `target` is that of the result.
 
     Each piece of sound keeps its time, so that gaps stay, and no frame of an encoder smooths them.
     """
@@ -29,10 +29,10 @@ class PcmTranscoder:
     def __init__(self, source: AudioStream, target: OutputContainer) -> None:
         self.source = source
         context = source.codec_context
-        placed: Any = target.add_stream(PLAIN, rate=context.sample_rate)
+        placed: Any = target.add_stream(PCM_CODEC, rate=context.sample_rate)
         placed.codec_context.layout = context.layout
-        self.placed: AudioStream = placed
-        self.damaged = 0
+        self.target: AudioStream = placed
+        self.damaged_packets = 0
         self._resampler = AudioResampler("s16", context.layout, context.sample_rate)
 
     def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Any]]:
@@ -40,9 +40,9 @@ class PcmTranscoder:
         try:
             decoded = self.source.codec_context.decode(packet)
         except DECODE_ERRORS:
-            self.damaged += 1
+            self.damaged_packets += 1
             return
         for frame in decoded:
             assert isinstance(frame, AudioFrame)
             for plain in self._resampler.resample(frame):
-                yield from self.placed.encode(plain)
+                yield from self.target.encode(plain)

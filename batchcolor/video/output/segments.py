@@ -1,9 +1,9 @@
-"""What is done of a film, in segments on the disk, so that a job that is killed goes on from there.
+"""Finished parts of a film, stored as segments on disk, from which a killed job resumes.
 
-A segment is `SEGMENT` frames, in every job, cut or not: so a film that was resumed has the very
-frames of one that was not. What a segment is made of is said by those that write them: `coded.py`
-(packets) and `stills.py` (numbered pictures). When it is whole, `state.json` says how many there
-are, and what the next one has to know.
+Every job splits a film into segments of `SEGMENT_FRAMES` frames, so a resumed film has the same
+frames as an uninterrupted one. Subclasses define what a segment contains: `packet_segments.py`
+(packets) and `image_sequence_writer.py` (numbered pictures). After each segment, `state.json`
+stores the number of segments and the state that the next one needs.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ from numpy.typing import NDArray
 from batchcolor.video.output.timestamps import Timeline
 from batchcolor.video.source_info import SourceInfo
 
-SEGMENT = 250
-"""Frames: the distance of H.264's key frames anyway, and ten seconds of most films."""
+SEGMENT_FRAMES = 250
+"""x264's default keyframe interval, and about ten seconds of film."""
 
-TRIES = 100
-"""For a folder that others take away at the same moment."""
+MKDIR_ATTEMPTS = 100
+"""Attempts to create a folder that another thread may remove at the same moment."""
 
 
 @dataclass
 class State:
-    """What is done of one film. `fingerprint` is of everything that its frames depend on."""
+    """Progress of one film. `fingerprint` is a hash of everything that its frames depend on."""
 
     fingerprint: str
     segments: int = 0
     frames: int = 0
-    times: dict[str, int | None] = field(default_factory=dict)
+    timeline: dict[str, int | None] = field(default_factory=dict)
     """Of `Timeline`."""
     shot: int = 0
-    """The number of the first frame of the last one's shot."""
+    """Number of the first frame of the last frame's shot."""
 
 
 class Segments(ABC):
-    """The segments of one film in a folder of their own. Raises OSError where the disk does.
+    """The segments of one film in their own folder. Raises OSError when a write fails.
 
-    `write` frames in order, beginning with number `state.frames`; `close_segment` when it says
-    so, and after the last; `remove` when the film has its name.
+    Call `write` for each frame in order, starting at number `state.frames`; `close_segment` when
+    `write` returns True and after the last frame; `remove` after the film is committed.
     """
 
     def __init__(self, folder: Path, film: SourceInfo, timeline: Timeline) -> None:
         self.folder, self.film, self.timeline = folder, film, timeline
         self.state = State("")
-        self.steady: dict[str, NDArray[Any]] = {}
-        """Arrays that the next segment's frames need to be steadied as if nothing had happened."""
+        self.stabilizer_state: dict[str, NDArray[Any]] = {}
+        """Arrays of `Stabilizer.state` that the next segment's frames need."""
         self._in_segment = 0
 
     @abstractmethod
-    def _take(self, frame: VideoFrame) -> None:
-        """Put the frame into the segment. Its time is the one that its encoder is told."""
+    def _encode_frame(self, frame: VideoFrame) -> None:
+        """Encode the frame into the current segment; its pts is the encoder's."""
 
     @abstractmethod
-    def _seal(self) -> None:
-        """Put the segment on the disk, whole."""
+    def _flush(self) -> None:
+        """Finish the segment and write it to disk."""
 
     @abstractmethod
-    def _holds(self, state: State) -> bool:
-        """Whether all is there that a state tells of."""
+    def _is_complete(self, state: State) -> bool:
+        """Whether all files of a state exist."""
 
     def resume(self, fingerprint: str) -> None:
-        """Take up what a former job left of the same film; anything else in the folder goes."""
+        """Take up what a previous job left of the same film; anything else in the folder goes."""
         state = self._read_state()
         if state is None or state.fingerprint != fingerprint:
             self.remove()
@@ -80,66 +80,69 @@ class Segments(ABC):
             self.state = State(fingerprint)
             return
         self.state = state
-        self.timeline.set_back(state.times)
-        with np.load(self._steady(state.segments)) as arrays:
-            self.steady = dict(arrays)
+        self.timeline.restore(state.timeline)
+        with np.load(self._stabilizer_path(state.segments)) as arrays:
+            self.stabilizer_state = dict(arrays)
 
     def _make_folder(self) -> None:
-        """The folder that holds all films may go at any moment, when the last film in it ends."""
-        for _ in range(TRIES):
+        """Another thread removes the parent folder when the last film in it ends; try again."""
+        for _ in range(MKDIR_ATTEMPTS):
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 return
-        self.folder.mkdir(parents=True, exist_ok=True)  # raises what is truly wrong
+        self.folder.mkdir(parents=True, exist_ok=True)  # raises the lasting error
 
     def _read_state(self) -> State | None:
         try:
             state = State(**json.loads((self.folder / "state.json").read_text()))
-            whole = self._steady(state.segments).exists() and self._holds(state)
+            whole = self._stabilizer_path(state.segments).exists() and self._is_complete(state)
             return state if whole else None
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, frame: VideoFrame) -> bool:
-        """Take the next frame; whether a segment has become full, and wants `close_segment`."""
-        self.timeline.tell(frame)
+        """Write the next frame; True when the segment is full and `close_segment` is due."""
+        self.timeline.assign_encoder_pts(frame)
         frame.time_base = self.film.time_base
-        self._take(frame)
+        self._encode_frame(frame)
         self._in_segment += 1
-        return self._in_segment == SEGMENT
+        return self._in_segment == SEGMENT_FRAMES
 
-    def close_segment(self, steady: dict[str, NDArray[Any]], shot: int) -> None:
-        """Put the segment on the disk, then the state; `steady` is what the next one needs, `shot`
-        where the shot of its last frame begins."""
+    def close_segment(self, stabilizer_state: dict[str, NDArray[Any]], shot: int) -> None:
+        """Write the segment to disk, then the state.
+
+        `stabilizer_state` is that of `Stabilizer.state`; `shot` is the number of the first frame
+        of the last frame's shot.
+        """
         if not self._in_segment:
             return
-        self._seal()
+        self._flush()
         arrays = io.BytesIO()
-        np.savez(arrays, allow_pickle=False, **steady)
-        former = self._steady(self.state.segments)
+        np.savez(arrays, allow_pickle=False, **stabilizer_state)
+        previous = self._stabilizer_path(self.state.segments)
         self.state.segments += 1
-        self._safely(self._steady(self.state.segments), arrays.getvalue())
+        self._write_atomically(self._stabilizer_path(self.state.segments), arrays.getvalue())
         self.state.frames += self._in_segment
-        self.state.times, self.state.shot = self.timeline.times(), shot
+        self.state.timeline, self.state.shot = self.timeline.state(), shot
         self._in_segment = 0
-        self._safely(self.folder / "state.json", json.dumps(asdict(self.state)).encode())
+        self._write_atomically(self.folder / "state.json", json.dumps(asdict(self.state)).encode())
         with contextlib.suppress(OSError):
-            former.unlink(missing_ok=True)
+            previous.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Let all of it go."""
+        """Delete all segments."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # the folder of all films, where this was the last
+        with contextlib.suppress(OSError):  # the parent folder, if this was the last film
             self.folder.parent.rmdir()
 
-    def _steady(self, number: int) -> Path:
-        return self.folder / f"steady-{number:06d}.npz"
+    def _stabilizer_path(self, number: int) -> Path:
+        return self.folder / f"stabilizer-{number:06d}.npz"
 
-    def _safely(self, place: Path, data: bytes) -> None:
-        """Write a file that is whole or not there."""
-        temporary = place.with_suffix(".part")
+    def _write_atomically(self, path: Path, data: bytes) -> None:
+        """Write a file that is complete or absent."""
+        temporary = path.with_suffix(".part")
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(place)
+        temporary.replace(path)

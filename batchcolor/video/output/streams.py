@@ -15,8 +15,8 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, Format
-from batchcolor.video.output.containers import SENSED, who_can
-from batchcolor.video.output.pcm_transcoder import PLAIN, PLAIN_IN, PcmTranscoder
+from batchcolor.video.output.containers import DATA_STREAM_TYPES, suggest_container
+from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
 from batchcolor.video.source_info import (
     DECODE_ERRORS,
     DEMUXER_OPTIONS,
@@ -29,7 +29,7 @@ MUXER_OWNED_TAGS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
 )
 """Tags that say how the source's own file was written (in lower case); the result has its own."""
-WELL_KNOWN = frozenset(
+MP4_TAGS = frozenset(
     {
         *("title", "artist", "album", "album_artist", "composer", "comment", "genre", "date"),
         *("copyright", "description", "synopsis", "grouping", "lyrics", "show", "episode_id"),
@@ -37,7 +37,7 @@ WELL_KNOWN = frozenset(
     }
 )
 """Tags that MP4 has names for, as players know them."""
-MOST_TICKS = 10_000_000
+MAX_TIMESCALE = 10_000_000
 """A second, as MP4's own scale of time; 32 bits hold seven minutes of it, and FFmpeg takes 64
 where they do not."""
 
@@ -55,11 +55,11 @@ class StreamCopier:
         self._source: InputContainer = av.open(
             ffmpeg_url(film.path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
         )
-        self._placed: dict[int, RemuxedStream | PcmTranscoder] = {}
-        self._waiting: Packet[Stream] | None = None
-        self._reached: dict[int, int] = {}
+        self._targets: dict[int, RemuxedStream | PcmTranscoder] = {}
+        self._next_packet: Packet[Stream] | None = None
+        self._last_dts: dict[int, int] = {}
         """The last decoding time of each track."""
-        self._line = self._packets()
+        self._packets = self._demux()
 
     def muxer_options(self, container: Format) -> dict[str, str]:
         """What the muxer is told: no track is moved in time, and no name of the film is lost.
@@ -71,10 +71,10 @@ class StreamCopier:
         if container == GIF:
             return self._gif_options(options)
         if container == MKV:
-            return options | self._early_start()
-        options |= self._late_start()
+            return options | self._negative_start_options()
+        options |= self._timescale_options()
         keys = {key.lower() for key in self._source.metadata}
-        others = sorted(keys - MUXER_OWNED_TAGS - WELL_KNOWN)
+        others = sorted(keys - MUXER_OWNED_TAGS - MP4_TAGS)
         if others and any(s.disposition & Disposition.attached_pic for s in self._source.streams):
             lost = ", ".join(others)
             self.notes.append(f"{container.name} cannot hold {lost} beside a cover: left out")
@@ -82,7 +82,7 @@ class StreamCopier:
             options["movflags"] = "use_metadata_tags"
         return options
 
-    def _early_start(self) -> dict[str, str]:
+    def _negative_start_options(self) -> dict[str, str]:
         """Matroska has no times before zero (RFC 9559), whatever some files do."""
         video = self._source.streams[self.film.stream]
         if video.start_time is None or video.start_time >= 0:
@@ -93,15 +93,15 @@ class StreamCopier:
         )
         return {"output_ts_offset": early}
 
-    def _late_start(self) -> dict[str, str]:
+    def _timescale_options(self) -> dict[str, str]:
         """MP4 writes how late a track begins in a scale of its own, milliseconds unless told."""
         tracks = [s for s in self._source.streams if s.type in ("video", "audio") and s.time_base]
         if not any(stream.start_time for stream in tracks):
             return {}
         exact = math.lcm(*(stream.time_base.denominator for stream in tracks if stream.time_base))
         own = self._source.streams[self.film.stream].time_base
-        finest = exact if exact <= MOST_TICKS else own.denominator if own else 0
-        return {"movie_timescale": str(finest)} if 0 < finest <= MOST_TICKS else {}
+        finest = exact if exact <= MAX_TIMESCALE else own.denominator if own else 0
+        return {"movie_timescale": str(finest)} if 0 < finest <= MAX_TIMESCALE else {}
 
     def _gif_options(self, options: dict[str, str]) -> dict[str, str]:
         names = sorted({key.lower() for key in self._source.metadata} - MUXER_OWNED_TAGS)
@@ -109,7 +109,7 @@ class StreamCopier:
             self.notes.append(f"gif holds no names: {', '.join(names)} left out")
         return options | {"loop": str(self.film.loop)}
 
-    def place(
+    def add_streams(
         self, target: OutputContainer, container: Format, others: Sequence[Format] = ()
     ) -> Iterator[int]:
         """Give the result the tracks of the source, in their order; gives the picture's index.
@@ -120,25 +120,25 @@ class StreamCopier:
         for stream in self._source.streams:
             if stream.index == self.film.stream:
                 yield stream.index
-            elif stream.index in self.film.left_out:
+            elif stream.index in self.film.skipped_streams:
                 continue
             elif container == MOV and _is_timecode(stream):
                 continue  # FFmpeg makes it anew of the picture's tag
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
             else:
-                self._place_one(target, container, stream, others)
+                self._add_stream(target, container, stream, others)
         tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in MUXER_OWNED_TAGS}
         target.metadata.update(tags)
         chapters = self._source.chapters()
         if chapters:
             target.set_chapters(chapters)
 
-    def describe(self, target: Stream) -> None:
+    def copy_metadata(self, target: Stream) -> None:
         """Give the result's picture the language, names and disposition of the source's."""
-        self._describe(self._source.streams[self.film.stream], target)
+        self._copy_metadata(self._source.streams[self.film.stream], target)
 
-    def _place_one(
+    def _add_stream(
         self, target: OutputContainer, container: Format, stream: Stream, others: Sequence[Format]
     ) -> None:
         name = stream.codec_context.name if stream.codec_context is not None else stream.type
@@ -146,22 +146,22 @@ class StreamCopier:
             placed = target.add_stream_from_template(stream, opaque=True)
             track: RemuxedStream | PcmTranscoder = RemuxedStream(placed)
         except (*DECODE_ERRORS, TypeError) as error:
-            recoded = self.recode_sound and container in PLAIN_IN
+            recoded = self.recode_sound and container in PCM_CONTAINERS
             if not (recoded and isinstance(stream, AudioStream)):
-                ways = who_can(self._source, self.film, container, others)
+                ways = suggest_container(self._source, self.film, container, others)
                 raise ProcessingError(
                     "plan",
                     f"{stream.type} track {stream.index} ({name}) cannot be held by "
                     f"{container.name}; {ways}",
                 ) from error
             track = PcmTranscoder(stream, target)
-            placed = track.placed
-            self.notes.append(f"audio track {stream.index} ({name}) becomes {PLAIN}")
-        self._describe(stream, placed)
+            placed = track.target
+            self.notes.append(f"audio track {stream.index} ({name}) becomes {PCM_CODEC}")
+        self._copy_metadata(stream, placed)
         if not isinstance(stream, AttachmentStream):
-            self._placed[stream.index] = track
+            self._targets[stream.index] = track
 
-    def _describe(self, source: Stream, target: Stream) -> None:
+    def _copy_metadata(self, source: Stream, target: Stream) -> None:
         tags = {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_OWNED_TAGS}
         if "name" in tags:  # so FFmpeg calls an MP4 track's title when it reads, not when it writes
             tags.setdefault("title", tags.pop("name"))
@@ -177,8 +177,8 @@ class StreamCopier:
             packet = next(p for p in source.demux(source.streams[stream.index]) if p.size)
             target.add_attachment(filename, f"image/{kind}", bytes(packet))
 
-    def _packets(self) -> Iterator[Packet[Stream]]:
-        wanted = [self._source.streams[index] for index in self._placed]
+    def _demux(self) -> Iterator[Packet[Stream]]:
+        wanted = [self._source.streams[index] for index in self._targets]
         while wanted:
             try:
                 yield from (packet for packet in self._source.demux(*wanted) if packet.size)
@@ -189,33 +189,35 @@ class StreamCopier:
                     return
                 self.notes.append(note)
 
-    def copy_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+    def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """Put the packets of the other tracks into `target` up to that time; None: all the rest."""
         while True:
-            packet = self._waiting or next(self._line, None)
+            packet = self._next_packet or next(self._packets, None)
             if packet is None:
                 self._finish(target)
                 return
-            self._waiting = packet
+            self._next_packet = packet
             time = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and time is not None and time * packet.time_base > seconds:
                 return
-            self._waiting = None
-            if not _is_gap(packet):
-                self._set_forward(packet)
-                target.mux(list(self._placed[packet.stream_index].packets(packet)))
+            self._next_packet = None
+            if not _is_empty_subtitle(packet):
+                self._make_monotonic(packet)
+                target.mux(list(self._targets[packet.stream_index].packets(packet)))
 
     def _finish(self, target: OutputContainer) -> None:
         """Once: the picture may go on after the last packet of the others."""
-        while self._placed:
-            index, track = self._placed.popitem()
+        while self._targets:
+            index, track = self._targets.popitem()
             target.mux(list(track.packets(None)))
-            if isinstance(track, PcmTranscoder) and track.damaged:
-                self.notes.append(f"{track.damaged} damaged pieces of track {index} are silent")
+            if isinstance(track, PcmTranscoder) and track.damaged_packets:
+                self.notes.append(
+                    f"{track.damaged_packets} damaged pieces of track {index} are silent"
+                )
 
-    def _set_forward(self, packet: Packet[Stream]) -> None:
+    def _make_monotonic(self, packet: Packet[Stream]) -> None:
         """Where damage has set a track's time back, a muxer would refuse the whole film."""
-        last, dts = self._reached.get(packet.stream_index), packet.dts
+        last, dts = self._last_dts.get(packet.stream_index), packet.dts
         if dts is None:
             return
         if last is not None and dts < last:
@@ -224,9 +226,9 @@ class StreamCopier:
             note = f"the time of track {packet.stream_index} goes back: it is set forward there"
             if note not in self.notes:
                 self.notes.append(note)
-        self._reached[packet.stream_index] = dts
+        self._last_dts[packet.stream_index] = dts
 
-    def sensed(self) -> dict[int, str]:
+    def skippable_streams(self) -> dict[int, str]:
         """Tracks that may be left out, and what is to be said: nothing of the text of chapters, as
         QuickTime has it, which is made anew."""
         chapters = len(self._source.chapters())
@@ -235,7 +237,7 @@ class StreamCopier:
             if chapters and stream.type == "data" and stream.frames == chapters
             else f"track {stream.index} ({stream.type}) is left out: its container cannot hold it"
             for stream in self._source.streams
-            if stream.type in SENSED
+            if stream.type in DATA_STREAM_TYPES
         }
 
     def close(self) -> None:
@@ -247,12 +249,12 @@ class StreamCopier:
 class RemuxedStream:
     """A track whose packets stay as they are."""
 
-    placed: Stream
+    target: Stream
 
     def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
         """The packet itself, for the result."""
         if packet is not None:
-            packet.stream = self.placed
+            packet.stream = self.target
             yield packet
 
 
@@ -261,7 +263,7 @@ def _is_timecode(stream: Stream) -> bool:
     return stream.type == "data" and "timecode" in stream.metadata
 
 
-def _is_gap(packet: Packet[Stream]) -> bool:
+def _is_empty_subtitle(packet: Packet[Stream]) -> bool:
     """Whether it is the empty text that MP4 has between subtitles; FFmpeg puts it in by itself."""
     context = packet.stream.codec_context  # a timecode has none
     return context is not None and context.name == "mov_text" and bytes(packet) == b"\0\0"
@@ -278,19 +280,19 @@ class NoStreams(StreamCopier):
         """Frames begin at zero, but the first may be missing."""
         return {"avoid_negative_ts": "disabled"}
 
-    def place(
+    def add_streams(
         self, target: OutputContainer, container: Format, others: Sequence[Format] = ()
     ) -> Iterator[int]:
         """The picture alone."""
         yield self.film.stream
 
-    def describe(self, target: Stream) -> None:
+    def copy_metadata(self, target: Stream) -> None:
         """There is nothing to tell."""
 
-    def copy_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+    def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """There is nothing to copy."""
 
-    def sensed(self) -> dict[int, str]:
+    def skippable_streams(self) -> dict[int, str]:
         """Nothing."""
         return {}
 
@@ -300,4 +302,6 @@ class NoStreams(StreamCopier):
 
 def open_streams(film: SourceInfo, *, recode_sound: bool = False) -> StreamCopier:
     """The other tracks of a film."""
-    return NoStreams(film) if film.numbered else StreamCopier(film, recode_sound=recode_sound)
+    return (
+        NoStreams(film) if film.is_image_sequence else StreamCopier(film, recode_sound=recode_sound)
+    )

@@ -36,15 +36,15 @@ class PacketScan:
         A stream's own end counts; that of the file only where all of its tracks stop before. Less
         than `MISSING_SECONDS` is no sign of a cut where no frame is missing: headers round.
         """
-        cut = film.all_ends - self.ends > MISSING_SECONDS
-        promised = film.ends or (film.all_ends if cut else 0.0)
+        cut = film.container_end - self.ends > MISSING_SECONDS
+        promised = film.end or (film.container_end if cut else 0.0)
         return promised if missing or promised - ends > MISSING_SECONDS else ends
 
 
 def scan_packets(film: SourceInfo) -> PacketScan:
     """A look at every packet of the film, for its time alone."""
-    if film.numbered:
-        return PacketScan(film.frames, film.ends)
+    if film.is_image_sequence:
+        return PacketScan(film.frames, film.end)
     packets, ends = 0, 0.0
     with open_container(film.path) as container:
         try:
@@ -68,10 +68,10 @@ class Timeline:
         """The earliest frame's tick."""
         self.end = 0
         """The tick at which the last frame shown so far ends."""
-        self.told: int | None = None
+        self.encoder_pts: int | None = None
         """What the encoder was told of the last frame."""
         self._last: int | None = None
-        self._true: dict[int, tuple[int, int]] = {}
+        self._source: dict[int, tuple[int, int]] = {}
 
     @property
     def seconds(self) -> Fraction:
@@ -83,34 +83,39 @@ class Timeline:
         """Seconds for which the last frame is shown."""
         return (self.end - (self._last or 0)) * self.film.time_base
 
-    def tell(self, frame: VideoFrame) -> None:
+    def assign_encoder_pts(self, frame: VideoFrame) -> None:
         """Give the frame the time that its encoder is told."""
         pts = frame.pts
         if pts is None:
             pts = 0 if self._last is None else self._last + self.step
         self._last = pts
-        self.told = pts if self.told is None else max(pts, self.told + 1)
-        self._true[self.told] = (pts, frame.duration or 0)
+        self.encoder_pts = pts if self.encoder_pts is None else max(pts, self.encoder_pts + 1)
+        self._source[self.encoder_pts] = (pts, frame.duration or 0)
         self.first = pts if self.first is None else min(self.first, pts)
         self.end = max(self.end, pts + (frame.duration or self.step))
-        frame.pts = self.told
+        frame.pts = self.encoder_pts
 
-    def true(self, told: int) -> tuple[int, int]:
+    def source_pts(self, encoder_pts: int) -> tuple[int, int]:
         """The true time and the duration of the frame whose encoder was told this time."""
-        pts, duration = self._true.pop(told)
+        pts, duration = self._source.pop(encoder_pts)
         return pts, duration or self.step
 
-    def times(self) -> dict[str, int | None]:
+    def state(self) -> dict[str, int | None]:
         """What a later job has to know to go on."""
-        return {"first": self.first, "end": self.end, "told": self.told, "last": self._last}
+        return {
+            "first": self.first,
+            "end": self.end,
+            "encoder_pts": self.encoder_pts,
+            "last": self._last,
+        }
 
-    def set_back(self, times: dict[str, int | None]) -> None:
+    def restore(self, state: dict[str, int | None]) -> None:
         """Go on where `times` was taken."""
-        self.first, self.end = times["first"], times["end"] or 0
-        self.told, self._last = times["told"], times["last"]
+        self.first, self.end = state["first"], state["end"] or 0
+        self.encoder_pts, self._last = state["encoder_pts"], state["last"]
 
 
-def decoding_times(shown: Ticks, given: Ticks) -> Ticks:
+def decoding_timestamps(shown: Ticks, given: Ticks) -> Ticks:
     """Decoding times for packets that are shown at `shown`, in the order of decoding.
 
     They grow, and none is after its own frame. Those that the encoder has given are good where

@@ -12,93 +12,93 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
-Whole = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 SIDE = 64
 LEVELS = 3
 """Sizes at which motion is looked for: a quarter, a half, the whole of `SIDE`."""
-REACH = 3
+SEARCH_RADIUS = 3
 """Steps in each direction that are tried at the coarsest size: 12 of 64 between two frames."""
-STILLNESS = np.float32(0.002)
+MOTION_PENALTY = np.float32(0.002)
 """What a step away from standing still has to gain, in luma: flat walls do not wander."""
 TOLERANCE = np.float32(0.06)
 """Difference in luma, after motion and exposure, at which a match counts for a third."""
-LEAST_SPREAD = np.float32(0.01)
+MIN_STD = np.float32(0.01)
 
 
 @dataclass(frozen=True)
 class Match:
-    """Where each place of a picture was in the one before, and how far that can be believed.
+    """Where each place of a picture was in the one before, and how distance that can be believed.
 
     `rows` and `columns` are indices `(SIDE, SIDE)` into the earlier picture; `confidence` is 0..1;
     `correlation` is the correlation of both pictures, without motion, -1..1.
     """
 
-    rows: Whole
-    columns: Whole
+    rows: Indices
+    columns: Indices
     confidence: Field
     correlation: float
 
 
 def match(before: Field, now: Field) -> Match:
     """How `now` came out of `before`. Exposure may differ: gain and offset are fitted."""
-    likeness = correlation(_blurred(before, 2), _blurred(now, 2))
-    before = _exposed_as(before, now)
-    rows, columns = _motion(before, now)
-    moved = _exposed_as(before[rows, columns], now)
-    apart = _blurred(np.abs(moved - now), 1)
-    confidence = np.exp(-np.square(apart / TOLERANCE))
-    return Match(rows, columns, confidence.astype(np.float32), likeness)
+    similarity = correlation(_box_mean(before, 2), _box_mean(now, 2))
+    before = _match_exposure(before, now)
+    rows, columns = _estimate_motion(before, now)
+    moved = _match_exposure(before[rows, columns], now)
+    difference = _box_mean(np.abs(moved - now), 1)
+    confidence = np.exp(-np.square(difference / TOLERANCE))
+    return Match(rows, columns, confidence.astype(np.float32), similarity)
 
 
 def correlation(one: Field, other: Field) -> float:
-    """Pearson's correlation; 1 where both are flat, as nothing tells them apart."""
+    """Pearson's correlation; 1 where both are flat, as nothing tells them difference."""
     a, b = one - one.mean(), other - other.mean()
     spread = float(np.sqrt((a * a).mean() * (b * b).mean()))
-    if spread < float(LEAST_SPREAD) ** 2:
-        return 1.0 if max(float(a.std()), float(b.std())) < 3 * float(LEAST_SPREAD) else 0.0
+    if spread < float(MIN_STD) ** 2:
+        return 1.0 if max(float(a.std()), float(b.std())) < 3 * float(MIN_STD) else 0.0
     return float((a * b).mean()) / spread
 
 
-def _exposed_as(before: Field, now: Field) -> Field:
+def _match_exposure(before: Field, now: Field) -> Field:
     """`before` with the mean and the spread of `now`, where both have any."""
-    spread = max(float(before.std()), float(LEAST_SPREAD))
-    gain = float(np.clip(max(float(now.std()), float(LEAST_SPREAD)) / spread, 0.5, 2.0))
+    spread = max(float(before.std()), float(MIN_STD))
+    gain = float(np.clip(max(float(now.std()), float(MIN_STD)) / spread, 0.5, 2.0))
     fitted: Field = ((before - before.mean()) * np.float32(gain) + now.mean()).astype(np.float32)
     return fitted
 
 
-def _motion(before: Field, now: Field) -> tuple[Whole, Whole]:
+def _estimate_motion(before: Field, now: Field) -> tuple[Indices, Indices]:
     """Indices of the best match of each place, found at a quarter of the size and refined."""
     shift_rows = shift_columns = np.zeros((1, 1), np.intp)
     for level in reversed(range(LEVELS)):
         factor = 1 << level
-        small_before, small_now = _shrunk(before, factor), _shrunk(now, factor)
+        small_before, small_now = _downsample(before, factor), _downsample(now, factor)
         side = SIDE // factor
         if level == LEVELS - 1:
             shift_rows = shift_columns = np.zeros((side, side), np.intp)
         else:
             shift_rows = 2 * shift_rows.repeat(2, 0).repeat(2, 1)
             shift_columns = 2 * shift_columns.repeat(2, 0).repeat(2, 1)
-        reach = REACH if level == LEVELS - 1 else 1
-        shift_rows, shift_columns = _refined(
-            small_before, small_now, shift_rows, shift_columns, reach
+        radius = SEARCH_RADIUS if level == LEVELS - 1 else 1
+        shift_rows, shift_columns = _refine(
+            small_before, small_now, shift_rows, shift_columns, radius
         )
-    return _places(shift_rows, shift_columns)
+    return _to_indices(shift_rows, shift_columns)
 
 
-def _refined(
-    before: Field, now: Field, shift_rows: Whole, shift_columns: Whole, reach: int
-) -> tuple[Whole, Whole]:
-    """The best of all shifts within `reach` of those given, place by place."""
-    steps = np.arange(-reach, reach + 1)
+def _refine(
+    before: Field, now: Field, shift_rows: Indices, shift_columns: Indices, radius: int
+) -> tuple[Indices, Indices]:
+    """The best of all shifts within `radius` of those given, place by place."""
+    steps = np.arange(-radius, radius + 1)
     by_rows = np.repeat(steps, len(steps))[:, None, None]
     by_columns = np.tile(steps, len(steps))[:, None, None]
-    rows, columns = _places(shift_rows + by_rows, shift_columns + by_columns)
-    apart = np.abs(before[rows, columns] - now)
-    cost = _summed(apart, 2)
-    far = np.abs(shift_rows + by_rows) + np.abs(shift_columns + by_columns)
-    cost += STILLNESS * 25 * np.minimum(far, 4)
+    rows, columns = _to_indices(shift_rows + by_rows, shift_columns + by_columns)
+    difference = np.abs(before[rows, columns] - now)
+    cost = _box_sum(difference, 2)
+    distance = np.abs(shift_rows + by_rows) + np.abs(shift_columns + by_columns)
+    cost += MOTION_PENALTY * 25 * np.minimum(distance, 4)
     best = cost.argmin(axis=0)
     return (
         shift_rows + by_rows.ravel()[best],
@@ -106,7 +106,7 @@ def _refined(
     )
 
 
-def _places(shift_rows: Whole, shift_columns: Whole) -> tuple[Whole, Whole]:
+def _to_indices(shift_rows: Indices, shift_columns: Indices) -> tuple[Indices, Indices]:
     side = shift_rows.shape[-1]
     here = np.arange(side)
     rows = np.clip(here[:, None] + shift_rows, 0, side - 1)
@@ -114,17 +114,17 @@ def _places(shift_rows: Whole, shift_columns: Whole) -> tuple[Whole, Whole]:
     return rows, columns
 
 
-def _shrunk(picture: Field, factor: int) -> Field:
+def _downsample(picture: Field, factor: int) -> Field:
     side = picture.shape[0] // factor
     small: Field = picture.reshape(side, factor, side, factor).mean(axis=(1, 3))
     return small
 
 
-def _summed(stack: Field, reach: int) -> Field:
+def _box_sum(stack: Field, radius: int) -> Field:
     """Sum over a square window around each place, edges repeated; the last two axes."""
-    width = [(0, 0)] * (stack.ndim - 2) + [(reach, reach)] * 2
+    width = [(0, 0)] * (stack.ndim - 2) + [(radius, radius)] * 2
     padded = np.pad(stack, width, mode="edge")
-    window = 2 * reach + 1
+    window = 2 * radius + 1
     height, length = stack.shape[-2:]
     rows = padded[..., :height, :].copy()
     for step in range(1, window):
@@ -135,7 +135,7 @@ def _summed(stack: Field, reach: int) -> Field:
     return total
 
 
-def _blurred(picture: Field, reach: int) -> Field:
+def _box_mean(picture: Field, radius: int) -> Field:
     """Mean over a square window."""
-    mean: Field = _summed(picture, reach) / np.float32((2 * reach + 1) ** 2)
+    mean: Field = _box_sum(picture, radius) / np.float32((2 * radius + 1) ** 2)
     return mean

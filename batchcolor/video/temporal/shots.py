@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from batchcolor.video.temporal.motion import Field, Match, match
 
-UNLIKE = 0.65
+MIN_CORRELATION = 0.65
 """Correlation of two frames, below which they may belong to two shots."""
-UNTRUSTED = 0.65
+MIN_CONFIDENCE = 0.65
 """Mean confidence of the motion between them, below which they do: a fast pan stays one shot."""
-STRANGE = 0.2
+CERTAIN_CUT_CORRELATION = 0.2
 """Correlation at which they do in any case: out of black, into black."""
 
 
@@ -20,8 +20,10 @@ def is_cut(match: Match) -> bool:
     Correlation and confidence ignore brightness and contrast of the whole frame, so neither
     flicker of exposure nor a flash is a cut.
     """
-    unlike = match.correlation < UNLIKE and float(match.confidence.mean()) < UNTRUSTED
-    return unlike or match.correlation < STRANGE
+    is_cut_likely = (
+        match.correlation < MIN_CORRELATION and float(match.confidence.mean()) < MIN_CONFIDENCE
+    )
+    return is_cut_likely or match.correlation < CERTAIN_CUT_CORRELATION
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ShotPosition:
     match: Match | None
 
     @property
-    def begins(self) -> bool:
+    def is_shot_start(self) -> bool:
         """Whether it is the first frame of its shot."""
         return self.match is None
 
@@ -53,11 +55,11 @@ class ShotTracker:
         self._before: Field | None = None
 
     def follow(self, guide: Field) -> ShotPosition:
-        """The place of the next frame."""
-        found = None if self._before is None else match(self._before, guide)
-        if found is not None and is_cut(found):
+        """The position of the next frame."""
+        motion = None if self._before is None else match(self._before, guide)
+        if motion is not None and is_cut(motion):
             self.cuts += 1
-            self._shot, found = self._number, None
-        place = ShotPosition(self._number, self._shot, found)
+            self._shot, motion = self._number, None
+        position = ShotPosition(self._number, self._shot, motion)
         self._number, self._before = self._number + 1, guide
-        return place
+        return position

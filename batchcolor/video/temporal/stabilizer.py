@@ -1,6 +1,6 @@
 """Chroma carried along motion, so that a film's colours do not flicker from frame to frame.
 
-For any colorizer: it works on the small fields that come out of it. Where a frame's luma is found
+For any colorizer: it works on the small fields that come out of it. Where a frame's luma is motion
 again in the frame before, most of the chroma comes from there; where it is not (something new,
 something uncovered), chroma is the frame's own. Nothing is carried over a cut.
 """
@@ -19,144 +19,146 @@ from batchcolor.video.temporal.motion import SIDE, Field, Match, match
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
-HOLD = np.float32(0.85)
-"""Share of the propagated chroma at full confidence: an error in one frame fades in about ten."""
+PROPAGATED_SHARE = np.float32(0.85)
+"""Weight of propagated chroma at full confidence: an error fades within about ten frames."""
 LOOK_AHEAD = {"off": 0, "fast": 0, "best": 8}
-"""Frames that a mode waits for."""
+"""Frames that a mode buffers."""
 
 T = TypeVar("T")
 
 
 @dataclass
 class Frame(Generic[T]):
-    """One frame: its luma `(SIDE, SIDE)` in 0..1, its own chroma `(2, s, s)`, whose they are."""
+    """One frame: luma `(SIDE, SIDE)` in 0..1, own chroma `(2, s, s)`, and the caller's object."""
 
     guide: Field
     chroma: Field
     owner: T
-    asked: bool = True
-    """Whether the chroma is a colorizer's, and not only what came from the frame before."""
+    is_colorized: bool = True
+    """Whether the chroma comes from a colorizer, not only from the previous frame."""
 
     def __post_init__(self) -> None:
-        self.own = sized(self.chroma, SIDE)
-        """Its own chroma at the size at which it is carried."""
-        self.carried = self.own
-        """With what came from the frames before."""
+        self.own_chroma = resize_chroma(self.chroma, SIDE)
+        """Its own chroma `(2, SIDE, SIDE)`."""
+        self.propagated = self.own_chroma
+        """Its chroma blended with that of the previous frames."""
         self.from_next: Match | None = None
-        """How it comes out of the frame after it; None at the end of a shot."""
+        """Match with the next frame; None at the end of a shot."""
 
-    def with_chroma(self, steady: Field) -> Field:
-        """The frame's chroma with its broad colours replaced by the steady ones; detail that is
-        finer than `SIDE` stays its own."""
+    def restore_detail(self, stabilized: Field) -> Field:
+        """Replace the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
+        is kept."""
         side = self.chroma.shape[-1]
         if side <= SIDE:
-            return steady
-        fine: Field = np.clip(self.chroma + sized(steady - self.own, side), -0.5, 0.5)
+            return stabilized
+        fine: Field = np.clip(
+            self.chroma + resize_chroma(stabilized - self.own_chroma, side), -0.5, 0.5
+        )
         return fine
 
 
 class Stabilizer(Generic[T]):
-    """Takes the frames of one film in order and gives them back in order, steadied.
+    """Stabilizes the frames of one film; takes and returns them in order.
 
-    `fast` looks back only. `best` looks as far ahead as `LOOK_AHEAD` says, so that colour comes
-    neither late nor from one side, and gives frames back so much later. `off` changes nothing.
+    `fast` propagates forward only. `best` also propagates backward from up to `LOOK_AHEAD` frames
+    and returns frames with that delay. `off` changes nothing.
 
-    With `every` above 1 only every such frame of a shot has chroma of its own, beginning with
-    the first; the others have what is carried to them. Then no frame has detail finer than `SIDE`,
-    which would come and go, and what is carried counts less in a frame of its own, so that after
-    as many seconds as much of it is left.
+    With `every` = n, only every nth frame of a shot, starting with the first, has its own chroma;
+    the others have propagated chroma. Then all frames have chroma of side `SIDE`, because finer
+    detail would appear and disappear, and the weight of propagated chroma is lowered so that it
+    fades in the same number of seconds.
     """
 
     def __init__(self, mode: Stabilize, every: int = 1) -> None:
         self.mode, self.every = mode, every
-        self._hold = HOLD**every
+        self._share = PROPAGATED_SHARE**every
         self._ahead = LOOK_AHEAD[mode]
         self._waiting: deque[Frame[T]] = deque()
         self._last: Frame[T] | None = None
-        self._given_last: Frame[T] | None = None
+        self._last_returned: Frame[T] | None = None
 
-    def memory(self) -> dict[str, Field]:
-        """What the frame after the last one given needs to be steadied by another stabilizer."""
-        if self._given_last is None:
+    def state(self) -> dict[str, Field]:
+        """What another stabilizer needs to continue after the last returned frame."""
+        if self._last_returned is None:
             return {}
-        return {"guide": self._given_last.guide, "carried": self._given_last.carried}
+        return {"guide": self._last_returned.guide, "propagated": self._last_returned.propagated}
 
-    def remember(self, memory: dict[str, Field], owner: T) -> None:
-        """Go on where `memory` was taken, with whatever owner stands for a frame that is gone."""
-        if memory and self.mode != "off":
-            self._last = Frame(memory["guide"], memory["carried"], owner)
+    def restore(self, state: dict[str, Field], owner: T) -> None:
+        """Continue from a `state`; `owner` stands for the frame it was taken at."""
+        if state and self.mode != "off":
+            self._last = Frame(state["guide"], state["propagated"], owner)
 
-    def push(
-        self, guide: Field, chroma: Field | None, owner: T, found: Match | None
+    def add(
+        self, guide: Field, chroma: Field | None, owner: T, motion: Match | None
     ) -> list[tuple[T, Field]]:
-        """Take one frame; the frames that are ready, each with its chroma `(2, s, s)`.
+        """Add one frame and return the finished frames, each with its chroma `(2, s, s)`.
 
-        `chroma` is None where no colorizer was asked. `found` is how the frame came out of the one
-        before; None where it begins a shot.
+        `chroma` is None for a frame that no colorizer processed. `motion` is the match with the
+        previous frame; None at the start of a shot.
         """
         if chroma is None:
             assert self._last is not None  # a shot begins with chroma
-            assert found is not None
-            frame = Frame(guide, _moved(self._last.carried, found), owner, asked=False)
+            assert motion is not None
+            frame = Frame(guide, _warp(self._last.propagated, motion), owner, is_colorized=False)
         else:
             if self.mode == "off":
                 return [(owner, chroma)]
-            frame = Frame(guide, chroma if self.every == 1 else sized(chroma, SIDE), owner)
-        if self._last is not None and found is not None:
-            self._follow(self._last, frame, found)
+            frame = Frame(guide, chroma if self.every == 1 else resize_chroma(chroma, SIDE), owner)
+        if self._last is not None and motion is not None:
+            self._propagate(self._last, frame, motion)
         self._last = frame
         self._waiting.append(frame)
-        return [self._given()] if len(self._waiting) > self._ahead else []
+        return [self._pop()] if len(self._waiting) > self._ahead else []
 
-    def rest(self) -> list[tuple[T, Field]]:
-        """The frames that still wait, when no more come."""
-        return [self._given() for _ in range(len(self._waiting))]
+    def flush(self) -> list[tuple[T, Field]]:
+        """Return all buffered frames, after the last one was added."""
+        return [self._pop() for _ in range(len(self._waiting))]
 
-    def _follow(self, before: Frame[T], now: Frame[T], found: Match) -> None:
-        if now.asked:
-            now.carried = _blended(now.own, before.carried, found, self._hold)
+    def _propagate(self, before: Frame[T], now: Frame[T], motion: Match) -> None:
+        if now.is_colorized:
+            now.propagated = _blend(now.own_chroma, before.propagated, motion, self._share)
         if self._ahead:
             before.from_next = match(now.guide, before.guide)
 
-    def _given(self) -> tuple[T, Field]:
+    def _pop(self) -> tuple[T, Field]:
         frame = self._waiting[0]
-        steady = frame.carried
+        stabilized = frame.propagated
         if self._ahead:
-            steady = (frame.carried + self._from_ahead()) / np.float32(2)
-        self._given_last = self._waiting.popleft()
-        return frame.owner, frame.with_chroma(steady)
+            stabilized = (frame.propagated + self._propagate_backward()) / np.float32(2)
+        self._last_returned = self._waiting.popleft()
+        return frame.owner, frame.restore_detail(stabilized)
 
-    def _from_ahead(self) -> Field:
-        """The first waiting frame's chroma as the frames after it would have it."""
+    def _propagate_backward(self) -> Field:
+        """Chroma of the first buffered frame, propagated backward from the frames after it."""
         shot = []
         for frame in self._waiting:
             shot.append(frame)
             if frame.from_next is None:
                 break
-        while not shot[-1].asked and len(shot) > 1:
-            shot.pop()  # it knows no more than the frames before it
-        field = shot[-1].own
+        while not shot[-1].is_colorized and len(shot) > 1:
+            shot.pop()  # its chroma comes only from the frames before it
+        field = shot[-1].own_chroma
         for frame in reversed(shot[:-1]):
             assert frame.from_next is not None
-            hold = self._hold if frame.asked else np.float32(1)
-            field = _blended(frame.own, field, frame.from_next, hold)
+            max_share = self._share if frame.is_colorized else np.float32(1)
+            field = _blend(frame.own_chroma, field, frame.from_next, max_share)
         return field
 
 
-def _blended(own: Field, other: Field, found: Match, hold: np.float32) -> Field:
-    """Chroma of a frame from its own and from that of its neighbour, moved to where it is now."""
-    share = hold * found.confidence
-    blended: Field = own + share * (_moved(other, found) - own)
+def _blend(own: Field, other: Field, motion: Match, max_share: np.float32) -> Field:
+    """Blend a frame's own chroma with its neighbour's, warped along motion."""
+    share = max_share * motion.confidence
+    blended: Field = own + share * (_warp(other, motion) - own)
     return blended
 
 
-def _moved(field: Field, found: Match) -> Field:
-    """A neighbour's chroma where it is now."""
-    return field[:, found.rows, found.columns]
+def _warp(field: Field, motion: Match) -> Field:
+    """A neighbour's chroma, warped along motion."""
+    return field[:, motion.rows, motion.columns]
 
 
-def sized(field: NDArray[np.float32], side: int) -> Field:
-    """A field `(2, s, s)` at another side, linear between the centres of its samples."""
+def resize_chroma(field: NDArray[np.float32], side: int) -> Field:
+    """Resize chroma `(2, s, s)` to another side, bilinear."""
     if field.shape[-1] == side:
         return field
     planes = [

@@ -35,7 +35,7 @@ from batchcolor.pipeline.turns import Over, one_source_at_a_time
 from batchcolor.pipeline.video_admission import Admission
 from batchcolor.pipeline.video_scheduler import VideoScheduler
 from batchcolor.pipeline.video_task import FrameItem
-from batchcolor.storage.atomic import commit, sweep
+from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
 from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
 
 MAX_SKIPPED = 1000
@@ -272,7 +272,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start every stage."""
-        sweep(self.plan.output)
+        remove_stale_temporaries(self.plan.output)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
@@ -298,7 +298,7 @@ class Pipeline:
 
     def finish(self) -> Report:
         """The report. Raises what is a defect of ours; everything else is in the report."""
-        sweep(self.plan.output, own=True)
+        remove_own_temporaries()
         for note in self.runner.notes:
             self.report.note(note)
         error = self.stop.error

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
 
-from batchcolor.errors import ExitCode, ProcessingError, UsageError
+from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.storage.atomic import sweep
+from batchcolor.pipeline.signals import handle_signals
+from batchcolor.storage.atomic import FileSystemWarning
 from batchcolor.storage.journal import Journal
 
 TICK = 0.1
@@ -42,9 +38,9 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
     runner = load_runner(owned, settings.loading)
     if settings.if_exists == "error":
         _refuse_existing(plan, plugins, runner.weights_hash)
-    with Journal(plan.output) as journal:
+    with Journal(plan.output, lock=not settings.no_lock) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
-        with _signals(plan, pipeline.interrupt), _warnings_noted(pipeline.report):
+        with handle_signals(pipeline.interrupt), _warnings_noted(pipeline.report):
             pipeline.start()
             while not pipeline.wait(TICK):
                 watch(pipeline.report)
@@ -117,40 +113,17 @@ def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
 
 @contextmanager
 def _warnings_noted(report: Report) -> Iterator[None]:
-    """What decoders warn of becomes a note of the report instead of text across the progress."""
+    """Add warnings of decoders and of the file system to the report instead of printing them."""
 
-    def note(message: Warning | str, *details: object, **more: object) -> None:
-        report.note(f"a decoder warned: {message}".strip())
+    def note(
+        message: Warning | str, category: type[Warning], *details: object, **more: object
+    ) -> None:
+        if issubclass(category, FileSystemWarning):
+            report.note(str(message))
+        else:
+            report.note(f"a decoder warned: {message}".strip())
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.showwarning = note
         yield
-
-
-@contextmanager
-def _signals(plan: Plan, interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
-    """First SIGINT, SIGTERM or SIGHUP: finish what is under way. SIGINT again: out, at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and signal.SIGINT in received:
-            sweep(plan.output, own=True)
-            if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h\n")  # the progress bar hid the cursor
-            os._exit(ExitCode.SIGINT)
-        received.append(number)
-        interrupt(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):
-        numbers.append(signal.SIGHUP)
-    former = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

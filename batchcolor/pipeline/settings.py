@@ -96,6 +96,10 @@ class RunSettings(BaseModel):
     retry_failed: Annotated[
         bool, Option("Where", "Process again what failed in an earlier run.")
     ] = False
+    no_lock: Annotated[
+        bool,
+        Option("Where", "Do not lock the output folder: for file systems without locks."),
+    ] = False
     model: Annotated[str, Option("Colour", "The model.", ("--model", "-m"), values=model_names)] = (
         DEFAULT_MODEL
     )

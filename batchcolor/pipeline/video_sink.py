@@ -8,12 +8,12 @@ from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.pipeline.planner import Task
-from batchcolor.storage.atomic import publish
+from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, scan_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.image_sequence_writer import ImageSegments
-from batchcolor.video.output.muxer import Muxer, as_shown, fsync_path, verify
+from batchcolor.video.output.muxer import Muxer, as_shown, verify
 from batchcolor.video.output.packet_segments import PacketSegments
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import PacketScan, Timeline
@@ -102,7 +102,7 @@ class FileSink(VideoSink):
             writer.abort()
         self._check_count(writer.frames, source.count)
         self.check_source()
-        fsync_path(temporary)
+        sync_to_disk(temporary)
         verify(temporary, writer)
         publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.found.mtime_ns)
         return [*writer.notes, *writer.streams.notes]

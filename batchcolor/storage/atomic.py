@@ -1,66 +1,108 @@
-"""Writing a result so that a kill at any moment leaves the old file or the new one, whole."""
+"""Atomic file writes: after a kill at any moment, the old file or the new one is there, whole.
+
+A file is written to a temporary file in the folder of its target, flushed to the disk and renamed.
+Temporary files have unique names made by the system and are removed only by the process that
+created them, or by `remove_stale_temporaries` when that process no longer exists.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+
+import psutil
 
 from batchcolor.errors import OutputError, ProcessingError
 
 SUFFIX = ".batchcolor-tmp"
-LONGEST_NAME = 255
-"""Bytes that a name may have on the common file systems."""
+UNSUPPORTED = frozenset(
+    {
+        *(errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS),
+        *(errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOTTY),
+    }
+)
+"""What file systems such as SMB, FAT, exFAT, MTP and NFS return for operations that they lack."""
+UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
+
+_own: set[Path] = set()
+"""Temporary files of this process that exist at the moment."""
+
+
+class FileSystemWarning(UserWarning):
+    """A file system lacks an operation; the result is complete nevertheless."""
 
 
 def commit(
     data: bytes, target: Path, verify: Callable[[Path], None], *, replace: bool, mtime_ns: int
 ) -> None:
-    """Write `data` as `target`, by a temporary file in the same folder.
+    """Write `data` as `target`, with `mtime_ns` as its modification time.
 
-    The temporary is flushed to the disk and read back by its header before it may take the
-    name; `target` then has the source's time of change. With `replace` false a name that was
-    taken meanwhile stays as it is.
-    Raises FileExistsError (taken), OutputError (disk full, folder gone or read-only) and
-    ProcessingError (this one file only); no temporary is left behind.
+    `verify` reads the temporary file back before it may take the name. With `replace` false, a
+    file that exists under the name stays as it is.
+    Raises FileExistsError (name taken), OutputError (disk full, folder missing or read-only) and
+    ProcessingError (only this file fails).
     """
     with temporary_path(target, len(data)) as temporary:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, data)
         verify(temporary)
         publish(temporary, target, replace=replace, mtime_ns=mtime_ns)
 
 
+def write_atomic(target: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write `data` as `target`.
+
+    Raises FileExistsError where `replace` is false and the name is taken, and OutputError where the
+    file cannot be written.
+    """
+    try:
+        with temporary_path(target, len(data)) as temporary:
+            _write(temporary, data)
+            publish(temporary, target, replace=replace, mtime_ns=time.time_ns())
+    except ProcessingError as error:
+        raise OutputError(f"{target} cannot be written: {error.reason}") from error
+
+
 @contextlib.contextmanager
 def temporary_path(target: Path, size: int | None = None) -> Iterator[Path]:
-    """A path beside `target` for what shall become it; gone at the end, whatever happens.
+    """An empty temporary file in the folder of `target`, removed at the end if it still exists.
 
-    What the disk refuses meanwhile becomes OutputError or ProcessingError; `size` is how many
-    bytes are needed, where that is known. FileExistsError passes.
+    An OSError in the block becomes OutputError or ProcessingError; `size` is the number of bytes to
+    be written, if known. FileExistsError is not translated.
     """
-    temporary = _temporary(target)
+    temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(f".{_process_token()}{SUFFIX}", ".", target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        _own.add(temporary)
+        with contextlib.suppress(OSError):  # mkstemp creates files that only their owner reads
+            temporary.chmod(0o666 & ~_umask())
         yield temporary
     except FileExistsError:
         raise
     except OSError as error:
-        raise _translated(error, target, size) from error
+        raise _translate(error, target, size) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            _own.discard(temporary)
 
 
 def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
-    """Give a file that is whole and on the disk its name, in one step.
+    """Rename a complete file to `target` in one step.
 
-    Raises FileExistsError where the name is taken and not to be replaced, and OSError.
+    Raises FileExistsError where the name is taken and `replace` is false, and OSError.
     """
-    os.utime(temporary, ns=(mtime_ns, mtime_ns))
+    set_modification_time(temporary, mtime_ns)
     if replace:
         temporary.replace(target)
     else:
@@ -68,28 +110,74 @@ def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> N
     _sync_folder(target.parent)
 
 
-def _temporary(target: Path) -> Path:
-    name = os.fsencode(target.name)
-    ending = os.fsencode(f".{os.getpid()}{SUFFIX}")
-    return target.with_name(os.fsdecode(b"." + name[: LONGEST_NAME - 1 - len(ending)] + ending))
+def set_modification_time(path: Path, mtime_ns: int) -> None:
+    """Set the modification time, where the file system permits it."""
+    try:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    except OSError as error:
+        _tolerate(error, "file times are not kept")
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until the content of the file is on the disk, where the file system supports it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_stale_temporaries(folder: Path) -> int:
+    """Remove temporaries below `folder` whose process no longer exists. Returns their number."""
+    removed = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if not name.endswith(SUFFIX) or Path(where, name) in _own:
+                continue
+            if not _is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
+                with contextlib.suppress(OSError):
+                    Path(where, name).unlink()
+                    removed += 1
+    return removed
+
+
+def remove_own_temporaries() -> None:
+    """Remove the temporary files of this process: for a process that ends at once."""
+    for path in list(_own):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        _fsync(file.fileno())
+
+
+def _fsync(handle: int) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        _tolerate(error, "it is not known when files are on the disk")
 
 
 def _link(temporary: Path, target: Path) -> None:
-    """Give the temporary its name unless the name is taken, in one step where links exist."""
+    """Rename the temporary file unless the name is taken: in one step where hard links exist."""
     try:
         target.hardlink_to(temporary)
     except FileExistsError:
         raise
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+        if error.errno not in UNSUPPORTED:
             raise
-        if target.exists():  # a file system without links: FAT, some network shares
+        if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "taken", str(target)) from error
         temporary.replace(target)
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems cannot; the file itself is safe
+    with contextlib.suppress(OSError):  # the file itself is safe
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -97,15 +185,26 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _translated(error: OSError, target: Path, size: int | None) -> Exception:
+def _tolerate(error: OSError, consequence: str) -> None:
+    """Warn of an operation that the file system lacks; raise any other error."""
+    if error.errno not in UNSUPPORTED:
+        raise error
+    warnings.warn(
+        f"the file system of the output returns {error.strerror}: {consequence}",
+        FileSystemWarning,
+        stacklevel=2,
+    )
+
+
+def _translate(error: OSError, target: Path, size: int | None) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = _free(target.parent)
+        free = _free_bytes(target.parent)
         needs = "more" if size is None else f"{size:,}"
         return OutputError(
             f"{target.parent} is full: {target.name} needs {needs} bytes and {free:,} are left; "
             f"make room and run the same command again"
         )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR):
+    if error.errno in UNWRITABLE:
         return OutputError(
             f"{target.parent} cannot be written any more ({error.strerror}); "
             f"put it right and run the same command again"
@@ -113,7 +212,7 @@ def _translated(error: OSError, target: Path, size: int | None) -> Exception:
     return ProcessingError("commit", f"cannot be written: {error.strerror or error}")
 
 
-def _free(folder: Path) -> int:
+def _free_bytes(folder: Path) -> int:
     try:
         status = os.statvfs(folder)
         return status.f_bavail * status.f_frsize
@@ -121,28 +220,29 @@ def _free(folder: Path) -> int:
         return 0
 
 
-def sweep(folder: Path, *, own: bool = False) -> int:
-    """Remove the temporaries of processes that are no more (or our own) below `folder`."""
-    swept = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            if not name.endswith(SUFFIX):
-                continue
-            process = name.removesuffix(SUFFIX).rpartition(".")[2]
-            if process.isdigit() and (
-                int(process) == os.getpid() if own else not _alive(int(process))
-            ):
-                with contextlib.suppress(OSError):
-                    Path(where, name).unlink()
-                    swept += 1
-    return swept
+@cache
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
-def _alive(process: int) -> bool:
+@cache
+def _process_token() -> str:
+    """Process id and start time: ids repeat, in containers at every start."""
+    return f"{os.getpid()}-{_start_time(os.getpid())}"
+
+
+def _start_time(process: int) -> int:
+    """Start of a process in hundredths of a second; 0 where it does not exist."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return int(100 * psutil.Process(process).create_time())
+    except psutil.Error:
+        return 0
+
+
+def _is_running(token: str) -> bool:
+    process, _, started = token.partition("-")
+    if not process.isdigit() or not started.isdigit():
         return False
-    except OSError:
-        return True
-    return True
+    return abs(_start_time(int(process)) - int(started)) <= 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from batchcolor.errors import OutputError, UsageError
+from batchcolor.storage.atomic import FileSystemWarning
 
 STATE_FOLDER = ".batchcolor"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
@@ -69,13 +72,13 @@ def _listed(folder: Path) -> str:
 class Journal:
     """The journal of one output folder, locked while it is open for writing."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *, lock: bool = True) -> None:
         self.output = output
         self.folder = output / STATE_FOLDER
         self.path = self.folder / "journal.jsonl"
         self._entries: dict[str, JournalEntry] = {}
         self._owners: dict[str, str] = {}
-        self._lock = FileLock(self.folder / "lock")
+        self._lock = FileLock(self.folder / "lock") if lock else None
         self._read()
 
     def _read(self) -> None:
@@ -98,18 +101,34 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=LOCK_SECONDS)
+            self._acquire()
             self._read()  # what another job wrote while this one waited
             self._file = self.path.open("ab")
             if self._file.tell() and not self._ends_whole():
                 self._file.write(b"\n")
-        except Timeout as error:
-            raise UsageError(
-                f"another job is writing to {self.output}; wait for it, or choose another --output"
-            ) from error
         except OSError as error:
             raise OutputError(f"{self.output} cannot be written ({error.strerror})") from error
         return self
+
+    def _acquire(self) -> None:
+        """Lock the folder. Where its file system has no locks, continue without one and warn."""
+        if self._lock is None:
+            return
+        try:
+            self._lock.acquire(timeout=LOCK_SECONDS)
+        except (Timeout, NotImplementedError, OSError) as error:
+            if is_lockable(self.folder):
+                raise UsageError(
+                    f"another job is writing to {self.output}; wait for it, or choose another "
+                    f"--output"
+                ) from error
+            self._lock = None
+            warnings.warn(
+                f"{self.output} is on a file system without locks: run only one job on it at a "
+                f"time (--no-lock hides this note)",
+                FileSystemWarning,
+                stacklevel=2,
+            )
 
     def _ends_whole(self) -> bool:
         with self.path.open("rb") as file:
@@ -123,7 +142,8 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def find(self, path: Path, size: int, mtime_ns: int) -> JournalEntry | None:
         """What was done with this very file before; None where it has changed since."""
@@ -151,6 +171,16 @@ class Journal:
                 f"the journal {self.path} cannot be written ({error.strerror}); "
                 f"put it right and run the same command again"
             ) from error
+
+
+def is_lockable(folder: Path) -> bool:
+    """Whether the file system of a folder has locks: a new file in it can be locked."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".lock-", dir=folder) as trial:
+            FileLock(Path(trial) / "lock").acquire(timeout=0).lock.release()
+    except (Timeout, NotImplementedError, OSError):
+        return False
+    return True
 
 
 def absolute_source(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.encode import Planes, encode
 from batchcolor.images.formats import JPEG, Format, is_picture_suffix
 from batchcolor.images.metadata import Metadata
+from batchcolor.storage.atomic import set_modification_time, sync_to_disk
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
 from batchcolor.video.input.image_sequence_reader import list_numbered_frames
 from batchcolor.video.output.codecs import VideoSettings
@@ -146,11 +146,7 @@ class ImageSegments(Segments):
 
     def _flush(self) -> None:
         for path in self._unsynced:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_to_disk(path)
         self._unsynced.clear()
 
     def _is_complete(self, state: State) -> bool:
@@ -175,7 +171,7 @@ class ImageSegments(Segments):
     def publish(self, *, replace: bool, mtime_ns: int) -> None:
         """Give the folder its name. Raises FileExistsError where it is taken, and OSError."""
         target = self.target
-        os.utime(self.pictures, ns=(mtime_ns, mtime_ns))
+        set_modification_time(self.pictures, mtime_ns)
         if target.exists() and not replace:
             raise FileExistsError(target)
         if target.exists():
@@ -183,8 +179,4 @@ class ImageSegments(Segments):
             target.rename(self.former)  # no system has one step for two folders
         self.pictures.rename(target)
         with contextlib.suppress(OSError):  # some file systems cannot; the pictures are safe
-            handle = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_to_disk(target.parent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -248,12 +247,3 @@ def verify(target: Path, writer: Muxer) -> None:
         raise ProcessingError(
             "commit", f"reads back {float(end):.2f} s long, not {float(wanted):.2f}"
         )
-
-
-def fsync_path(target: Path) -> None:
-    """Wait until the file is on the disk."""
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

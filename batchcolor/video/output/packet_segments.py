@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
+from batchcolor.storage.atomic import write_atomic
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.gif_palette import GifPalette
@@ -69,7 +70,7 @@ class PacketSegments(Segments):
         assert self._encoder is not None
         self._encode(None)
         self._encoder = None
-        self._write_atomically(self._segment(self.state.segments), self._segment_bytes())
+        write_atomic(self._segment(self.state.segments), self._segment_bytes())
         self._packets.clear()
 
     def _is_complete(self, state: State) -> bool:

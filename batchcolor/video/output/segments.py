@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from batchcolor.storage.atomic import write_atomic
 from batchcolor.video.output.timestamps import Timeline
 from batchcolor.video.source_info import SourceInfo
 
@@ -121,11 +121,11 @@ class Segments(ABC):
         np.savez(arrays, allow_pickle=False, **stabilizer_state)
         previous = self._stabilizer_path(self.state.segments)
         self.state.segments += 1
-        self._write_atomically(self._stabilizer_path(self.state.segments), arrays.getvalue())
+        write_atomic(self._stabilizer_path(self.state.segments), arrays.getvalue())
         self.state.frames += self._in_segment
         self.state.timeline, self.state.shot = self.timeline.state(), shot
         self._in_segment = 0
-        self._write_atomically(self.folder / "state.json", json.dumps(asdict(self.state)).encode())
+        write_atomic(self.folder / "state.json", json.dumps(asdict(self.state)).encode())
         with contextlib.suppress(OSError):
             previous.unlink(missing_ok=True)
 
@@ -137,12 +137,3 @@ class Segments(ABC):
 
     def _stabilizer_path(self, number: int) -> Path:
         return self.folder / f"stabilizer-{number:06d}.npz"
-
-    def _write_atomically(self, path: Path, data: bytes) -> None:
-        """Write a file that is complete or absent."""
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)

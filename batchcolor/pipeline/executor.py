@@ -273,6 +273,8 @@ class Pipeline:
     def start(self) -> None:
         """Start every stage."""
         remove_stale_temporaries(self.plan.output)
+        for note in self.journal.notes:
+            self.report.note(note)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]

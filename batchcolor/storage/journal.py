@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,6 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from batchcolor.errors import OutputError, UsageError
-from batchcolor.storage.atomic import FileSystemWarning
 
 STATE_FOLDER = ".batchcolor"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
@@ -78,6 +76,8 @@ class Journal:
         self.path = self.folder / "journal.jsonl"
         self._entries: dict[str, JournalEntry] = {}
         self._owners: dict[str, str] = {}
+        self.notes: list[str] = []
+        """What the user should know of the folder."""
         self._lock = FileLock(self.folder / "lock") if lock else None
         self._read()
 
@@ -111,7 +111,7 @@ class Journal:
         return self
 
     def _acquire(self) -> None:
-        """Lock the folder. Where its file system has no locks, continue without one and warn."""
+        """Lock the folder. Where its file system has no locks, continue without one."""
         if self._lock is None:
             return
         try:
@@ -123,11 +123,9 @@ class Journal:
                     f"--output"
                 ) from error
             self._lock = None
-            warnings.warn(
+            self.notes.append(
                 f"{self.output} is on a file system without locks: run only one job on it at a "
-                f"time (--no-lock hides this note)",
-                FileSystemWarning,
-                stacklevel=2,
+                f"time (--no-lock hides this note)"
             )
 
     def _ends_whole(self) -> bool:

@@ -152,18 +152,13 @@ def test_a_torn_journal_line_is_ignored(flat, command, album, tmp_path):
         assert json.loads(again.stdout)["skipped"] == 3
 
 
-def test_a_temporary_of_a_dead_process_is_swept_and_one_of_a_living_is_not(
-    flat, process, album, tmp_path
-):
+def test_a_temporary_of_a_process_that_no_longer_runs_is_removed(flat, command, album, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (out / f".a.jpg.{dead.pid}.batchcolor-tmp").write_bytes(b"half")
-    living = out / f".b.jpg.{os.getpid()}.batchcolor-tmp"
-    living.write_bytes(b"half")
-    process("run", album(1), "-m", flat, "-o", out)
-    assert temporaries(out) == [living]
+    for owner in ("1", f"{os.getpid()}-1"):
+        (out / f".a.jpg.{owner}.batchcolor-tmp").write_bytes(b"half")
+    assert command("run", album(1), "-m", flat, "-o", out).returncode == 0
+    assert temporaries(out) == []
 
 
 def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(

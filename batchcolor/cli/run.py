@@ -69,7 +69,10 @@ def run(
             result = run_job(settings, plugins, view.watch)
         view.summary(result, plugins)
         if settings.report is not None:
-            _write_report(settings.report, result.as_json())
+            from batchcolor.storage.atomic import write_atomic
+
+            document = json.dumps(result.as_json(), indent=2) + "\n"
+            write_atomic(settings.report, document.encode())
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code
@@ -121,13 +124,3 @@ def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Tex
             f"their beginnings, nothing was written (--dry-run)",
         )
     return 0
-
-
-def _write_report(path: Path, document: dict[str, object]) -> None:
-    from batchcolor.errors import OutputError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"the report {path} cannot be written ({error.strerror})") from error

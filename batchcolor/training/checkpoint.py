@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from batchcolor.errors import UsageError
-from batchcolor.training.files import write_atomic
+from batchcolor.storage.atomic import write_atomic
 
 NAME = "checkpoint.pt"
 

@@ -19,7 +19,7 @@ from safetensors.torch import save as to_bytes
 
 from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.training.files import write_atomic
+from batchcolor.storage.atomic import write_atomic
 from batchcolor.training.records import EpochResult
 from batchcolor.training.trainer import Trainer
 

@@ -342,10 +342,10 @@ def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"theirs")
     with pytest.raises(sheet.UsageError, match="exists already"):
-        sheet.publish(b"ours", target, replace=False)
+        sheet.write_sheet(b"ours", target, replace=False)
     assert target.read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208
-    sheet.publish(b"ours", target, replace=True)
+    sheet.write_sheet(b"ours", target, replace=True)
     assert target.read_bytes() == b"ours"
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Result, Runner, Square
 from batchcolor.pipeline.planner import make_plan
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.storage import atomic as commit
+from batchcolor.storage.atomic import write_atomic
 
 Thing = TypeVar("Thing")
 
@@ -121,7 +120,7 @@ def compare(
     for side, outputs in sides.items():
         for output in outputs:
             content = _content(output, rows[side], settings, side)
-            publish(content, output, replace=settings.overwrite)
+            write_sheet(content, output, replace=settings.overwrite)
             made.written.append(output)
     made.notes = [note for runner in runners for note in runner.notes]
     return made
@@ -242,22 +241,11 @@ def _check_size(settings: CompareSettings, count: int, side: int, outputs: Seque
         )
 
 
-def publish(data: bytes, target: Path, *, replace: bool) -> None:
-    """Write a file whole or not at all, by a temporary beside it.
-
-    Raises UsageError where the name was taken meanwhile and `replace` is false, and
-    OutputError where the disk refuses.
-    """
+def write_sheet(data: bytes, target: Path, *, replace: bool) -> None:
+    """Write a sheet. Raises UsageError where the name is taken, and OutputError."""
     try:
-        with commit.temporary_path(target, len(data)) as temporary:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            commit.publish(temporary, target, replace=replace, mtime_ns=time.time_ns())
+        write_atomic(target, data, replace=replace)
     except FileExistsError as error:
         if os.path.lexists(target):
             raise _taken(target) from error
         raise OutputError(f"{target} cannot be written ({error.strerror})") from error
-    except ProcessingError as error:
-        raise OutputError(f"{target} cannot be written: {error.reason}") from error

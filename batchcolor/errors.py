@@ -73,6 +73,10 @@ class OutputError(BatchcolorError):
     exit_code = ExitCode.EXTERNAL_FAILURE
 
 
+class StandardOutputError(OutputError):
+    """Standard output cannot be written; everything else of the command was done."""
+
+
 class ModelError(BatchcolorError):
     """A model, its weights or a plugin cannot be loaded."""
 

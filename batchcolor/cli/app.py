@@ -15,9 +15,10 @@ import typer
 
 from batchcolor import __version__
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
+from batchcolor.cli.console import flush_stdout
 from batchcolor.cli.help_format import PanelCommand, SummaryGroup
 from batchcolor.cli.mistyped_option import describe_mistyped_option
-from batchcolor.errors import BatchcolorError, ExitCode, make_printable
+from batchcolor.errors import BatchcolorError, ExitCode, StandardOutputError, make_printable
 
 
 def _version(wanted: bool) -> None:
@@ -65,24 +66,27 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code. Nothing escapes but what kills the process."""
     given = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     try:
         with_plugins = "--no-plugins" not in given and given[:1] != ["--version"]
         command = typer.main.get_command(build_app(with_plugins))
         result = command.main(
             args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
         )
-        sys.stdout.flush()
+        flush_stdout()
         ours = isinstance(result, ExitCode)
         if result == ExitCode.SIGINT and not ours:  # typer caught Ctrl-C and printed nothing
             return _line("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
+    except StandardOutputError as error:
+        _discard_stdout()
+        return _line(str(error), error.exit_code)
     except BatchcolorError as error:
         if "--json" in given:
             print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
         return _line(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader is gone (`| head`); point stdout elsewhere so that Python's exit is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()  # the reader has gone (`| head`)
         return ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort):
         return _line("stopped; run the same command again to resume", ExitCode.SIGINT)
@@ -97,6 +101,18 @@ def main(arguments: list[str] | None = None) -> int:
             message = describe_mistyped_option(error, given) or error.format_message()
             return _line(f"{message} ({hint})", ExitCode.USAGE)
         return _line(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+
+
+def _open_closed_streams() -> None:
+    """Discard what goes to a standard stream that is closed (`>&-`): Python has None for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open until exit)
+
+
+def _discard_stdout() -> None:
+    """Point standard output elsewhere, so that Python does not fail on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(message: str, code: ExitCode) -> int:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batchcolor.errors import make_printable
+from batchcolor.errors import StandardOutputError, make_printable
 
 
 class Screen(Console):
@@ -62,6 +62,27 @@ def only_json(wanted: bool) -> Iterator[TextIO]:
 
 
 def print_json(document: Any, file: TextIO) -> None:
-    """One document, its odd names escaped."""
-    file.write(json.dumps(document, indent=2) + "\n")
-    file.flush()
+    """Print one JSON document, unusual names escaped. Raises StandardOutputError."""
+    try:
+        file.write(json.dumps(document, indent=2) + "\n")
+        file.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _standard_output_error(error) from error
+
+
+def flush_stdout() -> None:
+    """Write what is buffered. Raises StandardOutputError."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _standard_output_error(error) from error
+
+
+def _standard_output_error(error: OSError) -> StandardOutputError:
+    return StandardOutputError(
+        f"standard output cannot be written ({error.strerror}); the rest of the command was done"
+    )

@@ -10,6 +10,7 @@ fails at any step leaves the line with a reason, and the others go on. Frames of
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -183,7 +184,7 @@ class Pipeline:
             left = task.action == "exists"
             self.report.existed += left
             notes = [f"exists already, {task.reason}: left as it is"] if left else []
-            if task.action == "done before" and task.strip and not task.strip.exists():
+            if task.action == "done before" and task.strip and not os.path.lexists(task.strip):
                 notes = self.films.strip(task)
             source, target = task.found.path, task.target
             outcome = Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes))

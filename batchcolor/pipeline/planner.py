@@ -193,7 +193,9 @@ class Plan:
         parent, is_among_sources = self._resolve_folder(place.parent)
         resolved = parent / place.name
         if place.is_symlink():
-            resolved = place.resolve()
+            resolved = Path(
+                os.path.realpath(place)
+            )  # Path.resolve fails for names that are too long
             is_among_sources = not folders.isdisjoint(resolved.parents)
         if resolved in files:
             return "its result would take the place of a source; choose another --output"
@@ -222,7 +224,14 @@ class Plan:
     def _action(
         self, found: ScannedFile, target: Path, journal: Journal, weights_hash: str
     ) -> tuple[Action, str, str]:
-        exists = target.exists()
+        try:
+            exists = target.exists()
+        except OSError as error:  # a name or path that is too long for the file system
+            return (
+                "refused",
+                "plan",
+                f"its result {target.name} cannot be written: {error.strerror}",
+            )
         if exists and _same_file(target, found.path):
             return "refused", "plan", "its result would take its own place; choose another --output"
         if harm := self._would_harm(target):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -210,3 +211,39 @@ def test_the_way_compare_writes_a_models_options_is_explained_by_run(command, al
     refused = command("run", album(1), "-m", "delta:vividness=1")
     assert refused.returncode == 5
     assert "--set KEY=VALUE" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [["--preview", "1s"], ["--compare"], ["--to-frames"], ["--strip"]]
+)
+def test_a_film_whose_result_has_too_long_a_name_fails_alone(
+    flat, command, make_clip, tmp_path, options
+):
+    source = tmp_path / "films"
+    make_clip(source / f"{'f' * 249}.mp4", frames=4)
+    make_clip(source / "short.mp4", frames=4)
+    result = command("run", source, "-m", flat, "-o", "out", "--json", *options)
+    report = json.loads(result.stdout)
+    assert report["done"] >= 1
+    assert result.returncode == (3 if report["failed"] else 0)
+    assert all("too long" in failure["reason"] for failure in report["failures"])
+
+
+def test_a_picture_whose_result_has_too_long_a_name_fails_alone(flat, command, album, tmp_path):
+    source = album(2)
+    (source / "001.jpg").rename(source / f"{'p' * 251}.jpg")
+    result = command("run", source, "-m", flat, "-o", "out", "--format", "webp", "--json")
+    report = json.loads(result.stdout)
+    assert (result.returncode, report["done"], report["failed"]) == (3, 1, 1)
+    assert "too long" in report["failures"][0]["reason"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "--json > /dev/full", "2>&-"])
+def test_a_closed_or_full_standard_stream_costs_no_picture(
+    flat, album, environment, tmp_path, redirection
+):
+    line = f"exec {sys.executable} -m batchcolor run {album(1)} -m {flat} -o out {redirection}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, timeout=120)
+    assert done.returncode == (4 if "json" in redirection else 0)
+    assert len(list((tmp_path / "out").glob("*.*"))) >= 1

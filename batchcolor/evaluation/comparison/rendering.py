@@ -6,11 +6,11 @@ Places are pixels from the upper left corner; a text's `y` is its baseline.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,11 @@ def _draw_in(figure: Any, page: Page, item: Panel | Words | Box) -> None:
 def _font_file(bold: bool) -> Path:
     """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return Path(str(resources.files("matplotlib"))) / "mpl-data" / "fonts" / "ttf" / name
+    # Found without an import: matplotlib fails to import where no cache folder is writable.
+    spec = importlib.util.find_spec("matplotlib")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / name
 
 
 @functools.cache
@@ -210,6 +214,7 @@ def _pillow_font(face: Face) -> ImageFont.FreeTypeFont:
 
 @functools.cache
 def _characters() -> frozenset[int]:
-    from matplotlib.ft2font import FT2Font
+    from fontTools.ttLib import TTFont
 
-    return frozenset(FT2Font(str(_font_file(bold=False))).get_charmap())
+    with TTFont(_font_file(bold=False)) as font:
+        return frozenset(font.getBestCmap())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ def find_config(sources: Iterable[str]) -> Path | None:
     """The configuration file in the first source folder that has one."""
     for source in sources:
         path = Path(source) / FILE_NAME
-        if source and path.is_file():
+        if source and os.path.isfile(path):  # noqa: PTH113  (no error for folders without access)
             return path
     return None
 

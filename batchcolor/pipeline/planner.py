@@ -192,10 +192,8 @@ class Plan:
         folders, files = self._sources
         parent, is_among_sources = self._resolve_folder(place.parent)
         resolved = parent / place.name
-        if place.is_symlink():
-            resolved = Path(
-                os.path.realpath(place)
-            )  # Path.resolve fails for names that are too long
+        if os.path.islink(place):  # noqa: PTH114  (Path.is_symlink fails for names that are too long)
+            resolved = place.resolve()
             is_among_sources = not folders.isdisjoint(resolved.parents)
         if resolved in files:
             return "its result would take the place of a source; choose another --output"

@@ -79,10 +79,10 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
     if not task.found.film or task.action != "colour":
         return task
 
-    from batchcolor.pipeline.video_admission import admit
+    from batchcolor.pipeline.video_task import probe_film
 
     try:
-        admit(task, settings.films, settings.max_pixels, settings.memory, 1)
+        probe_film(task, settings, settings.memory, 1)
     except ProcessingError as error:
         return replace(task, action="refused", step=error.step, reason=error.reason)
     return task

@@ -66,7 +66,7 @@ def admit(
     )
 
 
-def frames_of(admission: Admission) -> VideoDecoder | ImageSequenceReader:
+def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
     """The frames of a film, or of the folder that is one."""
     film, settings = admission.film, admission.settings
     if film.is_image_sequence:
@@ -81,7 +81,7 @@ def frames_of(admission: Admission) -> VideoDecoder | ImageSequenceReader:
     )
 
 
-def end_of(task: Task, admission: Admission, folder: Path, quality: int | None) -> VideoSink:
+def open_sink(task: Task, admission: Admission, folder: Path, quality: int | None) -> VideoSink:
     """What the film ends in."""
     film, settings = admission.film, admission.settings
     if settings.to_frames:

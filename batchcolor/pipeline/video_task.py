@@ -1,10 +1,11 @@
-"""The way of a film: its frames go through the same batches as everybody's pictures.
+"""One film as a state machine: from the probe of its header to the result or the failure.
 
-read (a decode thread) -> small luma -> batch (device) -> chroma -> steadied -> planes, encoder (a
-thread of its own) -> commit
+decode (a decode thread) -> small luma -> batch (device) -> chroma -> stabilize -> encode segments
+(a thread of its own) -> mux -> commit
 
-Both threads and the one between them work in order; frames that ask no colorizer come early, and
-wait. Only so many are on their way at once, so memory does not depend on a film's length.
+Frames share inference batches with still pictures. Both threads process frames in order; frames
+that do not go to the model arrive early and wait. The number of frames in flight is bounded, so
+memory does not depend on the length of a film.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from batchcolor.errors import ProcessingError
+from batchcolor.errors import OutputError, ProcessingError
+from batchcolor.hooks.manager import format_error
+from batchcolor.pipeline.contact_strip import write_contact_strip
+from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.planner import Task
-from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
-from batchcolor.pipeline.video_admission import Admission, end_of, frames_of
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.stages import ByteBudget, Cancellation, CancelledError, Channel
+from batchcolor.pipeline.video_admission import Admission, admit, open_frames, open_sink
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
@@ -30,248 +38,345 @@ from batchcolor.video.planes import frame_luma, side_by_side, write_chroma
 from batchcolor.video.source_info import DECODE_ERRORS, SourceInfo, format_av_error
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
-from batchcolor.video.temporal.stabilizer import Stabilize, Stabilizer
+from batchcolor.video.temporal.stabilizer import Stabilizer
+
+
+class VideoState(Enum):
+    """States of a film, in order. Decoding and encoding overlap: segments are encoded in both."""
+
+    PROBED = auto()
+    """The header is read, and the output container and encoder accept its streams."""
+    ADMITTED = auto()
+    """Its memory is reserved; frames of an earlier job are found."""
+    DECODING = auto()
+    ENCODING = auto()
+    """All frames are decoded; the rest is encoded into segments."""
+    MUXING = auto()
+    DONE = auto()
+    INTERRUPTED = auto()
+    """The job stopped before the last frame; the finished segments stay for the next job."""
+    FAILED = auto()
+
+
+TRANSITIONS = {
+    VideoState.PROBED: {VideoState.ADMITTED, VideoState.FAILED},
+    VideoState.ADMITTED: {VideoState.DECODING, VideoState.FAILED},
+    VideoState.DECODING: {VideoState.ENCODING, VideoState.INTERRUPTED, VideoState.FAILED},
+    VideoState.ENCODING: {VideoState.MUXING, VideoState.FAILED},
+    VideoState.MUXING: {VideoState.DONE, VideoState.FAILED},
+    VideoState.DONE: set(),
+    VideoState.INTERRUPTED: {VideoState.FAILED},
+    VideoState.FAILED: set(),
+}
 
 
 @dataclass(frozen=True)
-class ColorizeOptions:
-    """How frames get their colour; `temporal` is the colorizer's word, see `hooks/spec.py`."""
+class JobContext:
+    """What a film uses of its job."""
 
-    strength: float
-    stabilize: Stabilize
-    every: int
-    """Of so many frames of a shot one goes to the colorizer."""
-    temporal: bool
+    settings: RunSettings
+    budget: ByteBudget
+    report: Report
+    cancellation: Cancellation
+    working_size: int
+    is_temporal: bool
+    """Whether the model needs all frames of a shot in order."""
+    submit: Callable[[FrameItem | EndOfStream], None]
+    """Passes a frame to inference; it comes back through `VideoTask.receive`."""
+    succeed: Callable[[Task, list[str]], None]
+    fail: Callable[[Task, ProcessingError, int], None]
+    """Reports a failed film and releases so many bytes of the budget."""
+    start_thread: Callable[[str, Callable[[], None]], None]
+    find_resume_point: Callable[[Task], ResumePoint]
 
 
 @dataclass
 class FrameItem:
-    """One frame on its way; `picture` tells chroma filters whose it is."""
+    """One frame in flight."""
 
-    line: VideoTask
+    stream: VideoTask
     number: int
     """From 0, in the film."""
     frame: VideoFrame
     square: NDArray[np.float32]
     guide: NDArray[np.float32]
-    """Luma by which colour is steadied."""
+    """Luma along which motion is estimated."""
     place: ShotPosition | None
-    """Where it is in its shot, where anybody wants to know."""
-    again: bool = False
-    """Whether it is only shown to the colorizer once more, and written already."""
+    """Its position in its shot; None where shots are not tracked."""
+    is_replayed: bool = False
+    """Whether an earlier job wrote it already, and it only restores the state of the model."""
     chroma: NDArray[np.float32] | None = None
-    """None until a colorizer has given it, and where none is asked."""
+    """None until the model has returned it, and for frames that do not go to the model."""
 
     @property
     def begins(self) -> bool:
-        """Whether it is the first of its shot."""
+        """Whether it is the first frame of its shot."""
         return self.place is not None and self.place.is_shot_start
 
     @property
     def picture(self) -> SourceInfo:
-        """What a filter of chroma is told: `path`, `width` and `height`."""
-        return self.line.film
+        """What chroma filters of plugins get: `path`, `width` and `height`."""
+        return self.stream.film
+
+
+def probe_film(task: Task, settings: RunSettings, memory: int, batch_size: int) -> Admission:
+    """Reads the header of a film and tries the output container and encoder.
+
+    Raises ProcessingError where the film cannot be coloured as asked.
+    """
+    return admit(task, settings.films, settings.max_pixels, memory, batch_size * settings.every)
 
 
 class VideoTask:
-    """One film under way. `read` runs in one thread, `write` in another."""
+    """One film. `run` decodes in the calling thread and starts a thread that encodes."""
 
-    def __init__(
-        self,
-        task: Task,
-        admission: Admission,
-        colouring: ColorizeOptions,
-        quality: int | None,
-        place: ResumePoint,
-        stop: Cancellation,
-        told: Callable[[VideoTask], None],
-    ) -> None:
-        self.task, self.film, self.settings = task, admission.film, admission.settings
-        self.colouring, self._stop, self._told = colouring, stop, told
+    def __init__(self, task: Task, admission: Admission, context: JobContext) -> None:
+        self.task, self.context = task, context
+        self.film, self.settings = admission.film, admission.settings
+        self.share = admission.share
+        self.state = VideoState.PROBED
         self.error: ProcessingError | None = None
         self.done = 0
-        """Frames written."""
+        """Frames encoded."""
         self.expected = admission.film.frames
         self.position = Fraction(0)
-        """Seconds of the film that are done."""
+        """Seconds of the film that are encoded."""
         self.notes: list[str] = []
-        self._steady: Stabilizer[FrameItem | None] = Stabilizer(
-            colouring.stabilize, colouring.every
-        )
-        follows = colouring.temporal or colouring.stabilize != "off"
-        self._shots = ShotTracker() if follows else None
-        self._end = end_of(task, admission, place.folder, quality)
-        self._segments = self._end.segments
-        self._fingerprint = place.fingerprint
-        self._ahead = ByteBudget(admission.ahead, admission.ahead, stop)
-        self._coloured: Channel[FrameItem] = Channel(stop, 1)
-        self._frames = frames_of(admission)
-        self._survey = PacketScan()
-        self._resumed = 0
-        self._number = 0
-        """Of the next frame that is read."""
-        self._next = 0
-        """Of the next frame that is written."""
+        job = context.settings
+        self._stabilizer: Stabilizer[FrameItem | None] = Stabilizer(job.stabilize, job.every)
+        tracks_shots = context.is_temporal or job.stabilize != "off"
+        self._shots = ShotTracker() if tracks_shots else None
+        self._resume_point = context.find_resume_point(task)
+        self._sink = open_sink(task, admission, self._resume_point.folder, job.quality)
+        self._segments = self._sink.segments
+        self._in_flight = ByteBudget(admission.ahead, admission.ahead, context.cancellation)
+        self._coloured: Channel[FrameItem] = Channel(context.cancellation, 1)
+        self._frames = open_frames(admission)
+        self._packets = PacketScan()
+        self._resumed_at = 0
+        self._next_decoded = self._next_encoded = 0
         self._early: dict[int, FrameItem] = {}
-        """Frames that came before those that go before them."""
+        """Frames that arrived before earlier frames did."""
         self._lock = threading.Lock()
-        self._under_way = 0
-        self._all_read = False
-        self._stopped = False
+        self._in_inference = 0
+        self._all_decoded = False
+
+    # ---- states ----------------------------------------------------------------------------
+
+    def _enter(self, state: VideoState) -> bool:
+        """Changes the state where the transition is allowed; False where it is not, as after a
+        failure in the other thread."""
+        with self._lock:
+            if state not in TRANSITIONS[self.state]:
+                return False
+            self.state = state
+            return True
+
+    def run(self) -> None:
+        """From admission to the last decoded frame. The encoding thread reports the outcome."""
+        try:
+            self._admit()
+        except ProcessingError as error:
+            self.fail(error)
+            self.context.fail(self.task, error, self.share)
+            return
+        self._enter(VideoState.DECODING)
+        self.context.report.expect(self.expected - self.done)
+        self.context.start_thread(f"film-{self.task.target.name}", self._encode_and_commit)
+        self._decode()
+        if self.context.is_temporal:
+            self.context.submit(EndOfStream(self))
+
+    def _encode_and_commit(self) -> None:
+        try:
+            is_committed = self._encode()
+        except ProcessingError as error:
+            failure = error
+        except (OutputError, CancelledError):
+            raise
+        except Exception as error:  # an encoder may raise anything; one film is not the job
+            failure = ProcessingError("encode", format_error(error))
+        else:
+            if is_committed:
+                self._enter(VideoState.DONE)
+                self._report_success()
+            self.context.budget.release(self.share)
+            return
+        self.fail(failure)
+        self._drain()
+        self.context.fail(self.task, failure, self.share)
+
+    def fail(self, error: ProcessingError) -> None:
+        """Enters FAILED; frames in flight are discarded. The first error is the one reported."""
+        self.error = self.error or error
+        self._enter(VideoState.FAILED)
+        self.context.cancellation.wake()
 
     @property
-    def progress(self) -> str:
-        """How far it is, for people: film time and frames."""
-        place = timedelta(seconds=int(self.position))
-        of = f" of {self.expected}" if self.expected else ""
-        return f"{place}, frame {self.done}{of}"
+    def _is_ended(self) -> bool:
+        return self.state in (VideoState.FAILED, VideoState.INTERRUPTED)
 
-    def resume(self) -> None:
-        """Look through the source, and take up what a former job left. Before `read`.
+    def _report_success(self) -> None:
+        self.notes += write_contact_strip(self.task, self.context.settings)
+        for note in self.notes:  # films are few, so each note is shown
+            self.context.report.note(f"{self.task.found.relative}: {note}")
+        self.context.succeed(self.task, self.notes)
+
+    # ---- admitted: find the frames of an earlier job ---------------------------------------
+
+    def _admit(self) -> None:
+        """Scans the packets of the source and restores the state of an earlier job.
 
         Raises ProcessingError, OutputError.
         """
-        self._survey = scan_packets(self.film)
-        self.expected = self.film.frames or self._survey.packets
+        self._packets = scan_packets(self.film)
+        self.expected = self.film.frames or self._packets.packets
         if self.settings.preview is not None:
             self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
-        with temporary_path(self.task.target):  # says what it means where the disk refuses
-            self._segments.resume(self._fingerprint)
+        with temporary_path(self.task.target):  # translates errors of the disk
+            self._segments.resume(self._resume_point.fingerprint)
         state = self._segments.state
-        self._resumed = self.done = self._frames.skip = state.frames
-        self._steady.restore(self._segments.stabilizer_state, None)
+        self._resumed_at = self.done = self._frames.skip = state.frames
+        self._stabilizer.restore(self._segments.stabilizer_state, None)
+        is_temporal = self.context.is_temporal
         if self._shots is not None and state.frames:
-            # The last frame once more, to see how the next comes out of it; a colorizer that
-            # remembers gets all of the shot.
-            self._frames.skip = state.shot if self.colouring.temporal else state.frames - 1
+            # Decode the last frame again: the next one is tracked from it. A temporal model needs
+            # the whole shot again.
+            self._frames.skip = state.shot if is_temporal else state.frames - 1
             self._shots = ShotTracker(self._frames.skip, state.shot)
-        self._number = self._frames.skip
-        self._next = self._number if self.colouring.temporal else state.frames
+        self._next_decoded = self._frames.skip
+        self._next_encoded = self._next_decoded if is_temporal else state.frames
+        self._enter(VideoState.ADMITTED)
 
-    # ---- read ----------------------------------------------------------------------------
+    # ---- decoding --------------------------------------------------------------------------
 
-    def read(self, side: int, put: Callable[[FrameItem], None]) -> None:
-        """Decode every frame and `put` it on its way to the colorizer, until one fails."""
+    def _decode(self) -> None:
+        """Decodes every frame and submits it to inference, until the film fails."""
         try:
             for frame in self._frames:
-                if self.error is not None or not self._ahead.acquire(1):
-                    self._stopped = True
+                if self.error is not None or not self._in_flight.acquire(1):
+                    self._enter(VideoState.INTERRUPTED)
                     break
-                item = self._item(frame, side)
-                if item.again and not self.colouring.temporal:
-                    self._ahead.release(1)
+                item = self._prepare(frame)
+                if item.is_replayed and not self.context.is_temporal:
+                    self._in_flight.release(1)
                     continue
                 with self._lock:
-                    self._under_way += 1
-                if self._is_asked(item):
-                    put(item)
+                    self._in_inference += 1
+                if self._needs_model(item):
+                    self.context.submit(item)
                 else:
-                    self.arrived(item)
+                    self.receive(item)
         except ProcessingError as error:
             self.fail(error)
         except DECODE_ERRORS as error:
             self.fail(ProcessingError("decode", format_av_error(error)))
+        self._enter(VideoState.ENCODING)
         with self._lock:
-            self._all_read = True
-            last = self._under_way == 0
-        if last:
+            self._all_decoded = True
+            is_last = self._in_inference == 0
+        if is_last:
             self._coloured.end()
 
-    def _item(self, frame: VideoFrame, side: int) -> FrameItem:
-        number, self._number = self._number, self._number + 1
-        square = frame_luma(frame, self.film, side)
+    def _prepare(self, frame: VideoFrame) -> FrameItem:
+        number, self._next_decoded = self._next_decoded, self._next_decoded + 1
+        square = frame_luma(frame, self.film, self.context.working_size)
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
         guide = frame_luma(frame, self.film, SIDE)
         place = self._shots.follow(guide)
-        return FrameItem(self, number, frame, square, guide, place, number < self._resumed)
+        return FrameItem(self, number, frame, square, guide, place, number < self._resumed_at)
 
-    def _is_asked(self, item: FrameItem) -> bool:
-        """Whether a colorizer is asked for its colours, or they come from the frame before."""
-        every, place = self.colouring.every, item.place
+    def _needs_model(self, item: FrameItem) -> bool:
+        """Whether the model colours it, or colours are propagated along motion."""
+        every, place = self.context.settings.every, item.place
         return every == 1 or place is None or (place.number - place.shot) % every == 0
 
-    def arrived(self, item: FrameItem) -> None:
-        """A frame comes back from the colorizer."""
+    def receive(self, item: FrameItem) -> None:
+        """Takes a frame back from inference."""
         self._coloured.put(item)
         with self._lock:
-            self._under_way -= 1
-            last = self._all_read and self._under_way == 0
-        if last:
+            self._in_inference -= 1
+            is_last = self._all_decoded and self._in_inference == 0
+        if is_last:
             self._coloured.end()
 
-    def fail(self, error: ProcessingError) -> None:
-        """The film cannot be done; what is under way is thrown away."""
-        self.error = self.error or error
-        self._stop.wake()
+    # ---- encoding segments, muxing ---------------------------------------------------------
 
-    # ---- write ---------------------------------------------------------------------------
-
-    def write(self, *, overwrite: bool) -> bool:
-        """Encode the frames that come back and commit the film; False where the job stops before.
+    def _encode(self) -> bool:
+        """Encodes the frames that return and commits the film; False where the job stopped.
 
         Raises ProcessingError, OutputError.
         """
+        replace = self.context.settings.if_exists == "overwrite"
         with temporary_path(self.task.target) as temporary:
             try:
-                self._take_frames()
+                self._encode_frames()
                 if self.error is not None:
                     raise self.error
-                if self._stopped:
+                if not self._enter(VideoState.MUXING):
                     return False
                 self._segments.close_segment({}, 0)
-                notes = self._end.commit(temporary, self._frames, self._survey, replace=overwrite)
+                commit = partial(self._sink.commit, temporary, self._frames, self._packets)
+                notes = commit(replace=replace)
             except FileExistsError as error:
                 raise ProcessingError("commit", "its name was taken while the job ran") from error
             except (ProcessingError, OSError):
-                raise  # the disk: `temporary_path` knows what it means
+                raise  # errors of the disk: `temporary_path` translates them
             except DECODE_ERRORS as error:
                 raise ProcessingError("encode", format_av_error(error)) from error
         self.notes = [*self.film.notes, *self._frames.notes, *notes]
-        if self._resumed:
-            self.notes.append(f"went on from frame {self._resumed}, where a former run was stopped")
+        if self._resumed_at:
+            self.notes.append(f"resumed at frame {self._resumed_at}, where an earlier run stopped")
         self._segments.remove()
         return True
 
-    def drain(self) -> None:
-        """Let go all of a film that has failed, also what still comes, so that its reader ends."""
+    def _drain(self) -> None:
+        """Empties the queue and releases its memory, so that the decoding thread can end."""
         self._segments.remove()
         for _ in self._early:
-            self._ahead.release(1)
+            self._in_flight.release(1)
         for _ in self._coloured:
-            self._ahead.release(1)
+            self._in_flight.release(1)
 
-    def _take_frames(self) -> None:
+    def _encode_frames(self) -> None:
         for item in self._in_order():
-            if item.again or self.error is not None or self._stopped:
-                self._ahead.release(1)
+            if item.is_replayed or self._is_ended:
+                self._in_flight.release(1)
                 continue
-            found = item.place.match if item.place else None
-            for ready, chroma in self._steady.add(item.guide, item.chroma, item, found):
-                self._write_one(ready, chroma)
-        if self.error is None and not self._stopped:
-            for ready, chroma in self._steady.flush():
-                self._write_one(ready, chroma)
+            match = item.place.match if item.place else None
+            for ready, chroma in self._stabilizer.add(item.guide, item.chroma, item, match):
+                self._encode_one(ready, chroma)
+        if not self._is_ended:
+            for ready, chroma in self._stabilizer.flush():
+                self._encode_one(ready, chroma)
 
     def _in_order(self) -> Iterator[FrameItem]:
-        """Frames as they are in the film: those that ask nobody come before those that wait."""
+        """Frames in film order: those that skip the model arrive before those that do not."""
         for item in self._coloured:
             self._early[item.number] = item
-            while self._next in self._early:
-                self._next += 1
-                yield self._early.pop(self._next - 1)
+            while self._next_encoded in self._early:
+                self._next_encoded += 1
+                yield self._early.pop(self._next_encoded - 1)
 
-    def _write_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
+    def _encode_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
         assert item is not None
         try:
-            frame = write_chroma(item.frame, chroma, self.film, self.colouring.strength)
+            frame = write_chroma(item.frame, chroma, self.film, self.context.settings.strength)
             if self.settings.compare:
                 frame = side_by_side(frame, self.film)
             if self._segments.write(frame):
                 shot = item.place.shot if item.place else 0
-                self._segments.close_segment(self._steady.state(), shot)
+                self._segments.close_segment(self._stabilizer.state(), shot)
         finally:
-            self._ahead.release(1)
+            self._in_flight.release(1)
         self.done += 1
-        self.position = self._end.timeline.seconds
-        self._told(self)
+        self.position = self._sink.timeline.seconds
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        time = timedelta(seconds=int(self.position))
+        total = f" of {self.expected}" if self.expected else ""
+        report = self.context.report
+        report.frames += 1
+        report.current = f"{self.task.found.relative} {time}, frame {self.done}{total}"

@@ -62,7 +62,7 @@ def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not
     again = command("run", clip, "-o", out, *options, "--json")
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
-    assert any("went on from frame 250" in note for note in told["notes"])
+    assert any("resumed at frame 250" in note for note in told["notes"])
     assert told["frames"] == 170
     assert not segments(out)
     assert not temporaries(out)

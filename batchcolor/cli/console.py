@@ -19,7 +19,7 @@ class Screen(Console):
     """A console that leaves a closed pipe to `app.main`; rich would exit with 1, as if failed."""
 
     def on_broken_pipe(self) -> None:
-        """Called by rich when nobody reads any more."""
+        """Called by rich when the reader is gone."""
         self.quiet = True
         raise BrokenPipeError
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.cli.console import only_json, print_json, say, screen
+from batchcolor.cli.dry_run import show_plan
 from batchcolor.cli.settings_options import with_settings
-from batchcolor.errors import make_printable
+from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.pipeline.config_file import find_config, read_config
 from batchcolor.pipeline.settings import RunSettings
-
-if TYPE_CHECKING:
-    from batchcolor.hooks.manager import Plugins
-
+from batchcolor.pipeline.sources import read_source_list
 
 EXAMPLES = """\b
 Examples:
@@ -38,6 +38,23 @@ def run(
         bool,
         typer.Option("--dry-run", help="Show the plan; write nothing.", rich_help_panel="Output"),
     ] = False,
+    source_list: Annotated[
+        str | None,
+        typer.Option(
+            *("--from",),
+            metavar="FILE",
+            help="Read more sources from this file, one per line; - is standard input.",
+            rich_help_panel="Where",
+        ),
+    ] = None,
+    null_separated: Annotated[
+        bool,
+        typer.Option(
+            *("--null", "-0"),
+            help="The list of sources is separated by NUL, as of find -print0.",
+            rich_help_panel="Where",
+        ),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -56,31 +73,61 @@ def run(
     """Colour photographs and films; run the same command again to resume."""
     from batchcolor.hooks.manager import load_plugins
 
+    given["sources"] = _read_sources(given.get("sources") or [], source_list, null_separated)
     settings = _make_settings(given, config, quiet=quiet)
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
         if dry_run:
-            return _preview(settings, plugins, as_json, stdout)
+            show_plan(settings, plugins, as_json, stdout)
+            return ExitCode.DONE
 
         from batchcolor.cli.run_display import RunView
         from batchcolor.pipeline.job import run as run_job
 
         with RunView(verbose=verbose, quiet=quiet) as view:
             result = run_job(settings, plugins, view.watch)
-        view.summary(result, plugins)
         if settings.report is not None:
             from batchcolor.storage.atomic import write_atomic
 
             document = json.dumps(result.as_json(), indent=2) + "\n"
             write_atomic(settings.report, document.encode())
+        view.summary(result, plugins)
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code
 
 
+def _read_sources(
+    sources: list[str], source_list: str | None, null_separated: bool
+) -> tuple[str, ...]:
+    """The sources of the command line and of a list; the SOURCE `-` is a list on standard input."""
+    lists = [source_list] if source_list is not None else []
+    lists += ["-"] if "-" in sources and source_list != "-" else []
+    if null_separated and not lists:
+        raise UsageError("--null goes with a list of sources: --from FILE, or - as SOURCE")
+    named = [source for source in sources if source != "-"]
+    for path in lists:
+        listed = list(_read_list(path, null_separated=null_separated))
+        if not listed:
+            raise UsageError(f"--from {path}: the list is empty; nothing to colour")
+        named += listed
+    return tuple(named)
+
+
+def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:
+    try:
+        if path == "-":
+            yield from read_source_list(sys.stdin.buffer, null_separated=null_separated)
+            return
+        with Path(path).open("rb") as file:
+            yield from read_source_list(file, null_separated=null_separated)
+    except OSError as error:
+        raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
+
+
 def _make_settings(given: dict[str, Any], config: Path | None, *, quiet: bool) -> RunSettings:
     """The settings of the configuration file and, above them, of the command line."""
-    path = config or find_config(given.get("sources") or ())
+    path = config or find_config(given["sources"])
     if path is None:
         return RunSettings(**given)
     values = read_config(path)
@@ -90,37 +137,3 @@ def _make_settings(given: dict[str, Any], config: Path | None, *, quiet: bool) -
         merged = {**values["options"], **parse_key_values(given["options"])}
         given = {**given, "options": merged}
     return RunSettings(**{**values, **given})
-
-
-def _preview(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> int:
-    from batchcolor.images.scan import SkippedEntry
-    from batchcolor.pipeline.job import preview
-
-    plan, tasks = preview(settings, plugins)
-    rows: list[tuple[object, ...]] = []
-    passed: list[tuple[object, ...]] = []
-    for task in tasks:
-        if isinstance(task, SkippedEntry):
-            passed.append((task.path, task.reason))
-        else:
-            rows.append((task.found.path, task.target, task.action, task.reason))
-    if as_json:
-        document = [
-            dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
-            for row in rows
-        ]
-        over = [{"source": str(path), "reason": reason} for path, reason in passed]
-        content = {"output": str(plan.output), "planned": document, "passed_over": over}
-        print_json(content, stdout)
-    else:
-        console = screen(stderr=False)
-        console.print(table("source", "target", "action", "why", rows=rows))
-        if passed:
-            console.print(table("passed over", "reason", rows=passed))
-        taken = sum(action == "colour" for _, _, action, _ in rows)
-        say(
-            console,
-            f"{taken} of {len(rows)} pictures and films would be tried; nothing was read beyond "
-            f"their beginnings, nothing was written (--dry-run)",
-        )
-    return 0

@@ -1,25 +1,29 @@
-"""What a job shows: progress while it runs, then a summary, and every failure by name."""
+"""What a job shows: progress while it runs, then each failure and a closing summary."""
 
 from __future__ import annotations
 
 import os
 import time
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from batchcolor.cli.console import say, screen, table
-from batchcolor.errors import make_printable
+from batchcolor.cli.console import say, screen
+from batchcolor.errors import ExitCode, make_printable
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
     from batchcolor.pipeline.report import Report
 
 PLAIN_SECONDS = 5.0
-"""Between lines where there is no terminal to draw on."""
+"""Between progress lines where there is no terminal."""
 NARROW = 60
+"""Columns below which the bar and the file name are not drawn."""
+RETRY_HINT = "--retry-failed"
+"""Part of the reason of a failure of an earlier run."""
 
 
 class RunView:
@@ -34,7 +38,7 @@ class RunView:
             columns += [BarColumn(), TextColumn("{task.fields[name]}", markup=False)]
         self.bar = Progress(*columns, console=self.console, transient=True)
         self.task = self.bar.add_task("", total=None, counts="looking for pictures", name="")
-        self.spoken = time.monotonic()
+        self.last_line = time.monotonic()
         self.shown_failures = self.shown_refused = 0
 
     def __enter__(self) -> RunView:
@@ -70,72 +74,105 @@ class RunView:
         if self.drawn:
             self.bar.update(
                 self.task,
-                total=None if report.scanning else report.found,
+                total=report.total,
                 completed=report.found - report.left,
                 counts=counts(report),
                 name=make_printable(report.current),
             )
-        elif not self.quiet and time.monotonic() - self.spoken > PLAIN_SECONDS:
-            self.spoken = time.monotonic()
+        elif not self.quiet and time.monotonic() - self.last_line > PLAIN_SECONDS:
+            self.last_line = time.monotonic()
             say(self.console, f"{counts(report)} ({make_printable(report.current)})")
 
     def summary(self, report: Report, plugins: Plugins) -> None:
-        """The table at the end; failures always, the rest unless quiet."""
-        if report.failures:
-            failed = [(f.source, f.step, f.reason) for f in report.failures]
-            self.console.print(table("failed", "step", "reason", rows=failed))
+        """Failures, notes and the closing lines; only failures and the message when quiet."""
+        self._show_failures(report)
         for broken in plugins.broken:
-            line = broken.describe(with_location=bool(self.verbose))
-            say(self.console, make_printable(line))
+            self._say(broken.describe(with_location=bool(self.verbose)))
         if report.message:
-            say(self.console, f"batchcolor: {make_printable(report.message)}")
+            self._say(f"batchcolor: {report.message}")
         if self.quiet:
             return
-        if self.verbose and report.passed:
-            self.console.print(table("passed over", "reason", rows=report.passed))
+        self._show_notes(report)
+        self._say(closing_sentence(report))
+        output = Path(report.output).absolute()
+        if output.exists():
+            self._say(f"Results: {output}")
+        if report.failed and report.exit_code == ExitCode.SOME_FAILED:
+            self._say("Next: run the same command with --retry-failed to try the failed ones again")
+
+    def _show_failures(self, report: Report) -> None:
+        """One line for each failure, and one for all that failed in an earlier run."""
+        former = 0
+        for failure in report.failures:
+            if RETRY_HINT in failure.reason and not self.verbose:
+                former += 1
+            elif not self.verbose:
+                self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
+        for failure in report.failures[self.shown_failures :] if self.verbose else []:
+            self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
+        if former:
+            self._say(f"{former} failed in an earlier run and were not tried again (-v lists them)")
+
+    def _show_notes(self, report: Report) -> None:
+        if self.verbose:
+            for path, reason in report.passed:
+                self._say(f"skipped: {path}: {reason}")
+            for path, note in report.picture_notes:
+                self._say(f"note: {path}: {note}")
         elif report.passed:
             entries = "1 other entry" if len(report.passed) == 1 else f"{len(report.passed)} others"
-            say(self.console, f"{entries} passed over (-v names them)")
-        for note in report.notes:
-            say(self.console, make_printable(note))
-        if self.verbose and report.picture_notes:
-            self.console.print(table("picture", "note", rows=report.picture_notes))
-        elif report.noted:
-            notes = "1 note on a single picture" if report.noted == 1 else f"{report.noted} notes"
-            say(self.console, f"{notes} (-v and the journal have them)")
-        took = timedelta(seconds=round(report.seconds))
-        columns = ["done", "skipped", "failed", "time", "pictures/s"]
-        row = [report.done, report.skipped, report.failed, took, f"{report.rate:.1f}"]
-        if report.frames:
-            columns += ["frames", "frames/s"]
-            row += [report.frames, f"{report.frame_rate:.1f}"]
-        self.console.print(table(*columns, rows=[tuple(row)]))
-        say(self.console, f"{report.model}: {make_printable(report.output)}")
+            self._say(f"{entries} skipped (-v lists them)")
+        for line in report.notes:
+            self._say(line)
+        if report.noted and not self.verbose:
+            notes = "1 note on a single file" if report.noted == 1 else f"{report.noted} notes"
+            self._say(f"{notes} (-v and the journal have them)")
+
+    def _say(self, line: str) -> None:
+        say(self.console, make_printable(line))
+
+
+def _printed(path: Path) -> str:
+    return make_printable(path)
+
+
+def closing_sentence(report: Report) -> str:
+    """How many were coloured, skipped and failed, in what time, how fast, with what model."""
+    parts = [f"{report.done} coloured"]
+    if report.skipped:
+        parts.append(f"{report.skipped} skipped")
+    parts.append(f"{report.failed} failed")
+    took = timedelta(seconds=round(report.seconds))
+    rate = _rate(report)
+    return f"{', '.join(parts)} in {took} ({f'{rate}, ' if rate else ''}{report.model})"
 
 
 def counts(report: Report) -> str:
-    """Done, failed, rate and time left on one line."""
-    parts = [f"{report.done} done"]
+    """Done of the total, skipped, failed, rate and time left on one line."""
+    total = "" if report.total is None else f" of {report.total}"
+    parts = [f"{report.done + report.skipped}{total} done"]
     if report.skipped:
         parts.append(f"{report.skipped} skipped")
     if report.failed:
         parts.append(f"{report.failed} failed")
-    if report.frames:
-        parts += _film_counts(report)
-    elif not report.scanning or report.done:
-        parts.append(f"{report.rate:.1f}/s")
-    if report.scanning:
-        parts.append(f"{report.found} found so far")
-    elif report.done and not report.frames:
-        left = timedelta(seconds=round(report.left / max(report.rate, 1e-3)))
-        parts.append(f"{left} left")
+    rate, left = _rate(report), seconds_left(report)
+    if rate:
+        parts.append(rate)
+    if left is not None:
+        parts.append(f"{timedelta(seconds=round(left))} left")
     return ", ".join(parts)
 
 
-def _film_counts(report: Report) -> list[str]:
-    """Frames, frames a second, and the time that the frames known of will still take."""
-    parts = [f"{report.frames} frames", f"{report.frame_rate:.1f} frames/s"]
-    left = report.frames_expected - report.frames
-    if left > 0:
-        parts.append(f"{timedelta(seconds=round(left / max(report.frame_rate, 1e-3)))} left")
-    return parts
+def _rate(report: Report) -> str:
+    """Frames per second where there are films, else pictures per second; empty before the first."""
+    if report.frames:
+        return f"{report.frames} frames, {report.frame_rate:.1f} frames/s"
+    return f"{report.rate:.1f}/s" if report.done else ""
+
+
+def seconds_left(report: Report) -> float | None:
+    """Time for the remaining frames of films, else for the remaining pictures; None: unknown."""
+    if not report.frames:
+        return report.seconds_left
+    frames = report.frames_expected - report.frames
+    return frames / max(report.frame_rate, 1e-3) if frames > 0 else None

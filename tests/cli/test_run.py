@@ -130,7 +130,7 @@ def test_every_format_can_be_asked_for(command, flat, album, tmp_path, kind):
         assert image.mode == "RGB"
 
 
-def test_two_sources_that_want_one_name_are_told_apart_the_same_way_every_time(
+def test_two_sources_of_one_name_get_different_names_the_same_way_every_time(
     command, flat, tmp_path
 ):
     source = tmp_path / "in"
@@ -262,7 +262,7 @@ def test_a_picture_that_memory_cannot_hold_is_named_and_the_others_are_done(
     assert "not enough for one picture" in alone.stderr
 
 
-def test_strength_nought_is_grey_and_quality_makes_files_smaller(command, flat, album, tmp_path):
+def test_strength_zero_is_grey_and_quality_makes_files_smaller(command, flat, album, tmp_path):
     source = album(1, 400, 300)
     sizes = []
     for quality in ("50", "96"):

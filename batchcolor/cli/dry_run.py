@@ -1,0 +1,55 @@
+"""`batchcolor run --dry-run`: the plan of a job; nothing is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from batchcolor.cli.console import print_json, say, screen
+from batchcolor.errors import make_printable
+
+if TYPE_CHECKING:
+    from batchcolor.hooks.manager import Plugins
+    from batchcolor.pipeline.planner import Task
+    from batchcolor.pipeline.settings import RunSettings
+
+
+def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> None:
+    """Print what a job would do with each source. Raises what the job itself would raise."""
+    from batchcolor.images.scan import SkippedEntry
+    from batchcolor.pipeline.job import preview
+
+    plan, tasks = preview(settings, plugins)
+    rows: list[tuple[object, ...]] = []
+    skipped: list[tuple[object, ...]] = []
+    for task in tasks:
+        if isinstance(task, SkippedEntry):
+            skipped.append((task.path, task.reason))
+        else:
+            rows.append((task.found.path, task.target, *_expected_action(task)))
+    if as_json:
+        planned = [
+            dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
+            for row in rows
+        ]
+        entries = [{"source": str(path), "reason": reason} for path, reason in skipped]
+        key = "passed_over"  # the public key of skipped entries
+        print_json({"output": str(plan.output), "planned": planned, key: entries}, stdout)
+        return
+    console = screen(stderr=False)
+    for source, target, action, reason in rows:
+        place = f" -> {target}" if action == "colour" else ""
+        say(console, make_printable(f"{action}: {source}{place}{f' ({reason})' if reason else ''}"))
+    for path, reason in skipped:
+        say(console, make_printable(f"skipped: {path} ({reason})"))
+    count = sum(action == "colour" for _, _, action, _ in rows)
+    say(console, f"{count} of {len(rows)} pictures and films would be coloured")
+    say(console, f"Results would be in {make_printable(plan.output.absolute())}")
+    say(console, "Nothing was written. Next: run the same command without --dry-run")
+
+
+def _expected_action(task: Task) -> tuple[str, str]:
+    """The action and its reason; a file whose content is no picture is refused."""
+    found = task.found
+    if task.action == "colour" and found.format is None:
+        return "refused", "the file is empty" if not found.size else "not a known picture or film"
+    return task.action, task.reason

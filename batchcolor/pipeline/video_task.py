@@ -22,20 +22,19 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from batchcolor.errors import OutputError, ProcessingError
-from batchcolor.hooks.manager import format_error
+from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.contact_strip import write_contact_strip
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.stages import ByteBudget, Cancellation, CancelledError, Channel
+from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
 from batchcolor.pipeline.video_admission import Admission, admit, open_frames, open_sink
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 from batchcolor.video.planes import frame_luma, side_by_side, write_chroma
-from batchcolor.video.source_info import DECODE_ERRORS, SourceInfo, format_av_error
+from batchcolor.video.source_info import MEDIA_ERRORS, SourceInfo, format_av_error
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
@@ -192,10 +191,6 @@ class VideoTask:
             is_committed = self._encode()
         except ProcessingError as error:
             failure = error
-        except (OutputError, CancelledError):
-            raise
-        except Exception as error:  # an encoder may raise anything; one film is not the job
-            failure = ProcessingError("encode", format_error(error))
         else:
             if is_committed:
                 self._enter(VideoState.DONE)
@@ -269,7 +264,7 @@ class VideoTask:
                     self.receive(item)
         except ProcessingError as error:
             self.fail(error)
-        except DECODE_ERRORS as error:
+        except MEDIA_ERRORS as error:
             self.fail(ProcessingError("decode", format_av_error(error)))
         self._enter(VideoState.ENCODING)
         with self._lock:
@@ -323,7 +318,7 @@ class VideoTask:
                 raise ProcessingError("commit", "its name was taken while the job ran") from error
             except (ProcessingError, OSError):
                 raise  # errors of the disk: `temporary_path` translates them
-            except DECODE_ERRORS as error:
+            except MEDIA_ERRORS as error:
                 raise ProcessingError("encode", format_av_error(error)) from error
         self.notes = [*self.film.notes, *self._frames.notes, *notes]
         if self._resumed_at:

@@ -82,7 +82,7 @@ def _stream_types(streams: Iterable[Stream]) -> str:
 
 def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
     """The first frame that decodes, however damaged the packets before it are."""
-    try:
+    try:  # PyAV's calls alone
         for packet in container.demux(video):
             try:
                 for frame in packet.decode():

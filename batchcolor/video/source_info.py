@@ -17,7 +17,10 @@ from batchcolor.errors import ProcessingError
 av.logging.set_level(None)  # what FFmpeg says goes through exceptions and notes, not the screen
 
 DECODE_ERRORS = (av.FFmpegError, OSError, ValueError, AttributeError, EOFError)
-"""What PyAV raises on damaged files: not only errors of its own."""
+"""Errors that PyAV raises on damaged files, built-in ones included. Catch them around the PyAV call
+alone, so that an error in batchcolor's own code is not reported as a damaged file."""
+MEDIA_ERRORS = (av.FFmpegError, OSError)
+"""Errors that only FFmpeg and the operating system raise: safe to catch around own code."""
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG."""
 PROGRESSIVE = (0, 1)

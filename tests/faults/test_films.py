@@ -357,3 +357,28 @@ def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip,
     assert [number for number, equal in enumerate(same) if equal] == [10, 11]
     code, told = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
     assert code == 3
+
+
+@pytest.mark.parametrize("error", [AttributeError, ValueError, TypeError])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "batchcolor.pipeline.video_task.frame_luma",
+        "batchcolor.pipeline.video_task.write_chroma",
+        "batchcolor.video.input.decoder.fit_frame",
+        "batchcolor.video.output.muxer.decoding_timestamps",
+    ],
+)
+def test_an_error_in_own_code_is_an_internal_error_and_not_a_damaged_film(
+    flat, command, make_clip, tmp_path, monkeypatch, function, error
+):
+    def fail(*arguments, **more):
+        raise error("a fault of batchcolor itself")
+
+    clip = make_clip(tmp_path / "film.mp4")
+    monkeypatch.setattr(function, fail)
+    result = command("run", clip, "-m", flat, "-o", "out")
+    assert result.returncode == 1, result.stderr
+    assert "internal error" in result.stderr
+    assert "damaged" not in result.stderr
+    assert not (tmp_path / "out" / "film.mp4").exists()

@@ -97,24 +97,26 @@ class VideoDecoder:
     def _demux(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[Packet[VideoStream]]:
-        """Packets to the end; a fault of the container is stepped over where it lets us."""
-        faults = 0
+        """Packets to the end of the file; demuxing continues after an error of the container."""
+        errors = 0
+        packets = container.demux(stream)
         with detect_corruption(self.film.path, container.format.name) as detector:
-            while faults < MAX_DEMUX_ERRORS:
+            while errors < MAX_DEMUX_ERRORS:
                 try:
-                    for packet in container.demux(stream):
-                        faults = 0
-                        self.discarded += packet.is_discard
-                        if detector is not None and detector.has_gap_before(
-                            packet.pos, packet.size
-                        ):
-                            self._report_damage(packet.pts, "bytes that make no sense")
-                        yield packet
-                    return
+                    packet = next(packets, None)
                 except DECODE_ERRORS as error:
-                    if not faults:
+                    if not errors:
                         self._report_damage(None, format_av_error(error))
-                    faults += 1
+                    errors += 1
+                    packets = container.demux(stream)  # an error ends the generator
+                    continue
+                if packet is None:
+                    return
+                errors = 0
+                self.discarded += packet.is_discard
+                if detector is not None and detector.has_gap_before(packet.pos, packet.size):
+                    self._report_damage(packet.pts, "bytes that make no sense")
+                yield packet
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:
@@ -239,13 +241,18 @@ def fit_frame(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
     ):
         return frame
     span = FULL_RANGE if film.full_range else LIMITED_RANGE
-    moved = frame.reformat(
-        width=film.width,
-        height=film.height,
-        format=film.pixel_format,
-        dst_colorspace=Colorspace.ITU709 if film.is_rgb and film.matrix == BT709 else None,
-        src_color_range=FULL_RANGE if film.is_rgb else span,
-        dst_color_range=span,
-    )
-    moved.pts, moved.time_base, moved.duration = frame.pts, frame.time_base, frame.duration
-    return moved
+    colorspace = Colorspace.ITU709 if film.is_rgb and film.matrix == BT709 else None
+    try:
+        converted = frame.reformat(
+            width=film.width,
+            height=film.height,
+            format=film.pixel_format,
+            dst_colorspace=colorspace,
+            src_color_range=FULL_RANGE if film.is_rgb else span,
+            dst_color_range=span,
+        )
+    except DECODE_ERRORS as error:
+        raise ProcessingError("decode", format_av_error(error)) from error
+    converted.pts, converted.time_base = frame.pts, frame.time_base
+    converted.duration = frame.duration
+    return converted

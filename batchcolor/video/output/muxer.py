@@ -25,6 +25,7 @@ from batchcolor.video.output.timestamps import PacketScan, Timeline, decoding_ti
 from batchcolor.video.source_info import (
     DECODE_ERRORS,
     LIMITED_RANGE,
+    MEDIA_ERRORS,
     SourceInfo,
     format_av_error,
     open_container,
@@ -91,15 +92,22 @@ def _write_header(film: SourceInfo, settings: VideoSettings, container: Format) 
     writer = None
     try:
         writer = Muxer(io.BytesIO(), as_shown(film, settings), settings, container)
-        writer.container.start_encoding()
-    except (*DECODE_ERRORS, TypeError) as error:
-        raise ProcessingError(
-            "plan",
-            f"{container.name} cannot hold this film as {settings.codec}: {format_av_error(error)}",
-        ) from error
+        try:
+            writer.container.start_encoding()
+        except (*DECODE_ERRORS, TypeError) as error:
+            raise _refused_by_muxer(container.name, settings, error) from error
+    except MEDIA_ERRORS as error:
+        raise _refused_by_muxer(container.name, settings, error) from error
     finally:
         if writer is not None:
             writer.abort()
+
+
+def _refused_by_muxer(container: str, settings: VideoSettings, error: Exception) -> ProcessingError:
+    reason = format_av_error(error)
+    return ProcessingError(
+        "plan", f"{container} cannot hold this film as {settings.codec}: {reason}"
+    )
 
 
 def _skippable_streams(film: SourceInfo) -> dict[int, str]:
@@ -140,7 +148,10 @@ class Muxer:
     def _add_video_stream(self, settings: VideoSettings) -> VideoStream:
         """A stream that says what the encoders of the segments were told; it encodes nothing."""
         film, codec = self.film, settings.video_codec
-        stream = self.container.add_stream(codec.encoder, rate=film.rate)
+        try:
+            stream = self.container.add_stream(codec.encoder, rate=film.rate)
+        except (*DECODE_ERRORS, TypeError) as error:
+            raise _refused_by_muxer(self.container.format.name, settings, error) from error
         assert isinstance(stream, VideoStream)
         configure_encoder(stream.codec_context, film, settings)
         stream.time_base = film.time_base

@@ -179,15 +179,21 @@ class StreamCopier:
 
     def _demux(self) -> Iterator[Packet[Stream]]:
         wanted = [self._source.streams[index] for index in self._targets]
-        while wanted:
+        packets = self._source.demux(*wanted) if wanted else iter(())
+        while True:
             try:
-                yield from (packet for packet in self._source.demux(*wanted) if packet.size)
-                return
+                packet = next(packets, None)
             except DECODE_ERRORS as error:
-                note = f"a damaged place among its other tracks: {format_av_error(error)}"
+                note = f"a damaged place among its other streams: {format_av_error(error)}"
                 if note in self.notes:
                     return
                 self.notes.append(note)
+                packets = self._source.demux(*wanted)  # an error ends the generator
+                continue
+            if packet is None:
+                return
+            if packet.size:
+                yield packet
 
     def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """Put the packets of the other tracks into `target` up to that time; None: all the rest."""

@@ -47,14 +47,18 @@ def scan_packets(film: SourceInfo) -> PacketScan:
         return PacketScan(film.frames, film.end)
     packets, ends = 0, 0.0
     with open_container(film.path) as container:
-        try:
-            for packet in container.demux():
-                packets += packet.stream_index == film.stream and packet.size > 0
-                if packet.pts is not None:
-                    end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                    ends = max(ends, float(end))
-        except DECODE_ERRORS:
-            pass  # the reader steps over what is damaged, and says so
+        demuxed = container.demux()
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except DECODE_ERRORS:
+                break  # the decoder reports the damage
+            if packet is None:
+                break
+            packets += packet.stream_index == film.stream and packet.size > 0
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                ends = max(ends, float(end))
     return PacketScan(packets, ends)
 
 

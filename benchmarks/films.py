@@ -29,7 +29,7 @@ WAYS: tuple[tuple[Stabilize, int], ...] = (
     *(("off", 1), ("fast", 1), ("best", 1)),
     *(("fast", 2), ("fast", 4), ("best", 4)),
 )
-"""How colours are steadied, and of how many frames one goes to the model."""
+"""Stabilization mode, and the interval in frames at which the model runs."""
 
 
 def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> Path:

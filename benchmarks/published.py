@@ -19,8 +19,8 @@ from PIL import Image
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.evaluation.evaluator import EvaluateSettings, Evaluation, evaluate
-from batchcolor.evaluation.inference import RGB, made_grey
-from batchcolor.evaluation.metrics import lab_errors, rgb_mse
+from batchcolor.evaluation.inference import RGB, make_gray
+from batchcolor.evaluation.metrics import measure_lab_errors, rgb_mse
 from batchcolor.evaluation.references import read
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.encode import join
@@ -119,7 +119,7 @@ def _oracle(rgb: RGB, side: int) -> tuple[float, float]:
         np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX))
         for plane in planes[1:]
     ]
-    made = join(made_grey(rgb), np.stack(small), 1.0, PNG).rgb
+    made = join(make_gray(rgb), np.stack(small), 1.0, PNG).rgb
     assert made is not None
     truth, output = rgb[None], made[None].astype(np.uint8)
-    return float(rgb_mse(truth, output)[0]), float(lab_errors(truth, output)[0][0])
+    return float(rgb_mse(truth, output)[0]), float(measure_lab_errors(truth, output)[0][0])

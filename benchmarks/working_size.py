@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.evaluation.inference import RGB, made_grey
+from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.evaluation.metrics import METRICS, measured
 from batchcolor.evaluation.references import read, scan_references
 from batchcolor.hooks.manager import Plugins, load_plugins
@@ -62,7 +62,7 @@ def _fields(plugins: Plugins, model: str, size: int, rgbs: list[RGB]) -> list[Fi
     runner = load_runner(
         dataclasses.replace(owned, spec=dataclasses.replace(owned.spec, working_size=size))
     )
-    made = runner.run([resize_luma(made_grey(rgb).luma, size) for rgb in rgbs])
+    made = runner.run([resize_luma(make_gray(rgb).luma, size) for rgb in rgbs])
     return [field for field in made if isinstance(field, np.ndarray)]
 
 
@@ -81,7 +81,7 @@ def _average(one: Field, other: Field) -> Field:
 
 def _figures(pool: ThreadPoolExecutor, rgbs: list[RGB], fields: list[Field]) -> dict[str, float]:
     def one(rgb: RGB, field: Field) -> NDArray[np.float64]:
-        made = join(made_grey(rgb), field, 1.0, PNG).rgb
+        made = join(make_gray(rgb), field, 1.0, PNG).rgb
         assert made is not None
         return measured(rgb[None], made[None].astype(np.uint8))[0]
 

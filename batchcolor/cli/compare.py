@@ -85,8 +85,8 @@ def compare(
         for note in made.notes:
             say(console, make_printable(note))
         pictures = "1 picture" if made.shown == 1 else f"{made.shown} pictures"
-        left_out = made.found - made.shown
-        more = f"; {left_out} of {made.found} left out (--limit)" if left_out else ""
+        skipped = made.found - made.shown
+        more = f"; {skipped} of {made.found} skipped (--limit)" if skipped else ""
         for path in made.written:
             say(console, f"{make_printable(path)}: {pictures}{more}")
     return ExitCode.SOME_FAILED if made.failures else ExitCode.DONE

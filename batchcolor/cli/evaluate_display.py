@@ -77,14 +77,14 @@ def _differences(console: Console, paired: Paired) -> None:
 
 
 def remarks(console: Console, result: Evaluation, *, verbose: int) -> None:
-    """What was passed over, counted, or named with `-v`; what else there is to know."""
+    """Print the skipped files, counted or, with `-v`, listed, and the notes."""
     skipped = result.survey.skipped
     if skipped and verbose:
         rows = [(name, f"{reason}: {more}" if more else reason) for name, reason, more in skipped]
-        console.print(table("passed over", "reason", rows=rows))
+        console.print(table("skipped", "reason", rows=rows))
     elif skipped:
         counts = ", ".join(f"{count} {what}" for what, count in result.survey.counts().items())
-        say(console, f"passed over: {counts} (-v names them)")
+        say(console, f"skipped: {counts} (-v lists them)")
     for note in result.notes:
         say(console, make_printable(note))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.evaluation import metrics, perceptual, statistics
-from batchcolor.evaluation.inference import RGB, coloured, evenly_coloured, made_grey
+from batchcolor.evaluation.inference import RGB, apply_constant_chroma, colorize_batches, make_gray
 from batchcolor.evaluation.metrics import METRICS, Numbers
 from batchcolor.evaluation.references import Reference, ReferenceSet, chunks, read, scan_references
 from batchcolor.evaluation.runners import load_runners
@@ -27,7 +27,7 @@ from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.settings import check_strength
 
 BASELINES = ("grey", "mean")
-"""Rows that every measurement has: chroma left out, and the mean chroma of all truths."""
+"""Rows that every measurement has: no chroma, and the mean chroma of all truths."""
 GROUP = 64
 """Pictures of a group."""
 GROUP_PIXELS = 16_000_000
@@ -112,7 +112,7 @@ def evaluate(
     plugins: Plugins,
     watch: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Evaluation:
-    """Measure every model on the colour photographs of a folder; `watch` is told how far it is.
+    """Measure every model on the colour photographs of a folder; `watch` gets the progress.
 
     A picture that a model fails on is in `failures`, and the others go on.
     Raises EvaluationDataError, UsageError, ModelError before anything is coloured.
@@ -140,7 +140,7 @@ def evaluate(
 
 
 class _Measuring:
-    """One measurement under way."""
+    """One measurement in progress."""
 
     def __init__(
         self,
@@ -158,7 +158,9 @@ class _Measuring:
         }
         self.result = Evaluation(settings, found, np.full(count, np.nan), rows)
         device = str(runners[0].device.torch_device)
-        self.lpips, self.fids = perceptual.at_hand(names, device, self.result.notes.append)
+        self.lpips, self.fids = perceptual.load_perceptual_metrics(
+            names, device, self.result.notes.append
+        )
         if self.lpips:
             for row in rows.values():
                 row.values["lpips"] = np.full(count, np.nan)
@@ -183,7 +185,7 @@ class _Measuring:
             else:
                 rgbs.append(rgb)
                 places.append(place)
-        pictures = [made_grey(rgb) for rgb in rgbs]
+        pictures = [make_gray(rgb) for rgb in rgbs]
         for row in self.result.rows.values():
             self._row(row, rgbs, pictures, places)
         for places_of, stack in _stacks(rgbs, places):
@@ -232,11 +234,11 @@ class _Measuring:
 
     def _outputs(self, name: str, pictures: list[Picture]) -> Iterator[RGB | ProcessingError]:
         if name == "grey":
-            return evenly_coloured(pictures, (0.0, 0.0))
+            return apply_constant_chroma(pictures, (0.0, 0.0))
         if name == "mean":
-            return evenly_coloured(pictures, self.result.survey.mean_chroma)
+            return apply_constant_chroma(pictures, self.result.survey.mean_chroma)
         (runner,) = (runner for runner in self.runners if runner.name == name)
-        return coloured(pictures, runner, self.plugins, self.settings.strength)
+        return colorize_batches(pictures, runner, self.plugins, self.settings.strength)
 
 
 def _stacks(rgbs: list[RGB], places: list[int]) -> list[tuple[list[int], RGB]]:

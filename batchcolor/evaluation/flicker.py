@@ -1,9 +1,9 @@
-"""How unsteady the colours of a film are, and how far from the truth.
+"""Measures how much the colours of a film flicker and drift.
 
-Two figures, both 0 for colours that stand still or move with what they belong to:
+Both figures are 0 for colours that do not change or that move with the luma:
 
-- `flicker`: the chroma of a frame against that of the frame before, carried along the motion of
-  luma, where that can be trusted; mean absolute difference of Cb and Cr, times 1000.
+- `flicker`: the chroma of a frame against that of the frame before, propagated along the motion of
+  luma, where the motion is reliable; mean absolute difference of Cb and Cr, times 1000.
 - `drift`: Jensen-Shannon divergence of the distributions of colour of neighbouring frames, averaged
   over steps of 1, 2 and 4 frames, times 1000. Known as CDC (Liu et al., "Temporally consistent
   video colorization with deep feature propagation and self-regularization learning", 2021).
@@ -81,12 +81,8 @@ def _distributions(chroma: Field) -> NDArray[np.float64]:
 
 
 def _divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Jensen-Shannon divergence in nats, mean of Cb and Cr."""
-    middle = (one + other) / 2
+    """Jensen-Shannon divergence in nats, mean of Cb and Cr; scipy returns its square root."""
+    # Imported here, as scipy.spatial takes long to load and only `evaluate --video` needs it.
+    from scipy.spatial.distance import jensenshannon
 
-    def towards(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        ratio = np.divide(shares, middle, out=np.ones_like(shares), where=shares > 0)
-        apart: NDArray[np.float64] = (shares * np.log(ratio)).sum(axis=1)
-        return apart
-
-    return float((towards(one) + towards(other)).mean() / 2)
+    return float(np.mean(jensenshannon(one, other, axis=1) ** 2))

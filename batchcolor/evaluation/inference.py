@@ -21,12 +21,12 @@ RGB = NDArray[np.uint8]
 """`(H, W, 3)`, 8 bits a sample, gamma-encoded as stored."""
 
 
-def made_grey(rgb: RGB, path: Path = Path("picture")) -> Picture:
+def make_gray(rgb: RGB, path: Path = Path("picture")) -> Picture:
     """The picture that a colour picture becomes by its own luma (BT.601, 8 bit)."""
     return Picture(path, rgb_to_luma(rgb), None, PNG)
 
 
-def coloured(
+def colorize_batches(
     pictures: Iterable[Picture], runner: Runner, plugins: Plugins, strength: float = 1.0
 ) -> Iterator[RGB | ProcessingError]:
     """Each picture in colour, or why it has none, in order; a batch at a time is held.
@@ -38,22 +38,22 @@ def coloured(
         squares = [resize_luma(picture.luma, runner.working_size) for picture in batch]
         fields = runner.run(squares)
         for picture, square, chroma in zip(batch, squares, fields, strict=True):
-            yield _joined(picture, square, chroma, plugins, strength)
+            yield _apply_filtered_chroma(picture, square, chroma, plugins, strength)
 
 
-def evenly_coloured(
+def apply_constant_chroma(
     pictures: Iterable[Picture], chroma: tuple[float, float]
 ) -> Iterator[RGB | ProcessingError]:
     """Each picture with one chroma, Cb and Cr, all over: what a colorizer must be better than."""
     field = np.array(chroma, np.float32).reshape(2, 1, 1)
     for picture in pictures:
         try:
-            yield rgb_of(picture, field, 1.0)
+            yield apply_chroma(picture, field, 1.0)
         except ProcessingError as error:
             yield error
 
 
-def _joined(
+def _apply_filtered_chroma(
     picture: Picture,
     square: NDArray[np.float32],
     chroma: NDArray[np.float32] | ProcessingError,
@@ -65,12 +65,12 @@ def _joined(
     try:
         if plugins.filters_chroma:
             chroma = plugins.filter_chroma(chroma, square, picture)
-        return rgb_of(picture, chroma, strength)
+        return apply_chroma(picture, chroma, strength)
     except ProcessingError as error:
         return error
 
 
-def rgb_of(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
+def apply_chroma(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
     """A picture with this small chroma `(2, s, s)`, as a job would write it."""
     rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None

@@ -34,7 +34,7 @@ STRIP_PIXELS = 1 << 19
 def measured(truth: Stack, output: Stack) -> Numbers:
     """All of `METRICS` of each output against its truth: `(N, 6)`."""
     mse = rgb_mse(truth, output)
-    ab, delta_e = lab_errors(truth, output)
+    ab, delta_e = measure_lab_errors(truth, output)
     columns = [mse, ab, psnr_db(mse), ssim(truth, output), delta_e, colorfulness(output)]
     table: Numbers = np.stack(columns, axis=1)
     return table
@@ -56,7 +56,7 @@ def psnr_db(mse: Numbers) -> Numbers:
     return decibel
 
 
-def lab_errors(truth: Stack, output: Stack) -> tuple[Numbers, Numbers]:
+def measure_lab_errors(truth: Stack, output: Stack) -> tuple[Numbers, Numbers]:
     """Mean of ((a'-a)/128)^2 over both chroma channels, and mean CIEDE2000; 0 is perfect.
 
     CIELab with D65 and the 2 degree observer. A dE00 of 1 is about what a trained eye sees.
@@ -90,7 +90,7 @@ def ssim(truth: Stack, output: Stack) -> Numbers:
     total = np.zeros(count)
     for rows in _strips(truth, height - 2 * REACH):
         # Pictures below each other are one tall picture to the library: what it finds less than
-        # REACH from a seam, where windows see two pictures, is the edge that is left out anyway.
+        # REACH from a seam, where windows see two pictures, is the edge that is excluded anyway.
         part = slice(rows.start, rows.stop + 2 * REACH)
         tall = [np.ascontiguousarray(rgb[:, part]).reshape(-1, width, 3) for rgb in (truth, output)]
         _, everywhere = _metrics.structural_similarity(

@@ -18,7 +18,7 @@ INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 PACKAGES = ("torchmetrics", "torch_fidelity")
 
 
-def absent(metric: str, file: str) -> str:
+def missing_reason(metric: str, file: str) -> str:
     """Why a metric cannot be had here, in words; empty where it can."""
     import torch
 
@@ -81,11 +81,11 @@ class Fid:
         return float(self.metric.compute()) if self.pictures > 1 else float("nan")
 
 
-def at_hand(
+def load_perceptual_metrics(
     rows: Iterable[str], device: str, say: Callable[[str], None]
 ) -> tuple[Lpips | None, dict[str, Fid]]:
-    """LPIPS, and a FID for each row, where they can be had; `say` is told why not."""
-    without_lpips, without_fid = absent("LPIPS", ALEXNET), absent("FID", INCEPTION)
+    """LPIPS, and a FID for each row, where they are available; `say` gets the reason otherwise."""
+    without_lpips, without_fid = missing_reason("LPIPS", ALEXNET), missing_reason("FID", INCEPTION)
     for reason in dict.fromkeys(filter(None, (without_lpips, without_fid))):
         say(reason)
     lpips = None if without_lpips else Lpips(device)

@@ -1,4 +1,4 @@
-"""Colour photographs to measure against: which a folder has, which are passed over, and why."""
+"""Finds the colour photographs of a folder to measure against; lists the skipped files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ReferenceSet:
 
 @dataclass(frozen=True)
 class _Look:
-    """What a first look at a file tells."""
+    """Result of inspecting a file."""
 
     truth: Reference
     digest: str

@@ -1,7 +1,7 @@
-"""`batchcolor evaluate --video`: how steady and how true a model's colours are on films.
+"""`batchcolor evaluate --video`: flicker, drift and colour error of a model on films in colour.
 
-A film is made grey by its own luma, coloured by the steps of a job, and looked at as small fields,
-before any encoder: the same fields unsteadied, `fast` and `best`, and the film's own colours.
+The luma of a film is colorized with the steps of a job. The chroma is measured before it is
+encoded: without stabilization, with `fast` and `best`, and beside the film's own chroma.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 from PIL import Image
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.flicker import Flicker
-from batchcolor.evaluation.inference import RGB, made_grey, rgb_of
-from batchcolor.evaluation.metrics import colorfulness, lab_errors
+from batchcolor.evaluation.inference import RGB, apply_chroma, make_gray
+from batchcolor.evaluation.metrics import colorfulness, measure_lab_errors
 from batchcolor.hooks.manager import Plugins
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import frame_luma
 from batchcolor.video.probe import probe
@@ -32,16 +32,16 @@ from batchcolor.video.temporal.stabilizer import MODES, Stabilizer
 
 TRUTH = "truth"
 WIDTH = 160
-"""Pixels across at which colours are compared; chroma is no finer."""
+"""Width in pixels at which colours are compared; predicted chroma has no finer detail."""
 EVERY = 5
-"""Of so many frames one is compared with the truth: neighbours are alike."""
+"""Every fifth frame is compared with the truth, as neighbouring frames hardly differ."""
 GREY = 3.0
-"""Colourfulness of a film below which it has no colours of its own to compare with."""
+"""A film with a lower colorfulness is grey: there is no colour to compare with."""
 
 
 @dataclass
 class VideoScores:
-    """One model with one way of steadying on one film; `model` is `truth` for its own colours.
+    """One model with one stabilization mode on one film; `model` is `truth` for its own colours.
 
     `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN where
     the film has no colours.
@@ -59,7 +59,7 @@ class VideoScores:
 
 @dataclass
 class _Sum:
-    """What one row is made of, while frames come."""
+    """Accumulates the measurements of one row."""
 
     steady: Stabilizer[_Seen]
     flicker: Flicker = field(default_factory=Flicker)
@@ -68,20 +68,19 @@ class _Sum:
     frames: int = 0
 
     def take(self, ready: Sequence[tuple[_Seen, Field]]) -> None:
-        """Frames with the chroma that they are shown with."""
+        """Measure frames with their final chroma."""
         for seen, chroma in ready:
             self.flicker.add(seen.guide, chroma)
             if self.frames % EVERY == 0:
-                shown = rgb_of(made_grey(seen.truth), chroma, 1.0)[None]
-                self.delta_e.append(float(lab_errors(seen.truth[None], shown)[1][0]))
+                shown = apply_chroma(make_gray(seen.truth), chroma, 1.0)[None]
+                self.delta_e.append(float(measure_lab_errors(seen.truth[None], shown)[1][0]))
                 self.colorful.append(float(colorfulness(shown)[0]))
             self.frames += 1
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One frame: the luma that steadying looks at, what it truly looks like, small, and where it
-    is in its shot."""
+    """One upright frame: small luma for motion estimation, small RGB, and its shot position."""
 
     guide: Field
     truth: RGB
@@ -96,7 +95,7 @@ def evaluate_video(
     *,
     strength: float = 1.0,
 ) -> tuple[list[VideoScores], list[tuple[str, str]]]:
-    """The rows of every film, and films that could not be measured, with the reason."""
+    """Measure every film; return the rows, and the films that failed with the reason."""
     rows: list[VideoScores] = []
     failures: list[tuple[str, str]] = []
     for path in films:
@@ -119,7 +118,7 @@ def _measured(
     watch: Callable[[str, int, int], None],
     strength: np.float32,
 ) -> Iterator[VideoScores]:
-    """The truth's row, then one for each way of steadying."""
+    """Yield the row of the truth, then one for each stabilization mode."""
     own = _Sum(Stabilizer("off"))
     sums = {mode: _Sum(Stabilizer(mode)) for mode in MODES}
     for batch in _batches(film, runner):
@@ -153,25 +152,18 @@ def _row(film: SourceInfo, model: str, mode: str, row: _Sum, coloured: bool) -> 
 
 
 def _batches(film: SourceInfo, runner: Runner) -> Iterator[list[tuple[_Seen, Field]]]:
-    """Frames with the square that the model sees, a batch at a time."""
+    """Yield batches of frames with the luma square that the model gets."""
     batch: list[tuple[_Seen, Field]] = []
     shots = ShotTracker()
     for frame in VideoDecoder(film, strict=False):
         guide = frame_luma(frame, film, SIDE)
-        seen = _Seen(guide, _small_rgb(frame), shots.follow(guide))
+        seen = _Seen(guide, to_upright_rgb(frame, film, WIDTH), shots.follow(guide))
         batch.append((seen, frame_luma(frame, film, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def _small_rgb(frame: VideoFrame) -> RGB:
-    """The frame as it is seen, `(h, WIDTH, 3)`."""
-    height = max(2, round(frame.height * WIDTH / frame.width))
-    rgb = frame.reformat(width=WIDTH, height=height, format="rgb24").to_ndarray()
-    return rgb.astype(np.uint8, copy=False)
 
 
 def _chroma_of(rgb: RGB) -> Field:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from batchcolor.evaluation.comparison import comparison as sheet
 from batchcolor.evaluation.comparison.panels import difference
-from batchcolor.evaluation.inference import coloured, made_grey
+from batchcolor.evaluation.inference import colorize_batches, make_gray
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
@@ -66,7 +66,7 @@ def pixels(path) -> np.ndarray:
 def through(picture, name: str, strength: float = 1.0) -> np.ndarray:
     plugins = load_plugins()
     runner = load_runner(plugins.find(name), LoadOptions(device="cpu", batch_size=1))
-    (output,) = coloured([picture], runner, plugins, strength)
+    (output,) = colorize_batches([picture], runner, plugins, strength)
     return output
 
 
@@ -76,7 +76,7 @@ def test_a_picture_in_colour_gives_grey_output_true_and_difference(command, flat
     assert result.returncode == 0, result.stderr
     assert result.stderr.strip() == "compare.png: 1 picture"
     true = np.asarray(vivid(1))
-    picture = made_grey(true)
+    picture = make_gray(true)
     output = through(picture, flat)
     grey = np.repeat(picture.luma[..., None], 3, axis=2)
     image = pixels(tmp_path / "compare.png")
@@ -96,7 +96,7 @@ def test_a_grey_picture_is_shown_at_three_strengths_of_every_model(
     assert result.returncode == 0, result.stderr
     image = pixels(tmp_path / "compare.png")
     grey = np.asarray(source.convert("RGB"))
-    picture = made_grey(grey)
+    picture = make_gray(grey)
     lefts = [places(image, through(picture, flat, strength))[0][0] for strength in (0.5, 1, 1.5)]
     assert lefts == sorted(set(lefts))
     assert len(places(image, grey)) == 1 + 3  # the source, and what a model that adds nothing gives
@@ -106,7 +106,7 @@ def test_strengths_that_are_asked_for_are_shown_of_pictures_in_colour_too(comman
     vivid(1).save(tmp_path / "a.png")
     command("compare", "a.png", "-m", flat, "--size", 60, "--strengths", "0,2")
     image = pixels(tmp_path / "compare.png")
-    picture = made_grey(np.asarray(vivid(1)))
+    picture = make_gray(np.asarray(vivid(1)))
     assert len(places(image, np.repeat(picture.luma[..., None], 3, axis=2))) == 2
     assert len(places(image, through(picture, flat, 2.0))) == 1
 
@@ -171,7 +171,7 @@ def test_a_model_that_fails_for_a_picture_leaves_the_other_models_alone(
     page = (tmp_path / "a.html").read_text("utf-8")
     assert page.count("too bright for me") == 3
     assert page.count('class="right" data-kind="flat"') == 3
-    picture = made_grey(np.full((40, 40, 3), 250, np.uint8))
+    picture = make_gray(np.full((40, 40, 3), 250, np.uint8))
     image = pixels(tmp_path / "a.png")
     assert all(places(image, through(picture, flat, strength)) for strength in (0.5, 1, 1.5))
 
@@ -180,12 +180,12 @@ def test_the_limit_takes_pictures_evenly_and_says_how_many_are_left_out(
     command, flat, album, tmp_path
 ):
     result = command("compare", album(9), "-m", flat, "--limit", 3, "-o", "a.html")
-    assert "3 pictures; 6 of 9 left out (--limit)" in result.stderr
+    assert "3 pictures; 6 of 9 skipped (--limit)" in result.stderr
     names = re.findall(r"<bdi>([^<]*)</bdi>", (tmp_path / "a.html").read_text("utf-8"))
     assert names == ["001.jpg", "1931 summer/000.jpg", "1931 summer/008.jpg"]
-    assert sheet.evenly(range(9), 3) == [0, 4, 8]
-    assert sheet.evenly(range(9), 1) == [0]
-    assert sheet.evenly(range(3), 12) == [0, 1, 2]
+    assert sheet.select_evenly(range(9), 3) == [0, 4, 8]
+    assert sheet.select_evenly(range(9), 1) == [0]
+    assert sheet.select_evenly(range(3), 12) == [0, 1, 2]
 
 
 ODD = [
@@ -246,7 +246,7 @@ def test_a_turned_16_bit_and_a_transparent_picture_are_shown_upright_and_whole(
 def test_a_large_picture_is_shown_as_the_job_colours_it(command, flat, tmp_path):
     vivid(5, 1600, 1200).save(tmp_path / "a.png")
     command("compare", "a.png", "-m", flat, "--size", 160)
-    picture = made_grey(np.asarray(vivid(5, 1600, 1200)))
+    picture = make_gray(np.asarray(vivid(5, 1600, 1200)))
     whole = Image.fromarray(through(picture, flat)).resize((160, 120), Image.Resampling.LANCZOS)
     image = pixels(tmp_path / "compare.png").astype(int)
     wanted = np.asarray(whole).astype(int)

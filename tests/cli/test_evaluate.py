@@ -99,13 +99,11 @@ def test_the_mean_row_is_the_mean_chroma_of_the_truths(command, flat, colours):
         made = [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb]
         error = np.square(np.clip(np.stack(made, 2), 0, 1) - rgb / 255.0).mean()
         found = document["rows"][1]["per_picture"]["rgb_mse"][place]
-        # Where RGB has no room for it, chroma gives way instead of being clipped.
+        # Out-of-gamut chroma is scaled down, not clipped.
         assert found == pytest.approx(error, rel=0.05)
 
 
-def test_broken_grey_tiny_and_double_pictures_are_counted_named_and_passed_over(
-    command, flat, colours
-):
+def test_broken_grey_tiny_and_duplicate_pictures_are_counted_and_skipped(command, flat, colours):
     (colours / "torn.png").write_bytes((colours / "0.png").read_bytes()[:200])
     picture(7).convert("L").save(colours / "grey.png")
     picture(7).convert("L").convert("RGB").save(colours / "grey in three channels.png")

@@ -38,7 +38,7 @@ def sheet(rows: list[ComparisonRow], title: str = "") -> paint.Page:
 
 
 def words(page: paint.Page) -> list[str]:
-    return [item.text for item in page.items if isinstance(item, paint.Words)]
+    return [item.text for item in page.items if isinstance(item, paint.TextLine)]
 
 
 def panels(page: paint.Page) -> list[paint.Panel]:
@@ -52,8 +52,8 @@ def boxes(page: paint.Page) -> list[tuple[int, int, int, int]]:
         if isinstance(item, paint.Panel):
             height, width = item.rgb.shape[:2]
             found.append((item.x, item.y, item.x + width, item.y + height))
-        elif isinstance(item, paint.Words):
-            width = paint.width_of(item.text, item.face)
+        elif isinstance(item, paint.TextLine):
+            width = paint.measure_text_width(item.text, item.face)
             found.append((item.x, item.y - item.face.height, item.x + width, item.y))
         else:
             found.append((item.x, item.y, item.x + item.width, item.y + item.height))
@@ -128,7 +128,9 @@ def test_nothing_overlaps_and_nothing_is_cut_off(title, reason):
         assert bottom <= page.height - 12
     fields = [box for box, it in zip(found, page.items, strict=True) if isinstance(it, paint.Box)]
     others = [box for box, it in zip(found, page.items, strict=True) if isinstance(it, paint.Panel)]
-    lines = [box for box, it in zip(found, page.items, strict=True) if isinstance(it, paint.Words)]
+    lines = [
+        box for box, it in zip(found, page.items, strict=True) if isinstance(it, paint.TextLine)
+    ]
     for group in (
         fields + others,
         lines,
@@ -145,11 +147,11 @@ def test_nothing_overlaps_and_nothing_is_cut_off(title, reason):
 
 
 def test_a_long_name_keeps_its_beginning_and_its_suffix():
-    face = paint.Face(12)
-    short = paint.elided("holiday-" + "x" * 300 + "-0042.tif", face, 150)
+    face = paint.FontStyle(12)
+    short = paint.elide_text("holiday-" + "x" * 300 + "-0042.tif", face, 150)
     assert short.startswith("holiday-")
     assert short.endswith("0042.tif")
-    assert paint.width_of(short, face) <= 150
+    assert paint.measure_text_width(short, face) <= 150
 
 
 def test_characters_that_the_font_lacks_are_written_as_numbers():
@@ -161,7 +163,7 @@ def test_a_pdf_has_even_pages_of_six_lines_at_most_and_its_text_as_text():
     pages = figures.pages(figures.sections(rows), "On $paper$", SIDE, rows_a_page=6)
     assert [len(panels(page)) for page in pages] == [16, 16]
     assert len({(page.width, page.height) for page in pages}) == 1
-    content = paint.pdf(pages)
+    content = paint.render_pdf(pages)
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type /Page\b", content)) == 2
     assert len(re.findall(rb"/Subtype /Image", content)) == 32

@@ -1,4 +1,4 @@
-"""`evaluate --video`: flicker of a film, with each way of steadying."""
+"""`evaluate --video`: flicker, drift and colour error with each stabilization mode."""
 
 import json
 
@@ -25,7 +25,7 @@ MOODY = """
 
 
 def coloured_clip(path, frames=24):
-    """A film in colour whose colours stand still."""
+    """A film in colour whose colours do not change."""
     cells = np.random.default_rng(3).integers(40, 216, (6, 8, 3), dtype=np.uint8)
     rgb = cells.repeat(16, 0).repeat(16, 1)
     with av.open(str(path), "w") as film:
@@ -37,7 +37,68 @@ def coloured_clip(path, frames=24):
     return path
 
 
-def test_steadying_is_measured_beside_frame_by_frame_and_the_truth(plugin, command, tmp_path):
+HALVES = """
+    import batchcolor
+
+    def halves(luma):
+        import torch
+        chroma = torch.zeros(len(luma), 2, 16, 16)
+        chroma[:, :, :8] = torch.tensor(UPPER).reshape(2, 1, 1)
+        chroma[:, :, 8:] = torch.tensor(LOWER).reshape(2, 1, 1)
+        return chroma
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("halves", "two colours", 16, lambda options: halves)]
+"""
+UPPER, LOWER = (200, 90, 60), (60, 110, 190)
+
+
+def clip_of_two_colours(path, size, matrix, degrees):
+    """A film, `UPPER` above `LOWER` when shown upright; limited range, the matrix not tagged."""
+    width, height = size
+    upright = np.empty((height, width, 3), np.float64)
+    upright[: height // 2], upright[height // 2 :] = UPPER, LOWER
+    red, green, blue = np.moveaxis(np.rot90(upright, -(degrees // 90)) / 255, -1, 0)
+    kr, kb = {"BT.601": (0.299, 0.114), "BT.709": (0.2126, 0.0722)}[matrix]
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = (blue - luma) / (2 - 2 * kb), (red - luma) / (2 - 2 * kr)
+    planes = np.stack([16 + 219 * luma, 128 + 224 * cb, 128 + 224 * cr]).round().astype(np.uint8)
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=25, options={"crf": "5", "preset": "ultrafast"})
+        stream.height, stream.width = planes.shape[1:]
+        stream.pix_fmt = "yuv444p"
+        if degrees:
+            stream.set_display_rotation(degrees)
+        for _ in range(2):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv444p")))
+        film.mux(stream.encode(None))
+    return path
+
+
+def bt601_chroma(colour):
+    red, green, blue = np.array(colour) / 255
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return [float((blue - luma) / 1.772), float((red - luma) / 1.402)]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((96, 64), "BT.601"), ((1280, 720), "BT.709"), ((720, 1280), "BT.709")]
+)
+def test_known_colours_have_no_error_whatever_rotation_and_untagged_matrix(
+    plugin, command, tmp_path, size, matrix, degrees
+):
+    source = HALVES.replace("UPPER", str(bt601_chroma(UPPER)))
+    plugin("halves", source.replace("LOWER", str(bt601_chroma(LOWER))))
+    clip = clip_of_two_colours(tmp_path / "film.mp4", size, matrix, degrees)
+    result = command("evaluate", "--video", clip, "-m", "halves", "--json")
+    assert result.returncode == 0, result.stderr
+    rows = {row["stabilize"]: row for row in json.loads(result.stdout)["films"]}
+    assert rows["off"]["delta_e"] < 2
+
+
+def test_every_stabilization_mode_is_measured_beside_the_truth(plugin, command, tmp_path):
     plugin("moody", MOODY)
     clip = coloured_clip(tmp_path / "film.mkv")
     result = command("evaluate", "--video", clip, "-m", "moody", "--json")
@@ -55,13 +116,13 @@ def test_steadying_is_measured_beside_frame_by_frame_and_the_truth(plugin, comma
     assert "flicker" in shown.stdout
 
 
-def test_a_grey_film_has_flicker_but_no_truth(flat, command, make_clip, tmp_path):
+def test_grey_film_has_flicker_but_no_colour_error(flat, command, make_clip, tmp_path):
     result = command("evaluate", "--video", make_clip(tmp_path / "f.mp4"), "-m", flat, "--json")
     assert result.returncode == 0, result.stderr
     assert all(row["delta_e"] is None for row in json.loads(result.stdout)["films"])
 
 
-def test_a_film_that_cannot_be_read_is_named_and_the_others_are_measured(
+def test_unreadable_film_is_reported_and_the_others_are_measured(
     flat, command, make_clip, tmp_path
 ):
     (tmp_path / "bad.mp4").write_bytes(b"rubbish")
@@ -69,13 +130,13 @@ def test_a_film_that_cannot_be_read_is_named_and_the_others_are_measured(
     words = ("--video", tmp_path / "bad.mp4", "--video", clip, "-m", flat, "--json")
     result = command("evaluate", *words)
     assert result.returncode == 3
-    told = json.loads(result.stdout)
-    assert [failure[0] for failure in told["failures"]] == [str(tmp_path / "bad.mp4")]
-    assert {row["film"] for row in told["films"]} == {str(clip)}
+    document = json.loads(result.stdout)
+    assert [failure[0] for failure in document["failures"]] == [str(tmp_path / "bad.mp4")]
+    assert {row["film"] for row in document["films"]} == {str(clip)}
 
 
 @pytest.mark.parametrize(
     "words", [[], ["--data", ".", "--video", "f.mp4"], ["--video", "f.mp4", "--limit", "3"]]
 )
-def test_what_does_not_go_together_is_refused(command, words):
+def test_options_that_exclude_each_other_are_refused(command, words):
     assert command("evaluate", *words).returncode == 2

@@ -95,7 +95,7 @@ def test_the_independent_ciede2000_gives_the_published_figures(one, other, publi
 
 def test_de00_and_ab_error_are_those_of_the_formulas():
     truth, output = pair()
-    chroma, delta_e = metrics.lab_errors(truth, output)
+    chroma, delta_e = metrics.measure_lab_errors(truth, output)
     both = [(lab(t), lab(o)) for t, o in zip(pixels(truth), pixels(output), strict=True)]
     assert delta_e[0] == pytest.approx(statistics.mean(ciede2000(*it) for it in both), rel=2e-4)
     squares = [((o[i] - t[i]) / 128) ** 2 for t, o in both for i in (1, 2)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.comparison.html_page import html
+from batchcolor.evaluation.comparison.html_page import render_html
 from batchcolor.evaluation.comparison.panels import ComparisonRow
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -64,7 +64,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, tmp_path: Path) -> Any:
     path = tmp_path / "page.html"
-    path.write_bytes(html(rows(), "Two models"))
+    path.write_bytes(render_html(rows(), "Two models"))
     browser.get_log("performance")
     browser.get(path.as_uri())
     return browser
@@ -261,7 +261,9 @@ def test_a_name_never_becomes_markup(page):
 
 
 def test_a_name_like_a_place_of_the_template_stays_a_name():
-    page = html([ComparisonRow("{{controls}}.png", failure="{{title}}")], "{{pictures}}").decode()
+    page = render_html(
+        [ComparisonRow("{{controls}}.png", failure="{{title}}")], "{{pictures}}"
+    ).decode()
     for text in ("{{controls}}.png", "{{title}}", "<h1>{{pictures}}</h1>"):
         assert text in page
 

@@ -20,7 +20,7 @@ linalg = pytest.importorskip("scipy.linalg")
 
 @pytest.fixture
 def random_alexnet(tmp_path: Path) -> Path:
-    """A hub folder with an AlexNet that has learnt nothing: enough to be looked through."""
+    """A hub folder with an AlexNet of random initialization; no download is needed."""
     import torchvision
 
     folder = tmp_path / "hub" / "checkpoints"
@@ -66,9 +66,9 @@ def test_with_weights_lpips_has_a_column_with_its_interval(command, flat, tmp_pa
     assert "LPIPS" in shown.stdout
 
 
-def test_lpips_of_a_picture_with_itself_is_nought(random_alexnet, monkeypatch):
+def test_lpips_of_a_picture_with_itself_is_zero(random_alexnet, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(random_alexnet))
-    assert perceptual.absent("LPIPS", perceptual.ALEXNET) == ""
+    assert perceptual.missing_reason("LPIPS", perceptual.ALEXNET) == ""
     lpips = perceptual.Lpips()
     one = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
     assert np.allclose(lpips(one, one), 0, atol=1e-6)

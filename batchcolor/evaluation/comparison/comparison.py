@@ -18,7 +18,7 @@ from batchcolor.evaluation.comparison import figures
 from batchcolor.evaluation.comparison import html_page as page
 from batchcolor.evaluation.comparison import rendering as paint
 from batchcolor.evaluation.comparison.panels import ComparisonRow, Output, grey_of, load
-from batchcolor.evaluation.inference import coloured
+from batchcolor.evaluation.inference import colorize_batches
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
@@ -94,14 +94,15 @@ def compare(
     plugins: Plugins,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
-    """Colour the pictures with every model and write each output; `watch(done, total)` is told.
+    """Colour the pictures with every model and write each output; `watch(done, total)` is called
+    after each picture.
 
     A picture or a model's result that fails is shown as such and is in `failures`.
     Raises UsageError, ModelError (nothing was written then), OutputError.
     """
     everything = _found(settings.sources, plugins)
     _check_sources(settings.outputs, [found for _, found in everything])
-    chosen = evenly(everything, settings.limit)
+    chosen = select_evenly(everything, settings.limit)
     sides: dict[int, list[Path]] = {}
     for output in settings.outputs:
         side = settings.size or (PAGE_SIDE if _is_page(output) else SHEET_SIDE)
@@ -126,7 +127,7 @@ def compare(
     return made
 
 
-def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
+def select_evenly(things: Sequence[Thing], count: int) -> list[Thing]:
     """At most `count` of them, evenly spread, the first and the last among them."""
     if len(things) <= count:
         return list(things)
@@ -169,7 +170,7 @@ def _row(
     for runner in runners:
         once = cast(Runner, _Once(runner))
         for strength in wanted:
-            (outputs[runner.name, strength],) = coloured([picture], once, plugins, strength)
+            (outputs[runner.name, strength],) = colorize_batches([picture], once, plugins, strength)
     return ComparisonRow(name, size, grey_of(picture), true, outputs)
 
 
@@ -196,10 +197,10 @@ def _content(
     output: Path, rows: list[ComparisonRow], settings: CompareSettings, side: int
 ) -> bytes:
     if _is_page(output):
-        return page.html(rows, settings.title)
+        return page.render_html(rows, settings.title)
     sections = figures.sections(rows)
     if output.suffix.lower() == ".pdf":
-        return paint.pdf(figures.pages(sections, settings.title, side, rows_a_page=6))
+        return paint.render_pdf(figures.pages(sections, settings.title, side, rows_a_page=6))
     (sheet,) = figures.pages(sections, settings.title, side)
     return paint.raster(sheet, "PNG" if output.suffix.lower() == ".png" else "JPEG")
 

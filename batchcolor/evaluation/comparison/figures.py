@@ -13,14 +13,14 @@ from batchcolor.evaluation.comparison.rendering import (
     ALARM,
     PALE,
     Box,
-    Face,
+    FontStyle,
     Page,
     Panel,
-    Words,
+    TextLine,
     drawable,
-    elided,
-    width_of,
-    wrapped,
+    elide_text,
+    measure_text_width,
+    wrap_text,
 )
 
 FAILED = "no result"
@@ -104,14 +104,14 @@ def _line(row: ComparisonRow) -> Line:
 class _Look:
     """Measures of a sheet, in pixels; they grow with the panels."""
 
-    title: Face
-    head: Face
-    small: Face
+    title: FontStyle
+    head: FontStyle
+    small: FontStyle
     margin: int
     gap: int
     wide_gap: int
 
-    def step(self, face: Face) -> int:
+    def step(self, face: FontStyle) -> int:
         """From baseline to baseline."""
         return round(face.height * 1.45)
 
@@ -120,9 +120,9 @@ def _look(side: int) -> _Look:
     head = max(12, min(28, round(side / 18)))
     small = max(10, round(head * 0.8))
     return _Look(
-        title=Face(round(head * 1.5), bold=True),
-        head=Face(head, bold=True),
-        small=Face(small),
+        title=FontStyle(round(head * 1.5), bold=True),
+        head=FontStyle(head, bold=True),
+        small=FontStyle(small),
         margin=2 * head,
         gap=max(4, head // 2),
         wide_gap=round(head * 1.4),
@@ -173,8 +173,8 @@ class _Sheet:
         widest = max(shapes, default=side)
         heads = [
             max(
-                width_of(drawable(column.head), self.look.head),
-                width_of(drawable(column.under), self.look.small),
+                measure_text_width(drawable(column.head), self.look.head),
+                measure_text_width(drawable(column.under), self.look.small),
             )
             for column in part.columns
         ]
@@ -183,10 +183,10 @@ class _Sheet:
     def title(self, text: str) -> None:
         """A title over the whole page."""
         look, page = self.look, self.page
-        for line in wrapped(text, look.title, self.right - look.margin, most=3):
+        for line in wrap_text(text, look.title, self.right - look.margin, most=3):
             page.height += look.step(look.title)
             page.items.append(
-                Words(look.margin, page.height - look.title.height // 3, line, look.title)
+                TextLine(look.margin, page.height - look.title.height // 3, line, look.title)
             )
         page.height += look.head.height
 
@@ -204,10 +204,10 @@ class _Sheet:
         baseline = y + look.head.height
         below = baseline + look.step(look.small)
         for column, x, width in zip(self.part.columns, self.lefts, self.widths, strict=True):
-            head = elided(column.head, look.head, width)
-            under = elided(column.under, look.small, width)
-            self.page.items.append(Words(x, baseline, head, look.head))
-            self.page.items.append(Words(x, below, under, look.small, PALE))
+            head = elide_text(column.head, look.head, width)
+            under = elide_text(column.under, look.small, width)
+            self.page.items.append(TextLine(x, baseline, head, look.head))
+            self.page.items.append(TextLine(x, below, under, look.small, PALE))
         self.page.height = below + look.gap + look.small.height // 2
 
     def _cells(self, line: Line) -> int:
@@ -227,7 +227,7 @@ class _Sheet:
         """A field across the sheet for a picture that could not be read; where it ends."""
         small = self.look.small
         width = self.right - self.look.margin
-        text = wrapped(line.failure, small, width - 2 * small.height, most=3)
+        text = wrap_text(line.failure, small, width - 2 * small.height, most=3)
         y, height = self.page.height, (len(text) + 2) * self.look.step(small)
         self._box(self.look.margin, y, width, height, line.failure)
         return y + height
@@ -238,22 +238,24 @@ class _Sheet:
         inset = look.small.height
         step = look.step(look.small)
         baseline = y + inset + look.small.height
-        room = width - 2 * inset
-        bold = Face(look.small.height, bold=True)
-        items.append(Words(x + inset, baseline, elided(FAILED, bold, room), bold, ALARM))
+        available_width = width - 2 * inset
+        bold = FontStyle(look.small.height, bold=True)
+        items.append(
+            TextLine(x + inset, baseline, elide_text(FAILED, bold, available_width), bold, ALARM)
+        )
         most = math.floor((y + height - inset / 2 - baseline) / step)
-        for number, text in enumerate(wrapped(reason, look.small, room, most), 1):
-            items.append(Words(x + inset, baseline + number * step, text, look.small))
+        for number, text in enumerate(wrap_text(reason, look.small, available_width, most), 1):
+            items.append(TextLine(x + inset, baseline + number * step, text, look.small))
 
     def _caption(self, line: Line, bottom: int) -> None:
         look = self.look
         baseline = bottom + round(look.small.height * 1.4)
-        room = self.right - look.margin
+        available_width = self.right - look.margin
         about = f"   {line.about}" if line.about else ""
-        apart = width_of(about, look.small)
-        name = elided(line.name, look.small, max(room - apart, room // 2))
-        self.page.items.append(Words(look.margin, baseline, name, look.small))
+        apart = measure_text_width(about, look.small)
+        name = elide_text(line.name, look.small, max(available_width - apart, available_width // 2))
+        self.page.items.append(TextLine(look.margin, baseline, name, look.small))
         if about:
-            x = look.margin + width_of(name, look.small)
-            self.page.items.append(Words(x, baseline, about, look.small, PALE))
+            x = look.margin + measure_text_width(name, look.small)
+            self.page.items.append(TextLine(x, baseline, about, look.small, PALE))
         self.page.height = baseline + look.wide_gap

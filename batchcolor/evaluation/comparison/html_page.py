@@ -21,7 +21,7 @@ NARROWEST, WIDEST = 0.5, 3.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-def html(rows: Sequence[ComparisonRow], title: str = "") -> bytes:
+def render_html(rows: Sequence[ComparisonRow], title: str = "") -> bytes:
     """The page as UTF-8. Names and reasons are text, whatever they contain."""
     models = list(dict.fromkeys(model for row in rows for model, _ in row.outputs))
     strengths = sorted({strength for row in rows for _, strength in row.outputs})

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.inference import RGB, made_grey
+from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images import metadata
 from batchcolor.images.decode import ORIENTATION_TRANSFORMS, decode, estimate_memory
@@ -127,7 +127,7 @@ def load(
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     true = _colours(found, small, plugins)
     if true is not None and colourful(true):
-        return made_grey(true, found.path), true, (width, height)
+        return make_gray(true, found.path), true, (width, height)
     if luma.dtype == np.uint16:
         luma = (luma >> 8).astype(np.uint8)
     shrunk = np.asarray(_shrunk(Image.fromarray(luma), small))

@@ -27,7 +27,7 @@ JPEG_QUALITY = 88
 
 
 @dataclass(frozen=True)
-class Face:
+class FontStyle:
     """A font's height in pixels and its weight."""
 
     height: int
@@ -44,13 +44,13 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Words:
+class TextLine:
     """One line of text."""
 
     x: int
     y: int
     text: str
-    face: Face
+    face: FontStyle
     ink: str = INK
 
 
@@ -70,10 +70,10 @@ class Page:
 
     width: int = 0
     height: int = 0
-    items: list[Panel | Words | Box] = field(default_factory=list)
+    items: list[Panel | TextLine | Box] = field(default_factory=list)
 
 
-def width_of(text: str, face: Face) -> int:
+def measure_text_width(text: str, face: FontStyle) -> int:
     """Pixels that a text takes."""
     return round(_pillow_font(face).getlength(text))
 
@@ -84,15 +84,15 @@ def drawable(text: str) -> str:
     return "".join(c if ord(c) in known else c.encode("unicode_escape").decode() for c in text)
 
 
-def elided(text: str, face: Face, width: int) -> str:
+def elide_text(text: str, face: FontStyle, width: int) -> str:
     """The text shortened in its middle, so that the beginning and the suffix are seen."""
     text = drawable(text)
-    if width_of(text, face) <= width:
+    if measure_text_width(text, face) <= width:
         return text
     low, high = 0, len(text)
     while low < high:
         kept = (low + high + 1) // 2
-        if width_of(_without_middle(text, kept), face) <= width:
+        if measure_text_width(_without_middle(text, kept), face) <= width:
             low = kept
         else:
             high = kept - 1
@@ -104,19 +104,19 @@ def _without_middle(text: str, kept: int) -> str:
     return f"{text[: kept - tail]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - tail :]}"
 
 
-def wrapped(text: str, face: Face, width: int, most: int) -> list[str]:
-    """The text in lines of at most this width; at most so many, the last one elided."""
+def wrap_text(text: str, face: FontStyle, width: int, most: int) -> list[str]:
+    """The text in lines of at most this width; at most so many, the last one elide_text."""
     lines: list[str] = []
     left = " ".join(drawable(text).split())
-    while left and len(lines) < most - 1 and width_of(left, face) > width:
+    while left and len(lines) < most - 1 and measure_text_width(left, face) > width:
         cut = len(left)
-        while cut > 1 and width_of(left[:cut].rstrip(), face) > width:
+        while cut > 1 and measure_text_width(left[:cut].rstrip(), face) > width:
             space = left.rfind(" ", 0, cut)
             cut = space if space > 0 else cut - 1
         lines.append(left[:cut].rstrip())
         left = left[cut:].lstrip()
     if left:
-        lines.append(elided(left, face, width))
+        lines.append(elide_text(left, face, width))
     return lines
 
 
@@ -127,7 +127,7 @@ def raster(page: Page, kind: str) -> bytes:
     for item in page.items:
         if isinstance(item, Panel):
             image.paste(Image.fromarray(item.rgb), (item.x, item.y))
-        elif isinstance(item, Words):
+        elif isinstance(item, TextLine):
             font = _pillow_font(item.face)
             draw.text((item.x, item.y), item.text, fill=item.ink, font=font, anchor="ls")
         else:
@@ -141,7 +141,7 @@ def raster(page: Page, kind: str) -> bytes:
     return file.getvalue()
 
 
-def pdf(pages: Sequence[Page]) -> bytes:
+def render_pdf(pages: Sequence[Page]) -> bytes:
     """One PDF of all pages: text as text, panels without loss at their own resolution."""
     import matplotlib as mpl
     from matplotlib.backends.backend_pdf import PdfPages
@@ -163,11 +163,11 @@ def pdf(pages: Sequence[Page]) -> bytes:
     return file.getvalue()
 
 
-def _draw_in(figure: Any, page: Page, item: Panel | Words | Box) -> None:
+def _draw_in(figure: Any, page: Page, item: Panel | TextLine | Box) -> None:
     from matplotlib.font_manager import FontProperties
     from matplotlib.patches import Rectangle
 
-    if isinstance(item, Words):
+    if isinstance(item, TextLine):
         points = item.face.height * 72 / PDF_DPI
         figure.text(
             item.x / page.width,
@@ -208,7 +208,7 @@ def _font_file(bold: bool) -> Path:
 
 
 @functools.cache
-def _pillow_font(face: Face) -> ImageFont.FreeTypeFont:
+def _pillow_font(face: FontStyle) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_font_file(face.bold), face.height)
 
 

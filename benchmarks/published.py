@@ -26,7 +26,7 @@ from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
 from batchcolor.inference.runner import Runner, load_runner
-from batchcolor.training.datasets import SUFFIXES, held_out
+from batchcolor.training.datasets import SUFFIXES, is_held_out
 
 PUBLISHED = {"alpha": 0.0388, "beta": 0.0035}
 """Validation losses; the colour space was not stated."""
@@ -69,7 +69,7 @@ def held_out_files(source: Path, target: Path) -> Path:
     for number, path in enumerate(sorted(source.rglob("*"))):
         if path.suffix.lower() in SUFFIXES and path.is_file():
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            if held_out(digest):
+            if is_held_out(digest):
                 shutil.copy(path, target / f"{number:06d}{path.suffix.lower()}")
     return target
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from PIL import Image
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
-from batchcolor.images.decode import decode
+from batchcolor.images.decode import decode, picture_from_image
 from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
+from batchcolor.images.metadata import Metadata
 from batchcolor.images.picture import Picture, luma_from_array, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Runner, load_runner
@@ -70,13 +71,19 @@ class LoadedColorizer:
                 raise field
         return np.stack([field for field in fields if not isinstance(field, ProcessingError)])
 
-    def colorize(self, image: ImageInput, strength: float = 1.0) -> Any:
+    @overload
+    def colorize(self, image: StrPath | Image.Image, strength: float = 1.0) -> Image.Image: ...
+
+    @overload
+    def colorize(self, image: Pixels, strength: float = 1.0) -> Pixels: ...
+
+    def colorize(self, image: ImageInput, strength: float = 1.0) -> ColorizedImage:
         """Return the picture in colour, its luma unchanged.
 
-        A path or a Pillow image gives a Pillow image: RGB, or RGBA for a picture with
-        transparency. An array `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array
-        `(H, W, 3)` of its type. Raises UsageError for another type, ProcessingError for a picture
-        that cannot be read or coloured.
+        A path or a Pillow image of any mode gives a Pillow image: upright, RGB, or RGBA for a
+        picture with transparency, with EXIF, ICC profile and resolution in its `info`. An array
+        `(H, W)` or `(H, W, 3)`, uint8 or uint16, gives an array `(H, W, 3)` of its type. Raises
+        UsageError for another type, ProcessingError for a picture that cannot be read or coloured.
         """
         _check_strength(strength)
         picture = _read_picture(image)
@@ -138,7 +145,19 @@ def load_colorizer(
 _LOADED: dict[str, LoadedColorizer] = {}
 
 
-def colorize(image: ImageInput, model: str = DEFAULT_MODEL, strength: float = 1.0) -> Any:
+@overload
+def colorize(
+    image: StrPath | Image.Image, model: str = DEFAULT_MODEL, strength: float = 1.0
+) -> Image.Image: ...
+
+
+@overload
+def colorize(image: Pixels, model: str = DEFAULT_MODEL, strength: float = 1.0) -> Pixels: ...
+
+
+def colorize(
+    image: ImageInput, model: str = DEFAULT_MODEL, strength: float = 1.0
+) -> ColorizedImage:
     """Return a picture in colour: see `LoadedColorizer.colorize`.
 
     The model stays loaded between calls.
@@ -208,12 +227,7 @@ def _read_picture(image: ImageInput) -> Picture:
     if isinstance(image, str | os.PathLike):
         return _read_file(Path(image))
     if isinstance(image, Image.Image):
-        alpha = None
-        if "A" in image.getbands() or "transparency" in image.info:
-            alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        if image.mode.startswith("I;16"):
-            return Picture(Path("image"), np.asarray(image).astype(np.uint16), None, PNG)
-        return Picture(Path("image"), np.asarray(image.convert("L")), alpha, PNG)
+        return picture_from_image(image)
     if isinstance(image, np.ndarray):
         is_grey_or_rgb = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
         if image.dtype not in (np.uint8, np.uint16) or not is_grey_or_rgb or not image.size:
@@ -238,11 +252,27 @@ def _read_file(path: Path) -> Picture:
     return decode(found, MAX_PIXELS)
 
 
-def _join(picture: Picture, chroma: NDArray[np.float32], strength: float, *, as_array: bool) -> Any:
+def _join(
+    picture: Picture, chroma: NDArray[np.float32], strength: float, *, as_array: bool
+) -> ColorizedImage:
     rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None
     if as_array:
         return rgb
     if rgb.dtype == np.uint16:
         rgb = (rgb >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
-    return Image.fromarray(rgb)
+    result = Image.fromarray(rgb)
+    result.info.update(_image_info(picture.metadata))
+    return result
+
+
+def _image_info(metadata: Metadata) -> dict[str, Any]:
+    """Metadata under the keys of Pillow's `Image.info`."""
+    info = {
+        "exif": b"Exif\0\0" + metadata.exif if metadata.exif else b"",
+        "icc_profile": metadata.icc,
+        "xmp": metadata.xmp,
+        "comment": metadata.comment,
+        "dpi": metadata.dpi,
+    }
+    return {key: value for key, value in info.items() if value}

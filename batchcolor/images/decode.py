@@ -17,8 +17,9 @@ from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import metadata
-from batchcolor.images.formats import JPEG
+from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.pixel_modes import luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.scan import GONE, ScannedFile
 
@@ -28,17 +29,6 @@ Image.MAX_IMAGE_PIXELS = None
 
 BYTES_PER_PIXEL = 12
 """Decoded samples, luma, joined planes and the encoded file at their peak, for 8 bits a sample."""
-
-ORIENTATION_TRANSFORMS = {
-    2: lambda plane: plane[:, ::-1],
-    3: lambda plane: plane[::-1, ::-1],
-    4: lambda plane: plane[::-1],
-    5: lambda plane: plane.T,
-    6: lambda plane: np.rot90(plane, -1),
-    7: lambda plane: plane[::-1, ::-1].T,
-    8: lambda plane: np.rot90(plane),
-}
-"""What turns stored rows upright, by EXIF orientation (CIPA DC-008, tag 0x0112)."""
 
 
 def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
@@ -52,16 +42,16 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     if found.size == 0:
         raise ProcessingError("decode", "the file is empty")
     if found.format is None:
-        raise ProcessingError("decode", _why_unknown(found.path))
+        raise ProcessingError("decode", _describe_unknown_file(found.path))
     if _reader(found, readers) is not None:
         return found.size * 20  # only its plugin can tell; a guess that keeps few at once
     try:
         with Image.open(found.path) as image:
             width, height = image.size
-            deep = image.mode.startswith(("I", "F")) or _bits(found.path, image) == 16
+            deep = image.mode.startswith(("I", "F")) or _sample_bits(found.path, image) == 16
             frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
     except Exception as error:
-        raise ProcessingError("decode", _words(error)) from error
+        raise ProcessingError("decode", _describe_error(error)) from error
     if width * height > max_pixels:
         raise ProcessingError(
             LIMITS,
@@ -74,7 +64,7 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     return found.size + width * height * BYTES_PER_PIXEL * (2 if deep else 1)
 
 
-def _why_unknown(path: Path) -> str:
+def _describe_unknown_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -96,7 +86,7 @@ def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) 
     except ProcessingError:
         raise
     except Exception as error:  # a decoder may raise anything; one picture is not the job
-        raise ProcessingError("decode", _words(error)) from error
+        raise ProcessingError("decode", _describe_error(error)) from error
 
 
 def _decode(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
@@ -108,21 +98,36 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
             raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
         if found.format != JPEG:
             if image.format == "TIFF":
-                _check_deflated(image, data)
+                _check_deflate_data(image, data)
             image.load()  # before EXIF is asked for, which would hide that pixels are damaged
-        about, orientation = metadata.read(image, notes)
-        quick = _jpeg_luma(data, image) if found.format == JPEG else None
-        luma: Plane
-        alpha: Plane | None = None
-        if quick is None:
-            luma, alpha = _planes(image, data, found.path, notes)
+        blocks, orientation = metadata.read(image, notes)
+        jpeg_luma = _jpeg_luma(data, image) if found.format == JPEG else None
+        planes: tuple[Plane, Plane | None]
+        if jpeg_luma is not None:
+            planes = jpeg_luma, None
         else:
-            luma = quick
-    turn = ORIENTATION_TRANSFORMS.get(orientation)
-    if turn is not None:
-        luma = np.ascontiguousarray(turn(luma))
-        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return Picture(found.path, luma, alpha, found.format, about, notes)
+            planes = _luma_and_alpha(image, data, found.path, notes)
+    luma, alpha = turn_upright(planes, orientation)
+    return Picture(found.path, luma, alpha, found.format, blocks, notes)
+
+
+def picture_from_image(image: Image.Image) -> Picture:
+    """Return the picture of a Pillow image in memory, upright, with its metadata.
+
+    Raises ProcessingError for an image that cannot be loaded or converted.
+    """
+    notes: list[str] = []
+    try:
+        image.load()
+        blocks, orientation = metadata.read(image, notes)
+        planes = luma_and_alpha(image, notes)
+    except ProcessingError:
+        raise
+    except Exception as error:  # a lazily opened file may be damaged in any way
+        raise ProcessingError("decode", _describe_error(error)) from error
+    luma, alpha = turn_upright(planes, orientation)
+    path = Path(getattr(image, "filename", "") or "image")
+    return Picture(path, luma, alpha, PNG, blocks, notes)
 
 
 def _jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
@@ -132,7 +137,7 @@ def _jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     see is the RGB, so its luma is taken. A look at one eighth of the size tells.
     """
     if image.mode == "L":
-        return _grey(data)
+        return _decode_gray(data)
     if image.mode != "RGB" or image.info.get("adobe_transform", 1) != 1:
         return None
     least = {"min_width": max(1, image.width // 8), "min_height": max(1, image.height // 8)}
@@ -140,43 +145,28 @@ def _jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     high, low = small.max(axis=2).astype(np.int16), small.min(axis=2).astype(np.int16)
     at_the_edge = ((high > 235) | (low < 20)) & (high - low > 24)
     if at_the_edge.mean() < 0.002:
-        return _grey(data)
+        return _decode_gray(data)
     rgb = simplejpeg.decode_jpeg(data, "RGB", strict=True)
     return np.asarray(Image.fromarray(rgb).convert("L"))
 
 
-def _grey(data: bytes) -> NDArray[np.uint8]:
+def _decode_gray(data: bytes) -> NDArray[np.uint8]:
     luma: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY", strict=True)[..., 0]
     return luma
 
 
-def _planes(
+def _luma_and_alpha(
     image: Image.Image, data: bytes, path: Path, notes: list[str]
 ) -> tuple[Plane, Plane | None]:
-    """Luma and alpha of any mode that Pillow opens, 16 bits kept."""
-    mode = image.mode
-    if _bits(path, image) == 16 and not mode.startswith("I;16"):
-        deep = _deep_planes(image, data)
-        if deep is not None:
-            return deep
-    if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16), None
-    if mode in ("I", "F"):
-        return _stretched(np.asarray(image, np.float64), notes), None
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        alpha: Plane | None = np.asarray(rgba.getchannel("A"))
-        if alpha is not None and alpha.min() == 255:
-            alpha = None
-        if mode in ("LA", "L", "1"):
-            return np.asarray(image.convert("L")), alpha
-        return np.asarray(rgba.convert("L")), alpha
-    if mode == "LAB":
-        return _lab_luma(image), None
-    return np.asarray(image.convert("L")), None
+    """Return luma and alpha of any mode that Pillow opens; 16 bits are kept."""
+    if _sample_bits(path, image) == 16 and not image.mode.startswith("I;16"):
+        planes = _decode_16_bit(image, data)
+        if planes is not None:
+            return planes
+    return luma_and_alpha(image, notes)
 
 
-def _check_deflated(image: Image.Image, data: bytes) -> None:
+def _check_deflate_data(image: Image.Image, data: bytes) -> None:
     """Raise zlib.error for damaged strips or tiles: libtiff reports them, Pillow goes on.
 
     Tags are those of TIFF 6.0: compression, strip and tile offsets and byte counts.
@@ -189,7 +179,7 @@ def _check_deflated(image: Image.Image, data: bytes) -> None:
             zlib.decompress(data[offset : offset + count])
 
 
-def _bits(path: Path, image: Image.Image) -> int:
+def _sample_bits(path: Path, image: Image.Image) -> int:
     """Bits a sample as the file has them: Pillow shows deep colour as 8 bits."""
     if image.format == "PNG":
         with path.open("rb") as file:
@@ -200,7 +190,7 @@ def _bits(path: Path, image: Image.Image) -> int:
     return 8
 
 
-def _deep_planes(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None] | None:
+def _decode_16_bit(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None] | None:
     """16-bit colour or grey with alpha, which Pillow would cut to 8 bits."""
     import imagecodecs
     import tifffile
@@ -222,39 +212,13 @@ def _deep_planes(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None] 
     return np.ascontiguousarray(luma), None if alpha is None else np.ascontiguousarray(alpha)
 
 
-def _stretched(values: NDArray[np.float64], notes: list[str]) -> NDArray[np.uint16]:
-    """32-bit samples as 16 bits: 0..1 and 0..65535 as they are, others stretched, with a note."""
-    if not np.isfinite(values).all():
-        raise ProcessingError("decode", "has samples that are not numbers")
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
-        scaled = values * 65535
-    elif low >= 0 and high <= 65535:
-        scaled = values if high > 255 else values * 257
-    else:
-        notes.append(f"samples from {low:g} to {high:g} were stretched to the full range")
-        scaled = (values - low) * (65535 / (high - low))
-    return scaled.round().astype(np.uint16)
-
-
-def _lab_luma(image: Image.Image) -> NDArray[np.uint8]:
-    from PIL import ImageCms
-
-    to_srgb = ImageCms.buildTransform(
-        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
-    )
-    rgb = ImageCms.applyTransform(image, to_srgb)
-    assert rgb is not None  # only in-place transforms return None
-    return np.asarray(rgb.convert("L"))
-
-
 def _reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
     if found.format is None or found.format.writable:
         return None
     return next((reader for reader in readers if reader.name == found.format.name), None)
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Why a decoder gave up, in plain words."""
     if isinstance(error, UnidentifiedImageError):
         return "garbage, or a kind of picture that is not known here"

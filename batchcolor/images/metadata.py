@@ -31,7 +31,7 @@ def read(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
     The orientation tag in the returned block is 1, as pixels are turned upright when decoded.
     A broken block costs itself, with a note.
     """
-    exif, orientation = _exif(image, notes)
+    exif, orientation = _read_exif(image, notes)
     icc = image.info.get("icc_profile") or b""
     if icc and icc[16:20] != b"RGB ":
         notes.append(f"{icc[16:20].decode('latin-1').strip() or 'broken'} profile left out")
@@ -55,27 +55,33 @@ def read(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
     return Metadata(exif, icc, xmp, comment, density), orientation
 
 
-def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
+def _read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
+    """Return the EXIF block with orientation 1, and the orientation; the image is not changed."""
     try:
         tags = image.getexif()
         if not tags:
             return b"", 1
-        orientation = tags.get(ORIENTATION, 1)
-        orientation = orientation if orientation in range(1, 9) else 1
-        if ORIENTATION in tags:
-            tags[ORIENTATION] = 1
-        if image.format == "TIFF":  # there EXIF is the file's own directory: keep what describes
-            kept = Image.Exif()
-            kept.update({tag: value for tag, value in tags.items() if tag in DESCRIPTIVE})
-            tags = kept
-        block = tags.tobytes() if tags else b""
-        return block.removeprefix(b"Exif\0\0"), orientation
-    except Exception as error:  # EXIF of old scanners breaks parsers in every way there is
-        notes.append(f"broken EXIF left out ({type(error).__name__})")
+        stored = tags.get(ORIENTATION)
+        block = _serialize_exif(tags, image.format)
+        if stored is not None:
+            tags[ORIENTATION] = stored  # Pillow returns the same object at the next call
+        return block, int(stored) if stored in range(1, 9) else 1
+    except Exception as error:  # EXIF of old scanners breaks parsers in every possible way
+        notes.append(f"damaged EXIF dropped ({type(error).__name__})")
         return b"", 1
 
 
-DESCRIPTIVE = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
+def _serialize_exif(tags: Image.Exif, image_format: str | None) -> bytes:
+    if ORIENTATION in tags:
+        tags[ORIENTATION] = 1
+    if image_format == "TIFF":  # its tags also describe how the pixels are stored
+        kept = Image.Exif()
+        kept.update({tag: value for tag, value in tags.items() if tag in DESCRIPTIVE_TAGS})
+        tags = kept
+    return tags.tobytes().removeprefix(b"Exif\0\0") if tags else b""
+
+
+DESCRIPTIVE_TAGS = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
 """TIFF tags that describe a photograph and not the way in which its pixels lie."""
 
 
@@ -84,4 +90,4 @@ def descriptive_tags(metadata: Metadata) -> dict[int, str]:
     tags = Image.Exif()
     if metadata.exif:
         tags.load(b"Exif\0\0" + metadata.exif)
-    return {tag: str(value) for tag, value in tags.items() if tag in DESCRIPTIVE}
+    return {tag: str(value) for tag, value in tags.items() if tag in DESCRIPTIVE_TAGS}

@@ -13,9 +13,10 @@ from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images import metadata
-from batchcolor.images.decode import ORIENTATION_TRANSFORMS, decode, estimate_memory
+from batchcolor.images.decode import decode, estimate_memory
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.picture import Picture
+from batchcolor.images.pixel_modes import ORIENTATION_TRANSFORMS
 from batchcolor.images.scan import ScannedFile
 from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.training.store import GREY

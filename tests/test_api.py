@@ -135,6 +135,8 @@ def test_an_image_keeps_its_transparency(mode):
     image = rgba
     if mode in ("P", "PA"):
         image = rgba.convert("P") if mode == "P" else rgba.convert("LA").convert("PA")
+        if mode == "PA":  # Pillow's conversion drops alpha
+            image.putalpha(rgba.getchannel("A"))
     elif mode in ("LA", "La"):
         image = rgba.convert("LA").convert(mode)
     elif mode == "RGBa":

@@ -65,7 +65,7 @@ def _read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
         block = _serialize_exif(tags, image.format)
         if stored is not None:
             tags[ORIENTATION] = stored  # Pillow returns the same object at the next call
-        return block, int(stored) if stored in range(1, 9) else 1
+        return block, stored if isinstance(stored, int) and 1 <= stored <= 8 else 1
     except Exception as error:  # EXIF of old scanners breaks parsers in every possible way
         notes.append(f"damaged EXIF dropped ({type(error).__name__})")
         return b"", 1

@@ -38,7 +38,7 @@ def luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane |
         image = image.convert(PREMULTIPLIED_MODES[image.mode])
     if image.mode == "LAB":
         image = lab_to_rgb(image)
-    if "A" not in image.getbands() and "transparency" not in image.info:
+    if not image.has_transparency_data:
         return np.asarray(image.convert("L")), None
     rgba = image.convert("RGBA")
     alpha = np.asarray(rgba.getchannel("A"))

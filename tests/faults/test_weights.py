@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from batchcolor.inference.weights import PACKAGE
-from batchcolor.training.results import halved
+from batchcolor.training.results import to_half
 
 WEIGHTS = next(
     folder for folder in (PACKAGE / "_weights", PACKAGE.parent / "weights") if folder.is_dir()
@@ -133,8 +133,8 @@ def test_every_number_of_the_weights_that_come_along_is_finite(path):
 
 
 def test_what_does_not_fit_half_precision_is_kept_in_single():
-    kept = halved(torch.tensor([1.0, 1e5]))
+    kept = to_half(torch.tensor([1.0, 1e5]))
     assert kept.dtype == torch.float32
     assert kept.tolist() == [1.0, 1e5]
-    assert halved(torch.tensor([1.0, 6e4])).dtype == torch.float16
-    assert halved(torch.tensor([3])).dtype == torch.int64
+    assert to_half(torch.tensor([1.0, 6e4])).dtype == torch.float16
+    assert to_half(torch.tensor([3])).dtype == torch.int64

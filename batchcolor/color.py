@@ -71,8 +71,8 @@ def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean squared error of R, G and B in 0..1 that this chroma causes at the true luma.
 
     Chroma tensors `(N, 2, S, S)`. The plain reading of the published losses. As luma is shared,
-    the error of each channel is linear in the error of chroma (BT.601); clipping to 0..1 is left
-    out, so it never flatters.
+    the error of each channel is linear in the error of chroma (BT.601); clipping to 0..1 is
+    omitted, so it never flatters.
     """
     error = chroma.float() - truth.float()
     cb, cr = error[:, 0], error[:, 1]

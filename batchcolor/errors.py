@@ -2,7 +2,7 @@
 
 Each message is one sentence that says what happened and, where something can be done,
 what to do. The command line turns any of these into one line and its code, at one place
-(`cli/app.py`); anything else that escapes is a defect of ours and exits with 1.
+(`cli/app.py`); any other exception is an internal error and exits with 1.
 """
 
 from __future__ import annotations

@@ -349,7 +349,7 @@ def test_what_cannot_be_coloured_is_an_error_with_a_sentence(tmp_path):
     with pytest.raises(UsageError, match="cannot colour a int"):
         batchcolor.colorize(3)
     with pytest.raises(UnknownModelError):
-        batchcolor.load_colorizer("nobody")
+        batchcolor.load_colorizer("absent")
 
 
 def test_importing_batchcolor_and_its_contract_imports_no_torch():

@@ -53,7 +53,7 @@ def join(picture: Picture, chroma: NDArray[np.float32], strength: float, target:
         picture.notes.append(f"16 bits became 8: {target.name} holds no more")
     if alpha is not None and not target.alpha:
         alpha = None
-        picture.notes.append(f"transparency left out: {target.name} holds none")
+        picture.notes.append(f"transparency dropped: {target.name} holds none")
     if target == JPEG:
         return _join_subsampled(luma.astype(np.uint8, copy=False), field)
     return Planes(target, rgb=_join_rgb(luma, alpha, field))

@@ -50,7 +50,7 @@ UNSNIFFABLE_VIDEO_SUFFIXES = frozenset({".ts", ".mts", ".m2ts", ".ogv"})
 """Films whose first bytes are no safe sign: they are known by their suffix."""
 VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))
 AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
-"""Sound in a container of films: passed over unless it is named."""
+"""Sound in a container of films: skipped unless it is named."""
 CAMERA_RAW = frozenset(
     {
         *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".orf", ".rw2", ".raf"),
@@ -62,7 +62,7 @@ PLUGIN_ONLY_SUFFIXES = CAMERA_RAW | {
     *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
     *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu", ".pdf"),
 }
-"""Pictures that are not read here unless a plugin does: passed over, but not in silence."""
+"""Pictures that are not read here unless a plugin does: skipped and reported."""
 HEAD = 64
 """Bytes of a file that `sniff` looks at."""
 

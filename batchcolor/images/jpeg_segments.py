@@ -11,7 +11,7 @@ LONGEST = 65533
 def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
     """The JPEG with EXIF, XMP, ICC profile, comment and density after its JFIF segment.
 
-    EXIF and XMP that are too long for one segment are left out; they cannot be divided.
+    EXIF and XMP that are too long for one segment are dropped; they cannot be divided.
     """
     head, rest = jpeg[:2], jpeg[2:]
     if rest[:2] == b"\xff\xe0":

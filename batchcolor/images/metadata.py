@@ -34,7 +34,7 @@ def read(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
     exif, orientation = _read_exif(image, notes)
     icc = image.info.get("icc_profile") or b""
     if icc and icc[16:20] != b"RGB ":
-        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'broken'} profile left out")
+        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'broken'} profile dropped")
         icc = b""
     xmp = image.info.get("xmp") or b""
     if isinstance(xmp, str):

@@ -19,9 +19,9 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass
 class Picture:
-    """Upright luma `(H, W)`, uint8 or uint16 over the full range, and what came with it.
+    """Upright luma `(H, W)`, uint8 or uint16 over the full range, and its metadata.
 
-    `alpha` is of the same shape and depth, or None. `notes` are told to the user.
+    `alpha` is of the same shape and depth, or None. `notes` are shown to the user.
     """
 
     path: Path
@@ -50,11 +50,11 @@ class Picture:
 def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:
     """The whole picture squeezed into `(side, side)`, 0..1; averaged down, bilinear up.
 
-    The aspect ratio is given up: chroma is stretched back when it is joined.
+    The aspect ratio is not kept: chroma is stretched back when it is joined.
     """
     high = np.iinfo(luma.dtype).max
     if luma.dtype == np.uint16:
-        luma = (luma >> 8).astype(np.uint8)  # a colorizer sees no finer steps than it learnt from
+        luma = (luma >> 8).astype(np.uint8)  # a colorizer sees no finer steps than in training
         high = 255
     # First cheaply to a few times the size by whole boxes, then exactly.
     image = Image.fromarray(np.ascontiguousarray(luma))

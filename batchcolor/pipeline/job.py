@@ -18,7 +18,7 @@ from batchcolor.storage.atomic import FileSystemWarning
 from batchcolor.storage.journal import Journal
 
 TICK = 0.1
-"""Seconds between two looks at a running job."""
+"""Seconds between two updates of the display."""
 
 
 def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
@@ -49,7 +49,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
 
 
 def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | SkippedEntry]]:
-    """The plan, its tasks, what is passed over; nothing is written: `--dry-run`.
+    """The plan, its tasks, the skipped entries; nothing is written: `--dry-run`.
 
     Raises what the job itself would, before it begins.
     """

@@ -1,6 +1,6 @@
 """Settings and sources to what will be read, written, skipped, refused.
 
-Everything that makes a job impossible is said before anything is read. The rest is lazy: tasks
+Everything that makes a job impossible is reported before anything is read. The rest is lazy: tasks
 come while folders are still being walked.
 """
 
@@ -125,7 +125,7 @@ class Plan:
         return found.format if found.format is not None and found.format.writable else PNG
 
     def _named(self, relative: Path, found: ScannedFile, kind: Format) -> Path:
-        """The name of a result, if nobody else wants it: the suffix is that of its format."""
+        """The name of a result, if no other source needs it: the suffix is that of its format."""
         suffix = relative.suffix.lower() if found.format != IMAGE_SEQUENCE else ""
         stem = relative.name[: -len(suffix)] if suffix else relative.name
         if found.film and self.settings.films.to_frames:
@@ -143,7 +143,7 @@ class Plan:
         claimed: dict[str, str],
         journal: Journal,
     ) -> Path:
-        """A target that no other source has, now or before, also where case is not told apart."""
+        """A target that no other source has or had, also on case-insensitive file systems."""
         source = absolute_source(found.path)
         folder = found.film and self.settings.films.to_frames
         former = journal.former_target(found.path)
@@ -274,7 +274,7 @@ def _ending(target: str) -> str:
 
 
 def _without_frames(folder: Path) -> str:
-    """What is said of a folder that `--frames` finds no numbered pictures in."""
+    """The message for a folder that `--frames` finds no numbered pictures in."""
     if any(place.is_dir() for place in folder.iterdir()):
         return "holds no numbered pictures; for a film of each of its folders name them: FOLDER/*"
     return "holds no numbered pictures; --frames takes folders of frames, as film/0001.png"

@@ -64,7 +64,7 @@ class Report:
                 self.picture_notes.append((str(outcome.source), note))
 
     def note(self, text: str) -> None:
-        """Something that is said once."""
+        """Add a note once."""
         if text not in self.notes and len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 

@@ -16,7 +16,7 @@ class CancelledError(Exception):
 
 
 class Cancellation:
-    """How a job ends early: `gentle` lets work under way finish, `fail` ends every wait."""
+    """How a job ends early: `draining` lets work in flight finish, `fail` ends every wait."""
 
     def __init__(self) -> None:
         self.draining = threading.Event()
@@ -24,7 +24,7 @@ class Cancellation:
         self.changed = threading.Condition()
 
     def fail(self, error: BaseException) -> None:
-        """End every wait with CancelledError; the first error is the one that is told."""
+        """End every wait with CancelledError; the first error is reported."""
         with self.changed:
             self.error = self.error or error
             self.changed.notify_all()

@@ -17,7 +17,7 @@ from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.stabilizer import LOOK_AHEAD
 
 LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
-"""Frames that a film needs on its way at least: those that wait to be steadied, and some more to
+"""Minimum of frames of a film in flight: those that wait to be stabilized, and some more to
 keep its two threads busy."""
 ENCODER_FRAMES = 60
 """Frames that an encoder looks ahead, about, and keeps."""
@@ -32,7 +32,7 @@ class Admission:
     """How it is written."""
     max_pixels: int
     ahead: int
-    """Frames on their way at once."""
+    """Frames in flight."""
     share: int
     """Bytes."""
 

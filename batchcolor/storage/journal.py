@@ -1,4 +1,4 @@
-"""What has been done, a line a picture, so that the same command goes on where it was cut."""
+"""The journal of an output folder: one line for each file, from which a job resumes."""
 
 from __future__ import annotations
 

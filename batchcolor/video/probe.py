@@ -151,9 +151,9 @@ def _lost_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
     if frame.color_trc in HDR:
         notes.append(f"is HDR ({HDR[frame.color_trc]}): models know only standard brightness")
     if any(side_data.get(kind) for kind in HDR_SIDE_DATA):
-        notes.append("what it says of the screen it was made on (HDR metadata) is left out")
+        notes.append("what it says of the screen it was made on (HDR metadata) is dropped")
     if not gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
-        notes.append("its transparency is left out")
+        notes.append("its transparency is dropped")
     return notes
 
 
@@ -175,8 +175,8 @@ def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: Vi
         times += [
             frame.pts for frame in itertools.islice(container.decode(video), PTS_PROBE_FRAMES)
         ]
-    told = [time for time in times if time is not None]
-    return any(later < earlier for earlier, later in itertools.pairwise(told))
+    known = [time for time in times if time is not None]
+    return any(later < earlier for earlier, later in itertools.pairwise(known))
 
 
 def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
@@ -195,8 +195,8 @@ def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
 def _sample_aspect_ratio(video: VideoStream) -> Fraction | None:
     """Width of a sample over its height. Where the container says that it is no square, players
     believe that; where it says nothing, FFmpeg gives 1, and the codec knows better."""
-    told = video.sample_aspect_ratio
-    return told if told and told != 1 else video.codec_context.sample_aspect_ratio
+    stated = video.sample_aspect_ratio
+    return stated if stated and stated != 1 else video.codec_context.sample_aspect_ratio
 
 
 def _has_alpha(frame: VideoFrame) -> bool:

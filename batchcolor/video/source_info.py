@@ -29,7 +29,7 @@ HD_WIDTH, HD_HEIGHT = 1280, 576
 """A film that names no matrix is taken for BT.709 from here on, as players do."""
 HIGH_BIT_DEPTH = 10
 DEMUXER_OPTIONS = {"min_delay": "0", "default_delay": "0"}
-"""What FFmpeg is told when it opens a file: a GIF's short durations are not changed."""
+"""Options with which FFmpeg opens a file: a GIF's short durations are not changed."""
 LOOP_FOREVER, PLAY_ONCE = 0, -1
 
 

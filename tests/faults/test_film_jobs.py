@@ -61,9 +61,9 @@ def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not
     assert not (out / "film.mp4").exists()
     again = command("run", clip, "-o", out, *options, "--json")
     assert again.returncode == 0, again.stderr
-    told = json.loads(again.stdout)
-    assert any("resumed at frame 250" in note for note in told["notes"])
-    assert told["frames"] == 170
+    document = json.loads(again.stdout)
+    assert any("resumed at frame 250" in note for note in document["notes"])
+    assert document["frames"] == 170
     assert not segments(out)
     assert not temporaries(out)
     assert command("run", clip, "-o", "whole", *options).returncode == 0

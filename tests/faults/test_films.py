@@ -25,9 +25,9 @@ def report(flat, command, tmp_path):
     return run
 
 
-def failure(told):
+def failure(document):
     """The one failure of a report, as its step and reason."""
-    (only,) = told["failures"]
+    (only,) = document["failures"]
     return only["step"], only["reason"]
 
 
@@ -53,17 +53,17 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
     index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
     whole = duration_of(cut)
     os.truncate(cut, cut.stat().st_size * 2 // 3)
-    code, told = report(cut)
-    assert code == 0, told
+    code, document = report(cut)
+    assert code == 0, document
     out = tmp_path / "out" / name
     assert frames_of(out) == pytest.approx(frames_of(cut), abs=0.001)
     assert 0 < len(frames_of(out)) < 100
     assert duration_of(out) == pytest.approx(whole, abs=0.05)
-    assert any("its picture ends" in note for note in told["notes"]), told["notes"]
-    code, told = report(cut, "--strict", "--if-exists", "overwrite")
+    assert any("its picture ends" in note for note in document["notes"]), document["notes"]
+    code, document = report(cut, "--strict", "--if-exists", "overwrite")
     assert code == 3
-    assert failure(told)[0] == "limits"
-    assert "held" not in failure(told)[1]  # no film was made in which it could be
+    assert failure(document)[0] == "limits"
+    assert "held" not in failure(document)[1]  # no film was made in which it could be
 
 
 def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp_path):
@@ -73,9 +73,9 @@ def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp
     )
     assert report(cut, "--strict")[0] == 0
     os.truncate(cut, cut.stat().st_size // 2)
-    code, told = report(cut, "--if-exists", "overwrite")
-    assert code == 0, told
-    assert any("its picture ends" in note for note in told["notes"]), told["notes"]
+    code, document = report(cut, "--if-exists", "overwrite")
+    assert code == 0, document
+    assert any("its picture ends" in note for note in document["notes"]), document["notes"]
     assert duration_of(tmp_path / "out" / "tape.mkv") == pytest.approx(4, abs=0.05)
     assert report(cut, "--strict", "--if-exists", "overwrite")[0] == 3
 
@@ -88,16 +88,16 @@ def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
     middle = len(data) // 2
     data[middle : middle + 40] = b"\x55" * 40
     broken.write_bytes(data)
-    code, told = report(broken)
-    assert code == 0, told
-    assert any("damaged" in note for note in told["notes"])
+    code, document = report(broken)
+    assert code == 0, document
+    assert any("damaged" in note for note in document["notes"])
     times = frames_of(tmp_path / "out" / "film.mp4")
     assert times == pytest.approx(frames_of(broken), abs=0.001)
     assert 50 < len(times) < 60
     assert times[-1] == pytest.approx(59 / 25, abs=0.001)
-    code, told = report(broken, "--strict", "--if-exists", "overwrite")
+    code, document = report(broken, "--strict", "--if-exists", "overwrite")
     assert code == 3
-    assert "--strict" in failure(told)[1]
+    assert "--strict" in failure(document)[1]
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_damage_that_a_decoder_mends_is_named_and_costs_no_frame(
                 damaged.time_base, damaged.is_keyframe = packet.time_base, packet.is_keyframe
                 damaged.stream = stream
                 target.mux(damaged)
-    code, told = report(broken)
-    assert code == 0, told
-    assert any("damaged" in note for note in told["notes"]), told["notes"]
+    code, document = report(broken)
+    assert code == 0, document
+    assert any("damaged" in note for note in document["notes"]), document["notes"]
     assert frames_of(tmp_path / "out" / "film.mkv") == frames_of(clip)
-    code, told = report(broken, "--strict", "--if-exists", "overwrite")
+    code, document = report(broken, "--strict", "--if-exists", "overwrite")
     assert code == 3
-    assert "--strict" in failure(told)[1]
+    assert "--strict" in failure(document)[1]
 
 
 @pytest.mark.parametrize(("name", "codec"), [("film.mkv", "libx264"), ("film.avi", "mjpeg")])
@@ -163,13 +163,13 @@ def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
         data[start - 12 : start + size] = bytes(size + 12)
         data = data.replace(b"idx1", b"JUNK")
         clip.write_bytes(data)
-    code, told = report(clip)
-    assert code == 0, told
+    code, document = report(clip)
+    assert code == 0, document
     times = frames_of(tmp_path / "out" / name.replace("avi", "mkv"))
     assert (len(times) == 60) is whole
-    assert any("bytes that make no sense" in note for note in told["notes"]) is not whole
+    assert any("bytes that make no sense" in note for note in document["notes"]) is not whole
     assert times[-1] == pytest.approx(59 / 25, abs=0.003)
-    code, told = report(clip, "--strict", "--if-exists", "overwrite")
+    code, document = report(clip, "--strict", "--if-exists", "overwrite")
     assert code == (0 if whole else 3)
 
 
@@ -193,9 +193,9 @@ def test_a_whole_film_whose_sizes_look_like_heads_of_blocks_is_not_called_damage
             padded.pts, padded.dts, padded.time_base = packet.pts, packet.dts, packet.time_base
             padded.stream, padded.is_keyframe = stream, True
             target.mux(padded)
-    code, told = report(film)
-    assert code == 0, told
-    assert told["notes"] == []
+    code, document = report(film)
+    assert code == 0, document
+    assert document["notes"] == []
 
 
 def sound_only(path, make_clip):
@@ -253,9 +253,9 @@ def test_what_has_no_picture_to_colour_is_named_and_makes_nothing(
 ):
     (tmp_path / "films").mkdir()
     make(tmp_path / "films" / "film.mp4", make_clip)
-    code, told = report(tmp_path / "films")
+    code, document = report(tmp_path / "films")
     assert code == 3
-    step, reason = failure(told)
+    step, reason = failure(document)
     assert step == "decode"
     assert words in reason
     assert [p.name for p in (tmp_path / "out").iterdir()] == [".batchcolor"]
@@ -268,9 +268,9 @@ def test_of_two_video_streams_the_better_is_coloured_and_the_other_copied(
         stream.disposition = av.stream.Disposition.default if stream.width == 128 else 0
 
     clip = make_clip(tmp_path / "film.mp4", sizes=((64, 48), (128, 96)), setup=setup)
-    code, told = report(clip)
+    code, document = report(clip)
     assert code == 0
-    assert any("2 video streams: 1 is coloured, 0 copied" in note for note in told["notes"])
+    assert any("2 video streams: 1 is coloured, 0 copied" in note for note in document["notes"])
     with av.open(str(clip)) as before, av.open(str(tmp_path / "out" / "film.mp4")) as after:
         same = [[bytes(p) for p in film.demux(video=0)] for film in (before, after)]
     assert same[0] == same[1]
@@ -299,9 +299,9 @@ def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
                     packet.pts += offset
                     packet.dts = packet.pts
                     target.mux(packet)
-    code, told = report(clip)
-    assert code == 0, told
-    assert any("size changes" in note for note in told["notes"])
+    code, document = report(clip)
+    assert code == 0, document
+    assert any("size changes" in note for note in document["notes"])
     with av.open(str(tmp_path / "out" / "film.mkv")) as film:
         assert {(f.width, f.height) for f in film.decode(video=0)} == {(64, 48)}
     assert len(frames_of(tmp_path / "out" / "film.mkv")) == 24
@@ -311,16 +311,16 @@ def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_tha
     report, make_clip, tmp_path, temporaries
 ):
     clip, target = make_clip(tmp_path / "film.mkv", subtitles=("deu",)), "mp4"
-    code, told = report(clip, "--format", target, "--dry-run")
+    code, document = report(clip, "--format", target, "--dry-run")
     assert code == 0
-    assert "--format mkv can" in told["planned"][0]["reason"]
-    code, told = report(clip, "--format", target)
+    assert "--format mkv can" in document["planned"][0]["reason"]
+    code, document = report(clip, "--format", target)
     assert code == 3
-    step, reason = failure(told)
+    step, reason = failure(document)
     assert step == "plan"
     assert "subtitle track 1" in reason
     assert "--format mkv" in reason
-    assert told["frames"] == 0
+    assert document["frames"] == 0
     assert not temporaries(tmp_path / "out")
 
 
@@ -329,10 +329,10 @@ def test_films_and_photographs_go_through_one_job(report, make_clip, album, tmp_
     for index in range(3):
         make_clip(folder / f"film-{index}.mp4", frames=10)
     (folder / "unreadable.mkv").write_bytes(b"rubbish")
-    code, told = report(folder, "--format", "png")
+    code, document = report(folder, "--format", "png")
     assert code == 3
-    assert told["done"] == 8
-    assert told["frames"] == 30
+    assert document["done"] == 8
+    assert document["frames"] == 30
     names = {
         p.suffix for p in (tmp_path / "out").rglob("*") if p.is_file() and ".batch" not in str(p)
     }
@@ -348,14 +348,14 @@ def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip,
     for frame in (11, 12):
         data[starts[frame] : starts[frame + 1] - 40] = bytes(starts[frame + 1] - 40 - starts[frame])
     broken.write_bytes(data)
-    code, told = report(broken, "--to-frames", "--stabilize", "off")
-    assert code == 0, told
-    assert any("2 damaged places" in note and "held" in note for note in told["notes"])
+    code, document = report(broken, "--to-frames", "--stabilize", "off")
+    assert code == 0, document
+    assert any("2 damaged places" in note and "held" in note for note in document["notes"])
     pictures = sorted((tmp_path / "out" / "film-frames").iterdir())
     assert len(pictures) == 40
     same = [a.read_bytes() == b.read_bytes() for a, b in pairwise(pictures)]
     assert [number for number, equal in enumerate(same) if equal] == [10, 11]
-    code, told = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
+    code, document = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
     assert code == 3
 
 

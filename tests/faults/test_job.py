@@ -1,4 +1,4 @@
-"""Disk, process, machine: signals, kills, full disks, two jobs, nobody listening."""
+"""Disk, process, machine: signals, kills, full disks, two jobs, closed standard output."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Slips of the hand that would cost a photograph, or colour what nobody meant."""
+"""Mistakes in a command that would cost a photograph, or colour what was not meant."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from PIL import Image
 
 @pytest.fixture
 def unprivileged(environment, tmp_path):
-    """Runs `batchcolor run` as somebody whom permissions bind, also where the tests run as root."""
+    """Runs `batchcolor run` as a user whom permissions bind, also where the tests run as root."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         pytest.skip("setpriv, which takes root's rights away, is not here")
@@ -52,8 +52,8 @@ def test_a_picture_named_as_a_file_and_in_its_folder_is_coloured_once(
     one = min(path for path in photos.rglob("*") if path.is_file())
     for sources in ((photos, one), (one, photos), (photos, photos / ".")):
         result = command("run", *sources, "-m", flat, "-o", tmp_path / "out", "--json")
-        told = json.loads(result.stdout)
-        assert told["done"] + told["skipped"] == 3
+        document = json.loads(result.stdout)
+        assert document["done"] + document["skipped"] == 3
 
 
 def test_a_former_report_is_replaced(flat, command, album, tmp_path):
@@ -200,11 +200,11 @@ def test_an_empty_option_is_refused(flat, command, album, option):
     assert option in refused.stderr
 
 
-def test_what_refuses_a_job_is_told_as_json_too(flat, command):
+def test_what_refuses_a_job_is_printed_as_json_too(flat, command):
     refused = command("run", "nothing-here", "-m", flat, "--json")
-    told = json.loads(refused.stdout)
-    assert told["exit_code"] == refused.returncode == 2
-    assert "no such file or folder" in told["error"]
+    document = json.loads(refused.stdout)
+    assert document["exit_code"] == refused.returncode == 2
+    assert "no such file or folder" in document["error"]
 
 
 def test_the_way_compare_writes_a_models_options_is_explained_by_run(command, album):

@@ -116,7 +116,7 @@ def test_a_folder_in_the_environment_comes_before_the_package(command, folder, c
     )
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "out" / "a.png") as image:
-        assert len(set(image.getpixel((5, 5)))) == 1  # weights of nought colour nothing
+        assert len(set(image.getpixel((5, 5)))) == 1  # zero weights give no colour
 
 
 def test_plain_torch_weights_are_taken_without_unpickling_more(command, folder, copies, tmp_path):

@@ -98,7 +98,7 @@ def test_sixteen_bits_become_eight_in_jpeg_and_this_is_said(tmp_path):
     assert any("16 bits became 8" in note for note in picture.notes)
 
 
-def test_strength_scales_chroma_and_nought_is_neutral_grey(tmp_path, grey_picture):
+def test_strength_scales_chroma_and_zero_is_neutral_grey(tmp_path, grey_picture):
     path = tmp_path / "in.png"
     grey_picture(64, 48).save(path)
     spread = []

@@ -67,7 +67,7 @@ def test_a_batch_is_filled_across_producers_and_a_short_one_does_not_wait_for_ev
     assert list(batches) == []
 
 
-def test_a_worker_that_dies_ends_every_wait_and_its_error_is_told():
+def test_a_worker_that_dies_ends_every_wait_and_its_error_is_reported():
     stop = Cancellation()
     channel: Channel[int] = Channel(stop, 1)
     ended = threading.Event()

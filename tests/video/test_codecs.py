@@ -86,7 +86,7 @@ def test_ten_bits_can_be_asked_for(make_clip, coloured, tmp_path):
 @pytest.mark.parametrize("name", ["h264", "h265"])
 def test_a_codec_gives_the_same_film_in_every_run(make_clip, command, tmp_path, name):
     """A film that is resumed can only then equal one that was not. glibc's MALLOC_PERTURB_ fills
-    memory that nobody has written, so that an encoder that reads it is found out."""
+    uninitialized memory, so that an encoder that reads it is found out."""
     clip = make_clip(tmp_path / "film.mp4", frames=40, sizes=((160, 128),))
     made = []
     for number, filling in enumerate(("17", "170")):

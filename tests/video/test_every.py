@@ -11,7 +11,7 @@ TELLING = """
     import batchcolor, os, time
 
     class Telling:
-        # Says how many pictures it was shown, those that fill a batch up left out.
+        # Says how many pictures it was shown, those that fill a batch up dropped.
         def __call__(self, luma):
             import torch
             time.sleep(float(os.environ.get("TELLING_SECONDS", "0")))

@@ -38,8 +38,8 @@ def run(flat, command):
 
 def test_a_folder_of_frames_becomes_one_film_in_the_order_of_its_numbers(run, tmp_path, look):
     folder_of(tmp_path / "reel", range(8, 13), "frame {}.png")  # 10 comes after 9, not after 1
-    code, told = run(tmp_path / "reel", "--frames", "--crf", "1")
-    assert code == 0, told
+    code, document = run(tmp_path / "reel", "--frames", "--crf", "1")
+    assert code == 0, document
     film = look(tmp_path / "reel-colorized" / "reel.mp4")
     assert film.rate == 24
     assert film.times == [Fraction(n, 24) for n in range(5)]
@@ -65,8 +65,8 @@ def test_rates_are_meant_as_they_are_written(text, rate):
 
 
 def test_a_rate_is_kept_in_the_film(run, tmp_path, look):
-    code, told = run(folder_of(tmp_path / "reel"), "--frames", "--fps", "23.976", "-o", "out")
-    assert code == 0, told
+    code, document = run(folder_of(tmp_path / "reel"), "--frames", "--fps", "23.976", "-o", "out")
+    assert code == 0, document
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.rate == Fraction(24000, 1001)
     assert film.times == [n * Fraction(1001, 24000) for n in range(12)]
@@ -75,21 +75,21 @@ def test_a_rate_is_kept_in_the_film(run, tmp_path, look):
 def test_a_gap_is_named_and_the_frame_before_it_is_held(run, tmp_path, look):
     source = folder_of(tmp_path / "reel", [1, 2, 3, 6, 7])
     (source / "cover.png").write_bytes((source / "0001.png").read_bytes())
-    code, told = run(source, "--frames", "-o", "out")
-    assert code == 0, told
-    assert any("frame 4, 5 missing" in note for note in told["notes"])
-    assert any("cover.png without a number" in note for note in told["notes"])
+    code, document = run(source, "--frames", "-o", "out")
+    assert code == 0, document
+    assert any("frame 4, 5 missing" in note for note in document["notes"])
+    assert any("cover.png without a number" in note for note in document["notes"])
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in (0, 1, 2, 5, 6)]
-    code, told = run(source, "--frames", "-o", "strict", "--strict")
+    code, document = run(source, "--frames", "-o", "strict", "--strict")
     assert code == 3
-    assert "frame 4 is missing" in told["failures"][0]["reason"]
+    assert "frame 4 is missing" in document["failures"][0]["reason"]
 
 
 def test_frames_numbered_in_tens_have_no_gaps(run, tmp_path, look):
-    code, told = run(folder_of(tmp_path / "reel", range(10, 60, 10)), "--frames", "-o", "out")
-    assert code == 0, told
-    assert not any("missing" in note for note in told["notes"])
+    code, document = run(folder_of(tmp_path / "reel", range(10, 60, 10)), "--frames", "-o", "out")
+    assert code == 0, document
+    assert not any("missing" in note for note in document["notes"])
     assert len(look(tmp_path / "out" / "reel.mp4").times) == 5
 
 
@@ -97,32 +97,32 @@ def test_frames_numbered_in_tens_have_no_gaps(run, tmp_path, look):
 def test_for_a_broken_frame_the_last_good_one_is_held_and_it_is_named(run, tmp_path, number, look):
     source = folder_of(tmp_path / "reel")
     (source / f"{number:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
-    code, told = run(source, "--frames", "-o", "out")
-    assert code == 0, told
-    assert any(f"{number:04d}.png" in note and "held" in note for note in told["notes"])
+    code, document = run(source, "--frames", "-o", "out")
+    assert code == 0, document
+    assert any(f"{number:04d}.png" in note and "held" in note for note in document["notes"])
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in range(12) if n != number - 1]
     assert film.seconds == pytest.approx(0.5, abs=0.01)
-    code, told = run(source, "--frames", "-o", "strict", "--strict")
+    code, document = run(source, "--frames", "-o", "strict", "--strict")
     assert code == 3
-    assert f"{number:04d}.png" in told["failures"][0]["reason"]
+    assert f"{number:04d}.png" in document["failures"][0]["reason"]
     assert not (tmp_path / "strict" / "reel.mp4").exists()
 
 
 def test_two_frames_of_one_number_are_refused_by_name(run, tmp_path):
     source = folder_of(tmp_path / "reel")
     Image.fromarray(rgb_to_luma(1)).save(source / "0003.jpg")
-    code, told = run(source, "--frames", "-o", "out")
+    code, document = run(source, "--frames", "-o", "out")
     assert code == 3
-    assert "0003.jpg and 0003.png are both frame 3" in told["failures"][0]["reason"]
+    assert "0003.jpg and 0003.png are both frame 3" in document["failures"][0]["reason"]
 
 
 def test_several_folders_become_a_film_each(run, tmp_path):
     for name in ("a", "b"):
         folder_of(tmp_path / "reels" / name)
-    code, told = run("reels/*", "--frames", "-o", "out", "--format", "mkv")
-    assert code == 0, told
-    assert told["done"] == 2
+    code, document = run("reels/*", "--frames", "-o", "out", "--format", "mkv")
+    assert code == 0, document
+    assert document["done"] == 2
     assert {p.name for p in (tmp_path / "out").glob("*.mkv")} == {"a.mkv", "b.mkv"}
 
 
@@ -130,10 +130,10 @@ def test_a_folder_of_folders_without_frames_of_its_own_says_how_to_name_them(
     command, flat, tmp_path
 ):
     folder_of(tmp_path / "reels" / "a")
-    told = command("run", "reels", "--frames", "-m", flat)
-    assert told.returncode == 2
-    assert "reels: holds no numbered pictures" in " ".join(told.stderr.split())
-    assert "FOLDER/*" in told.stderr
+    document = command("run", "reels", "--frames", "-m", flat)
+    assert document.returncode == 2
+    assert "reels: holds no numbered pictures" in " ".join(document.stderr.split())
+    assert "FOLDER/*" in document.stderr
 
 
 def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
@@ -142,8 +142,8 @@ def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
     deep = (np.linspace(3000, 60000, 64 * 48).reshape(48, 64)).astype(np.uint16)
     for number in range(5):
         Image.fromarray(deep).save(source / f"{number}.png")
-    code, told = run(source, "--frames", "-o", "out", "--crf", "1")
-    assert code == 0, told
+    code, document = run(source, "--frames", "-o", "out", "--crf", "1")
+    assert code == 0, document
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.format == "yuv420p10le"
     assert np.abs(film.luma[2] - deep / 65535 * 1023).mean() < 3
@@ -158,9 +158,9 @@ def pictures_in(folder):
 
 def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, tmp_path, look):
     clip = make_clip(tmp_path / "film.mp4", audio=("aac",))
-    code, told = run(clip, "--to-frames", "-o", "out")
-    assert code == 0, told
-    assert any("other tracks (audio) are left out" in note for note in told["notes"])
+    code, document = run(clip, "--to-frames", "-o", "out")
+    assert code == 0, document
+    assert any("other tracks (audio) are dropped" in note for note in document["notes"])
     pictures = pictures_in(tmp_path / "out" / "film-frames")
     assert list(pictures) == [f"{n:06d}.png" for n in range(1, 13)]
     before = look(clip)
@@ -182,8 +182,8 @@ def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, 
 )
 def test_the_format_of_pictures_can_be_chosen(run, make_clip, tmp_path, kind, pixels, suffix, mode):
     clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, sizes=((65, 49),), codec="ffv1")
-    code, told = run(clip, "--to-frames", "--format", kind, "-o", "out")
-    assert code == 0, told
+    code, document = run(clip, "--to-frames", "--format", kind, "-o", "out")
+    assert code == 0, document
     paths = sorted((tmp_path / "out" / "film-frames").iterdir())
     assert [p.suffix for p in paths] == [suffix] * 12
     if mode:
@@ -195,11 +195,11 @@ def test_the_format_of_pictures_can_be_chosen(run, make_clip, tmp_path, kind, pi
         assert tifffile.imread(paths[3]).dtype == np.uint16
 
 
-def test_frames_become_frames_steadied_as_a_film_with_their_own_numbers(run, tmp_path):
+def test_frames_become_frames_stabilized_as_a_film_with_their_own_numbers(run, tmp_path):
     source = folder_of(tmp_path / "reel", [3, 4, 5, 7, 8, 9])
     (source / "0009.png").write_bytes(b"rubbish")
-    code, told = run(source, "--frames", "--to-frames", "-o", "out")
-    assert code == 0, told
+    code, document = run(source, "--frames", "--to-frames", "-o", "out")
+    assert code == 0, document
     pictures = pictures_in(tmp_path / "out" / "reel-frames")
     assert list(pictures) == [f"{n:04d}.png" for n in range(3, 10)]
     assert (pictures["0006.png"] == pictures["0005.png"]).all()
@@ -237,8 +237,8 @@ def test_overwrite_replaces_a_folder_of_frames_whole(run, make_clip, tmp_path):
     assert run(clip, "--to-frames", "-o", "out")[0] == 0
     make_clip(clip, frames=8)
     assert run(clip, "--to-frames", "-o", "out")[1]["skipped"] == 1
-    code, told = run(clip, "--to-frames", "-o", "out", "--if-exists", "overwrite")
-    assert (code, told["done"]) == (0, 1)
+    code, document = run(clip, "--to-frames", "-o", "out", "--if-exists", "overwrite")
+    assert (code, document["done"]) == (0, 1)
     assert len(pictures_in(tmp_path / "out" / "film-frames")) == 8
     assert [p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."] == ["film-frames"]
 

@@ -193,9 +193,9 @@ def test_the_shape_of_samples_is_the_containers_where_it_differs(make_clip, colo
 
     clip = make_clip(tmp_path / "film.mp4", setup=setup)
     data = clip.read_bytes()
-    told = b"pasp" + struct.pack(">II", 16, 11)
-    assert told in data
-    clip.write_bytes(data.replace(told, b"pasp" + struct.pack(">II", 4, 3)))
+    document = b"pasp" + struct.pack(">II", 16, 11)
+    assert document in data
+    clip.write_bytes(data.replace(document, b"pasp" + struct.pack(">II", 4, 3)))
     _, after, _ = coloured(clip)
     assert after.aspect == Fraction(4, 3)
 
@@ -244,16 +244,16 @@ def test_a_hint_names_a_container_that_takes_the_codec_as_well(make_clip, comman
     clip = make_clip(tmp_path / "camera.avi", audio=("pcm_mulaw",))
     refused = command("run", clip, "-m", "beta", "-o", "out", "--codec", "ffv1")
     assert refused.returncode == 3
-    told = refused.stderr.replace("\n", " ")
-    assert "cannot be held by mkv" in told
-    assert "--format" not in told  # ffv1 is written to mkv alone
+    document = refused.stderr.replace("\n", " ")
+    assert "cannot be held by mkv" in document
+    assert "--format" not in document  # ffv1 is written to mkv alone
 
 
 def test_what_is_transparent_is_said_to_be_left_out(make_clip, command, flat, tmp_path):
     clip = make_clip(tmp_path / "title.mov", codec="png", pixel_format="rgba")
     result = command("run", clip, "-m", flat, "-o", "out", "--json")
     assert result.returncode == 0, result.stderr
-    assert "its transparency is left out" in result.stdout
+    assert "its transparency is dropped" in result.stdout
 
 
 def test_sound_that_no_container_takes_becomes_plain_samples_where_that_is_asked_for(
@@ -282,10 +282,14 @@ def test_plain_sound_that_ends_before_its_picture_is_whole_and_not_called_damage
     make_clip, command, flat, tmp_path
 ):
     rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
-    heard = make_clip(tmp_path / "short.avi", codec="mpeg4", audio=("adpcm_ima_wav",), **rates)
+    audio_clip = make_clip(tmp_path / "short.avi", codec="mpeg4", audio=("adpcm_ima_wav",), **rates)
     seen = make_clip(tmp_path / "long.avi", codec="mpeg4", frames=100, **rates)
     clip = tmp_path / "home.avi"
-    with av.open(str(heard)) as sound, av.open(str(seen)) as picture, av.open(str(clip), "w") as to:
+    with (
+        av.open(str(audio_clip)) as sound,
+        av.open(str(seen)) as picture,
+        av.open(str(clip), "w") as to,
+    ):
         sources = (picture.streams.video[0], sound.streams.audio[0])
         placed = [to.add_stream_from_template(source, opaque=True) for source in sources]
         for source, target, container in zip(sources, placed, (picture, sound), strict=True):
@@ -296,7 +300,7 @@ def test_plain_sound_that_ends_before_its_picture_is_whole_and_not_called_damage
     made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
     assert made.returncode == 0, made.stderr
     assert "damaged" not in made.stdout
-    assert np.array_equal(sound_of(tmp_path / "out" / "home.mkv"), sound_of(heard))
+    assert np.array_equal(sound_of(tmp_path / "out" / "home.mkv"), sound_of(audio_clip))
 
 
 def test_sound_that_a_container_takes_is_copied_whatever_is_asked_for(

@@ -1,4 +1,4 @@
-"""What lies on the disk of films that are under way."""
+"""Files on the disk of films that are not finished."""
 
 import threading
 

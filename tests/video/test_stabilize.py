@@ -26,7 +26,7 @@ def unsteady(frame, side=16, centre=(0.1, -0.05), spread=0.05):
     return np.tile(field, (1, side, side)).astype(np.float32)
 
 
-def steadied(mode, guides, fields, every=1):
+def stabilized(mode, guides, fields, every=1):
     line, shots, given = Stabilizer(mode, every), ShotTracker(), []
     for index, (guide, field) in enumerate(zip(guides, fields, strict=True)):
         place = shots.follow(guide)
@@ -48,7 +48,7 @@ def flicker_of(guides, fields):
 def test_flicker_is_at_most_half_and_the_mean_colour_stays(mode):
     guides = [scene(1, 0.01, n) for n in range(40)]
     fields = [unsteady(n) for n in range(40)]
-    steady, _ = steadied(mode, guides, fields)
+    steady, _ = stabilized(mode, guides, fields)
     assert flicker_of(guides, steady).flicker < 0.5 * flicker_of(guides, fields).flicker
     assert flicker_of(guides, steady).drift < flicker_of(guides, fields).drift
     assert np.abs(np.mean(steady, axis=(0, 2, 3)) - np.mean(fields, axis=(0, 2, 3))).max() < 0.02
@@ -56,7 +56,7 @@ def test_flicker_is_at_most_half_and_the_mean_colour_stays(mode):
 
 def test_off_leaves_every_frame_as_it_is():
     guides, fields = [scene(1)] * 5, [unsteady(n) for n in range(5)]
-    steady, _ = steadied("off", guides, fields)
+    steady, _ = stabilized("off", guides, fields)
     assert all(a is b for a, b in zip(steady, fields, strict=True))
 
 
@@ -64,7 +64,7 @@ def test_off_leaves_every_frame_as_it_is():
 def test_no_colour_crosses_a_cut(mode):
     guides = [scene(1 if n < 10 else 2) for n in range(20)]
     blue, red = unsteady(0, centre=(0.3, 0), spread=0), unsteady(0, centre=(0, 0.3), spread=0)
-    steady, shots = steadied(mode, guides, [blue if n < 10 else red for n in range(20)])
+    steady, shots = stabilized(mode, guides, [blue if n < 10 else red for n in range(20)])
     assert shots.cuts == 1
     for index, field in enumerate(steady):
         own = blue if index < 10 else red
@@ -72,7 +72,7 @@ def test_no_colour_crosses_a_cut(mode):
 
 
 @pytest.mark.parametrize("change", [(1.0, 0.25), (0.6, 0.0), (1.4, -0.1), (1.0, -0.2)])
-def test_flicker_of_exposure_is_no_cut_and_does_not_stop_steadying(change):
+def test_flicker_of_exposure_is_no_cut_and_does_not_stop_stabilizing(change):
     gain, offset = change
     plain = scene(1)
     flashed = np.clip(plain * gain + offset, 0, 1).astype(np.float32)
@@ -91,7 +91,7 @@ def test_black_between_two_scenes_lets_nothing_through():
     black = np.full((SIDE, SIDE), 0.01, np.float32)
     guides = [scene(1)] * 3 + [black] * 3 + [scene(2)] * 3
     blue, grey = unsteady(0, centre=(0.3, 0), spread=0), np.zeros((2, 16, 16), np.float32)
-    steady, _ = steadied("fast", guides, [blue] * 3 + [grey] * 6)
+    steady, _ = stabilized("fast", guides, [blue] * 3 + [grey] * 6)
     assert np.abs(np.stack(steady[6:])).max() < 1e-6
 
 
@@ -122,7 +122,7 @@ def red_figure():
 @pytest.mark.parametrize("mode", ["fast", "best"])
 def test_a_figure_takes_its_colour_along_and_leaves_no_ghost_behind(mode):
     guides, fields, figures = red_figure()
-    steady, shots = steadied(mode, guides, fields)
+    steady, shots = stabilized(mode, guides, fields)
     assert shots.cuts == 0
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
         inside = figure.copy()
@@ -140,7 +140,7 @@ def test_detail_finer_than_the_grid_stays_the_frames_own():
     guides = [scene(1)] * 4
     fine = np.zeros((2, 128, 128), np.float32)
     fine[:, ::2] = 0.1
-    steady, _ = steadied("fast", guides, [fine] * 4)
+    steady, _ = stabilized("fast", guides, [fine] * 4)
     assert all(field.shape == fine.shape for field in steady)
     assert all(np.abs(field - fine).max() < 1e-6 for field in steady)
 
@@ -148,7 +148,7 @@ def test_detail_finer_than_the_grid_stays_the_frames_own():
 @pytest.mark.parametrize("mode", ["fast", "best"])
 def test_a_figure_takes_along_the_colour_of_every_fourth_frame(mode):
     guides, fields, figures = red_figure()
-    steady, _ = steadied(mode, guides, fields, every=4)
+    steady, _ = stabilized(mode, guides, fields, every=4)
     for field, figure in list(zip(steady, figures, strict=True))[4:12]:
         assert field[1][figure].mean() > 0.2
         assert field[1][~figure].mean() < 0.02
@@ -158,8 +158,8 @@ def test_a_figure_takes_along_the_colour_of_every_fourth_frame(mode):
 def test_with_every_fourth_frame_no_colour_crosses_a_cut_and_the_mean_stays(mode):
     guides = [scene(1 if n < 10 else 2, 0.01, n) for n in range(40)]
     fields = [unsteady(n, centre=(0.1, -0.05) if n < 10 else (-0.1, 0.1)) for n in range(40)]
-    all_asked, shots = steadied(mode, guides, fields)
-    steady, _ = steadied(mode, guides, fields, every=4)
+    all_asked, shots = stabilized(mode, guides, fields)
+    steady, _ = stabilized(mode, guides, fields, every=4)
     assert shots.cuts == 1
     figures = [flicker_of(guides, some).flicker for some in (steady, all_asked, fields)]
     assert figures[0] < 1.5 * figures[1]

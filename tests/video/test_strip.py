@@ -46,9 +46,7 @@ def test_a_strip_that_is_there_is_left_and_said(flat, command, tmp_path):
     assert (tmp_path / "out" / "film-strip.jpg").read_bytes() == b"mine"
 
 
-def test_strips_of_films_of_one_name_and_a_photograph_of_that_name_are_told_apart(
-    flat, command, tmp_path
-):
+def test_strips_of_films_of_one_name_and_a_photograph_of_that_name_differ(flat, command, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     for name in ("film.mp4", "film.mkv"):

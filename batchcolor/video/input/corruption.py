@@ -1,9 +1,9 @@
-"""Bytes of a file that FFmpeg's readers of Matroska, WebM and AVI step over in silence.
+"""Detection of bytes that FFmpeg's demuxers of Matroska, WebM and AVI skip silently.
 
-Where the head of a block is damaged they look for the next one that is whole and go on there, and
-nobody is sizes that frames are lost. So the elements between two packets of a film are walked as
-the standards lay them, one after the other: a walk that does not come out at the next packet has
-met a gap (EBML is RFC 8794, Matroska RFC 9559, AVI Microsoft's RIFF).
+Where the header of a block is damaged, they search for the next intact one and continue there, and
+lost frames are not reported. So the elements between two packets of a film are walked one after the
+other as the standards lay them out: a walk that does not end at the next packet has met a gap (EBML
+is RFC 8794, Matroska RFC 9559, AVI Microsoft's RIFF).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLOCK_IDS = (b"\xa3", b"\xa1")
 """Those that hold a packet: a simple block, and a block of a group."""
 LIST_IDS = (b"RIFF", b"LIST")
 MIN_GAP = 64
-"""Bytes between two packets among which there is no room for a lost one."""
+"""Bytes between two packets that are too few for a lost one."""
 MAX_HEADER = 12
 """Bytes of the longest head of an element or a chunk that is met here."""
 

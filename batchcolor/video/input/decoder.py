@@ -55,7 +55,7 @@ class VideoDecoder:
         self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
         self.repeat_last_frame = repeat_last_frame
         self._last: tuple[VideoFrame, int] | None = None
-        """With its time, as the frame itself is on its way already."""
+        """With its time, as the frame itself may have been changed already."""
         self._is_gap_near = False
         self._last_pts: int | None = None
         self._pts_offset = 0
@@ -134,7 +134,7 @@ class VideoDecoder:
 
     def _estimate_pts(self, frame: VideoFrame) -> None:
         """Frames are decoded in the order in which they are shown, so their times of decoding,
-        moved to begin with the first one, are theirs; at the end none is told."""
+        moved to begin with the first one, are theirs; at the end there is none."""
         if self._last_pts is None:
             self._pts_offset = (frame.pts or 0) - (frame.dts or 0)
         if frame.dts is not None:

@@ -124,7 +124,7 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
     frames = list_numbered_frames(folder)
     notes = []
     if frames.unnumbered:
-        notes.append(f"{_join_names(frames.unnumbered)} without a number: left out")
+        notes.append(f"{_join_names(frames.unnumbered)} without a number: dropped")
     if frames.missing:
         missing = _join_names([str(number) for number in frames.missing])
         notes.append(f"frame {missing} missing: the one before is shown in that place")

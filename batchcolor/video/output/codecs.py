@@ -163,7 +163,7 @@ class VideoSettings:
 
     @property
     def encoder_options(self) -> dict[str, str]:
-        """What the encoder is told."""
+        """Options of the encoder."""
         codec = self.video_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -195,16 +195,6 @@ def parse_time(text: str) -> float:
         return float(number[:-1] if factor else number) * (factor or 1.0)
     except ValueError as error:
         raise UsageError(f"--preview {text}: a time, as 10s or 2m") from error
-
-
-def resolve_frame_rate(text: str | None, *, frames: bool) -> Fraction | None:
-    """What `--fps` says of folders of frames; None where sources are films.
-
-    Raises UsageError.
-    """
-    if not frames and text is not None:
-        raise UsageError("--fps goes with --frames: a film has a rate of its own")
-    return parse_frame_rate(DEFAULT_FPS if text is None else text) if frames else None
 
 
 def parse_frame_rate(text: str) -> Fraction:

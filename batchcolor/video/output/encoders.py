@@ -1,4 +1,4 @@
-"""Encoders, parameters everything of a film that their stream should say."""
+"""Encoders, with parameters derived from the source stream."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def create_encoder(film: SourceInfo, settings: VideoSettings) -> VideoCodecConte
 
 
 def _x264_options(film: SourceInfo, settings: VideoSettings) -> dict[str, str]:
-    """What x264 alone is parameters."""
+    """Return the options that only x264 has."""
     if settings.codec != "h264":
         return {}
     parameters = []
     if film.tags == ColorTags(range=LIMITED_RANGE):
         parameters.append("videoformat=component")  # it says its range only beside something else
     if _has_avx512():
-        # There its rate control reads memory that nobody has filled, and runs differ.
+        # With AVX-512 its rate control reads uninitialized memory, and runs differ.
         parameters.append("asm=avx2")
     return {"x264-params": ":".join(parameters)} if parameters else {}
 

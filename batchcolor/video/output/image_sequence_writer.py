@@ -38,7 +38,7 @@ def resolve_image_format(film: SourceInfo, kind: Format) -> SourceInfo:
     chroma = "420" if kind == JPEG else "444"
     alpha = film.has_alpha and kind.alpha
     if film.has_alpha and not alpha:
-        notes.append(f"transparency left out: {kind.name} holds none")
+        notes.append(f"transparency dropped: {kind.name} holds none")
     return replace(
         film,
         pixel_format=f"yuv{'a' * alpha}{chroma}p{'10le' if bits > 8 else ''}",
@@ -55,7 +55,7 @@ def _dropped_stream_notes(film: SourceInfo) -> list[str]:
     """What of a film pictures cannot hold."""
     with open_container(film.path) as container:
         others = sorted({s.type for s in container.streams if s.index != film.stream})
-    notes = [f"its other tracks ({', '.join(others)}) are left out"] if others else []
+    notes = [f"its other tracks ({', '.join(others)}) are dropped"] if others else []
     if film.sample_aspect_ratio not in (None, 1):
         notes.append(
             f"its samples are {film.sample_aspect_ratio} as wide as high, and so they stay"
@@ -65,7 +65,7 @@ def _dropped_stream_notes(film: SourceInfo) -> list[str]:
 
 def check_replaceable(folder: Path) -> None:
     """Raises ProcessingError where a folder to be replaced holds more than numbered pictures:
-    somebody else's."""
+    those of another program."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
         if not (path.stem.isdecimal() and is_picture_suffix(path.suffix)) or path.is_dir():
             raise ProcessingError(

@@ -71,10 +71,10 @@ def as_shown(film: SourceInfo, settings: VideoSettings) -> SourceInfo:
 
 
 def dry_run_mux(film: SourceInfo, settings: VideoSettings, container: Format) -> SourceInfo:
-    """The film, if its result can be written as asked: told before work begins.
+    """The film, if its result can be written as asked: checked before work begins.
 
     Encoder and container are set up in memory, up to their header. Tracks of readings that the
-    container does not take are left out, and noted. Raises ProcessingError.
+    container does not take are dropped, and noted. Raises ProcessingError.
     """
     try:
         _write_header(film, settings, container)
@@ -146,7 +146,7 @@ class Muxer:
             raise
 
     def _add_video_stream(self, settings: VideoSettings) -> VideoStream:
-        """A stream that says what the encoders of the segments were told; it encodes nothing."""
+        """A stream that says the parameters of the encoders of the segments; it encodes nothing."""
         film, codec = self.film, settings.video_codec
         try:
             stream = self.container.add_stream(codec.encoder, rate=film.rate)
@@ -235,7 +235,7 @@ class Muxer:
         try:
             self.container.close()
         except (*DECODE_ERRORS, TypeError):
-            pass  # a header or an index that cannot be written: nobody will read it
+            pass  # a header or an index that cannot be written: the file is discarded
 
 
 def verify(target: Path, writer: Muxer) -> None:

@@ -62,7 +62,7 @@ class StreamCopier:
         self._packets = self._demux()
 
     def muxer_options(self, container: Format) -> dict[str, str]:
-        """What the muxer is told: no track is moved in time, and no name of the film is lost.
+        """Options of the muxer: no stream is moved in time, and no name of the film is lost.
 
         MP4 has a list of well-known names, which may have a cover, or one of any names, which may
         not: the first one unless it would lose something, but never for a cover.
@@ -77,7 +77,7 @@ class StreamCopier:
         others = sorted(keys - MUXER_OWNED_TAGS - MP4_TAGS)
         if others and any(s.disposition & Disposition.attached_pic for s in self._source.streams):
             lost = ", ".join(others)
-            self.notes.append(f"{container.name} cannot hold {lost} beside a cover: left out")
+            self.notes.append(f"{container.name} cannot hold {lost} beside a cover: dropped")
         elif others:
             options["movflags"] = "use_metadata_tags"
         return options
@@ -94,7 +94,7 @@ class StreamCopier:
         return {"output_ts_offset": early}
 
     def _timescale_options(self) -> dict[str, str]:
-        """MP4 writes how late a track begins in a scale of its own, milliseconds unless told."""
+        """MP4 writes how late a track begins in a scale of its own, milliseconds by default."""
         tracks = [s for s in self._source.streams if s.type in ("video", "audio") and s.time_base]
         if not any(stream.start_time for stream in tracks):
             return {}
@@ -106,7 +106,7 @@ class StreamCopier:
     def _gif_options(self, options: dict[str, str]) -> dict[str, str]:
         names = sorted({key.lower() for key in self._source.metadata} - MUXER_OWNED_TAGS)
         if names:
-            self.notes.append(f"gif holds no names: {', '.join(names)} left out")
+            self.notes.append(f"gif holds no names: {', '.join(names)} dropped")
         return options | {"loop": str(self.film.loop)}
 
     def add_streams(
@@ -235,13 +235,13 @@ class StreamCopier:
         self._last_dts[packet.stream_index] = dts
 
     def skippable_streams(self) -> dict[int, str]:
-        """Tracks that may be left out, and what is to be said: nothing of the text of chapters, as
+        """Tracks that may be dropped, and what is to be said: nothing of the text of chapters, as
         QuickTime has it, which is made anew."""
         chapters = len(self._source.chapters())
         return {
             stream.index: ""
             if chapters and stream.type == "data" and stream.frames == chapters
-            else f"track {stream.index} ({stream.type}) is left out: its container cannot hold it"
+            else f"track {stream.index} ({stream.type}) is dropped: its container cannot hold it"
             for stream in self._source.streams
             if stream.type in DATA_STREAM_TYPES
         }

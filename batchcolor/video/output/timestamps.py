@@ -1,6 +1,6 @@
 """The times of a film's frames, kept to the tick, also where they go back, repeat or are missing.
 
-Encoders and containers want times that grow. So the encoder is told times that grow, its packets
+Encoders and containers want times that grow. So the encoder gets times that grow, its packets
 get the true ones back, and their decoding times lie below everything that is still to come.
 """
 
@@ -73,7 +73,7 @@ class Timeline:
         self.end = 0
         """The tick at which the last frame shown so far ends."""
         self.encoder_pts: int | None = None
-        """What the encoder was told of the last frame."""
+        """The time that the encoder got for the last frame."""
         self._last: int | None = None
         self._source: dict[int, tuple[int, int]] = {}
 
@@ -88,7 +88,7 @@ class Timeline:
         return (self.end - (self._last or 0)) * self.film.time_base
 
     def assign_encoder_pts(self, frame: VideoFrame) -> None:
-        """Give the frame the time that its encoder is told."""
+        """Give the frame the time that its encoder gets."""
         pts = frame.pts
         if pts is None:
             pts = 0 if self._last is None else self._last + self.step
@@ -100,7 +100,7 @@ class Timeline:
         frame.pts = self.encoder_pts
 
     def source_pts(self, encoder_pts: int) -> tuple[int, int]:
-        """The true time and the duration of the frame whose encoder was told this time."""
+        """The true time and the duration of the frame whose encoder got this time."""
         pts, duration = self._source.pop(encoder_pts)
         return pts, duration or self.step
 

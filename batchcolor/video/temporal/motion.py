@@ -28,7 +28,7 @@ MIN_STD = np.float32(0.01)
 
 @dataclass(frozen=True)
 class Match:
-    """Where each place of a picture was in the one before, and how distance that can be believed.
+    """The position of each sample in the previous picture, and the confidence of the match.
 
     `rows` and `columns` are indices `(SIDE, SIDE)` into the earlier picture; `confidence` is 0..1;
     `correlation` is the correlation of both pictures, without motion, -1..1.
@@ -52,7 +52,7 @@ def match(before: Field, now: Field) -> Match:
 
 
 def correlation(one: Field, other: Field) -> float:
-    """Pearson's correlation; 1 where both are flat, as nothing tells them difference."""
+    """Pearson's correlation; 1 where both are flat."""
     a, b = one - one.mean(), other - other.mean()
     spread = float(np.sqrt((a * a).mean() * (b * b).mean()))
     if spread < float(MIN_STD) ** 2:

@@ -1,4 +1,4 @@
-"""Where a shot of a film ends and the next begins, told from luma alone."""
+"""Where a shot of a film ends and the next begins, detected from luma alone."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Chroma carried along motion, so that a film's colours do not flicker from frame to frame.
+"""Chroma propagated along motion, so that a film's colours do not flicker from frame to frame.
 
-For any colorizer: it works on the small fields that come out of it. Where a frame's luma is motion
-again in the frame before, most of the chroma comes from there; where it is not (something new,
-something uncovered), chroma is the frame's own. Nothing is carried over a cut.
+It works on the small chroma fields of any colorizer. Where a frame's luma matches the previous
+frame along motion, most of the chroma is propagated from there; in newly revealed areas the frame
+keeps its own chroma. Nothing is propagated over a cut.
 """
 
 from __future__ import annotations

@@ -303,7 +303,7 @@ class Pipeline:
             size=task.found.size,
             mtime_ns=task.found.mtime_ns,
             edges=head_tail_digest(task.found.path),
-            settings=self.settings.hash_for(film=task.found.film),
+            settings=self.plan.fingerprint(task.format, is_film=task.found.film),
             weights=self.runner.weights_hash,
             target=str(task.target.relative_to(self.plan.output)),
             outcome=outcome.status,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
@@ -27,9 +28,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
     Raises UsageError, ModelError (nothing was touched then) and defects of ours.
     Failed pictures, a lost target and signals are in the report, with its exit code.
     """
-    plan = make_plan(settings)
-    owned = plugins.find(settings.model)
-    _check_model(settings, owned)
+    plan, owned = _plan(settings, plugins)
     _first_task(plan, plugins)
 
     from batchcolor.inference.runner import load_runner
@@ -55,15 +54,22 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     """
     from batchcolor.inference.runner import load_runner
 
-    plan = make_plan(settings)
-    owned = plugins.find(settings.model)
-    _check_model(settings, owned)
+    plan, owned = _plan(settings, plugins)
     _first_task(plan, plugins)
     digest = load_runner(owned, settings.loading).weights_hash  # or what stands against it
     if settings.if_exists == "error":
         _refuse_existing(plan, plugins, digest)
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
     return plan, (it if isinstance(it, SkippedEntry) else _with_film(it, settings) for it in found)
+
+
+def _plan(settings: RunSettings, plugins: Plugins) -> tuple[Plan, RegisteredColorizer]:
+    """The plan of a job and its model. Raises UsageError, ModelError."""
+    plan = make_plan(settings)
+    owned = plugins.find(settings.model)
+    _check_model(settings, owned)
+    options = canonical_options(owned.spec, dict(settings.loading.options))
+    return replace(plan, model_options=options), owned
 
 
 def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:

@@ -7,12 +7,12 @@ come while folders are still being walked.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from batchcolor.errors import LIMITS, UsageError
 from batchcolor.hooks.types import Reader
@@ -24,6 +24,7 @@ from batchcolor.images.formats import (
     is_picture_suffix,
 )
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_suffixes
+from batchcolor.pipeline.fingerprint import fingerprint
 from batchcolor.pipeline.report import is_report
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.sources import Root, check_folders, default_output, group_of, roots_of
@@ -55,6 +56,8 @@ class Plan:
     settings: RunSettings
     roots: tuple[Root, ...]
     output: Path
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    """Those of `fingerprint.canonical_options`."""
 
     def tasks(
         self,
@@ -82,9 +85,22 @@ class Plan:
                 relative = self._named(root.below / found.relative, found, kind)
                 relative = self._claim(relative, found, kind, claimed, journal)
                 target = self.output / relative
-                action = self._action(found, target, journal, weights_hash)
+                action = self._action(found, target, kind, journal, weights_hash)
                 strip = self._strip(relative, found, claimed, journal)
                 yield Task(found, target, kind, *action, strip=strip)
+
+    def fingerprint(self, target: Format, *, is_film: bool) -> str:
+        """The fingerprint of a result of this job in the format `target`."""
+        key = (target.name, is_film)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = fingerprint(
+                self.settings, self.model_options, target, is_film=is_film
+            )
+        return self._fingerprints[key]
+
+    @cached_property
+    def _fingerprints(self) -> dict[tuple[str, bool], str]:
+        return {}
 
     def count_files(
         self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
@@ -220,7 +236,7 @@ class Plan:
         return [(None, (Path(), False))]
 
     def _action(
-        self, found: ScannedFile, target: Path, journal: Journal, weights_hash: str
+        self, found: ScannedFile, target: Path, kind: Format, journal: Journal, weights_hash: str
     ) -> tuple[Action, str, str]:
         try:
             exists = target.exists()
@@ -236,7 +252,7 @@ class Plan:
             return "refused", "plan", harm
         former = journal.find(found.path, found.size, found.mtime_ns)
         same = former is not None and (former.settings, former.weights) == (
-            self.settings.hash_for(film=found.film),
+            self.fingerprint(kind, is_film=found.film),
             weights_hash,
         )
         if former is not None and same and former.outcome == "done" and exists:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
 from fractions import Fraction
@@ -297,36 +295,6 @@ class RunSettings(BaseModel):
     def threads(self) -> int:
         """Threads that decode, and as many that encode."""
         return self.workers or os.cpu_count() or 1
-
-    @cached_property
-    def pixels_hash(self) -> str:
-        """Hash of what changes the pixels: two jobs with the same one make the same pictures.
-
-        A file that a model's option names counts by its content, as weights do.
-        """
-        own = [
-            (key, sha256_of(Path(value)) if Path(value).is_file() else value)
-            for key, value in sorted(self.loading.options)
-        ]
-        like = sha256_of(self.loading.like) if self.loading.like else ""
-        pixels = (self.model, self.strength, self.format, self.quality, own, like)
-        return hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:16]
-
-    def hash_for(self, *, film: bool) -> str:
-        """`pixels_hash`, for a film with the parameters of its encoder."""
-        if not film:
-            return self.pixels_hash
-        film_only = f"{self.pixels_hash} {self.films} {self.stabilize} {self.every}"
-        return hashlib.sha256(film_only.encode()).hexdigest()[:16]
-
-
-def sha256_of(path: Path) -> str:
-    """A file's sha256 in hex; empty where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def _describe_error(error: ValidationError) -> str:

@@ -173,16 +173,19 @@ def _link(temporary: Path, target: Path) -> None:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "taken", str(target)) from error
+        _tolerate(error, "a file that another program makes at the same moment may be replaced")
         temporary.replace(target)
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # the file itself is safe
+    try:
         handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except OSError:  # Windows does not open folders
+        return
+    try:
+        _fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _tolerate(error: OSError, consequence: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from batchcolor.errors import OutputError, UsageError
 
@@ -78,7 +78,7 @@ class Journal:
         self._owners: dict[str, str] = {}
         self.notes: list[str] = []
         """What the user should know of the folder."""
-        self._lock = FileLock(self.folder / "lock") if lock else None
+        self._lock = _make_lock(self.folder / "lock") if lock else None
         self._read()
 
     def _read(self) -> None:
@@ -171,11 +171,16 @@ class Journal:
             ) from error
 
 
+def _make_lock(path: Path) -> BaseFileLock:
+    """A lock that the system releases when its process ends: never a lock file that stays."""
+    return FileLock(path, fallback_to_soft=False)
+
+
 def is_lockable(folder: Path) -> bool:
     """Whether the file system of a folder has locks: a new file in it can be locked."""
     try:
         with tempfile.TemporaryDirectory(prefix=".lock-", dir=folder) as trial:
-            FileLock(Path(trial) / "lock").acquire(timeout=0).lock.release()
+            _make_lock(Path(trial) / "lock").acquire(timeout=0).lock.release()
     except (Timeout, NotImplementedError, OSError):
         return False
     return True

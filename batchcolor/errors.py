@@ -1,8 +1,7 @@
 """Every error that a user can meet, with its exit code.
 
-Each message is one sentence that says what happened and, where something can be done,
-what to do. The command line turns any of these into one line and its code, at one place
-(`cli/app.py`); any other exception is an internal error and exits with 1.
+A message says what happened and what to do next. `cli/app.py` prints the message on one line and
+exits with the code; any other exception is an internal error and exits with 1.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from enum import IntEnum
 from pathlib import Path
 
 LIMITS = "limits"
-"""The step of a failure that an option brought about: --max-pixels, --max-memory, --strict."""
+"""The step of failures caused by an option: --max-pixels, --max-memory, --strict."""
 
 
 class ExitCode(IntEnum):
-    """What the process says to its caller; the table is in the user guide."""
+    """Exit codes of the process; docs/scripting.md has the table."""
 
     DONE = 0
     INTERNAL_ERROR = 1
@@ -29,23 +28,23 @@ class ExitCode(IntEnum):
 
 
 class BatchcolorError(Exception):
-    """An error with a sentence for the user and an exit code for the shell."""
+    """An error with a message for the user and an exit code for the shell."""
 
     exit_code = ExitCode.INTERNAL_ERROR
 
 
 class UsageError(BatchcolorError):
-    """It cannot be done as asked: usage, no such source, output inside input, no memory."""
+    """The request cannot be fulfilled: usage, no such source, output inside input, no memory."""
 
     exit_code = ExitCode.USAGE
 
 
 class TrainingDataError(UsageError):
-    """There is nothing to learn from: an empty folder, one picture, only grey ones."""
+    """There is no training data: an empty folder, one picture, only grey ones."""
 
 
 class EvaluationDataError(UsageError):
-    """There is nothing to measure against: an empty folder, only grey pictures."""
+    """There are no references to measure against: an empty folder, only grey pictures."""
 
 
 class TrainingDivergedError(UsageError):
@@ -53,10 +52,10 @@ class TrainingDivergedError(UsageError):
 
 
 class ProcessingError(BatchcolorError):
-    """One picture cannot be done; the others go on.
+    """One picture or film fails; the others continue.
 
-    `step` is the word of the pipeline at which it left the line: scan, decode, chroma,
-    join, encode, commit; or `LIMITS`.
+    `step` is the step of the pipeline that failed: scan, plan, decode, chroma, join, encode,
+    commit; or `LIMITS`.
     """
 
     exit_code = ExitCode.SOME_FAILED
@@ -68,7 +67,7 @@ class ProcessingError(BatchcolorError):
 
 
 class OutputError(BatchcolorError):
-    """The outside stopped the job: disk full, target read-only or gone. Run again to go on."""
+    """External failure: disk full, output folder read-only or gone. Run again to resume."""
 
     exit_code = ExitCode.EXTERNAL_FAILURE
 
@@ -96,7 +95,7 @@ class WeightsError(ModelError):
 
 
 class PluginError(ModelError):
-    """A plugin breaks; the message names it with its package and version."""
+    """A plugin fails; the message has its package and version."""
 
 
 class InterruptedJobError(BatchcolorError):

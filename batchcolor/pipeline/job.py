@@ -25,8 +25,8 @@ TICK = 0.1
 def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
     """Colour what the settings name; `watch` is called ten times a second with the report so far.
 
-    Raises UsageError, ModelError (nothing was touched then) and defects of ours.
-    Failed pictures, a lost target and signals are in the report, with its exit code.
+    Raises UsageError and ModelError, before anything is written, and internal errors.
+    Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
     plan, owned = _plan(settings, plugins)
     _first_task(plan, plugins)
@@ -56,7 +56,7 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
 
     plan, owned = _plan(settings, plugins)
     _first_task(plan, plugins)
-    digest = load_runner(owned, settings.loading).weights_hash  # or what stands against it
+    digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
         _refuse_existing(plan, plugins, digest)
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
@@ -73,7 +73,7 @@ def _plan(settings: RunSettings, plugins: Plugins) -> tuple[Plan, RegisteredColo
 
 
 def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
-    """Raises UsageError where a model cannot do what it is asked."""
+    """Raises UsageError where the model does not support a setting."""
     if owned.spec.temporal and settings.every > 1:
         raise UsageError(
             f"--every {settings.every}: {settings.model} has to see every frame of a shot"
@@ -81,7 +81,7 @@ def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
 
 
 def _with_film(task: Task, settings: RunSettings) -> Task:
-    """A film's task with what stands against it, as far as its header tells."""
+    """The task of a film; refused with the reason if its header shows that it cannot be done."""
     if not task.found.film or task.action != "colour":
         return task
 
@@ -95,7 +95,7 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
 
 
 def _first_task(plan: Plan, plugins: Plugins) -> None:
-    """A job without a single picture is a mistake in its sources. Costs a walk to the first."""
+    """Raises UsageError where no source has a picture. Scans up to the first one."""
     journal = Journal(plan.output)
     telling: SkippedEntry | None = None
     for task in plan.tasks(journal, "", plugins.readers()):

@@ -91,7 +91,7 @@ class Journal:
                 values = json.loads(line)
                 entry = JournalEntry(**{**values, "notes": tuple(values.get("notes", ()))})
             except (ValueError, TypeError):
-                continue  # the line that a kill tore; its picture is looked at again
+                continue  # an incomplete line after a kill; its picture is processed again
             self._remember(entry)
 
     def _remember(self, entry: JournalEntry) -> None:
@@ -144,19 +144,19 @@ class Journal:
             self._lock.release()
 
     def find(self, path: Path, size: int, mtime_ns: int) -> JournalEntry | None:
-        """What was done with this very file before; None where it has changed since."""
+        """The entry of this file; None where there is none or the file has changed since."""
         entry = self._entries.get(absolute_source(path))
         if entry is None or (entry.size, entry.mtime_ns) != (size, mtime_ns):
             return None
         return entry if entry.edges == head_tail_digest(path) else None
 
     def former_target(self, path: Path) -> str | None:
-        """The target that this source had before, so that it keeps it."""
+        """The target of this source in an earlier job, relative to the output folder."""
         entry = self._entries.get(absolute_source(path))
         return entry.target if entry and entry.target else None
 
     def owner(self, target: str) -> str | None:
-        """The source whose result this target is, letter case aside."""
+        """The source whose result this target is; letter case is ignored."""
         return self._owners.get(target.casefold())
 
     def append(self, entry: JournalEntry) -> None:
@@ -187,5 +187,5 @@ def is_lockable(folder: Path) -> bool:
 
 
 def absolute_source(path: Path) -> str:
-    """A source's absolute path as the journal has it; odd bytes are kept as surrogates."""
+    """A source's absolute path as in the journal; undecodable bytes are kept as surrogates."""
     return os.path.abspath(path)  # noqa: PTH100  (links are not resolved: the name is the user's)

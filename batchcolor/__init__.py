@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from batchcolor.version import __version__
+
 if TYPE_CHECKING:
     from batchcolor import testing
     from batchcolor.api import LoadedColorizer, colorize, colorize_many, load_colorizer, run
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
         Recipe,
         TemporalColorizer,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CONTRACT_VERSION",

@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from batchcolor import __version__
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
 from batchcolor.cli.console import flush_stdout
 from batchcolor.cli.help_format import PanelCommand, SummaryGroup
 from batchcolor.cli.mistyped_option import describe_mistyped_option
 from batchcolor.errors import BatchcolorError, ExitCode, StandardOutputError, make_printable
+from batchcolor.version import __version__
 
 
 def _version(wanted: bool) -> None:

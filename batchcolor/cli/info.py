@@ -54,7 +54,7 @@ def collect_info(with_plugins: bool, *, with_paths: bool) -> dict[str, dict[str,
 
 
 def _versions() -> dict[str, str]:
-    from batchcolor import __version__
+    from batchcolor.version import __version__
 
     found = {
         "batchcolor": __version__,

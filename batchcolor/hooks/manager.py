@@ -209,7 +209,7 @@ def clear_plugin_cache() -> None:
 
 @functools.cache
 def _load(enabled: bool, disabled: frozenset[str]) -> Plugins:
-    from batchcolor import __version__
+    from batchcolor.version import __version__
 
     plugins = Plugins()
     # Imported by name, as every plugin is: this layer is below the models.

@@ -29,7 +29,7 @@ from batchcolor.pipeline.report import is_report
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.sources import Root, check_folders, default_output, group_of, roots_of
 from batchcolor.storage.journal import Journal, absolute_source
-from batchcolor.video.input.image_sequence_reader import scan_image_sequence
+from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.encoders import require_encoder
 
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]

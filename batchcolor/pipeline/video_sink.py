@@ -10,7 +10,8 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.pipeline.planner import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.decoder import VideoDecoder
-from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, scan_image_sequence
+from batchcolor.video.input.image_sequence_reader import ImageSequenceReader
+from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.image_sequence_writer import ImageSegments
 from batchcolor.video.output.muxer import Muxer, as_shown, verify

@@ -17,7 +17,7 @@ from batchcolor.images.formats import JPEG, Format, is_picture_suffix
 from batchcolor.images.metadata import Metadata
 from batchcolor.storage.atomic import set_modification_time, sync_to_disk
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
-from batchcolor.video.input.image_sequence_reader import list_numbered_frames
+from batchcolor.video.numbered_frames import list_numbered_frames
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.segments import Segments, State
 from batchcolor.video.output.timestamps import Timeline

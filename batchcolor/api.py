@@ -16,8 +16,8 @@ from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.decode import decode, picture_from_image
-from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
+from batchcolor.images.join import join
 from batchcolor.images.metadata import Metadata
 from batchcolor.images.picture import Picture, luma_from_array, resize_luma
 from batchcolor.images.scan import ScannedFile, scan

@@ -23,8 +23,8 @@ from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.evaluation.metrics import measure_lab_errors, rgb_mse
 from batchcolor.evaluation.references import read
 from batchcolor.hooks.manager import load_plugins
-from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
+from batchcolor.images.join import join
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.training.datasets import SUFFIXES, is_held_out
 

@@ -20,8 +20,8 @@ from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.evaluation.metrics import METRICS, measured
 from batchcolor.evaluation.references import read, scan_references
 from batchcolor.hooks.manager import Plugins, load_plugins
-from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
+from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.inference.runner import load_runner
 

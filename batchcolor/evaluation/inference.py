@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from batchcolor.color import rgb_to_luma
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
-from batchcolor.images.encode import join
 from batchcolor.images.formats import PNG
+from batchcolor.images.join import join
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.inference.runner import Runner
 

@@ -1,42 +1,46 @@
-"""Metadata segments put into a JPEG that was encoded without any (ITU-T T.81, JFIF, Exif)."""
+"""Inserts metadata segments into an encoded JPEG (ITU-T T.81, JFIF 1.02, CIPA DC-008)."""
 
 from __future__ import annotations
 
 from batchcolor.images.metadata import Metadata
 
-LONGEST = 65533
-"""Bytes of payload that one segment can hold."""
+MAX_PAYLOAD = 65533
+"""Bytes of payload of the largest segment."""
+ICC_HEADER_SIZE = 14
+"""Identifier, part number and number of parts before each part of an ICC profile."""
+APP1, APP2, COMMENT = 0xE1, 0xE2, 0xFE
 
 
-def with_metadata(jpeg: bytes, metadata: Metadata) -> bytes:
-    """The JPEG with EXIF, XMP, ICC profile, comment and density after its JFIF segment.
+def insert_metadata_segments(jpeg: bytes, metadata: Metadata) -> bytes:
+    """Returns the JPEG with density in its JFIF segment, and EXIF, XMP, ICC and comment after it.
 
-    EXIF and XMP that are too long for one segment are dropped; they cannot be divided.
+    EXIF and XMP that exceed one segment are dropped, as they cannot be divided.
     """
     head, rest = jpeg[:2], jpeg[2:]
     if rest[:2] == b"\xff\xe0":
         length = 2 + int.from_bytes(rest[2:4], "big")
         jfif, rest = bytearray(rest[:length]), rest[length:]
         if metadata.dpi:
-            jfif[11] = 1  # dots an inch
-            for place, value in zip((12, 14), metadata.dpi, strict=True):
-                jfif[place : place + 2] = min(65535, round(value)).to_bytes(2, "big")
+            jfif[11] = 1  # unit: pixels per inch
+            for offset, value in zip((12, 14), metadata.dpi, strict=True):
+                jfif[offset : offset + 2] = min(65535, round(value)).to_bytes(2, "big")
         head += bytes(jfif)
     if metadata.exif:
-        head += _segment(0xE1, b"Exif\0\0" + metadata.exif)
+        head += _build_segment(APP1, b"Exif\0\0" + metadata.exif)
     if metadata.xmp:
-        head += _segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp)
-    chunk = LONGEST - 14
-    parts = [metadata.icc[i : i + chunk] for i in range(0, len(metadata.icc), chunk)]
+        head += _build_segment(APP1, b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp)
+    part_size = MAX_PAYLOAD - ICC_HEADER_SIZE
+    parts = [metadata.icc[i : i + part_size] for i in range(0, len(metadata.icc), part_size)]
     if len(parts) <= 255:
         for number, part in enumerate(parts, 1):
-            head += _segment(0xE2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
+            head += _build_segment(APP2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
     if metadata.comment:
-        head += _segment(0xFE, metadata.comment)
+        head += _build_segment(COMMENT, metadata.comment)
     return head + rest
 
 
-def _segment(marker: int, payload: bytes) -> bytes:
-    if len(payload) > LONGEST:
+def _build_segment(marker: int, payload: bytes) -> bytes:
+    """Returns one marker segment, or nothing where the payload is too large for it."""
+    if len(payload) > MAX_PAYLOAD:
         return b""
     return bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big") + payload

@@ -27,8 +27,9 @@ from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins, format_error
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.decode import decode, estimate_memory
-from batchcolor.images.encode import encode, join
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import VIDEO_SUFFIXES
+from batchcolor.images.join import join
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image

@@ -8,8 +8,9 @@ from PIL import Image
 
 from batchcolor.color import gamut_scale, rgb_to_luma, ycbcr_to_rgb
 from batchcolor.images.decode import decode
-from batchcolor.images.encode import encode, join
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
+from batchcolor.images.join import join
 from batchcolor.images.scan import ScannedFile, scan
 
 

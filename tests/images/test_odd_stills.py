@@ -9,8 +9,9 @@ from PIL import Image, ImageCms
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.decode import decode, estimate_memory
-from batchcolor.images.encode import encode, join
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import FORMATS, JPEG, PNG, TIFF
+from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
 

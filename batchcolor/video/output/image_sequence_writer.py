@@ -12,8 +12,9 @@ from av.video.frame import VideoFrame
 
 from batchcolor.color import BT601
 from batchcolor.errors import ProcessingError
-from batchcolor.images.encode import Planes, encode
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import JPEG, Format, is_picture_suffix
+from batchcolor.images.join import ColorizedImage
 from batchcolor.images.metadata import Metadata
 from batchcolor.storage.atomic import set_modification_time, sync_to_disk
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
@@ -138,11 +139,11 @@ class ImageSegments(Segments):
             y, cb, cr = (
                 np.ascontiguousarray(np.rot90(plane_view(frame, n), turns)) for n in range(3)
             )
-            return encode(Planes(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
+            return encode(ColorizedImage(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
         deep, rgb = self.film.bits > 8, "rgba" if self.film.has_alpha else "rgb24"
         pixels: Any = to_rgb(frame, self.film, "rgb48le" if deep else rgb).to_ndarray()
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
-        return encode(Planes(self.kind, rgb=upright), Metadata(), self.quality)
+        return encode(ColorizedImage(self.kind, rgb=upright), Metadata(), self.quality)
 
     def _flush(self) -> None:
         for path in self._unsynced:

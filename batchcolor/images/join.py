@@ -1,0 +1,142 @@
+"""Joins the small chroma of a colorizer to the full-resolution luma of its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.color import gamut_scale, ycbcr_to_rgb
+from batchcolor.images.formats import JPEG, Format
+from batchcolor.images.picture import Picture, Plane
+
+STRIP_HEIGHT = 64
+"""Rows joined at once, so that temporary arrays are small and stay in the processor's cache."""
+
+
+@dataclass
+class ColorizedImage:
+    """A colorized picture in the form that the encoder of `format` takes.
+
+    For JPEG: `luma` `(H, W)`, `cb` and `cr` `(ceil(H/2), ceil(W/2))`, uint8, BT.601 full range
+    with neutral chroma at 128. For other formats: `rgb` `(H, W, 3)`, or `(H, W, 4)` with alpha,
+    uint8 or uint16.
+    """
+
+    format: Format
+    luma: Plane | None = None
+    cb: NDArray[np.uint8] | None = None
+    cr: NDArray[np.uint8] | None = None
+    rgb: Plane | None = None
+
+
+def join(
+    picture: Picture, chroma: NDArray[np.float32], strength: float, target: Format
+) -> ColorizedImage:
+    """Joins chroma `(2, s, s)` (Cb, Cr in -0.5..0.5) to the luma of a picture.
+
+    Chroma is multiplied by `strength`, upsampled bilinearly and reduced where the colour would
+    leave RGB, so the luma is unchanged. Adds a note to the picture for 16 bits and alpha that
+    the target format cannot hold.
+    """
+    scaled_chroma = chroma * np.float32(strength)
+    luma, alpha = picture.luma, picture.alpha
+    if picture.depth == 16 and not target.deep:
+        luma = _reduce_to_8_bits(luma)
+        alpha = None if alpha is None else _reduce_to_8_bits(alpha)
+        picture.notes.append(f"16 bits became 8: {target.name} holds no more")
+    if alpha is not None and not target.alpha:
+        alpha = None
+        picture.notes.append(f"transparency dropped: {target.name} holds none")
+    if target == JPEG:
+        return _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
+    return ColorizedImage(target, rgb=_join_to_rgb(luma, alpha, scaled_chroma))
+
+
+def _reduce_to_8_bits(plane: Plane) -> NDArray[np.uint8]:
+    """Returns a 16-bit plane as 8 bits, rounded to the nearest step."""
+    return ((plane.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) -> Plane:
+    """Returns RGB `(H, W, 3)`, or `(H, W, 4)` with alpha, of the type of `luma`."""
+    height, width = luma.shape
+    max_value = np.float32(np.iinfo(luma.dtype).max)
+    full_width = _upsample_linear(chroma, width, axis=2)  # (2, s, W)
+    rgb = np.empty((height, width, 3 if alpha is None else 4), luma.dtype)
+    if alpha is not None:
+        rgb[..., 3] = alpha
+    for top in range(0, height, STRIP_HEIGHT):
+        rows = slice(top, min(top + STRIP_HEIGHT, height))
+        y = luma[rows].astype(np.float32) / max_value
+        cb, cr = _upsample_linear(full_width, height, axis=1, part=rows)
+        scale = gamut_scale(y, cb, cr)
+        for channel, plane in enumerate(ycbcr_to_rgb(y, cb * scale, cr * scale)):
+            plane *= max_value
+            plane += 0.5
+            np.clip(plane, 0, max_value, out=plane)
+            rgb[rows, :, channel] = plane
+    return rgb
+
+
+def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> ColorizedImage:
+    """Returns 4:2:0 planes for JPEG.
+
+    A chroma sample is shared by a 2 x 2 block, so it is reduced until it stays inside RGB for
+    both the darkest and the brightest pixel of the block.
+    """
+    height, width = luma.shape
+    chroma_height, chroma_width = (height + 1) // 2, (width + 1) // 2
+    full_width = _upsample_linear(chroma, chroma_width, axis=2)
+    planes = np.empty((2, chroma_height, chroma_width), np.uint8)
+    for top in range(0, chroma_height, STRIP_HEIGHT):
+        rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
+        minimum, maximum = _block_extrema(luma[2 * rows.start : 2 * rows.stop])
+        cb, cr = _upsample_linear(full_width, chroma_height, axis=1, part=rows)
+        scale = np.minimum(
+            gamut_scale(minimum.astype(np.float32) / np.float32(255), cb, cr),
+            gamut_scale(maximum.astype(np.float32) / np.float32(255), cb, cr),
+        )
+        for index, plane in enumerate((cb, cr)):
+            planes[index, rows] = np.clip(plane * scale * 255 + 128.5, 0, 255)
+    return ColorizedImage(JPEG, luma=luma, cb=planes[0], cr=planes[1])
+
+
+def _block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Returns minimum and maximum of each 2 x 2 block; blocks at an odd edge are smaller."""
+    minimum, maximum = luma, luma
+    for axis in (0, 1):
+        even = [slice(None)] * 2
+        odd = [slice(None)] * 2
+        even[axis], odd[axis] = slice(0, None, 2), slice(1, None, 2)
+        low, high = minimum[tuple(even)].copy(), maximum[tuple(even)].copy()
+        paired = [slice(None)] * 2
+        paired[axis] = slice(0, minimum[tuple(odd)].shape[axis])
+        np.minimum(low[tuple(paired)], minimum[tuple(odd)], out=low[tuple(paired)])
+        np.maximum(high[tuple(paired)], maximum[tuple(odd)], out=high[tuple(paired)])
+        minimum, maximum = low, high
+    return minimum, maximum
+
+
+def _upsample_linear(
+    values: NDArray[np.float32], size: int, *, axis: int, part: slice | None = None
+) -> NDArray[np.float32]:
+    """Resamples one axis to `size` by linear interpolation between sample centres.
+
+    With `part`, returns only that range of the `size` samples.
+    """
+    count = values.shape[axis]
+    part = part or slice(0, size)
+    centre = (np.arange(part.start, part.stop) + 0.5) * (count / size) - 0.5
+    centre = np.clip(centre, 0, count - 1).astype(np.float32)
+    first = centre.astype(np.int64)
+    second = np.minimum(first + 1, count - 1)
+    weight = (centre - first).astype(np.float32)
+    weight = weight.reshape([-1 if d == axis else 1 for d in range(values.ndim)])
+    low: NDArray[np.float32] = values.take(first, axis)
+    high: NDArray[np.float32] = values.take(second, axis)
+    high -= low
+    high *= weight
+    high += low
+    return high

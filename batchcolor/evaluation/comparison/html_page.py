@@ -1,104 +1,142 @@
-"""One HTML file with a before/after slider a picture; nothing outside of it is needed."""
+"""Renders a comparison as one HTML file with a before/after slider for each picture.
+
+The file needs nothing outside of it: pictures are embedded as WebP.
+"""
 
 from __future__ import annotations
 
 import base64
-import html as markup
 import io
-import re
 from collections.abc import Sequence
-from importlib import resources
+from dataclasses import dataclass
+from typing import Literal
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.comparison.panels import ComparisonRow
 from batchcolor.evaluation.inference import RGB
 
-QUALITY = 84
-NARROWEST, WIDEST = 0.5, 3.0
-"""Width by height of a slider; stranger pictures lie within it."""
-TIMES = "\N{MULTIPLICATION SIGN}"
+WEBP_QUALITY = 84
+MIN_ASPECT_RATIO, MAX_ASPECT_RATIO = 0.5, 3.0
+"""Width by height of a slider; a narrower or wider picture is shown whole within it."""
+MIN_MAX_WIDTH = 480
+"""A picture is shown at up to twice its width in pixels, and a small one up to this width."""
+
+
+@dataclass(frozen=True)
+class ChoiceGroup:
+    """Radio buttons that choose what all sliders show; `options` are values with labels."""
+
+    name: str
+    label: str
+    options: tuple[tuple[str, str], ...]
+    selected: str
+
+
+@dataclass(frozen=True)
+class SliderLayer:
+    """One of the pictures that lie above each other in a slider, or the reason it is missing."""
+
+    side: Literal["left", "right"]
+    kind: str
+    """`grey`, `true` or the name of a model."""
+    strength: str
+    description: str
+    is_visible: bool
+    data_uri: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class SliderFigure:
+    """A picture with its slider and caption, or with the reason why it could not be read."""
+
+    name: str
+    size: tuple[int, int]
+    aspect_ratio: float = 1.0
+    max_width: int = 0
+    """In CSS pixels."""
+    layers: tuple[SliderLayer, ...] = ()
+    failure: str = ""
 
 
 def render_html(rows: Sequence[ComparisonRow], title: str = "") -> bytes:
-    """The page as UTF-8. Names and reasons are text, whatever they contain."""
+    """Returns the page as UTF-8. Names and reasons are text, whatever they contain."""
     models = list(dict.fromkeys(model for row in rows for model, _ in row.outputs))
     strengths = sorted({strength for row in rows for _, strength in row.outputs})
-    middle = min(strengths, key=lambda strength: abs(strength - 1), default=1.0)
-    parts = {
-        "title": markup.escape(title or f"Compared: {', '.join(models) or 'nothing'}"),
-        "controls": _controls(models, strengths, middle, any(r.true is not None for r in rows)),
-        "pictures": "\n".join(_picture(row, models[0] if models else "", middle) for row in rows),
-    }
-    template = (resources.files(__package__) / "page.html").read_text("utf-8")
-    # In one pass, so that a name that looks like a place in the template stays a name.
-    filled = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
-    return filled.encode()
-
-
-def _controls(models: list[str], strengths: list[float], middle: float, truth: bool) -> str:
+    model = models[0] if models else ""
+    strength = min(strengths, key=lambda value: abs(value - 1), default=1.0)
+    sides = ["grey", "true"] if any(row.true is not None for row in rows) else ["grey"]
     groups = [
-        ("model", "Model", [(name, name) for name in models], models[0] if models else ""),
-        ("strength", "Strength", [(f"{s:g}", f"{s:g}") for s in strengths], f"{middle:g}"),
-        ("left", "Left side", [("grey", "grey"), *([("true", "true")] if truth else [])], "grey"),
+        _make_choice_group("model", "Model", models, model),
+        _make_choice_group("strength", "Strength", [f"{s:g}" for s in strengths], f"{strength:g}"),
+        _make_choice_group("left", "Left side", sides, "grey"),
     ]
-    made = [_choice(*group) for group in groups if len(group[2]) > 1]
-    return f'<form class="controls" autocomplete="off">{"".join(made)}</form>' if made else ""
-
-
-def _choice(name: str, label: str, options: list[tuple[str, str]], chosen: str) -> str:
-    buttons = "".join(
-        f'<label><input type="radio" name="{name}" value="{markup.escape(value)}"'
-        f"{' checked' if value == chosen else ''}><span>{markup.escape(text)}</span></label>"
-        for value, text in options
+    environment = Environment(
+        loader=PackageLoader("batchcolor.evaluation.comparison"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return f"<fieldset><legend>{label}</legend><div>{buttons}</div></fieldset>"
+    page = environment.get_template("comparison.html").render(
+        title=title or f"Compared: {', '.join(models) or 'nothing'}",
+        groups=[group for group in groups if len(group.options) > 1],
+        figures=[_make_figure(row, model, strength) for row in rows],
+    )
+    return page.encode()
 
 
-def _picture(row: ComparisonRow, model: str, strength: float) -> str:
-    name = markup.escape(row.name)
+def _make_choice_group(name: str, label: str, values: Sequence[str], selected: str) -> ChoiceGroup:
+    return ChoiceGroup(name, label, tuple((value, value) for value in values), selected)
+
+
+def _make_figure(row: ComparisonRow, model: str, strength: float) -> SliderFigure:
+    """Returns a picture's figure; of its results, the one nearest to `strength` is visible."""
     if row.grey is None:
-        return (
-            f'<figure class="broken"><p class="reason"><b>no result</b> '
-            f"{markup.escape(row.failure)}</p>"
-            f"<figcaption><bdi>{name}</bdi></figcaption></figure>"
-        )
+        return SliderFigure(row.name, row.size, failure=row.failure)
     height, width = row.grey.shape[:2]
-    shape = min(max(width / height, NARROWEST), WIDEST)
-    keys = list(row.outputs)
-    first = min(keys, key=lambda key: (key[0] != model, abs(key[1] - strength)))
-    layers = [_layer("left", "grey", "", row.grey, shown=True)]
+    layers = [_make_layer(row.name, "left", "grey", None, row.grey, is_visible=True)]
     if row.true is not None:
-        layers.append(_layer("left", "true", "", row.true, shown=False))
+        layers.append(_make_layer(row.name, "left", "true", None, row.true, is_visible=False))
+    visible = min(
+        row.outputs, key=lambda key: (key[0] != model, abs(key[1] - strength)), default=None
+    )
     for key, output in row.outputs.items():
-        layers.append(_layer("right", key[0], f"{key[1]:g}", output, shown=key == first))
-    return (
-        f'<figure style="--shape:{shape:.4f};--most:{max(2 * width, 480)}px">'
-        f'<div class="pair">{"".join(layers)}'
-        f'<span class="tag before" aria-hidden="true"></span>'
-        f'<span class="tag after" aria-hidden="true"></span>'
-        f'<div class="handle" role="slider" tabindex="0" aria-label="{name}: before and after" '
-        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="50" aria-orientation="horizontal">'
-        f"</div></div>"
-        f"<figcaption><bdi>{name}</bdi> <small>{row.size[0]} {TIMES} {row.size[1]}</small>"
-        f"</figcaption></figure>"
+        layers.append(_make_layer(row.name, "right", *key, output, is_visible=key == visible))
+    return SliderFigure(
+        name=row.name,
+        size=row.size,
+        aspect_ratio=min(max(width / height, MIN_ASPECT_RATIO), MAX_ASPECT_RATIO),
+        max_width=max(2 * width, MIN_MAX_WIDTH),
+        layers=tuple(layers),
     )
 
 
-def _layer(side: str, kind: str, strength: str, what: RGB | ProcessingError, *, shown: bool) -> str:
-    """One of the pictures that lie above each other, or the reason why it is missing."""
-    about = (
-        f'class="{side}" data-kind="{markup.escape(kind)}" data-strength="{strength}"'
-        f"{'' if shown else ' hidden'}"
-    )
-    if isinstance(what, ProcessingError):
-        reason = markup.escape(what.reason)
-        return f'<div {about}><p class="reason"><b>no result</b> {reason}</p></div>'
-    return f'<img {about} alt="" draggable="false" src="{_embedded(what)}">'
+def _make_layer(
+    name: str,
+    side: Literal["left", "right"],
+    kind: str,
+    strength: float | None,
+    content: RGB | ProcessingError,
+    *,
+    is_visible: bool,
+) -> SliderLayer:
+    if strength is None:
+        description = {"grey": f"{name} in grey", "true": f"{name} in its true colours"}[kind]
+        shown_strength = ""
+    else:
+        description = f"{name} coloured by {kind}, strength {strength:g}"
+        shown_strength = f"{strength:g}"
+    common = (side, kind, shown_strength, description, is_visible)
+    if isinstance(content, ProcessingError):
+        return SliderLayer(*common, failure=content.reason)
+    return SliderLayer(*common, data_uri=_encode_data_uri(content))
 
 
-def _embedded(rgb: RGB) -> str:
+def _encode_data_uri(rgb: RGB) -> str:
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "WEBP", quality=QUALITY, method=4)
+    Image.fromarray(rgb).save(file, "WEBP", quality=WEBP_QUALITY, method=4)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -253,6 +253,19 @@ def test_a_failed_picture_and_a_failed_result_show_why(page):
     assert handle.is_displayed()
 
 
+def test_every_picture_has_an_alternative_text(page):
+    texts = page.execute_script("return [...document.images].map(image => image.alt)")
+    assert texts == [
+        "river.png in grey",
+        "river.png in its true colours",
+        "river.png coloured by alpha, strength 0.5",
+        "river.png coloured by alpha, strength 1",
+        "river.png coloured by beta, strength 0.5",
+        f"{HOSTILE} in grey",
+        f"{HOSTILE} coloured by alpha, strength 1",
+    ]
+
+
 def test_a_name_never_becomes_markup(page):
     caption = page.find_elements("css selector", "figcaption bdi")[1]
     assert caption.text == HOSTILE
@@ -262,13 +275,13 @@ def test_a_name_never_becomes_markup(page):
 
 def test_a_name_like_a_place_of_the_template_stays_a_name():
     page = render_html(
-        [ComparisonRow("{{controls}}.png", failure="{{title}}")], "{{pictures}}"
+        [ComparisonRow("{{ title }}.png", failure="{% for %}")], "{{ figures }}"
     ).decode()
-    for text in ("{{controls}}.png", "{{title}}", "<h1>{{pictures}}</h1>"):
+    for text in ("{{ title }}.png", "{% for %}", "<h1>{{ figures }}</h1>"):
         assert text in page
 
 
-@pytest.mark.parametrize("width", [320, 375, 1400])
+@pytest.mark.parametrize("width", [320, 390, 1400])
 def test_nothing_is_cut_off_at_the_side(page, width):
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

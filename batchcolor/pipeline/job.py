@@ -14,7 +14,7 @@ from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.signals import handle_signals
+from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import FileSystemWarning
 from batchcolor.storage.journal import Journal
 

@@ -1,8 +1,9 @@
 """Atomic file writes: after a kill at any moment, the old file or the new one is there, whole.
 
-A file is written to a temporary file in the folder of its target, flushed to the disk and renamed.
-Temporary files have unique names made by the system and are removed only by the process that
-created them, or by `remove_stale_temporaries` when that process no longer exists.
+A file is written to a temporary file in the folder of its target, flushed to the disk and renamed;
+a folder likewise. Temporary files and folders have unique names made by the system and are removed
+only by the process that created them, or by `remove_stale_temporaries` when that process no longer
+exists.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -32,7 +34,7 @@ UNSUPPORTED = frozenset(
 UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
 
 _own: set[Path] = set()
-"""Temporary files of this process that exist at the moment."""
+"""Temporary files and folders of this process that exist at the moment."""
 
 
 class FileSystemWarning(UserWarning):
@@ -91,10 +93,45 @@ def temporary_path(target: Path, size: int | None = None) -> Iterator[Path]:
     except OSError as error:
         raise _translate(error, target, size) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            _own.discard(temporary)
+        _remove_own(temporary)
+
+
+@contextlib.contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """An empty temporary folder beside `target`, removed at the end with all that it contains.
+
+    An OSError in the block becomes OutputError or ProcessingError.
+    """
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        name = tempfile.mkdtemp(f".{_process_token()}{SUFFIX}", ".", target.parent)
+        temporary = Path(name)
+        _own.add(temporary)
+        yield temporary
+    except OSError as error:
+        raise _translate(error, target, None) from error
+    finally:
+        _remove_own(temporary)
+
+
+def replace_folder(source: Path, target: Path, former: Path) -> None:
+    """Rename a complete folder to `target`, after renaming an existing `target` to `former`.
+
+    No system replaces a folder in one step: after a kill between the two, call `restore_folder`.
+    Raises OSError.
+    """
+    if target.exists():
+        target.rename(former)
+    source.rename(target)
+    _sync_folder(target.parent)
+
+
+def restore_folder(target: Path, former: Path) -> None:
+    """Undo a `replace_folder` that was killed between its two steps, where the system permits."""
+    with contextlib.suppress(OSError):
+        if former.exists() and not target.exists():
+            former.rename(target)
 
 
 def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
@@ -130,22 +167,39 @@ def sync_to_disk(path: Path) -> None:
 def remove_stale_temporaries(folder: Path) -> int:
     """Remove temporaries below `folder` whose process no longer exists. Returns their number."""
     removed = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            if not name.endswith(SUFFIX) or Path(where, name) in _own:
+    for where, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(where, name)
+            if not name.endswith(SUFFIX) or path in _own:
                 continue
             if not _is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
-                with contextlib.suppress(OSError):
-                    Path(where, name).unlink()
-                    removed += 1
+                removed += _remove(path)
+        folders[:] = [name for name in folders if not name.endswith(SUFFIX)]
     return removed
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporary files of this process: for a process that ends at once."""
+    """Remove the temporaries of this process: for a process that ends at once."""
     for path in list(_own):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove_own(temporary: Path | None) -> None:
+    if temporary is not None:
+        _remove(temporary)
+        _own.discard(temporary)
+
+
+def _remove(temporary: Path) -> bool:
+    """Remove a temporary file or folder. Returns whether it existed and is gone."""
+    try:
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _write(path: Path, data: bytes) -> None:

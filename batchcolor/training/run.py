@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from torch import distributed
 
 from batchcolor.errors import ExitCode, InterruptedJobError, UsageError
 from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.signals import handle_signals
 from batchcolor.training import checkpoint, datasets, results
 from batchcolor.training.augment import needs_resampling
 from batchcolor.training.distributed import DistributedContext, init_distributed
@@ -78,7 +76,8 @@ def _run_trainer(
 ) -> None:
     """Trains until the end or a signal. Raises InterruptedJobError."""
     is_main = trainer.context.is_main_process
-    with _recorded_signals() as received:
+    received: list[ExitCode] = []
+    with handle_signals(received.append):  # a step is never interrupted
         is_finished = trainer.run(
             stop=lambda: bool(received),
             on_step=callbacks.on_step if is_main else lambda progress: None,
@@ -89,14 +88,13 @@ def _run_trainer(
     if is_finished:
         return
     plan = trainer.plan
-    code = ExitCode.SIGINT if received[:1] == [signal.SIGINT] else ExitCode.SIGTERM
     how = "continue with the same command and --resume"
     if plan.command and trainer.context.world_size == 1:
         how = f"continue with: {plan.command} --resume"
     raise InterruptedJobError(
         f"stopped at step {trainer.step:,} of {trainer.total_steps:,}; "
         f"the checkpoint is in {plan.output}; {how}",
-        code,
+        received[0] if received else ExitCode.SIGTERM,  # none: another process received it
     )
 
 
@@ -144,23 +142,3 @@ def _write_epoch_results(
     if is_best:
         results.save_weights(trainer, spec, baselines)
     callbacks.on_epoch(row)
-
-
-@contextmanager
-def _recorded_signals() -> Iterator[list[int]]:
-    """Records SIGINT and SIGTERM, so that a step is never interrupted; a second SIGINT raises."""
-    received: list[int] = []
-
-    def record(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1 and number == signal.SIGINT:
-            raise KeyboardInterrupt
-
-    handled = (signal.SIGINT, signal.SIGTERM)
-    ignored = [it for it in handled if signal.getsignal(it) is signal.SIG_IGN]
-    former = {it: signal.signal(it, record) for it in handled if it not in ignored}
-    try:
-        yield received
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

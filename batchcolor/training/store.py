@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import TrainingDataError
+from batchcolor.storage.atomic import (
+    remove_stale_temporaries,
+    replace_folder,
+    sync_to_disk,
+    temporary_folder,
+    write_atomic,
+)
 from batchcolor.training.cache import cache_folder
 from batchcolor.training.datasets import (
     TrainingImage,
@@ -99,9 +105,18 @@ def _format_skipped(skipped: dict[str, int]) -> str:
 
 
 @dataclass(frozen=True)
-class _Packed:
+class _LoadedImage:
     square: NDArray[np.uint8]
     digest: str
+
+
+@dataclass
+class _Contents:
+    """Hash and split of each packed picture; reason and log line of each skipped one."""
+
+    hashes: list[int] = field(default_factory=list)
+    are_held_out: list[bool] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _pack(
@@ -111,54 +126,78 @@ def _pack(
     workers: int | None,
     on_progress: Callable[[int, int], None],
 ) -> None:
-    """Writes the store to a temporary folder and renames it when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
-        shape = (len(found), side, side, 3)
-        pictures = np.lib.format.open_memmap(
-            building / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape
-        )
-        kept, held_out_flags, hashes = 0, [], []
-        digests: set[str] = set()
-        skipped: list[tuple[str, str]] = []
+    """Writes the store to a temporary folder and renames it when it is complete.
+
+    Raises OutputError (disk full).
+    """
+    remove_stale_temporaries(folder.parent)
+    with temporary_folder(folder) as temporary:
+        store = temporary / "store"
+        store.mkdir()
+        contents = _write_pictures(store / "pictures.npy", found, side, workers, on_progress)
+        _write_index(store, contents)
+        replace_folder(store, folder, temporary / "former")
+
+
+def _write_pictures(
+    path: Path,
+    found: Sequence[TrainingImage],
+    side: int,
+    workers: int | None,
+    on_progress: Callable[[int, int], None],
+) -> _Contents:
+    """Writes the usable pictures as an array `(N, side, side, 3)`, N the number of `found`.
+
+    The last rows are a gap in the file. It is not written through a memory map, because a full disk
+    then ends the process.
+    """
+    contents = _Contents()
+    digests: set[str] = set()
+    shape = (len(found), side, side, 3)
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = file.tell() + math.prod(shape)
         for done, (entry, result) in enumerate(_load_all(found, side, workers), 1):
-            if isinstance(result, _Packed) and result.digest in digests:
+            if isinstance(result, _LoadedImage) and result.digest in digests:
                 result = "duplicate"
             if isinstance(result, str):
-                skipped.append((result.partition(":")[0], f"{entry.name}: {result}"))
+                contents.skipped.append((result.partition(":")[0], f"{entry.name}: {result}"))
             else:
                 digests.add(result.digest)
-                pictures[kept] = result.square
-                hashes.append(_difference_hash(result.square))
-                is_for_validation = entry.is_held_out
-                if is_for_validation is None:
-                    is_for_validation = is_held_out(result.digest)
-                held_out_flags.append(is_for_validation)
-                kept += 1
+                file.write(result.square.tobytes())
+                contents.hashes.append(_difference_hash(result.square))
+                held_out = entry.is_held_out
+                contents.are_held_out.append(
+                    is_held_out(result.digest) if held_out is None else held_out
+                )
             on_progress(done, len(found))
-        pictures.flush()
-        validation = np.flatnonzero(np.array(held_out_flags, bool))
-        train = np.flatnonzero(~np.array(held_out_flags, bool))
-        leaks = _find_near_duplicates(np.array(hashes, np.uint64), train, validation)
-        skipped += [("near a held-out picture", f"packed {row}: near") for row in train[leaks]]
-        index = {
-            "kept": kept,
-            "train": train[~leaks].tolist(),
-            "validation": validation.tolist(),
-            "skipped": dict(Counter(reason for reason, _ in skipped)),
-        }
-        (building / "skipped.log").write_text("".join(f"{line}\n" for _, line in skipped))
-        (building / "index.json").write_text(json.dumps(index))
-        shutil.rmtree(folder, ignore_errors=True)  # an incomplete store
-        building.replace(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        file.truncate(size)
+    sync_to_disk(path)
+    return contents
+
+
+def _write_index(store: Path, contents: _Contents) -> None:
+    """Writes which pictures are for training and for validation, and the skipped ones."""
+    are_held_out = np.array(contents.are_held_out, bool)
+    validation, train = np.flatnonzero(are_held_out), np.flatnonzero(~are_held_out)
+    leaks = _find_near_duplicates(np.array(contents.hashes, np.uint64), train, validation)
+    near = [("near a held-out picture", f"packed {row}: near") for row in train[leaks]]
+    skipped = [*contents.skipped, *near]
+    index = {
+        "kept": len(contents.hashes),
+        "train": train[~leaks].tolist(),
+        "validation": validation.tolist(),
+        "skipped": dict(Counter(reason for reason, _ in skipped)),
+    }
+    log = "".join(f"{line}\n" for _, line in skipped)
+    write_atomic(store / "skipped.log", log.encode(errors="backslashreplace"))
+    write_atomic(store / "index.json", json.dumps(index).encode())
 
 
 def _load_all(
     found: Sequence[TrainingImage], side: int, workers: int | None
-) -> Iterator[tuple[TrainingImage, _Packed | str]]:
+) -> Iterator[tuple[TrainingImage, _LoadedImage | str]]:
     """Each entry with its square or the reason why not, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, len(found), 256):
@@ -166,7 +205,7 @@ def _load_all(
             yield from zip(part, pool.map(lambda entry: _load(entry, side), part), strict=True)
 
 
-def _load(entry: TrainingImage, side: int) -> _Packed | str:
+def _load(entry: TrainingImage, side: int) -> _LoadedImage | str:
     try:
         loaded = entry.load(side)
     except Exception as error:  # a decoder may raise anything; one picture is not the job
@@ -180,7 +219,7 @@ def _load(entry: TrainingImage, side: int) -> _Packed | str:
     chroma = np.asarray(image.convert("YCbCr"), np.float32)[..., 1:] - 128
     if float(np.hypot(chroma[..., 0], chroma[..., 1]).mean()) < GREY:
         return "grey"
-    return _Packed(square, loaded.digest)
+    return _LoadedImage(square, loaded.digest)
 
 
 def _difference_hash(square: NDArray[np.uint8]) -> int:

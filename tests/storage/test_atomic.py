@@ -19,6 +19,9 @@ from batchcolor.storage import atomic
 from batchcolor.storage.atomic import (
     FileSystemWarning,
     remove_stale_temporaries,
+    replace_folder,
+    restore_folder,
+    temporary_folder,
     temporary_path,
     write_atomic,
 )
@@ -117,6 +120,46 @@ def test_a_temporary_of_a_process_id_that_repeats_is_removed_and_one_of_a_runnin
     other.communicate()
     assert remove_stale_temporaries(tmp_path) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_of_a_killed_process_is_removed_with_its_content(tmp_path):
+    stale = tmp_path / f".store.999999999-5{atomic.SUFFIX}"
+    (stale / "below").mkdir(parents=True)
+    (stale / "below" / "a.txt").write_bytes(b"half")
+    with temporary_folder(tmp_path / "store") as own:
+        (own / "a.txt").write_bytes(b"half")
+        assert remove_stale_temporaries(tmp_path) == 1
+        assert list(tmp_path.rglob("*")) == [own, own / "a.txt"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replaced_folder_is_restored_after_a_kill_between_the_two_renames(tmp_path, monkeypatch):
+    source, target, former = (tmp_path / name for name in ("new", "result", "former"))
+    for folder in (source, target):
+        folder.mkdir()
+        (folder / "a.txt").write_text(folder.name)
+
+    class Killed(BaseException):
+        pass
+
+    rename = Path.rename
+
+    def rename_once(path: Path, to: Path) -> Path:
+        if path == source:
+            raise Killed
+        return rename(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename_once)
+        with pytest.raises(Killed):
+            replace_folder(source, target, former)
+    assert not target.exists()
+    restore_folder(target, former)
+    assert (target / "a.txt").read_text() == "result"
+
+    replace_folder(source, target, former)
+    restore_folder(target, former)
+    assert (target / "a.txt").read_text() == "new"
 
 
 def test_a_job_on_a_file_system_that_lacks_operations_is_done_and_notes_it_once(

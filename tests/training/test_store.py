@@ -9,6 +9,7 @@ import torchvision
 from PIL import Image
 
 from batchcolor.errors import TrainingDataError
+from batchcolor.storage.atomic import SUFFIX
 from batchcolor.training.store import open_store
 
 
@@ -88,6 +89,33 @@ def test_a_second_run_uses_the_packed_pictures_of_the_first(photographs, tmp_pat
     for _ in range(2):
         open_store(str(folder), tmp_path, 32, on_progress=lambda done, total: packed.append(done))
     assert packed == list(range(1, 13))
+
+
+def test_packing_that_is_stopped_leaves_nothing_and_the_next_run_removes_what_a_kill_left(
+    photographs, tmp_path
+):
+    folder, cache = photographs(12), tmp_path / "stores"
+    killed = cache / f".x.999999999-5{SUFFIX}"
+    killed.mkdir(parents=True)
+    (killed / "pictures.npy").write_bytes(b"half")
+
+    def stop(done: int, total: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_store(str(folder), tmp_path, 32, cache=cache, on_progress=stop)
+    assert list(cache.iterdir()) == []
+    store = open_store(str(folder), tmp_path, 32, cache=cache)
+    assert list(cache.iterdir()) == [store.folder]
+    assert len(store.train) + len(store.validation) == 12
+
+
+def test_pictures_whose_names_are_not_utf8_are_listed(photographs, tmp_path):
+    folder = photographs(12)
+    (folder / os.fsdecode(b"gr\xfcn.jpg")).write_bytes(b"broken")
+    store = open_store(str(folder), tmp_path, 32)
+    assert "n.jpg: broken" in (store.folder / "skipped.log").read_text()
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "no photographs"), (1, "1 of 1")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,12 @@ from batchcolor.images.encode import encode
 from batchcolor.images.formats import JPEG, Format, is_picture_suffix
 from batchcolor.images.join import ColorizedImage
 from batchcolor.images.metadata import Metadata
-from batchcolor.storage.atomic import set_modification_time, sync_to_disk
+from batchcolor.storage.atomic import (
+    replace_folder,
+    restore_folder,
+    set_modification_time,
+    sync_to_disk,
+)
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
 from batchcolor.video.numbered_frames import list_numbered_frames
 from batchcolor.video.output.codecs import VideoSettings
@@ -164,9 +168,7 @@ class ImageSegments(Segments):
     def remove(self) -> None:
         """As `Segments.remove`; a former result that lost its name to one that never got it, as a
         job was killed between the two, has it back."""
-        with contextlib.suppress(OSError):
-            if self.former.exists() and not self.target.exists():
-                self.former.rename(self.target)
+        restore_folder(self.target, self.former)
         super().remove()
 
     def publish(self, *, replace: bool, mtime_ns: int) -> None:
@@ -177,7 +179,4 @@ class ImageSegments(Segments):
             raise FileExistsError(target)
         if target.exists():
             check_replaceable(target)
-            target.rename(self.former)  # no system has one step for two folders
-        self.pictures.rename(target)
-        with contextlib.suppress(OSError):  # some file systems cannot; the pictures are safe
-            sync_to_disk(target.parent)
+        replace_folder(self.pictures, target, self.former)

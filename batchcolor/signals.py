@@ -1,4 +1,4 @@
-"""Signals of a running job: the first one drains the pipeline, a second Ctrl-C ends the process."""
+"""Signals of a running job: the first one asks it to stop, a second Ctrl-C ends the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 
 @contextmanager
 def handle_signals(interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
-    """Call `interrupt` with the exit code at SIGINT, SIGTERM or SIGHUP.
+    """Call `interrupt` with the exit code at each SIGINT, SIGTERM or SIGHUP.
 
     A second SIGINT removes temporary files and ends the process at once. Signals that are ignored
     at the start stay ignored, as under `nohup`. Outside the main thread nothing is changed.
@@ -38,7 +38,7 @@ def handle_signals(interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
         received.append(number)
         interrupt(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
 
-    former = {number: signal.signal(number, receive) for number in active_signals()}
+    former = {number: signal.signal(number, receive) for number in _active_signals()}
     try:
         yield
     finally:
@@ -46,7 +46,7 @@ def handle_signals(interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def active_signals() -> list[int]:
+def _active_signals() -> list[int]:
     """SIGINT, SIGTERM and SIGHUP, without those that are ignored or that the system lacks."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]

@@ -17,7 +17,7 @@ from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
     from batchcolor.evaluation.evaluator import Evaluation, ModelScores
-    from batchcolor.evaluation.statistics import Paired
+    from batchcolor.evaluation.statistics import RowComparison
 
 HEADS = {
     "rgb_mse": ("RGB MSE", ".5f"),
@@ -65,7 +65,7 @@ def tables(console: Console, result: Evaluation) -> None:
         _differences(console, paired)
 
 
-def _differences(console: Console, paired: Paired) -> None:
+def _differences(console: Console, paired: RowComparison) -> None:
     name = paired.row if paired.row == paired.baseline else f"{paired.row} - {paired.baseline}"
     rows: list[tuple[object, ...]] = []
     for it in paired.differences:

@@ -89,7 +89,9 @@ class ModelScores:
         made = {}
         for metric, values in self.values.items():
             kept = values[np.isfinite(values)]
-            low, high = statistics.intervals(kept[:, None])[0] if len(kept) else (np.nan, np.nan)
+            low, high = (
+                statistics.bootstrap_intervals(kept[:, None])[0] if len(kept) else (np.nan, np.nan)
+            )
             made[metric] = (float(low), float(high))
         return made
 
@@ -104,7 +106,7 @@ class Evaluation:
     rows: dict[str, ModelScores]
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    paired: list[statistics.Paired] = field(default_factory=list)
+    paired: list[statistics.RowComparison] = field(default_factory=list)
 
 
 def evaluate(
@@ -135,7 +137,7 @@ def evaluate(
     if baseline is not None:
         names = [truth.name for truth in found.truths]
         values = {name: row.values for name, row in result.rows.items()}
-        result.paired = baseline.against(names, values, result.truth_colorfulness)
+        result.paired = baseline.compare(names, values, result.truth_colorfulness)
     return result
 
 

@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals, and differences to an earlier measurement, paired."""
+"""Bootstrap confidence intervals, and paired differences to an earlier measurement."""
 
 from __future__ import annotations
 
@@ -9,43 +9,53 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batchcolor.errors import UsageError
+from batchcolor.evaluation.metrics import Numbers
 
-Numbers = NDArray[np.float64]
-
+CONFIDENCE = 0.95
 RESAMPLES = 2000
 SEED = 2003
-"""Fixed: the same figures give the same interval."""
-AT_ONCE = 4_000_000
-"""Indices drawn at once, 8 bytes each."""
+"""Fixed, so that the same values always give the same interval."""
+BATCH_VALUES = 500_000
+"""Resampled values in memory at once, 8 bytes each."""
 LOWER_IS_BETTER = frozenset({"rgb_mse", "ab_mse", "delta_e_2000", "lpips"})
-SAME = 1e-4
-"""Share by which two measurements of one grey picture may differ: decoders round."""
+RELATIVE_TOLERANCE = 1e-4
+"""Relative difference between two measurements of one grey picture, due to rounding decoders."""
 
 
-def intervals(values: Numbers) -> Numbers:
-    """95 % percentile bootstrap intervals of the mean of each column: `(n, k)` to `(k, 2)`.
+def bootstrap_intervals(values: Numbers) -> Numbers:
+    """Returns 95 % percentile bootstrap intervals of the mean of each column: `(n, k)` to `(k, 2)`.
 
-    Pictures (rows) are drawn again with replacement. One picture alone gives an interval
-    without width. Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), ch. 13.
+    Rows are resampled with replacement, the same rows for every column. The interval of a single
+    row has no width. Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), ch. 13.
     """
-    count = len(values)
-    chance = np.random.default_rng(SEED)
-    means = []
-    for start in range(0, RESAMPLES, step := max(1, AT_ONCE // count)):
-        rows = min(step, RESAMPLES - start)
-        drawn = chance.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
-        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        means.append(times @ values / count)
-    low_high: Numbers = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0).T
-    return low_high
+    if len(values) == 1:
+        return np.repeat(values.T, 2, axis=1)
+    # Imported here, as scipy.stats takes half a second to load.
+    from scipy.stats import bootstrap
+
+    result: Any = bootstrap(
+        (values,),
+        np.mean,
+        axis=0,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, BATCH_VALUES // values.size),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    )
+    intervals: Numbers = np.stack(result.confidence_interval, axis=1)
+    return intervals
 
 
 @dataclass(frozen=True)
-class Difference:
-    """New minus baseline, mean over pictures; `verdict` is better, worse or, unsure, empty."""
+class PairedDifference:
+    """Mean over pictures of new minus baseline, with its interval from `low` to `high`.
+
+    `verdict` is `better` or `worse`, and empty where the interval includes 0.
+    """
 
     metric: str
     mean: float
@@ -55,78 +65,89 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Paired:
-    """A row against a baseline's row, over the pictures that both have."""
+class RowComparison:
+    """A row compared with a baseline's row, over the pictures that both measured."""
 
     row: str
     baseline: str
     pictures: int
-    differences: tuple[Difference, ...]
+    differences: tuple[PairedDifference, ...]
 
 
-def differences(
-    new: Mapping[str, Numbers], old: Mapping[str, Numbers], truth_colorfulness: float
-) -> tuple[int, tuple[Difference, ...]]:
-    """Number of pictures and the differences of each metric that both have.
+def compare_paired(
+    new: Mapping[str, Numbers], old: Mapping[str, Numbers], reference_colorfulness: float
+) -> tuple[int, tuple[PairedDifference, ...]]:
+    """Returns the number of pictures that both measured, and the difference of each common metric.
 
-    Arrays are aligned picture by picture, NaN where a picture has no result. A difference is
-    better or worse only where its 95 % interval excludes 0; colorfulness is better where its
-    mean is nearer the truth's.
+    Arrays are aligned picture by picture, NaN where a picture has no result. Colorfulness is
+    better where its mean is nearer to that of the references.
     """
     metrics = [metric for metric in new if metric in old]
     both = np.stack([np.stack([new[metric], old[metric]]) for metric in metrics])  # (k, 2, n)
-    kept = both[..., np.isfinite(both).all(axis=(0, 1))]
-    if not kept.shape[2]:
+    both = both[..., np.isfinite(both).all(axis=(0, 1))]
+    pictures = both.shape[2]
+    if not pictures:
         return 0, ()
-    apart = (kept[:, 0] - kept[:, 1]).T  # (n, k)
-    made = []
-    for metric, pair, mean, (low, high) in zip(
-        metrics, kept.mean(axis=2), apart.mean(axis=0), intervals(apart), strict=True
+    differences = (both[:, 0] - both[:, 1]).T  # (n, k)
+    compared = []
+    for metric, (new_mean, old_mean), mean, (low, high) in zip(
+        metrics,
+        both.mean(axis=2),
+        differences.mean(axis=0),
+        bootstrap_intervals(differences),
+        strict=True,
     ):
         gain = float(mean)
         if metric in LOWER_IS_BETTER:
             gain = -gain
         elif metric == "colorfulness":
-            gain = abs(pair[1] - truth_colorfulness) - abs(pair[0] - truth_colorfulness)
-        sure = low > 0 or high < 0
-        verdict = ("better" if gain > 0 else "worse") if sure and gain else ""
-        made.append(Difference(metric, float(mean), float(low), float(high), verdict))
-    return kept.shape[2], tuple(made)
+            gain = abs(old_mean - reference_colorfulness) - abs(new_mean - reference_colorfulness)
+        is_significant = low > 0 or high < 0
+        verdict = ("better" if gain > 0 else "worse") if is_significant and gain else ""
+        compared.append(PairedDifference(metric, float(mean), float(low), float(high), verdict))
+    return pictures, tuple(compared)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """An earlier JSON document: rows by name, each with its metrics, one number a picture."""
+    """An earlier JSON document: rows by name, each with one number per picture and metric."""
 
     path: Path
     size: int | None
     names: tuple[str, ...]
     rows: dict[str, dict[str, Numbers]]
 
-    def against(
-        self, names: Sequence[str], rows: Mapping[str, Mapping[str, Numbers]], truth: Numbers
-    ) -> list[Paired]:
-        """Rows of one name paired; and the models, where each side has one, by another name.
+    def compare(
+        self,
+        names: Sequence[str],
+        rows: Mapping[str, Mapping[str, Numbers]],
+        reference_colorfulness: Numbers,
+    ) -> list[RowComparison]:
+        """Compares rows of the same name; also the only model of each side under another name.
 
+        `names` are the pictures of the new measurement, in the order of the arrays.
         Raises UsageError where the pictures are not the same.
         """
-        place = {name: index for index, name in enumerate(self.names)}
-        here = [index for index, name in enumerate(names) if name in place]
-        there = [place[names[index]] for index in here]
-        if not here:
-            raise UsageError(f"--against {self.path}: measured on other pictures")
-        self._check_truths(rows["grey"]["rgb_mse"][here], there)
-        made = []
-        for new, old in self._pairs(list(rows)):
-            count, found = differences(
-                {metric: values[here] for metric, values in rows[new].items()},
-                {metric: values[there] for metric, values in self.rows[old].items()},
-                float(truth[here].mean()),
+        old_index_by_name = {name: index for index, name in enumerate(self.names)}
+        new_indices = [index for index, name in enumerate(names) if name in old_index_by_name]
+        old_indices = [old_index_by_name[names[index]] for index in new_indices]
+        if not new_indices:
+            raise UsageError(
+                f"--against {self.path}: measured on other pictures; "
+                f"measure the baseline on the folder of --data"
             )
-            made.append(Paired(new, old, count, found))
-        return made
+        self._check_references(rows["grey"]["rgb_mse"][new_indices], old_indices)
+        comparisons = []
+        for new, old in self._pair_rows(list(rows)):
+            pictures, differences = compare_paired(
+                {metric: values[new_indices] for metric, values in rows[new].items()},
+                {metric: values[old_indices] for metric, values in self.rows[old].items()},
+                float(reference_colorfulness[new_indices].mean()),
+            )
+            comparisons.append(RowComparison(new, old, pictures, differences))
+        return comparisons
 
-    def _pairs(self, rows: Sequence[str]) -> list[tuple[str, str]]:
+    def _pair_rows(self, rows: Sequence[str]) -> list[tuple[str, str]]:
         pairs = [(name, name) for name in rows if name in self.rows]
         new, old = (
             [name for name in side if name not in ("grey", "mean")] for side in (rows, self.rows)
@@ -135,46 +156,46 @@ class Baseline:
             pairs.append((new[0], old[0]))
         return pairs
 
-    def _check_truths(self, new: Numbers, there: Sequence[int]) -> None:
-        """What leaving a picture grey costs follows from its truth alone, so it tells truths."""
-        old = self.rows["grey"]["rgb_mse"][there]
-        odd = np.flatnonzero(~np.isclose(new, old, rtol=SAME, atol=1e-9, equal_nan=True))
-        if len(odd):
-            name = self.names[there[odd[0]]]
+    def _check_references(self, new: Numbers, old_indices: Sequence[int]) -> None:
+        """The error of the grey picture follows from its reference alone, so it identifies it."""
+        old = self.rows["grey"]["rgb_mse"][old_indices]
+        changed = np.flatnonzero(
+            ~np.isclose(new, old, rtol=RELATIVE_TOLERANCE, atol=1e-9, equal_nan=True)
+        )
+        if len(changed):
+            name = self.names[old_indices[changed[0]]]
             raise UsageError(
-                f"--against {self.path}: {len(odd)} pictures of the same name are others there "
-                f"(first: {name})"
+                f"--against {self.path}: {len(changed)} pictures have the same name but other "
+                f"content (first: {name}); measure the baseline again"
             )
 
 
 def read_baseline(path: Path) -> Baseline:
-    """A document that `evaluate --json` wrote. Raises UsageError for anything else."""
+    """Reads a document that `evaluate --json` wrote. Raises UsageError for anything else."""
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"--against {path}: {error.strerror}") from error
+        raise UsageError(f"--against {path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--against {path}: not JSON, or only a part of it") from error
+        raise UsageError(f"--against {path}: not JSON, or truncated") from error
     try:
         names = tuple(map(str, document["pictures"]))
         rows = {
-            str(row["name"]): _numbers(row["per_picture"], len(names)) for row in _rows(document)
+            str(row["name"]): _parse_metrics(row["per_picture"], len(names))
+            for row in document["rows"]
         }
         rows["grey"]["rgb_mse"]
         return Baseline(path, document["size"], names, rows)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UsageError(f"--against {path}: not what batchcolor evaluate --json wrote") from error
+        raise UsageError(
+            f"--against {path}: not a document of batchcolor evaluate --json"
+        ) from error
 
 
-def _rows(document: Any) -> Sequence[Any]:
-    rows: Sequence[Any] = document["rows"]
-    return rows
-
-
-def _numbers(metrics: Mapping[str, Any], count: int) -> dict[str, Numbers]:
-    made = {}
+def _parse_metrics(metrics: Mapping[str, Any], count: int) -> dict[str, Numbers]:
+    parsed = {}
     for metric, values in metrics.items():
-        made[metric] = np.array(values, np.float64)  # None becomes NaN
-        if made[metric].shape != (count,):
+        parsed[metric] = np.array(values, np.float64)  # None becomes NaN
+        if parsed[metric].shape != (count,):
             raise ValueError(metric)
-    return made
+    return parsed

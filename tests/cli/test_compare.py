@@ -153,7 +153,8 @@ def test_a_broken_picture_is_shown_with_its_reason_and_the_rest_goes_on(
     assert "torn.jpg" in result.stderr
     page = (tmp_path / "a.html").read_text("utf-8")
     assert page.count('<div class="pair">') == 3
-    assert re.search(r'class="reason"><b>no result</b> (truncated|damaged)[^/]*</p>\s*<figcaption><bdi>torn\.jpg', page)
+    reason = r'class="reason"><b>no result</b> (truncated|damaged)[^/]*</p>'
+    assert re.search(rf"{reason}\s*<figcaption><bdi>torn\.jpg", page)
     assert (tmp_path / "a.png").exists()
 
 

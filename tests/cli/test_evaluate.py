@@ -227,7 +227,7 @@ def test_the_table_is_readable_at_80_columns(command, flat, colours):
         (("-m", "flat", "--strength", "3"), 2, "--strength 3"),
         (("-m", "flat", "--json", "--csv"), 2, "choose one"),
         (("-m", "flat", "-m", "beta", "--weights", "w"), 2, "one model"),
-        (("-m", "flat", "--against", "nowhere.json"), 2, "No such file"),
+        (("-m", "flat", "--against", "nowhere.json"), 2, "cannot be read"),
         (
             (
                 "-m",

@@ -60,7 +60,14 @@ def signal_at_step(monkeypatch) -> Callable[[signal.Signals, int], None]:
     return arrange
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_keeps_a_checkpoint_and_resume_gives_the_same_weights(
     photographs, tmp_path, train, signal_at_step, number, code
 ):
@@ -78,6 +85,20 @@ def test_a_signal_keeps_a_checkpoint_and_resume_gives_the_same_weights(
     assert resumed.returncode == 0, resumed.stderr
     weights = [(tmp_path / run / "beta.safetensors").read_bytes() for run in ("whole", "run")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_is_ignored_at_the_start_does_not_stop_training(
+    photographs, tmp_path, train, signal_at_step, number
+):
+    signal_at_step(number, 2)
+    former = signal.signal(number, signal.SIG_IGN)
+    try:
+        result = train(photographs, tmp_path / "run")
+    finally:
+        signal.signal(number, former)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "beta.safetensors").exists()
 
 
 def test_train_reports_its_speed_and_the_expected_duration_before_it_starts(

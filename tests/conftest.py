@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -152,7 +153,18 @@ def _word(argument: object) -> str:
 
 
 @pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
+def default_signals() -> Iterator[None]:
+    """Handlers of a process in the foreground, also where pytest runs in the background or by
+    `nohup`, which ignore some signals; processes that a test starts inherit them."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def started(default_signals: None) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that a test has started; none outlives it."""
     processes: list[subprocess.Popen[str]] = []
     yield processes

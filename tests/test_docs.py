@@ -129,6 +129,7 @@ def test_every_link_to_a_file_has_a_target(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", blocks(API, "runnable"))
 def test_a_runnable_example_runs(code: str, tmp_path: Path, environment: dict[str, str]) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")

@@ -54,7 +54,14 @@ def test_installation_takes_one_line_and_the_tests_another() -> None:
     assert shell_lines()[-1].endswith("&& pytest")
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("batchcolor ")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if "film" in line else [])
+        for line in COMMANDS
+        if line.startswith("batchcolor ")
+    ],
+)
 def test_a_batchcolor_command_of_the_readme_works(line: str, attic: Path, command: Command) -> None:
     done = command(*shlex.split(line)[1:])
     assert done.returncode == 0, done.stderr
@@ -72,6 +79,7 @@ def test_what_the_pip_commands_install_can_be_built(line: str) -> None:
     assert "Would install batchcolor-" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_tests_that_the_readme_runs_are_found() -> None:
     assert "pytest" in COMMANDS
     words = [sys.executable, "-m", "pytest", "--collect-only", "-q"]

@@ -5,23 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from batchcolor.errors import ExitCode
 from batchcolor.signals import handle_signals
 
+pytestmark = pytest.mark.usefixtures("default_signals")
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Restores the handlers of the test process."""
-    former = {number: signal.getsignal(number) for number in NUMBERS}
-    yield
-    for number, handler in former.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +34,16 @@ def test_a_signal_is_passed_on_as_an_exit_code_and_the_former_handler_is_restore
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_that_is_ignored_at_the_start_stays_ignored(number):
-    signal.signal(number, signal.SIG_IGN)
+    former = signal.signal(number, signal.SIG_IGN)
     received: list[ExitCode] = []
-    with handle_signals(received.append):
-        os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)
+    try:
+        with handle_signals(received.append):
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+        assert received == []
         assert signal.getsignal(number) is signal.SIG_IGN
-    assert received == []
-    assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, former)
 
 
 def test_outside_the_main_thread_no_handler_changes():

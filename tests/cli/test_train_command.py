@@ -44,7 +44,7 @@ def train(command) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def signal_at_step(monkeypatch) -> Callable[[signal.Signals, int], None]:
+def signal_at_step(monkeypatch, default_signals) -> Callable[[signal.Signals, int], None]:
     """Sends a signal to this process during a step of training."""
 
     def arrange(number: signal.Signals, at: int) -> None:

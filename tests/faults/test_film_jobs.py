@@ -49,6 +49,7 @@ def pixels_of(path):
         return [(f.pts * f.time_base, f.to_ndarray().tobytes()) for f in film.decode(video=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "best"])
 def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not(
     start, command, make_clip, tmp_path, mode, frames_of, temporaries, segments
@@ -71,6 +72,7 @@ def test_a_killed_film_goes_on_from_its_last_segment_and_equals_one_that_was_not
     assert len(frames_of(out / "film.mp4")) == 420
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["settings", "source"])
 def test_segments_of_another_source_or_other_settings_are_not_used(
     start, command, make_clip, tmp_path, change, segments
@@ -88,6 +90,7 @@ def test_segments_of_another_source_or_other_settings_are_not_used(
     assert not segments(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_film_soon_and_keeps_its_segments_for_the_next_run(
     start, make_clip, tmp_path, number, code, temporaries, segments
@@ -104,6 +107,7 @@ def test_a_signal_stops_a_film_soon_and_keeps_its_segments_for_the_next_run(
     assert (out / ".batchcolor" / "journal.jsonl").stat().st_size == 0
 
 
+@pytest.mark.slow
 def test_a_film_whose_source_changes_meanwhile_is_named_and_makes_nothing(
     start, make_clip, tmp_path, temporaries, segments
 ):
@@ -119,6 +123,7 @@ def test_a_film_whose_source_changes_meanwhile_is_named_and_makes_nothing(
     assert not segments(out)
 
 
+@pytest.mark.slow
 def test_a_killed_folder_of_frames_goes_on_and_equals_one_that_was_not(
     start, command, make_clip, tmp_path
 ):
@@ -173,6 +178,7 @@ def reel(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_film_of_frames_goes_on_and_equals_one_that_was_not(
     start, command, reel, tmp_path
 ):
@@ -188,6 +194,7 @@ def test_a_killed_film_of_frames_goes_on_and_equals_one_that_was_not(
     assert pixels_of(out / "reel.mp4") == pixels_of(tmp_path / "whole" / "reel.mp4")
 
 
+@pytest.mark.slow
 def test_a_folder_of_frames_that_changes_meanwhile_is_named_and_makes_nothing(
     start, reel, tmp_path
 ):
@@ -212,6 +219,8 @@ LAZY = """
 """
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("default_signals")
 def test_a_film_that_is_refused_is_named_before_other_work_begins(
     environment, plugin, make_clip, album, tmp_path
 ):

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
@@ -195,6 +196,7 @@ def test_a_signal_that_is_ignored_at_the_start_does_not_stop_the_job(
     assert json.loads(printed)["done"] == len(results(out)) == 8
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing_and_the_end_is_the_same_tree(
     flat, start, command, album, tmp_path
 ):
@@ -245,10 +247,10 @@ def test_a_temporary_of_a_process_that_no_longer_runs_is_removed(flat, command, 
 
 
 def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
-    flat, process, album, tmp_path, small_disk
+    flat, command, album, tmp_path, small_disk
 ):
     source, out = album(40, 400, 300), small_disk / "out"
-    result = process("run", source, "-m", flat, "-o", out, "--report", tmp_path / "report.json")
+    result = command("run", source, "-m", flat, "-o", out, "--report", tmp_path / "report.json")
     assert result.returncode == 4, result.stderr
     assert "is full" in result.stderr
     assert "are left" in result.stderr
@@ -257,25 +259,40 @@ def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on
         with Image.open(path) as image:
             image.load()
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    again = process("run", source, "-m", flat, "-o", out)
+    again = command("run", source, "-m", flat, "-o", out)
     assert again.returncode == 0, again.stderr
     assert len(results(out)) == 40
 
 
-def test_a_target_that_cannot_be_written_is_exit_4(flat, process, album, small_disk):
+def test_a_disk_that_is_full_of_packed_pictures_stops_training_with_exit_4(
+    command, tmp_path, small_disk
+):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for seed in range(200):
+        colours = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
+        Image.fromarray(colours).resize((64, 64)).save(folder / f"{seed}.jpg")
+    arguments = ("train", "beta", "--data", folder, "-o", "run", "--size", "64")
+    result = command(*arguments, BATCHCOLOR_CACHE=str(small_disk))
+    assert result.returncode == 4, result.stderr
+    assert f"{small_disk / 'stores'} is full" in result.stderr
+    assert list((small_disk / "stores").iterdir()) == []
+
+
+def test_a_target_that_cannot_be_written_is_exit_4(flat, command, album, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    result = process("run", album(2), "-m", flat, "-o", small_disk / "out")
+    result = command("run", album(2), "-m", flat, "-o", small_disk / "out")
     assert result.returncode == 4
     assert "cannot be written" in result.stderr
 
 
-def test_a_second_job_on_the_same_output_says_so(flat, process, album, tmp_path):
+def test_a_second_job_on_the_same_output_says_so(flat, command, album, tmp_path):
     (tmp_path / "out" / ".batchcolor").mkdir(parents=True)
     with FileLock(tmp_path / "out" / ".batchcolor" / "lock"):
-        result = process("run", album(2), "-m", flat, "-o", "out")
+        result = command("run", album(2), "-m", flat, "-o", "out")
     assert result.returncode == 2
     assert "another job" in result.stderr
-    assert process("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
+    assert command("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
 
 
 def test_a_source_that_vanishes_while_the_job_runs_fails_alone_and_is_reported(
@@ -295,8 +312,8 @@ def test_a_source_that_vanishes_while_the_job_runs_fails_alone_and_is_reported(
 
 
 @pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])
-def test_poor_terminals_get_plain_lines(flat, process, album, setting):
-    result = process("run", album(2), "-m", flat, "-o", "out", **setting)
+def test_poor_terminals_get_plain_lines(flat, command, album, setting):
+    result = command("run", album(2), "-m", flat, "-o", "out", **setting)
     assert result.returncode == 0, result.stderr
     assert "\x1b" not in result.stderr
 

@@ -83,6 +83,7 @@ def test_only_every_fourth_frame_and_the_first_of_each_shot_are_shown_to_the_mod
     assert len(pixels_of(tmp_path / "out" / "film.mkv")) == 66
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "best"])
 def test_a_killed_film_goes_on_in_step_and_equals_one_that_was_not(
     shown, film, start, command, tmp_path, mode

@@ -112,6 +112,7 @@ def test_films_and_stills_never_come_between_the_frames_of_a_film(
     assert films[0::2] == films[1::2]  # both shots of a film come one after the other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shots", "frames"), [(1, 330), (3, 110)])
 @pytest.mark.parametrize("mode", ["off", "best"])
 def test_a_killed_film_is_shown_again_from_its_shot_and_equals_one_that_was_not(

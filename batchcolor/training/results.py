@@ -14,20 +14,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import save as to_bytes
 
 from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.images.contact_sheet import (
+    SheetCell,
+    SheetColumn,
+    SheetRow,
+    SheetSection,
+    layout_sheet,
+)
+from batchcolor.images.sheet_page import RgbArray, encode_page
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.training.records import EpochResult
 from batchcolor.training.trainer import Trainer
 
 SHEET_ROWS = 8
 """Pictures on a sample sheet: the same ones on every sheet, for comparison."""
-SHEET_COLUMNS = ("grey", "output", "truth", "difference x2")
-CAPTION_HEIGHT = 20
-"""Height of the captions of a sample sheet, in pixels."""
+SHEET_COLUMNS = (
+    SheetColumn("grey"),
+    SheetColumn("output"),
+    SheetColumn("true"),
+    SheetColumn("difference \N{MULTIPLICATION SIGN} 2"),
+)
+MIN_PANEL_SIDE = 128
+"""Side in pixels to which smaller pictures are enlarged, by an integer factor."""
 
 
 def write_log(folder: Path, history: list[EpochResult]) -> None:
@@ -60,33 +72,26 @@ def plot_loss(path: Path, history: list[EpochResult], baselines: dict[str, float
 
 
 def write_sample_sheet(trainer: Trainer, path: Path) -> None:
-    """Writes a PNG with a row for each of some held-out pictures; columns are captioned."""
+    """Writes a PNG with a row for each of some held-out pictures, as they are after this epoch."""
     rows = torch.from_numpy(trainer.store.validation[:SHEET_ROWS])
     luma, target = trainer.load_whole(rows)
-    chroma = trainer.predict_chroma(luma)
-    output, truth = _rgb(luma, chroma), _rgb(luma, target)
+    output, true = _rgb(luma, trainer.predict_chroma(luma)), _rgb(luma, target)
     grey = luma.repeat(1, 3, 1, 1).clamp(0, 1)
-    difference = (2 * (output - truth).abs()).clamp(0, 1)
-    columns = torch.cat([grey, output, truth, difference], dim=3)  # (rows, 3, size, 4 * size)
-    sheet = torch.cat(list(columns), dim=1).permute(1, 2, 0).cpu().numpy()
-    scale = max(1, 128 // trainer.recipe.size)
-    image = Image.fromarray((sheet * 255).round().astype(np.uint8))
-    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    content = io.BytesIO()
-    _with_captions(image).save(content, "PNG")
-    write_atomic(path, content.getvalue())
+    difference = (2 * (output - true).abs()).clamp(0, 1)
+    panels = torch.stack([grey, output, true, difference], dim=1)  # (rows, 4, 3, size, size)
+    factor = max(1, MIN_PANEL_SIDE // trainer.recipe.size)
+    pixels = (panels.permute(0, 1, 3, 4, 2).cpu().numpy() * 255).round().astype(np.uint8)
+    pixels = pixels.repeat(factor, axis=2).repeat(factor, axis=3)
+    title = f"{trainer.plan.model}: held-out pictures after epoch {trainer.history[-1].epoch}"
+    write_atomic(path, _render_sample_sheet(pixels, title))
 
 
-def _with_captions(sheet: Image.Image) -> Image.Image:
-    """Returns the sheet with the captions of its columns above it."""
-    captioned = Image.new("RGB", (sheet.width, sheet.height + CAPTION_HEIGHT), "white")
-    captioned.paste(sheet, (0, CAPTION_HEIGHT))
-    draw, font = ImageDraw.Draw(captioned), ImageFont.load_default(13)
-    width = sheet.width / len(SHEET_COLUMNS)
-    for column, caption in enumerate(SHEET_COLUMNS):
-        middle = (width * (column + 0.5), CAPTION_HEIGHT / 2)
-        draw.text(middle, caption, fill="black", font=font, anchor="mm")
-    return captioned
+def _render_sample_sheet(panels: RgbArray, title: str) -> bytes:
+    """Returns `(rows, columns, H, W, 3)` as a PNG with labels."""
+    sheet_rows = tuple(SheetRow(tuple(SheetCell(panel) for panel in row)) for row in panels)
+    section = SheetSection(SHEET_COLUMNS, sheet_rows)
+    (page,) = layout_sheet([section], panels.shape[3], title=title)
+    return encode_page(page, "PNG")
 
 
 def _rgb(luma: torch.Tensor, chroma: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
 from batchcolor.errors import ProcessingError
+from batchcolor.images.contact_sheet import (
+    SheetCell,
+    SheetColumn,
+    SheetRow,
+    SheetSection,
+    layout_sheet,
+)
+from batchcolor.images.sheet_page import DARK, RgbArray, encode_page
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import frame_luma
@@ -19,7 +24,6 @@ from batchcolor.video.temporal.shots import ShotTracker
 FRAME_WIDTH = 240
 """Width of one frame on the sheet, in pixels."""
 COLUMNS = 6
-MARGIN, CAPTION_HEIGHT = 6, 16
 PREFERRED_FRAME = 12
 """Number of the frame that represents a shot; the first frames may be blurred by the cut."""
 MAX_SHOTS = 240
@@ -28,7 +32,7 @@ MAX_SHOTS = 240
 
 def render_contact_strip(path: Path, max_pixels: int) -> bytes:
     """Render the contact strip of a film as a JPEG. Raises ProcessingError."""
-    shots: list[tuple[float, Image.Image]] = []
+    shots: list[tuple[float, RgbArray]] = []
     film = probe(path, max_pixels)
     tracker = ShotTracker()
     frame_in_shot, interval, shot = 0, 1, -1
@@ -38,7 +42,7 @@ def render_contact_strip(path: Path, max_pixels: int) -> bytes:
         frame_in_shot = 0 if is_shot_start else frame_in_shot + 1
         if shot % interval or frame_in_shot not in (0, PREFERRED_FRAME):
             continue
-        picture = Image.fromarray(to_upright_rgb(frame, film, FRAME_WIDTH))
+        picture = to_upright_rgb(frame, film, FRAME_WIDTH)
         if is_shot_start:
             shots.append((float(frame.time or 0), picture))
         else:
@@ -47,22 +51,17 @@ def render_contact_strip(path: Path, max_pixels: int) -> bytes:
             shots, interval = shots[::2], interval * 2
     if not shots:
         raise ProcessingError("commit", "no frame for the contact strip")
-    return _sheet(shots)
+    return _render_sheet(shots, path.name)
 
 
-def _sheet(shots: list[tuple[float, Image.Image]]) -> bytes:
-    width, height = shots[0][1].size
-    columns = min(COLUMNS, len(shots))
-    rows = -(-len(shots) // columns)
-    cell = (width + MARGIN, height + CAPTION_HEIGHT + MARGIN)
-    sheet = Image.new("RGB", (columns * cell[0] + MARGIN, rows * cell[1] + MARGIN), (16, 16, 16))
-    draw = ImageDraw.Draw(sheet)
-    for index, (seconds, picture) in enumerate(shots):
-        left = MARGIN + index % columns * cell[0]
-        top = MARGIN + index // columns * cell[1]
-        sheet.paste(picture, (left, top))
-        time = str(timedelta(seconds=int(seconds)))
-        draw.text((left, top + height + 2), time, fill=(200, 200, 200))
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=90)
-    return file.getvalue()
+def _render_sheet(shots: list[tuple[float, RgbArray]], title: str) -> bytes:
+    """Returns the shots, each with the time of its frame below it, as a JPEG."""
+    cells = [
+        SheetCell(picture, caption=str(timedelta(seconds=int(seconds))))
+        for seconds, picture in shots
+    ]
+    columns = min(COLUMNS, len(cells))
+    rows = [SheetRow(tuple(cells[i : i + columns])) for i in range(0, len(cells), columns)]
+    section = SheetSection((SheetColumn(),) * columns, tuple(rows))
+    (page,) = layout_sheet([section], FRAME_WIDTH, title=title, theme=DARK)
+    return encode_page(page, "JPEG")

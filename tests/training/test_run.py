@@ -7,12 +7,16 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from batchcolor.errors import TrainingDivergedError, UsageError, WeightsError
+from batchcolor.images.contact_sheet import SheetCell, SheetRow, SheetSection, layout_sheet
+from batchcolor.images.sheet_page import SheetPage, TextLine
+from batchcolor.images.sheet_text import measure_text_width
 from batchcolor.models.beta import Beta, Widths
 from batchcolor.models.builtin import BETA
 from batchcolor.training import checkpoint, results
@@ -34,6 +38,14 @@ def card_pictures(card: dict[str, str]) -> int:
     return int(card["data"].rpartition(": ")[2].split()[0])
 
 
+def sample_page(rows: int, title: str) -> SheetPage:
+    """The layout of a sample sheet of pictures of 16 pixels, which are enlarged eight times."""
+    cells = (SheetCell(np.zeros((128, 128, 3), np.uint8)),) * 4
+    section = SheetSection(results.SHEET_COLUMNS, (SheetRow(cells),) * rows)
+    (page,) = layout_sheet([section], 128, title=title)
+    return page
+
+
 def test_a_run_writes_consistent_log_plot_sheets_weights_and_card(
     photographs, tmp_path, plan, narrow
 ):
@@ -53,11 +65,17 @@ def test_a_run_writes_consistent_log_plot_sheets_weights_and_card(
         assert plot.width > 600
     with Image.open(output / "samples" / "epoch-003.png") as sheet:
         rows = min(results.SHEET_ROWS, int(card["data"].rpartition(", ")[2].split()[0]))
-        assert sheet.width == 4 * 16 * 8  # four columns, enlarged eight times
-        assert sheet.height == results.CAPTION_HEIGHT + rows * 16 * 8
-        for column in range(4):  # each column has a caption
-            box = (column * 128, 0, (column + 1) * 128, results.CAPTION_HEIGHT)
-            assert sheet.crop(box).convert("L").getextrema() == (0, 255)
+        page = sample_page(rows, "beta: held-out pictures after epoch 3")
+        assert sheet.size == (page.width, page.height)
+        lines = [item for item in page.items if isinstance(item, TextLine)]
+        headings = ["grey", "output", "true", "difference × 2"]
+        assert [line.text for line in lines[-4:]] == headings
+        for line in lines:
+            width = measure_text_width(line.text, line.style)
+            box = (line.x, line.y - line.style.height, line.x + width, line.y)
+            darkest, brightest = sheet.crop(box).convert("L").getextrema()
+            assert darkest < 64
+            assert brightest == 255
 
 
 @pytest.mark.slow

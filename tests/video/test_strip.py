@@ -7,6 +7,16 @@ import av
 import numpy as np
 from PIL import Image
 
+from batchcolor.images.contact_sheet import (
+    SheetCell,
+    SheetColumn,
+    SheetRow,
+    SheetSection,
+    layout_sheet,
+)
+from batchcolor.images.sheet_page import DARK, PlacedImage, TextLine
+from batchcolor.images.sheet_text import measure_text_width
+
 
 def shots_clip(path, seeds, frames=16):
     """A film of so many scenes."""
@@ -25,18 +35,35 @@ def shots_clip(path, seeds, frames=16):
     return path
 
 
+def strip_page(title, times):
+    """The layout of the strip of a film of 96 x 64 pixels."""
+    cells = [SheetCell(np.zeros((160, 240, 3), np.uint8), caption=time) for time in times]
+    section = SheetSection((SheetColumn(),) * len(cells), (SheetRow(tuple(cells)),))
+    (page,) = layout_sheet([section], 240, title=title, theme=DARK)
+    return page
+
+
 def test_a_strip_shows_one_frame_of_each_shot(flat, command, tmp_path):
     clip = shots_clip(tmp_path / "film.mp4", seeds=(1, 2, 3))
     result = command("run", clip, "-m", flat, "-o", "out", "--strip")
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "out" / "film-strip.jpg") as strip:
-        assert strip.width == 3 * (240 + 6) + 6
-        cells = [np.asarray(strip.crop((6 + 246 * n, 6, 246 + 246 * n, 166))) for n in range(3)]
+        page = strip_page("film.mp4", ["0:00:00", "0:00:01", "0:00:01"])
+        assert strip.size == (page.width, page.height)
+        corners = [(item.x, item.y) for item in page.items if isinstance(item, PlacedImage)]
+        cells = [np.asarray(strip.crop((x, y, x + 240, y + 160))) for x, y in corners]
+        for line in (item for item in page.items if isinstance(item, TextLine)):
+            width = measure_text_width(line.text, line.style)
+            box = (line.x, line.y - line.style.height, line.x + width, line.y)
+            darkest, brightest = strip.crop(box).convert("L").getextrema()
+            assert darkest < 40
+            assert brightest > 180
+    assert len(cells) == 3
     assert all(np.abs(a.astype(int) - b).mean() > 20 for a, b in pairwise(cells))
     assert all(np.ptp(cell.reshape(-1, 3).mean(axis=0)) > 5 for cell in cells)  # in colour
 
 
-def test_a_strip_that_is_there_is_left_and_said(flat, command, tmp_path):
+def test_an_existing_strip_is_kept_and_reported(flat, command, tmp_path):
     clip = shots_clip(tmp_path / "film.mp4", seeds=(1,))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "film-strip.jpg").write_bytes(b"mine")

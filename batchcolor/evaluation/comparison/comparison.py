@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from batchcolor.errors import OutputError, ProcessingError, UsageError, make_printable
-from batchcolor.evaluation.comparison import figures
-from batchcolor.evaluation.comparison import html_page as page
-from batchcolor.evaluation.comparison import rendering as paint
+from batchcolor.evaluation.comparison.html_page import render_html
 from batchcolor.evaluation.comparison.panels import ComparisonRow, Output, grey_of, load
+from batchcolor.evaluation.comparison.pdf import encode_pdf
+from batchcolor.evaluation.comparison.sections import make_sections
 from batchcolor.evaluation.inference import colorize_batches
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
+from batchcolor.images.contact_sheet import layout_sheet
 from batchcolor.images.scan import ScannedFile, scan
+from batchcolor.images.sheet_page import encode_page
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Result, Runner, Square
 from batchcolor.pipeline.planner import make_plan
@@ -39,6 +41,8 @@ MOST_PIXELS = 200_000_000
 """Of all panels together: they are held in memory, three bytes each."""
 LONGEST_SIDE = 60_000
 """Of a sheet's panels: JPEG ends at 65,535, many viewers earlier; labels take the rest."""
+PDF_ROWS = 6
+"""Pictures on a page of a PDF, at most."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".pdf", ".html", ".htm")
 
 
@@ -197,12 +201,13 @@ def _content(
     output: Path, rows: list[ComparisonRow], settings: CompareSettings, side: int
 ) -> bytes:
     if _is_page(output):
-        return page.render_html(rows, settings.title)
-    sections = figures.sections(rows)
+        return render_html(rows, settings.title)
+    sections = make_sections(rows)
     if output.suffix.lower() == ".pdf":
-        return paint.render_pdf(figures.pages(sections, settings.title, side, rows_a_page=6))
-    (sheet,) = figures.pages(sections, settings.title, side)
-    return paint.raster(sheet, "PNG" if output.suffix.lower() == ".png" else "JPEG")
+        pages = layout_sheet(sections, side, title=settings.title, rows_per_page=PDF_ROWS)
+        return encode_pdf(pages)
+    (page,) = layout_sheet(sections, side, title=settings.title)
+    return encode_page(page, "PNG" if output.suffix.lower() == ".png" else "JPEG")
 
 
 def _check_output(output: Path, overwrite: bool) -> None:

@@ -25,7 +25,7 @@ def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Te
         if isinstance(task, SkippedEntry):
             skipped.append((task.path, task.reason))
         else:
-            rows.append((task.found.path, task.target, *_expected_action(task)))
+            rows.append((task.source.path, task.target, *_expected_action(task)))
     if as_json:
         planned = [
             dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
@@ -49,7 +49,7 @@ def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Te
 
 def _expected_action(task: Task) -> tuple[str, str]:
     """The action and its reason; a file whose content is no picture is refused."""
-    found = task.found
+    found = task.source
     if task.action == "colour" and found.format is None:
         return "refused", "the file is empty" if not found.size else "not a known picture or film"
     return task.action, task.reason

@@ -75,7 +75,7 @@ class RunView:
             self.bar.update(
                 self.task,
                 total=report.total,
-                completed=report.found - report.left,
+                completed=report.scanned - report.left,
                 counts=counts(report),
                 name=make_printable(report.current),
             )
@@ -115,17 +115,25 @@ class RunView:
 
     def _show_notes(self, report: Report) -> None:
         if self.verbose:
-            for path, reason in report.passed:
+            for path, reason in report.skipped_entries:
                 self._say(f"skipped: {path}: {reason}")
             for path, note in report.picture_notes:
                 self._say(f"note: {path}: {note}")
-        elif report.passed:
-            entries = "1 other entry" if len(report.passed) == 1 else f"{len(report.passed)} others"
+        elif report.skipped_entries:
+            entries = (
+                "1 other entry"
+                if len(report.skipped_entries) == 1
+                else f"{len(report.skipped_entries)} others"
+            )
             self._say(f"{entries} skipped (-v lists them)")
         for line in report.notes:
             self._say(line)
-        if report.noted and not self.verbose:
-            notes = "1 note on a single file" if report.noted == 1 else f"{report.noted} notes"
+        if report.note_count and not self.verbose:
+            notes = (
+                "1 note on a single file"
+                if report.note_count == 1
+                else f"{report.note_count} notes"
+            )
             self._say(f"{notes} (-v and the journal have them)")
 
     def _say(self, line: str) -> None:

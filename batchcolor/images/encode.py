@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ JPEG_QUALITY = 96
 WEBP_QUALITY = 95
 DEFAULT_QUALITY = {JPEG.name: JPEG_QUALITY, WEBP.name: WEBP_QUALITY}
 """The default of `--quality` by format name; the other formats are lossless."""
+ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, SystemError)
+"""Errors that encoders raise for a picture or its metadata. Catch them around `encode` alone, so
+that an error in batchcolor's own code is not reported as a picture that cannot be encoded."""
 
 
 def encode(image: ColorizedImage, metadata: Metadata, quality: int | None) -> bytes:

@@ -56,16 +56,21 @@ class SkippedEntry:
 
 
 def scan(
-    source: Path, *, readers: Sequence[Reader] = (), suffixes: Collection[str] = ()
+    source: Path,
+    *,
+    readers: Sequence[Reader] = (),
+    suffixes: Collection[str] = (),
+    include_results: bool = False,
 ) -> Iterator[ScannedFile | SkippedEntry]:
     """Yields the pictures and films below a folder, or the one file, while it is walked.
 
     Depth first, names sorted. Files that are no pictures by content or suffix (texts, sidecars)
     are not yielded; links without a target, pipes, devices and sockets are yielded as
     SkippedEntry. With `suffixes`, files with any other suffix are not opened and not yielded.
+    Folders that batchcolor wrote are skipped, unless `include_results` is set.
     """
     if source.is_dir():
-        for entry in _walk(source, Path(), ()):
+        for entry in _walk(source, Path(), (), include_results):
             if isinstance(entry, SkippedEntry):
                 yield entry
             elif not suffixes or _suffix(entry[0]) in suffixes:
@@ -79,12 +84,12 @@ def scan(
             yield found
 
 
-def scan_suffixes(source: Path) -> Iterator[str]:
+def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
     """Yields the lower-case suffix of every file that `scan` would consider. Opens no file."""
     if not source.is_dir():
         yield _suffix(source.name)
         return
-    for entry in _walk(source, Path(), ()):
+    for entry in _walk(source, Path(), (), include_results):
         if not isinstance(entry, SkippedEntry):
             yield _suffix(entry[0])
 
@@ -94,7 +99,7 @@ def _suffix(name: str) -> str:
 
 
 def _walk(
-    folder: Path, relative: Path, parents: tuple[tuple[int, int], ...]
+    folder: Path, relative: Path, parents: tuple[tuple[int, int], ...], include_results: bool
 ) -> Iterator[tuple[str, Path, Path] | SkippedEntry]:
     """Yields (name, folder, relative folder) of each file. Needs one stat a folder, none a file."""
     try:
@@ -110,19 +115,20 @@ def _walk(
     if identity in parents:
         yield SkippedEntry(folder, "a link that leads back to a folder above it")
         return
-    if parents and is_output_folder(folder):
-        yield SkippedEntry(folder, "an output folder of batchcolor")
+    if parents and not include_results and is_output_folder(folder):
+        reason = "a folder of results (--include-results colours it)"
+        yield SkippedEntry(folder, reason)
         return
     for name, is_folder in entries:
         if is_folder:
-            yield from _walk(folder / name, relative / name, (*parents, identity))
+            yield from _walk(folder / name, relative / name, (*parents, identity), include_results)
         else:
             yield name, folder, relative
 
 
 def is_output_folder(folder: Path) -> bool:
     """Whether batchcolor wrote results to this folder."""
-    return (folder / STATE_FOLDER / "journal.jsonl").exists()
+    return os.path.exists(folder / STATE_FOLDER / "journal.jsonl")  # noqa: PTH110  (no error for folders without access)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

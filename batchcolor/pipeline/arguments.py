@@ -55,6 +55,7 @@ class RunArguments(ModelArguments, total=False):
     max_pixels: int
     if_exists: Literal["skip", "overwrite", "error"]
     retry_failed: bool
+    include_results: bool
     no_lock: bool
     codec: str
     crf: int | None

@@ -27,7 +27,7 @@ def write_contact_strip(task: Task, settings: RunSettings) -> list[str]:
             task.strip,
             partial(verify_image, expected=JPEG),
             replace=settings.if_exists == "overwrite",
-            mtime_ns=task.found.mtime_ns,
+            mtime_ns=task.source.mtime_ns,
         )
     except FileExistsError:
         return [f"{task.strip.name} exists and was kept"]

@@ -1,4 +1,4 @@
-"""What became of a job: counts while it runs, failures by name, one JSON document."""
+"""The report of a job: counts while it runs, failures, notes, and its JSON document."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from batchcolor.errors import ExitCode
 from batchcolor.hooks.types import Outcome
 
 MAX_NOTES = 100
-"""Notes of each kind that a report names; beyond, they are no news (the journal has them all)."""
+"""Notes of each kind that a report lists; the journal has all of them."""
 
 
 @dataclass
 class Report:
-    """Counts, failures and notes of one job; small however many pictures there are."""
+    """Counts, failures and notes of one job; successes are counted only."""
 
     model: str
     output: str
     done: int = 0
     skipped: int = 0
     existed: int = 0
-    """Of those skipped: what this job, as it is set, did not make."""
+    """Of those skipped: results that were made with other settings, or not by batchcolor."""
     failed: int = 0
-    found: int = 0
-    scanning: bool = True
+    scanned: int = 0
+    """Pictures and films that the scan has found so far."""
+    is_scanning: bool = True
     counted: int | None = None
     """Files with the suffix of a picture or film, counted ahead of the work; None until then."""
     current: str = ""
     frames: int = 0
-    """Frames of films that are coloured; a film counts as one picture when it is whole."""
+    """Coloured frames of films. A complete film counts as one in `done`."""
     frames_expected: int = 0
-    """Frames of the films that were looked at, as far as their files say."""
+    """Frames of the films that were begun, as far as their headers state them."""
     refused: list[tuple[str, str]] = field(default_factory=list)
-    """Films that cannot be coloured as asked, known before work begins, each with its reason;
-    they are failures as well when their turn comes."""
+    """Films that cannot be coloured as asked, with the reason, known before work begins. Each is
+    recorded as a failure when the scan reaches it."""
     failures: list[Outcome] = field(default_factory=list)
-    passed: list[tuple[str, str]] = field(default_factory=list)
+    skipped_entries: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     picture_notes: list[tuple[str, str]] = field(default_factory=list)
-    noted: int = 0
+    note_count: int = 0
     too_large: int = 0
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -50,7 +51,7 @@ class Report:
     message: str = ""
 
     def add(self, outcome: Outcome) -> None:
-        """Count one picture that has left the line."""
+        """Counts the outcome of one picture or film."""
         if outcome.status == "done":
             self.done += 1
         elif outcome.status == "skipped":
@@ -59,64 +60,64 @@ class Report:
             self.failed += 1
             self.failures.append(outcome)
         for note in outcome.notes:
-            self.noted += outcome.status != "skipped"
+            self.note_count += outcome.status != "skipped"
             if len(self.picture_notes) < MAX_NOTES:
                 self.picture_notes.append((str(outcome.source), note))
 
     def note(self, text: str) -> None:
-        """Add a note once."""
+        """Adds a note, unless it is there already."""
         if text not in self.notes and len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
     @property
     def rate(self) -> float:
-        """Pictures a second since the start."""
+        """Pictures per second since the start."""
         return self.done / max(1e-6, self.seconds or time.monotonic() - self.started)
 
     @property
     def total(self) -> int | None:
         """Pictures and films of the job: an estimate from file names while folders are still
         being scanned, exact afterwards; None in the first moments, before names are counted."""
-        if not self.scanning:
-            return self.found
-        return None if self.counted is None else max(self.counted, self.found)
+        if not self.is_scanning:
+            return self.scanned
+        return None if self.counted is None else max(self.counted, self.scanned)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that the rest of the pictures takes at the present rate; None while unknown."""
+        """Time for the remaining pictures at the present rate; None while unknown."""
         if self.total is None or not self.done:
             return None
         return (self.total - self.done - self.skipped - self.failed) / self.rate
 
     def expect(self, frames: int) -> None:
-        """A film with so many frames is going to be coloured."""
+        """Adds the frames of a film that is begun."""
         self.frames_expected += frames
 
     @property
     def frame_rate(self) -> float:
-        """Frames a second since the start."""
+        """Frames per second since the start."""
         return self.frames / max(1e-6, self.seconds or time.monotonic() - self.started)
 
     @property
     def left(self) -> int:
-        """Pictures found and not yet finished."""
-        return self.found - self.done - self.skipped - self.failed
+        """Pictures and films that are scanned and not finished."""
+        return self.scanned - self.done - self.skipped - self.failed
 
     def finish(self) -> None:
-        """Take the time, and the exit code where nothing else has set one.
+        """Sets the time, and the exit code where nothing else has set one.
 
-        A budget that holds not one of the pictures is a mistake of the command, not of theirs.
+        A --max-memory that is too small for every picture is a usage error.
         """
         self.seconds = time.monotonic() - self.started
         if self.existed:
-            were = "result was there" if self.existed == 1 else "results were there"
+            results = "1 result" if self.existed == 1 else f"{self.existed} results"
             self.note(
-                f"{self.existed} {were} already, not made by this job as it is set, and left alone "
-                f"(-v names them; --if-exists overwrite makes them anew)"
+                f"{results} kept: made with other settings or by another program "
+                f"(-v lists them; --if-exists overwrite replaces them)"
             )
         if self.exit_code == ExitCode.DONE and self.failed:
             self.exit_code = ExitCode.SOME_FAILED
-            if self.too_large == self.found:
+            if self.too_large == self.scanned:
                 self.exit_code = ExitCode.USAGE
                 self.message = "--max-memory is not enough for one picture; give more"
 
@@ -138,14 +139,16 @@ class Report:
             "failures": [
                 {"source": str(o.source), "step": o.step, "reason": o.reason} for o in self.failures
             ],
-            "passed_over": [{"source": path, "reason": reason} for path, reason in self.passed],
+            "passed_over": [
+                {"source": path, "reason": reason} for path, reason in self.skipped_entries
+            ],
             "notes": self.notes,
             "picture_notes": [{"source": path, "note": n} for path, n in self.picture_notes],
         }
 
 
 def is_report(path: Path) -> bool:
-    """Whether a file is a former report, or empty, so that nothing is lost when it is replaced."""
+    """Whether a file is a report or empty, so that it may be replaced."""
     try:
         document = json.loads(path.read_bytes() or b"{}")
     except (OSError, ValueError):

@@ -94,6 +94,9 @@ class RunSettings(BaseModel):
     retry_failed: Annotated[
         bool, Option("Where", "Process again what failed in an earlier run.")
     ] = False
+    include_results: Annotated[
+        bool, Option("Where", "Also colour folders that batchcolor wrote, which are skipped.")
+    ] = False
     no_lock: Annotated[
         bool,
         Option("Where", "Do not lock the output folder: for file systems without locks."),

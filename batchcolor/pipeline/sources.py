@@ -1,4 +1,4 @@
-"""What the sources of a job are: folders, files and globs, each with its place below the output."""
+"""The sources of a job: folders, files and globs, each with its folder below the output."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from batchcolor.errors import UsageError
 
 @dataclass(frozen=True)
 class Root:
-    """One thing to walk, and where below the output its content lies."""
+    """A folder or file to scan, and the folder of its results, relative to the output folder."""
 
     path: Path
     below: Path
 
 
 @dataclass(frozen=True)
-class Group:
-    """What one argument means: a folder, a file, or a glob's fixed folder and its matches."""
+class Source:
+    """One SOURCE of the command line: a folder, a file, or a glob with its matches.
+
+    `path` of a glob is the folder before its first wildcard.
+    """
 
     path: Path
     kind: Literal["folder", "file", "glob"]
     matches: tuple[Path, ...] = ()
 
 
-def group_of(text: str) -> Group:
-    """What `text` names. Raises UsageError where that is nothing."""
-    if not text:  # as an unset variable leaves it: the current folder is `.`
+def parse_source(text: str) -> Source:
+    """The source with this name. Raises UsageError where there is none."""
+    if not text:  # an unset shell variable; the current folder is `.`
         raise UsageError("a SOURCE is empty; name a folder, files or a glob")
     path = Path(text)
     if path.is_dir():
-        return Group(path, "folder")
+        return Source(path, "folder")
     if os.path.lexists(path):
-        return Group(path, "file")
+        return Source(path, "file")
     if glob.has_magic(text):
-        fixed = Path(*_before_magic(path.parts)) if _before_magic(path.parts) else Path()
+        fixed = Path(*_parts_before_wildcard(path.parts))
         # Not Path.glob: that one takes no absolute patterns and hides broken links.
         matches = {Path(match) for match in glob.glob(text, recursive=True)}  # noqa: PTH207
         chosen = tuple(sorted(m for m in matches if matches.isdisjoint(m.parents)))
         if chosen:
-            return Group(fixed, "glob", chosen)
+            return Source(fixed, "glob", chosen)
         raise UsageError(f"no pictures found in {text}: the pattern matches nothing")
     raise UsageError(f"no such file or folder: {text}")
 
@@ -73,7 +76,7 @@ def _decode_names(names: Sequence[bytes], *, null_separated: bool) -> Iterator[s
             yield os.fsdecode(bare)
 
 
-def _before_magic(parts: Sequence[str]) -> list[str]:
+def _parts_before_wildcard(parts: Sequence[str]) -> list[str]:
     fixed = []
     for part in parts:
         if glob.has_magic(part):
@@ -82,12 +85,13 @@ def _before_magic(parts: Sequence[str]) -> list[str]:
     return fixed
 
 
-def default_output(groups: Sequence[Group]) -> Path:
+def default_output(sources: Sequence[Source]) -> Path:
     """SOURCE-colorized beside a single source; `colorized` in the common folder of several."""
-    if len(groups) > 1:
-        common = os.path.commonpath([os.path.abspath(group.path.parent) for group in groups])  # noqa: PTH100
-        return Path(common) / "colorized"
-    only = groups[0]
+    if len(sources) > 1:
+        # `.` has a folder above it as well, so its path is made absolute first.
+        parents = [os.path.dirname(os.path.abspath(source.path)) for source in sources]  # noqa: PTH100, PTH120
+        return Path(os.path.commonpath(parents)) / "colorized"
+    only = sources[0]
     if only.kind == "file":
         return only.path.with_name(f"{only.path.stem}-colorized")
     folder = only.path if only.path.name not in ("", "..") else only.path.resolve()
@@ -96,32 +100,32 @@ def default_output(groups: Sequence[Group]) -> Path:
     return folder.with_name(f"{folder.name}-colorized")
 
 
-def check_folders(groups: Sequence[Group]) -> None:
+def check_folders(sources: Sequence[Source]) -> None:
     """With `--frames` every source is a folder."""
-    for group in groups:
-        for path in group.matches if group.kind == "glob" else (group.path,):
+    for source in sources:
+        for path in source.matches if source.kind == "glob" else (source.path,):
             if not path.is_dir():
                 raise UsageError(
                     f"--frames takes folders of numbered frames, and {path} is a file; "
-                    f"--to-frames makes frames of a film"
+                    f"--to-frames writes the frames of a film"
                 )
 
 
-def roots_of(groups: Sequence[Group]) -> Iterator[Root]:
-    """What is walked: each folder of several, and each match of a glob, below a name of its own."""
-    several = len(groups) > 1
+def list_roots(sources: Sequence[Source]) -> Iterator[Root]:
+    """Yields what is scanned. Several folders get an output folder each, with its own name."""
+    several = len(sources) > 1
     names: dict[str, int] = {}
-    for group in groups:
-        if group.kind == "file":
-            yield Root(group.path, Path())
+    for source in sources:
+        if source.kind == "file":
+            yield Root(source.path, Path())
             continue
         below = Path()
-        if several and group.kind == "folder":
-            name = group.path.resolve().name or "root"
+        if several and source.kind == "folder":
+            name = source.path.resolve().name or "root"
             names[name] = names.get(name, 0) + 1
             below = Path(name if names[name] == 1 else f"{name}-{names[name]}")
-        if group.kind == "folder":
-            yield Root(group.path, below)
-        for match in group.matches:
-            relative = match.relative_to(group.path)
+        if source.kind == "folder":
+            yield Root(source.path, below)
+        for match in source.matches:
+            relative = match.relative_to(source.path)
             yield Root(match, relative if match.is_dir() else relative.parent)

@@ -45,7 +45,7 @@ def admit(
     Raises ProcessingError: unreadable, nothing to colour, a track that the container cannot hold.
     """
     settings = settings.for_container(task.format)
-    path = task.found.path
+    path = task.source.path
     if settings.fps is not None:
         film = probe_image_sequence(path, settings.fps, max_pixels)
     else:
@@ -56,8 +56,8 @@ def admit(
         film = resolve_image_format(film, task.format)
     else:
         film = dry_run_mux(resolve_output_format(film, settings), settings, task.format)
-    if task.found.note:
-        film = replace(film, notes=(task.found.note, *film.notes))
+    if task.source.note:
+        film = replace(film, notes=(task.source.note, *film.notes))
     kept = ENCODER_FRAMES * film.frame_bytes
     room = (memory - kept) // (2 * film.frame_bytes)
     ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))

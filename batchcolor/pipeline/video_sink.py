@@ -55,7 +55,7 @@ class VideoSink(ABC):
     def check_source(self) -> None:
         """Raises ProcessingError where the source changed since the start: sound and picture
         would be of two films."""
-        found = self.task.found
+        found = self.task.source
         try:
             if self.film.is_image_sequence:
                 now = scan_image_sequence(found.path, found.relative)
@@ -105,7 +105,7 @@ class FileSink(VideoSink):
         self.check_source()
         sync_to_disk(temporary)
         verify(temporary, writer)
-        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.found.mtime_ns)
+        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
         return [*writer.notes, *writer.streams.notes]
 
 
@@ -139,6 +139,6 @@ class FolderSink(VideoSink):
         self.segments.finish(source.count)
         self._check_count(self.segments.state.frames, source.count)
         self.check_source()
-        mtime_ns = self.task.found.mtime_ns
+        mtime_ns = self.task.source.mtime_ns
         self.segments.publish(replace=replace, mtime_ns=mtime_ns)
         return []

@@ -82,6 +82,8 @@ class JobContext:
     """Whether the model needs all frames of a shot in order."""
     submit: Callable[[FrameItem | EndOfStream], None]
     """Passes a frame to inference; it comes back through `VideoTask.receive`."""
+    open_output: Callable[[], None]
+    """Makes and locks the output folder; called before anything is written."""
     succeed: Callable[[Task, list[str]], None]
     fail: Callable[[Task, ProcessingError, int], None]
     """Reports a failed film and releases so many bytes of the budget."""
@@ -214,7 +216,7 @@ class VideoTask:
     def _report_success(self) -> None:
         self.notes += write_contact_strip(self.task, self.context.settings)
         for note in self.notes:  # films are few, so each note is shown
-            self.context.report.note(f"{self.task.found.relative}: {note}")
+            self.context.report.note(f"{self.task.source.relative}: {note}")
         self.context.succeed(self.task, self.notes)
 
     # ---- admitted: find the frames of an earlier job ---------------------------------------
@@ -228,6 +230,7 @@ class VideoTask:
         self.expected = self.film.frames or self._packets.packets
         if self.settings.preview is not None:
             self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
+        self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk
             self._segments.resume(self._resume_point.fingerprint)
         state = self._segments.state
@@ -374,4 +377,4 @@ class VideoTask:
         total = f" of {self.expected}" if self.expected else ""
         report = self.context.report
         report.frames += 1
-        report.current = f"{self.task.found.relative} {time}, frame {self.done}{total}"
+        report.current = f"{self.task.source.relative} {time}, frame {self.done}{total}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import tempfile
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -68,7 +72,12 @@ def _listed(folder: Path) -> str:
 
 
 class Journal:
-    """The journal of one output folder, locked while it is open for writing."""
+    """The journal of one output folder, locked while it is open for writing.
+
+    As a context manager it opens the folder if it exists. A new folder is made by `open`, which the
+    job calls before its first result; entries of failures wait for it. A folder that this job made
+    and that holds no result at the end is removed.
+    """
 
     def __init__(self, output: Path, *, lock: bool = True) -> None:
         self.output = output
@@ -76,6 +85,12 @@ class Journal:
         self.path = self.folder / "journal.jsonl"
         self._entries: dict[str, JournalEntry] = {}
         self._owners: dict[str, str] = {}
+        self._waiting: list[JournalEntry] = []
+        self._created: list[Path] = []
+        """Folders that this job made, the innermost first."""
+        self._file: BinaryIO | None = None
+        self._opening = threading.Lock()
+        self._has_results = False
         self.notes: list[str] = []
         """What the user should know of the folder."""
         self._lock = _make_lock(self.folder / "lock") if lock else None
@@ -99,16 +114,47 @@ class Journal:
         self._owners[entry.target.casefold()] = entry.source
 
     def __enter__(self) -> Journal:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-            self._read()  # what another job wrote while this one waited
-            self._file = self.path.open("ab")
-            if self._file.tell() and not self._ends_whole():
-                self._file.write(b"\n")
-        except OSError as error:
-            raise OutputError(f"{self.output} cannot be written ({error.strerror})") from error
+        if self.folder.is_dir():
+            self.open()
+        else:
+            self._check_creatable()
         return self
+
+    def open(self) -> None:
+        """Makes the output folder where it is missing, and locks it. May be called repeatedly.
+
+        Raises OutputError where it cannot be written, UsageError where another job writes to it.
+        """
+        with self._opening:
+            if self._file is not None:
+                return
+            try:
+                self._make_folder()
+                self._acquire()
+                self._read()  # entries that another job appended before this one had the lock
+                file = self.path.open("ab")
+                if file.tell() and not self._ends_with_newline():
+                    file.write(b"\n")
+            except OSError as error:
+                raise self._unwritable(error) from error
+            self._file = file
+
+    def _make_folder(self) -> None:
+        folders = (self.folder, *self.folder.parents)
+        self._created = [folder for folder in folders if not folder.exists()]
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _check_creatable(self) -> None:
+        """Raises OutputError where the folder cannot be made: before any picture is coloured."""
+        try:
+            parent = next(folder for folder in self.folder.parents if folder.exists())
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.output} cannot be written ({error.strerror})")
 
     def _acquire(self) -> None:
         """Lock the folder. Where its file system has no locks, continue without one."""
@@ -128,7 +174,7 @@ class Journal:
                 f"time (--no-lock hides this note)"
             )
 
-    def _ends_whole(self) -> bool:
+    def _ends_with_newline(self) -> bool:
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) == b"\n"
@@ -139,9 +185,41 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._file is None:
+            return
+        is_empty = bool(self._created) and not self._has_results
+        if not is_empty:
+            self._write_waiting()
         self._file.close()
+        if is_empty:
+            self._remove_created()
         if self._lock is not None:
             self._lock.release()
+
+    def _remove_created(self) -> None:
+        """Removes the folders that this job made, unless they hold results or segments of films."""
+        with contextlib.suppress(OSError):
+            self._films.rmdir()
+        if self._films.exists():
+            return
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+            (self.folder / "lock").unlink(missing_ok=True)
+            for folder in self._created:
+                folder.rmdir()
+
+    @property
+    def uses_lock(self) -> bool:
+        """Whether a lock keeps other jobs from writing to the folder."""
+        return self._lock is not None
+
+    @property
+    def _films(self) -> Path:
+        return self.folder / "films"
+
+    def film_folder(self, source: str) -> Path:
+        """The folder of a film's segments; `source` is its absolute path."""
+        return self._films / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
 
     def find(self, path: Path, size: int, mtime_ns: int) -> JournalEntry | None:
         """The entry of this file; None where there is none or the file has changed since."""
@@ -155,25 +233,45 @@ class Journal:
         entry = self._entries.get(absolute_source(path))
         return entry.target if entry and entry.target else None
 
+    def has_target(self, relative: Path) -> bool:
+        """Whether a result is recorded under this name, or below it where it is a folder."""
+        name = str(relative).casefold()
+        below = f"{name}{os.sep}"
+        return name in self._owners or any(target.startswith(below) for target in self._owners)
+
     def owner(self, target: str) -> str | None:
         """The source whose result this target is; letter case is ignored."""
         return self._owners.get(target.casefold())
 
     def append(self, entry: JournalEntry) -> None:
-        """Write one line, flushed. Raises OutputError. Call it from one thread at a time."""
+        """Writes one line and flushes it; a failure before the first result waits for `open`.
+
+        Raises OutputError. Call it from one thread at a time.
+        """
+        self._waiting.append(entry)
+        if self._file is None and entry.outcome == "failed":
+            return
+        self._has_results |= entry.outcome == "done"
+        self.open()
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        assert self._file is not None
+        entries, self._waiting = self._waiting, []
         try:
-            self._file.write(json.dumps(asdict(entry)).encode() + b"\n")
+            for entry in entries:
+                self._file.write(json.dumps(asdict(entry)).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(
                 f"the journal {self.path} cannot be written ({error.strerror}); "
-                f"put it right and run the same command again"
+                f"correct the cause and run the same command again"
             ) from error
 
 
 def _make_lock(path: Path) -> BaseFileLock:
     """A lock that the system releases when its process ends: never a lock file that stays."""
-    return FileLock(path, fallback_to_soft=False)
+    return FileLock(path, fallback_to_soft=False, thread_local=False)
 
 
 def is_lockable(folder: Path) -> bool:

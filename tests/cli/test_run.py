@@ -180,7 +180,7 @@ def test_odd_names_work_and_are_printed_without_harm(command, flat, tmp_path):
         (["album", "-o", "album/out"], "inside the source"),
         (["album", "-o", "album"], "source itself"),
         (["album", "-o", "file.txt"], "is a file"),
-        (["album/001.jpg", "-o", "album"], "source's place"),
+        (["album/001.jpg", "-o", "album"], "would replace its source"),
         (["album", "--strength", "nan"], "strength"),
         (["album", "--format", "heic"], "--format heic"),
         (["album", "--max-memory", "1k"], "not enough memory"),
@@ -213,7 +213,7 @@ def test_a_former_output_folder_inside_a_source_is_not_coloured_again(
     command("run", source / "001.jpg", "-m", flat)  # leaves album/001-colorized
     result = command("run", source, "-m", flat, "-o", "out", "--json")
     assert document(result)["done"] == 2
-    assert any("output folder" in entry["reason"] for entry in document(result)["passed_over"])
+    assert any("folder of results" in entry["reason"] for entry in document(result)["passed_over"])
 
 
 def test_a_wrong_suffix_is_read_by_content_written_with_its_own_and_said(command, flat, tmp_path):

@@ -54,7 +54,7 @@ def test_the_dry_run_reports_empty_and_unknown_files_and_says_where_results_woul
 
 
 def test_progress_shows_done_total_rate_and_time_left():
-    report = Report("flat", "out", found=100, scanning=False, done=50)
+    report = Report("flat", "out", scanned=100, is_scanning=False, done=50)
     report.started -= 10
     line = counts(report)
     assert line.startswith("50 of 100 done, ")
@@ -62,7 +62,7 @@ def test_progress_shows_done_total_rate_and_time_left():
 
 
 def test_progress_of_films_counts_frames_per_second():
-    report = Report("flat", "out", found=1, scanning=False, frames=50, frames_expected=150)
+    report = Report("flat", "out", scanned=1, is_scanning=False, frames=50, frames_expected=150)
     report.started -= 10
     line = counts(report)
     assert "50 frames, 5.0 frames/s" in line

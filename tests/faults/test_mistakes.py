@@ -39,7 +39,7 @@ def test_a_report_never_takes_a_photographs_place(flat, command, album, tmp_path
     before = one.read_bytes()
     slip = command("run", "--report", one, *others, "-m", flat, "-o", "out")
     assert slip.returncode == 2
-    assert "no report of a job" in slip.stderr
+    assert "not a report of batchcolor" in slip.stderr
     assert one.read_bytes() == before
     assert command("run", photos, "-m", flat, "--report", photos / "new.json").returncode == 2
     assert not (tmp_path / "out").exists()
@@ -129,7 +129,7 @@ def test_results_that_were_there_are_counted_and_named(flat, command, album, tmp
     again = command("run", photos, "-m", flat, "-o", "out", "--strength", "0.5", "--json")
     report = json.loads(again.stdout)
     assert (report["skipped"], report["existed"]) == (2, 2)
-    assert "2 results were there already" in again.stderr
+    assert "2 results kept" in again.stderr
     assert all("other settings" in note["note"] for note in report["picture_notes"])
 
 
@@ -150,7 +150,7 @@ def test_a_result_never_takes_the_place_of_another_source(flat, command, tmp_pat
     assert made.returncode == 3
     assert (album / "a.png").read_bytes() == before
     (failure,) = json.loads(made.stdout)["failures"]
-    assert "take the place of a source" in failure["reason"]
+    assert "replace a source" in failure["reason"]
     planned = command("run", usb, album / "a.png", *arguments, "--dry-run")
     assert "refused" in [row["action"] for row in json.loads(planned.stdout)["planned"]]
 

@@ -5,7 +5,12 @@ import os
 
 import pytest
 
-from batchcolor.pipeline.sources import READ_SIZE, read_source_list
+from batchcolor.pipeline.sources import (
+    READ_SIZE,
+    default_output,
+    parse_source,
+    read_source_list,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,3 +36,26 @@ def test_a_source_list_is_read_while_it_is_used():
     file = io.BytesIO(b"a.png\n" * READ_SIZE)
     assert next(read_source_list(file)) == "a.png"
     assert file.tell() == READ_SIZE
+
+
+@pytest.mark.parametrize(
+    ("sources", "output"),
+    [
+        (["album"], "album-colorized"),
+        (["."], "../work-colorized"),
+        (["album/a.png"], "album/a-colorized"),
+        (["album/*.png"], "album-colorized"),
+        ([".", "a.png"], "../colorized"),
+        (["album", "a.png"], "colorized"),
+        (["album/one", "album/two"], "album/colorized"),
+    ],
+)
+def test_the_default_output_lies_beside_the_sources(sources, output, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    for folder in ("album/one", "album/two"):
+        (work / folder).mkdir(parents=True)
+    for name in ("a.png", "album/a.png"):
+        (work / name).touch()
+    monkeypatch.chdir(work)
+    made = default_output([parse_source(text) for text in sources])
+    assert made.resolve() == (work / output).resolve()

@@ -1,0 +1,57 @@
+"""Probes the films of a job before any of them is begun, so that refusals come first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.stages import Cancellation
+from batchcolor.pipeline.video_admission import Admission
+from batchcolor.pipeline.video_task import probe_film
+
+
+class FilmProber:
+    """Probes films. `probe_all` runs in one thread; `probe` waits for it in another."""
+
+    def __init__(
+        self, settings: RunSettings, memory: int, batch_size: int, cancellation: Cancellation
+    ) -> None:
+        self.settings, self.memory, self.batch_size = settings, memory, batch_size
+        self.cancellation = cancellation
+        self._are_probed = threading.Event()
+        self._refused: dict[Path, ProcessingError] = {}
+
+    def probe_all(self, tasks: Iterable[Task | SkippedEntry], report: Report) -> None:
+        """Reports the films that cannot be coloured as asked."""
+        for task in tasks:
+            if self.cancellation.draining.is_set():
+                break
+            if isinstance(task, SkippedEntry) or task.action != "colour" or not task.source.film:
+                continue
+            try:
+                self._probe(task)
+            except ProcessingError as error:
+                self._refused[task.source.path] = error
+                report.refused.append((str(task.source.path), error.reason))
+        self._are_probed.set()
+        self.cancellation.wake()
+
+    def probe(self, task: Task) -> Admission:
+        """What a film needs, after all films are probed.
+
+        Raises ProcessingError where it cannot be coloured as asked, CancelledError.
+        """
+        with self.cancellation.changed:
+            self.cancellation.wait_for(self._are_probed.is_set)
+        if task.source.path in self._refused:
+            raise self._refused[task.source.path]
+        return self._probe(task)
+
+    def _probe(self, task: Task) -> Admission:
+        return probe_film(task, self.settings, self.memory, self.batch_size)

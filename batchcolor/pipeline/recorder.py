@@ -1,0 +1,98 @@
+"""Records the outcome of each source: in the journal, in the report, and with the plugins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.types import Outcome
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.contact_strip import write_contact_strip
+from batchcolor.pipeline.planner import Plan, Task
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.video_sink import ResumePoint
+from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
+
+MAX_SKIPPED = 1000
+"""Skipped entries that the report lists; further ones are dropped."""
+
+
+class Recorder:
+    """Outcomes of one job. Thread-safe."""
+
+    def __init__(
+        self, plan: Plan, weights_hash: str, journal: Journal, report: Report, plugins: Plugins
+    ) -> None:
+        self.plan, self.weights_hash = plan, weights_hash
+        self.journal, self.report, self.plugins = journal, report, plugins
+        self._lock = threading.Lock()
+
+    def succeed(self, task: Task, notes: list[str]) -> None:
+        """Records a committed picture or film."""
+        outcome = Outcome(task.source.path, task.target, "done", notes=tuple(notes))
+        self._record(outcome, self._entry(task, outcome))
+
+    def fail(self, task: Task, error: ProcessingError) -> None:
+        """Records a picture or film that failed."""
+        outcome = Outcome(task.source.path, None, "failed", error.step, error.reason)
+        self._record(outcome, self._entry(task, outcome))
+
+    def skip(self, task: Task) -> None:
+        """Records a task whose action is not to colour: its result exists, or it is refused."""
+        if task.action in ("refused", "failed before"):
+            outcome = Outcome(task.source.path, None, "failed", task.step, task.reason)
+            self._record(outcome, None)
+            return
+        notes: list[str] = []
+        if task.action == "exists":
+            self.report.existed += 1
+            notes = [f"result kept: it exists and was {task.reason}"]
+        elif task.strip and not os.path.lexists(task.strip):
+            notes = write_contact_strip(task, self.plan.settings)
+        source, target = task.source.path, task.target
+        self._record(
+            Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes)), None
+        )
+
+    def skip_entry(self, entry: SkippedEntry) -> None:
+        """Records a directory entry that is not coloured; an unreadable folder is a failure."""
+        if entry.failed:
+            self.report.scanned += 1
+            self._record(Outcome(entry.path, None, "failed", "scan", entry.reason), None)
+        elif len(self.report.skipped_entries) < MAX_SKIPPED:
+            self.report.skipped_entries.append((str(entry.path), entry.reason))
+
+    def find_resume_point(self, task: Task) -> ResumePoint:
+        """The segments of a film from an earlier job with the same source and settings."""
+        expected = self._entry(task, Outcome(task.source.path, task.target, "done"))
+        fingerprint = hashlib.sha256(json.dumps(asdict(expected)).encode()).hexdigest()
+        return ResumePoint(self.journal.film_folder(expected.source), fingerprint)
+
+    def _entry(self, task: Task, outcome: Outcome) -> JournalEntry:
+        path: Path = task.source.path
+        return JournalEntry(
+            source=absolute_source(path),
+            size=task.source.size,
+            mtime_ns=task.source.mtime_ns,
+            edges=head_tail_digest(path),
+            settings=self.plan.fingerprint(task.format, is_film=task.source.film),
+            weights=self.weights_hash,
+            target=str(task.target.relative_to(self.plan.output)),
+            outcome=outcome.status,
+            step=outcome.step,
+            reason=outcome.reason,
+            notes=outcome.notes,
+        )
+
+    def _record(self, outcome: Outcome, entry: JournalEntry | None) -> None:
+        with self._lock:
+            if entry is not None:
+                self.journal.append(entry)
+            self.report.add(outcome)
+            self.plugins.done(outcome)

@@ -1,4 +1,4 @@
-"""The typer app, and the one place where an error becomes a line and an exit code."""
+"""The typer app. Translates every error to one line on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
-from batchcolor.cli.console import flush_stdout
+from batchcolor.cli.console import discard_stdout, flush_stdout
 from batchcolor.cli.help_format import PanelCommand, SummaryGroup
 from batchcolor.cli.mistyped_option import describe_mistyped_option
 from batchcolor.errors import BatchcolorError, ExitCode, StandardOutputError, make_printable
@@ -37,7 +37,7 @@ def _root(
 
 
 def build_app(with_plugins: bool = True) -> typer.Typer:
-    """The command with its sub-commands, those of plugins included."""
+    """The command with its sub-commands, including those of plugins."""
     app = typer.Typer(
         name="batchcolor",
         pretty_exceptions_enable=False,
@@ -64,7 +64,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code. Nothing escapes but what kills the process."""
+    """Runs the command and returns its exit code. Raises nothing."""
     given = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
     try:
@@ -74,22 +74,27 @@ def main(arguments: list[str] | None = None) -> int:
             args=given or ["--help"], prog_name="batchcolor", standalone_mode=False
         )
         flush_stdout()
-        ours = isinstance(result, ExitCode)
-        if result == ExitCode.SIGINT and not ours:  # typer caught Ctrl-C and printed nothing
-            return _line("stopped", ExitCode.SIGINT)
+        is_own = isinstance(result, ExitCode)
+        if result == ExitCode.SIGINT and not is_own:  # typer caught Ctrl-C and printed nothing
+            return _print_error("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except StandardOutputError as error:
-        _discard_stdout()
-        return _line(str(error), error.exit_code)
+        discard_stdout()
+        return _print_error(str(error), error.exit_code)
     except BatchcolorError as error:
         if "--json" in given:
             print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
-        return _line(str(error), error.exit_code)
+        return _print_error(str(error), error.exit_code)
     except BrokenPipeError:
-        _discard_stdout()  # the reader has gone (`| head`)
+        discard_stdout()  # the reader has closed the pipe (`| head`)
         return ExitCode.DONE
+    except SystemExit as error:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click, where a pipe is closed
+            discard_stdout()
+            return ExitCode.DONE
+        return error.code if isinstance(error.code, int) else ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort):
-        return _line("stopped; run the same command again to resume", ExitCode.SIGINT)
+        return _print_error("stopped; run the same command again to resume", ExitCode.SIGINT)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's usage errors
             context = getattr(error, "ctx", None)
@@ -99,23 +104,18 @@ def main(arguments: list[str] | None = None) -> int:
             ]
             hint = "; ".join([*hints, f"see: {where} --help"])
             message = describe_mistyped_option(error, given) or error.format_message()
-            return _line(f"{message} ({hint})", ExitCode.USAGE)
-        return _line(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+            return _print_error(f"{message} ({hint})", ExitCode.USAGE)
+        return _print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
 
 
 def _open_closed_streams() -> None:
-    """Discard what goes to a standard stream that is closed (`>&-`): Python has None for it."""
+    """Opens the null device for closed standard streams (`>&-`), which are None in Python."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open until exit)
 
 
-def _discard_stdout() -> None:
-    """Point standard output elsewhere, so that Python does not fail on it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _line(message: str, code: ExitCode) -> int:
+def _print_error(message: str, code: ExitCode) -> int:
     print(f"batchcolor: {make_printable(message)}", file=sys.stderr)
     return code
 
@@ -129,7 +129,7 @@ def _describe_internal_error(error: Exception) -> str:
 
 
 def _write_log() -> Path:
-    """Write the traceback to a file, so that the screen shows one line."""
+    """Writes the traceback to a file, so that the screen shows one line."""
     name = f"batchcolor-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     path = Path(tempfile.gettempdir()) / name
     path.write_text(f"batchcolor {__version__}, Python {sys.version}\n{traceback.format_exc()}")

@@ -1,8 +1,10 @@
-"""The screen: standard error for people, safe names, one line an error."""
+"""Output of the commands: a console for people, one JSON document for programs."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,26 +18,27 @@ from batchcolor.errors import StandardOutputError, make_printable
 
 
 class Screen(Console):
-    """A console that leaves a closed pipe to `app.main`; rich would exit with 1, as if failed."""
+    """A console whose reader may close the pipe (`| head`); rich would exit with 1."""
 
     def on_broken_pipe(self) -> None:
-        """Called by rich when the reader is gone."""
+        """Called by rich when the pipe is closed: prints nothing more."""
         self.quiet = True
-        raise BrokenPipeError
+        if not self.stderr:
+            discard_stdout()
 
 
 def screen(*, stderr: bool = True) -> Console:
-    """A console that draws only on a terminal; NO_COLOR and TERM=dumb are kept to by rich."""
+    """A console for standard error or output. rich respects NO_COLOR and TERM=dumb."""
     return Screen(stderr=stderr, highlight=False)
 
 
 def text(value: object) -> Text:
-    """Text in which rich sees no markup."""
+    """Text that rich does not parse for markup."""
     return Text(make_printable(str(value)), overflow="fold")
 
 
 def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:
-    """A table whose cells are shown as they are."""
+    """A table whose cells are not parsed for markup."""
     made = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
         made.add_row(*(text(cell) for cell in row))
@@ -43,13 +46,13 @@ def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") ->
 
 
 def say(console: Console, line: str) -> None:
-    """One line, as it is."""
+    """Prints one line without markup."""
     console.print(Text(line), soft_wrap=True)
 
 
 @contextmanager
 def only_json(wanted: bool) -> Iterator[TextIO]:
-    """Standard output for one JSON document; whatever else prints goes to standard error."""
+    """Yields standard output; if `wanted`, everything else that prints goes to standard error."""
     real = sys.stdout
     if not wanted:
         yield real
@@ -62,27 +65,32 @@ def only_json(wanted: bool) -> Iterator[TextIO]:
 
 
 def print_json(document: Any, file: TextIO) -> None:
-    """Print one JSON document, unusual names escaped. Raises StandardOutputError."""
-    try:
+    """Prints one JSON document in ASCII. Raises StandardOutputError."""
+    with _translate_errors():
         file.write(json.dumps(document, indent=2) + "\n")
         file.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _standard_output_error(error) from error
 
 
 def flush_stdout() -> None:
-    """Write what is buffered. Raises StandardOutputError."""
-    try:
+    """Writes what is buffered. Raises StandardOutputError."""
+    with _translate_errors():
         sys.stdout.flush()
+
+
+def discard_stdout() -> None:
+    """Redirects standard output to the null device, so that Python does not fail on it at exit."""
+    with contextlib.suppress(OSError, ValueError):  # no file descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """A reader that has closed the pipe (`| head`) has what it wants: the exit code is kept."""
+    try:
+        yield
     except BrokenPipeError:
-        raise
+        discard_stdout()
     except OSError as error:
-        raise _standard_output_error(error) from error
-
-
-def _standard_output_error(error: OSError) -> StandardOutputError:
-    return StandardOutputError(
-        f"standard output cannot be written ({error.strerror}); the rest of the command was done"
-    )
+        raise StandardOutputError(
+            f"standard output cannot be written ({error.strerror}); everything else was done"
+        ) from error

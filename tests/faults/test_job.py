@@ -318,11 +318,23 @@ def test_poor_terminals_get_plain_lines(flat, command, album, setting):
     assert "\x1b" not in result.stderr
 
 
-def test_a_closed_stdout_is_no_traceback(environment, tmp_path):
-    line = f"{sys.executable} -m batchcolor models | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("arguments", ["models", "run --help", "--help"])
+def test_a_pipe_that_its_reader_closes_is_no_error(arguments, environment):
+    line = f"{sys.executable} -m batchcolor {arguments} | true; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=True)
     assert result.stdout == b"0\n"
     assert result.stderr == b""
+
+
+def test_a_closed_pipe_keeps_the_exit_code_of_a_job_with_failures(flat, environment, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff no picture")
+    line = (
+        f"{sys.executable} -m batchcolor run {broken} -m {flat} --json --quiet | true; "
+        f"echo ${{PIPESTATUS[0]}}"
+    )
+    result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=True)
+    assert result.stdout == b"3\n"
 
 
 def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, process, album, tmp_path):

@@ -95,7 +95,14 @@ class WeightsError(ModelError):
 
 
 class PluginError(ModelError):
-    """A plugin fails; the message has its package and version."""
+    """A plugin fails; the message has its package and version.
+
+    `location` is `FILE:LINE` of the plugin's code, where known.
+    """
+
+    def __init__(self, message: str, location: str = "") -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class InterruptedJobError(BatchcolorError):

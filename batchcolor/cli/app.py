@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -17,7 +18,13 @@ from batchcolor.cli import compare, evaluate, info, models, plugins, run, train
 from batchcolor.cli.console import discard_stdout, flush_stdout
 from batchcolor.cli.help_format import PanelCommand, SummaryGroup
 from batchcolor.cli.mistyped_option import describe_mistyped_option
-from batchcolor.errors import BatchcolorError, ExitCode, StandardOutputError, make_printable
+from batchcolor.errors import (
+    BatchcolorError,
+    ExitCode,
+    PluginError,
+    StandardOutputError,
+    make_printable,
+)
 from batchcolor.version import __version__
 
 
@@ -84,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BatchcolorError as error:
         if "--json" in given:
             print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
-        return _print_error(str(error), error.exit_code)
+        return _print_error(_describe_error(error, given), error.exit_code)
     except BrokenPipeError:
         discard_stdout()  # the reader has closed the pipe (`| head`)
         return ExitCode.DONE
@@ -118,6 +125,13 @@ def _open_closed_streams() -> None:
 def _print_error(message: str, code: ExitCode) -> int:
     print(f"batchcolor: {make_printable(message)}", file=sys.stderr)
     return code
+
+
+def _describe_error(error: BatchcolorError, arguments: list[str]) -> str:
+    """The message; with -v also the place in a plugin's code."""
+    location = error.location if isinstance(error, PluginError) else ""
+    is_verbose = any(re.fullmatch("-v+|--verbose", word) for word in arguments)
+    return f"{error} ({location})" if location and is_verbose else str(error)
 
 
 def _describe_internal_error(error: Exception) -> str:

@@ -96,6 +96,10 @@ def train(
         float, typer.Option(help="Minutes between checkpoints within an epoch.")
     ] = 2.0,
     samples_every: Annotated[int, typer.Option(min=1, help="Epochs between sample sheets.")] = 3,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Show file and line of a plugin's error."),
+    ] = 0,  # used by `app.main`, which prints the error
 ) -> None:
     """Train a model: writes NAME.safetensors, its card, log.csv, loss.png and sample sheets."""
     from batchcolor.cli.training_display import TrainingView

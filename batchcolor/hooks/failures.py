@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +59,11 @@ def format_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def find_location(error: BaseException) -> str:
+def find_location(error: BaseException, libraries: Iterable[Path] = ()) -> str:
     """`FILE:LINE` where a plugin raised, without the frames of batchcolor's hooks and of pluggy.
 
-    Empty where no frame of the plugin is left.
+    `libraries` are folders of which no frame counts either: a plugin calls torch, and an error that
+    torch raises has its cause in the plugin. Empty where no frame of the plugin is left.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -69,7 +72,8 @@ def find_location(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<") and Path(frame.filename).parent not in _OWN_FOLDERS
     ]
-    frames = [frame for frame in frames if Path(frame.filename).parent.name != "importlib"]
+    for folder in (Path(importlib.__file__).parent, *libraries):
+        frames = [frame for frame in frames if not Path(frame.filename).is_relative_to(folder)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 

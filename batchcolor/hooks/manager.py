@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ import pluggy
 from batchcolor.errors import PluginError, UnknownModelError
 from batchcolor.hooks import hookspecs
 from batchcolor.hooks.failures import Origin, PluginFailure, find_location, format_error
-from batchcolor.hooks.hook_guards import CAUGHT, ChromaGuard, CommandGuard, HookGuard, ListGuard
+from batchcolor.hooks.hook_guards import (
+    CAUGHT,
+    ChromaGuard,
+    CommandGuard,
+    HookGuard,
+    ListGuard,
+    Record,
+)
 from batchcolor.hooks.readers import guard_reader
 from batchcolor.hooks.registration import register_plugin
 from batchcolor.hooks.types import ColorizerSpec, Outcome, PictureInfo, Reader
@@ -43,6 +50,8 @@ class RegisteredColorizer:
 
     spec: ColorizerSpec
     origin: Origin
+    record: Record = field(default=lambda failure: None, compare=False, repr=False)
+    """Records a failure of the colorizer's code, once a model."""
 
 
 class Plugins:
@@ -85,9 +94,10 @@ class Plugins:
                 self.broken.append(failure)
 
     def _record_once(self, failure: PluginFailure) -> None:
-        """Record the first failure of a plugin's hook that is called for every picture."""
+        """Record the first failure of a plugin's hook or model that is called for every picture."""
         with self._recording:
-            if (failure.origin, failure.hook) not in ((b.origin, b.hook) for b in self.broken):
+            recorded = {(broken.origin, broken.hook, broken.model) for broken in self.broken}
+            if (failure.origin, failure.hook, failure.model) not in recorded:
                 self.broken.append(failure)
 
     def colorizers(self) -> dict[str, RegisteredColorizer]:
@@ -101,12 +111,14 @@ class Plugins:
             builtin = self.origins[0]
             own = {spec.name: spec for spec in self._specs.owned_by(builtin)}
             found: dict[str, list[RegisteredColorizer]] = {
-                name: [RegisteredColorizer(spec, builtin)] for name, spec in own.items()
+                name: [RegisteredColorizer(spec, builtin, self._record_once)]
+                for name, spec in own.items()
             }
             for spec in (spec for specs in lists for spec in specs):
                 owner = self._specs.owner(spec)
                 if spec.name not in own:
-                    found.setdefault(spec.name, []).append(RegisteredColorizer(spec, owner))
+                    claim = RegisteredColorizer(spec, owner, self._record_once)
+                    found.setdefault(spec.name, []).append(claim)
                 elif owner != builtin:
                     error = (
                         f"its model {spec.name} is not used: a built-in model has that name; "
@@ -174,7 +186,8 @@ class Plugins:
             )
         for broken in self.broken:
             if name in (broken.origin.name, broken.origin.package, broken.model):
-                raise PluginError(f"plugin {broken.origin} is broken: {broken.error}")
+                text = f"plugin {broken.origin} is broken: {broken.error}"
+                raise PluginError(text, broken.location)
         near = difflib.get_close_matches(name, self.colorizers(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "see: batchcolor models"
         if ":" in name:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +47,11 @@ class Device:
             return GPU_BATCH
         return max(1, min(CPU_BATCH, CPU_PIXELS // side**2))
 
-    def place(self, module: nn.Module) -> None:
-        """Moves a module here, in this precision."""
+    def move(self, module: nn.Module) -> None:
+        """Moves a module here, in this precision, with its weights in channels-last order."""
         module.to(self.torch_device, self.dtype)
+        with contextlib.suppress(RuntimeError):  # not every scripted module supports it
+            module.to(memory_format=torch.channels_last)
 
     def upload(self, array: NDArray[np.float32]) -> torch.Tensor:
         """Copies an array `(N, C, H, W)` here, in this precision."""
@@ -65,7 +67,7 @@ class Device:
         if self.torch_device.type == "cuda":
             torch.cuda.empty_cache()
 
-    @contextmanager
+    @contextlib.contextmanager
     def translated_errors(self) -> Iterator[None]:
         """Raises torch.OutOfMemoryError or DeviceLostError for every error that means it.
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from batchcolor.errors import BatchcolorError, PluginError, ProcessingError
+from batchcolor.errors import PluginError, ProcessingError
 from batchcolor.hooks import options as model_options
-from batchcolor.hooks.guard import InvalidChromaError, preserve_global_state, validate_chroma
-from batchcolor.hooks.manager import RegisteredColorizer, format_error
+from batchcolor.hooks.failures import PluginFailure, format_error
+from batchcolor.hooks.guard import InvalidChromaError, validate_chroma
+from batchcolor.hooks.manager import RegisteredColorizer
 from batchcolor.hooks.types import Colorizer, TemporalColorizer
 from batchcolor.inference import weights
 from batchcolor.inference.color_transfer import ColorTransfer
@@ -34,6 +34,12 @@ from batchcolor.inference.device import (
     resolve_device,
 )
 from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.model_code import (
+    HOOK,
+    build_colorizer,
+    find_model_location,
+    isolate_model,
+)
 
 Square = NDArray[np.float32]
 """Luma `(S, S)` in 0..1."""
@@ -52,15 +58,7 @@ def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = N
     path = weights.find(registered, loading.weights)
     digest = weights.verify(path) if path else ""
     device = resolve_device(loading.device, loading.precision)
-    try:
-        with _isolated():
-            colorizer = spec.build(parsed)
-    except BatchcolorError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{spec.name} of {registered.origin} cannot be built: {format_error(error)}"
-        ) from error
+    colorizer = build_colorizer(spec, parsed, f"{spec.name} of {registered.origin}")
     if spec.temporal and not isinstance(colorizer, TemporalColorizer):
         raise PluginError(f"{spec.name} of {registered.origin} is temporal but has no reset()")
     if path is not None:
@@ -100,7 +98,7 @@ class Runner:
         self.device, self.colorizer = device, colorizer
         try:
             with device.translated_errors():
-                _place(colorizer, device)
+                _move_to_device(colorizer, device)
         except (torch.OutOfMemoryError, DeviceLostError) as error:
             self._continue_on_cpu(error)
 
@@ -169,7 +167,7 @@ class Runner:
         """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
         assert isinstance(self.colorizer, TemporalColorizer)  # checked when loaded
         try:
-            with self.device.translated_errors(), torch.inference_mode(), _isolated():
+            with self.device.translated_errors(), torch.inference_mode(), isolate_model():
                 self.colorizer.reset()
         except (torch.OutOfMemoryError, DeviceLostError):
             raise
@@ -210,7 +208,7 @@ class Runner:
     def _switch_to_cpu(self) -> None:
         self.device, self.colorizer = self._cpu, self._host_colorizer
         with contextlib.suppress(RuntimeError):  # a module that could not be copied
-            _place(self.colorizer, self.device)
+            _move_to_device(self.colorizer, self.device)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -253,7 +251,7 @@ class Runner:
         is_builtin = self.registered.origin.package == "batchcolor"
         given = luma if is_builtin else luma.clone()
         try:
-            with torch.inference_mode(), _isolated():
+            with torch.inference_mode(), isolate_model():
                 chroma: object = self.colorizer(given)
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error) or self.device.is_lost_after(error):
@@ -264,8 +262,12 @@ class Runner:
         return chroma
 
     def _failure(self, error: InvalidChromaError) -> ProcessingError:
-        what = f"model {self.name} of {self.registered.origin} {error}"
-        return ProcessingError("chroma", what)
+        """Returns the failure of a picture, and records where the colorizer's code caused it."""
+        origin = self.registered.origin
+        location = find_model_location(error.__cause__, self.colorizer)
+        text = f"model {self.name} {error}"
+        self.registered.record(PluginFailure(origin, text, location, HOOK, self.spec.name))
+        return ProcessingError("chroma", f"model {self.name} of {origin} {error}")
 
 
 def _copy_for_host(colorizer: Colorizer) -> Colorizer:
@@ -278,18 +280,9 @@ def _copy_for_host(colorizer: Colorizer) -> Colorizer:
         return colorizer
 
 
-def _place(colorizer: Colorizer, device: Device) -> None:
+def _move_to_device(colorizer: Colorizer, device: Device) -> None:
     if isinstance(colorizer, nn.Module):
-        device.place(colorizer)
-        with contextlib.suppress(RuntimeError):  # not every scripted module supports it
-            colorizer.to(memory_format=torch.channels_last)
-
-
-@contextlib.contextmanager
-def _isolated() -> Iterator[None]:
-    """Restores global state, and keeps what a colorizer prints out of standard output."""
-    with preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
-        yield
+        device.move(colorizer)
 
 
 def _no_memory() -> ProcessingError:

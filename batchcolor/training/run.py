@@ -10,6 +10,7 @@ from torch import distributed
 
 from batchcolor.errors import ExitCode, InterruptedJobError, UsageError
 from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.inference.device import is_out_of_memory
 from batchcolor.signals import handle_signals
 from batchcolor.training import checkpoint, datasets, results
 from batchcolor.training.augment import needs_resampling
@@ -41,7 +42,7 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, callbacks: Callbacks, *, resu
     """Runs the plan. Returns the path of the best weights.
 
     Raises InterruptedJobError (exit 130 or 143) after a signal, when the checkpoint is written;
-    TrainingDataError, TrainingDivergedError, UsageError.
+    TrainingDataError, TrainingDivergedError, UsageError (also for a lack of memory), PluginError.
     """
     for data in filter(None, (plan.data, plan.validation)):
         datasets.check_source(data)
@@ -66,6 +67,13 @@ def train(plan: TrainingPlan, spec: ColorizerSpec, callbacks: Callbacks, *, resu
             callbacks.on_start(trainer, baselines)
         _run_trainer(trainer, spec, baselines, callbacks)
         return plan.output / f"{spec.name}.safetensors"
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UsageError(
+            f"{context.describe()}: not enough memory to train with --batch-size "
+            f"{plan.recipe.batch_size} and --size {plan.recipe.size}; use a smaller one"
+        ) from error
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

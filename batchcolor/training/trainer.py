@@ -23,6 +23,7 @@ from batchcolor.training import augment, checkpoint
 from batchcolor.training.distributed import DistributedContext
 from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
+from batchcolor.training.network import network_errors
 from batchcolor.training.optimization import ema_update, make_optimizer, make_scheduler
 from batchcolor.training.records import EpochResult, Progress, Speeds
 from batchcolor.training.settings import TrainingPlan
@@ -137,7 +138,7 @@ class Trainer:
         """Runs forward pass, backward pass and optimizer. Returns the loss, on the device."""
         self.parallel.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self.context.autocast():
+        with network_errors(self.plan.model, self.network), self.context.autocast():
             if self.recipe.loss == "model":
                 loss = self.forward(luma, target)
             else:
@@ -210,7 +211,8 @@ class Trainer:
     ) -> torch.Tensor:
         """Returns the recipe's loss; `chroma` is the averaged network's prediction."""
         if self.recipe.loss == "model":
-            loss: torch.Tensor = self.averaged.module(luma, target)
+            with network_errors(self.plan.model, self.network):
+                loss: torch.Tensor = self.averaged.module(luma, target)
             return loss
         return LOSSES[self.recipe.loss](chroma, target)
 
@@ -223,8 +225,9 @@ class Trainer:
         """Returns the averaged network's chroma `(N, 2, size, size)`."""
         network = self.averaged.module
         network.eval()
-        chroma = network(luma.contiguous(memory_format=torch.channels_last))
-        return resize_chroma(chroma, self.recipe.size).float()
+        with network_errors(self.plan.model, self.network):
+            chroma = network(luma.contiguous(memory_format=torch.channels_last))
+            return resize_chroma(chroma, self.recipe.size).float()
 
     # ---- checkpoints ---------------------------------------------------------------------
 

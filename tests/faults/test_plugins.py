@@ -88,6 +88,71 @@ def test_a_model_with_wrong_results_fails_its_pictures_and_is_named(
     assert not list((tmp_path / "out").glob("*.png"))
 
 
+BROKEN_MODEL = """
+    import batchcolor, torch
+    from torch import nn
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d({channels}, 2, 3)
+            {build}
+
+        def forward(self, luma):
+            return {result}
+
+    RECIPE = batchcolor.Recipe("-", 16, "sgd", 0.1, 2, 1)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        build = lambda options: Model()
+        return [batchcolor.ColorizerSpec("odd", "made for a test", 16, build, recipe=RECIPE)]
+"""
+BROKEN_MODELS = {
+    "build": (9, {"channels": 1, "build": "[].pop()", "result": "None"}),
+    "weights": (9, {"channels": 1, "build": "torch.load(__file__)", "result": "None"}),
+    "forward": (12, {"channels": 5, "build": "pass", "result": "self.layer(luma)"}),
+    "result": (11, {"channels": 1, "build": "pass", "result": "None"}),
+}
+"""The line that is shown for each fault: the last of the plugin's code, not that of torch."""
+
+
+@pytest.mark.parametrize("fault", BROKEN_MODELS)
+def test_an_error_in_a_model_is_shown_with_file_and_line_when_verbose(
+    plugin, command, folder, tmp_path, fault
+):
+    line, code = BROKEN_MODELS[fault]
+    path = plugin("oddpack", BROKEN_MODEL.format(**code), version="2.5")
+    arguments = ("run", folder, "-o", tmp_path / "out", "-m", "odd")
+    brief = command(*arguments)
+    assert brief.returncode == (5 if fault in ("build", "weights") else 3), brief.stderr
+    assert "oddpack 2.5" in brief.stderr
+    assert "oddpack.py" not in brief.stderr
+    verbose = command(*arguments, "-v", "--retry-failed")
+    assert verbose.returncode == brief.returncode
+    assert verbose.stderr.count(f"({path}:{line})") == 1
+    assert "Traceback" not in verbose.stderr
+
+
+@pytest.mark.parametrize("fault", ["build", "forward", "result"])
+def test_an_error_in_a_network_that_is_trained_is_shown_with_file_and_line_when_verbose(
+    plugin, command, tmp_path, fault
+):
+    line, code = BROKEN_MODELS[fault]
+    path = plugin("oddpack", BROKEN_MODEL.format(**code))
+    colours = tmp_path / "colours"
+    colours.mkdir()
+    for number in range(8):
+        picture = Image.new("RGB", (32, 32), (200, 20 * number, 40))
+        picture.paste((10, 120, 20 * number), (8, 8, 8 + number, 24))
+        picture.save(colours / f"{number}.png")
+    arguments = ("train", "odd", "--data", colours, "-o", tmp_path / "run", "--device", "cpu", "-v")
+    result = command(*arguments, BATCHCOLOR_CACHE=str(tmp_path / "cache"))
+    assert result.returncode == 5, result.stderr
+    assert "odd cannot be" in result.stderr
+    assert result.stderr.strip().endswith(f"({path}:{line})")
+
+
 def test_a_picture_that_a_model_cannot_process_fails_alone_in_its_batch(
     plugin, command, folder, tmp_path
 ):

@@ -46,9 +46,10 @@ class FakeDevice(Device):
     def is_cpu(self):
         return False
 
-    def place(self, module):
-        self.gpu.use("place")
+    def move(self, module):
+        self.gpu.use("move to it")
         module.on_gpu = True
+        super().move(module)
 
     def upload(self, array):
         self.gpu.use("upload")
@@ -131,7 +132,7 @@ def test_every_picture_is_coloured_after_the_device_is_lost(load, operation, at)
     assert_all_coloured(squares(3), runner.run(squares(3)))
 
 
-@pytest.mark.parametrize("operation", ["place", "move"])
+@pytest.mark.parametrize("operation", ["move to it", "move"])
 def test_a_device_lost_while_the_model_is_loaded_leaves_the_cpu(load, operation):
     runner = load(operation, 1)
     assert_all_coloured(squares(5), runner.run(squares(5)))

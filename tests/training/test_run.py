@@ -132,6 +132,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     assert (tmp_path / "run" / checkpoint.NAME).read_bytes() == kept
 
 
+def test_a_lack_of_memory_names_the_options_that_reduce_it(
+    photographs, tmp_path, plan, narrow, monkeypatch
+):
+    def fail(trainer, luma, target):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "train_step", fail)
+    with pytest.raises(UsageError, match="--batch-size 8 and --size 16; use a smaller one"):
+        train(plan(photographs(12), tmp_path / "run"), narrow, silent(), resume=False)
+
+
 def test_a_checkpoint_of_other_settings_is_rejected(photographs, tmp_path, make):
     folder = photographs(40)
     make(folder, tmp_path / "run").save()

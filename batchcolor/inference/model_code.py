@@ -1,0 +1,60 @@
+"""Runs the code of a model in isolation, and finds the line of it that failed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from batchcolor.errors import BatchcolorError, PluginError
+from batchcolor.hooks.failures import find_definition, find_location, format_error
+from batchcolor.hooks.guard import preserve_global_state
+from batchcolor.hooks.types import Colorizer, ColorizerSpec
+
+HOOK = "batchcolor_colorizers"
+"""The hook that failures of a model are recorded under."""
+LIBRARIES = (
+    Path(torch.__file__).parent,
+    *(Path(__file__).parents[1] / n for n in ("inference", "training")),
+)
+"""Folders of code that calls a model, or that a model calls."""
+
+
+def build_colorizer(spec: ColorizerSpec, options: Any, name: str) -> Colorizer:
+    """Builds the colorizer of a spec. Raises PluginError with `name` and the line that failed."""
+    try:
+        with isolate_model():
+            return spec.build(options)
+    except BatchcolorError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = f"{name} cannot be built: {format_error(error)}"
+        raise PluginError(text, find_location(error, LIBRARIES)) from error
+
+
+@contextlib.contextmanager
+def isolate_model() -> Iterator[None]:
+    """Restores global state, and keeps what a model prints out of standard output."""
+    with preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def find_model_location(error: BaseException | None, colorizer: Colorizer) -> str:
+    """Returns `FILE:LINE` where a colorizer raised, or where it is defined if it did not raise.
+
+    The result is empty for code that is not Python.
+    """
+    location = find_location(error, LIBRARIES) if error is not None else ""
+    return location or find_definition(_find_function(colorizer))
+
+
+def _find_function(colorizer: Colorizer) -> Any:
+    if isinstance(colorizer, nn.Module):
+        return type(colorizer).forward
+    return colorizer if inspect.isroutine(colorizer) else type(colorizer).__call__

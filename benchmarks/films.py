@@ -12,12 +12,13 @@ import av
 import numpy as np
 
 from batchcolor.hooks.manager import load_plugins
+from batchcolor.images.formats import MP4
 from batchcolor.pipeline.job import run
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.encoders import create_encoder
-from batchcolor.video.output.muxer import resolve_output_format
+from batchcolor.video.output.output_spec import resolve_output_spec
 from batchcolor.video.planes import plane_view
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
@@ -49,12 +50,11 @@ def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> 
 
 def floor(film: SourceInfo, place: Path) -> float:
     """Frames a second of decoding and encoding alone, luma passed through, chroma constant."""
-    settings = VideoSettings()
-    film = resolve_output_format(film, settings)
-    encoder = create_encoder(film, settings)
+    output = resolve_output_spec(film, VideoSettings(), MP4)
+    encoder = create_encoder(output)
     begun, count = time.perf_counter(), 0
     with place.open("wb") as file:
-        for frame in VideoDecoder(film, strict=False):
+        for frame in VideoDecoder(film, output.frame_format, strict=False):
             frame.make_writable()
             for index in (1, 2):
                 plane_view(frame, index)[...] = 120 + 10 * index

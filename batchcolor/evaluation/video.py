@@ -156,9 +156,9 @@ def _batches(film: SourceInfo, runner: Runner) -> Iterator[list[tuple[_Seen, Fie
     batch: list[tuple[_Seen, Field]] = []
     shots = ShotTracker()
     for frame in VideoDecoder(film, strict=False):
-        guide = frame_luma(frame, film, SIDE)
-        seen = _Seen(guide, to_upright_rgb(frame, film, WIDTH), shots.follow(guide))
-        batch.append((seen, frame_luma(frame, film, runner.working_size)))
+        guide = frame_luma(frame, film.frame_format, SIDE)
+        seen = _Seen(guide, to_upright_rgb(frame, film.frame_format, WIDTH), shots.follow(guide))
+        batch.append((seen, frame_luma(frame, film.frame_format, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch
             batch = []

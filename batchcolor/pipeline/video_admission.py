@@ -1,89 +1,119 @@
-"""Before a film is coloured: what it is, what it takes, what its frames come from and end in."""
+"""Prepares a film before any frame is coloured: properties, output, memory, decoder and sink."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from batchcolor.errors import ProcessingError
+from batchcolor.images.formats import Format
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.image_sequence_writer import check_replaceable, resolve_image_format
-from batchcolor.video.output.muxer import dry_run_mux, resolve_output_format
+from batchcolor.video.output.containers import skippable_streams
+from batchcolor.video.output.image_sequence_writer import check_replaceable
+from batchcolor.video.output.muxer import dry_run_mux
+from batchcolor.video.output.output_spec import OutputSpec, resolve_output_spec
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.stabilizer import LOOK_AHEAD
 
-LEAST_AHEAD = 4 + max(LOOK_AHEAD.values())
-"""Minimum of frames of a film in flight: those that wait to be stabilized, and some more to
-keep its two threads busy."""
+MIN_FRAMES_IN_FLIGHT = 4 + max(LOOK_AHEAD.values())
+"""Frames that the stabilizer buffers, and some more to keep both threads of a film busy."""
 ENCODER_FRAMES = 60
-"""Frames that an encoder looks ahead, about, and keeps."""
+"""Frames that an encoder buffers, approximately."""
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A film that may be coloured: what it is, and what it takes of the memory for pictures."""
+    """A film that can be coloured, and the memory it needs."""
 
-    film: SourceInfo
-    settings: VideoSettings
-    """How it is written."""
+    source: SourceInfo
+    output: OutputSpec
+    notes: tuple[str, ...]
+    """What the user should know before the film is coloured."""
     max_pixels: int
-    ahead: int
-    """Frames in flight."""
+    max_in_flight: int
+    """Limit of frames in flight."""
     share: int
-    """Bytes."""
+    """Bytes of the memory budget."""
 
 
 def admit(
     task: Task, settings: VideoSettings, max_pixels: int, memory: int, batch: int
 ) -> Admission:
-    """Look at a film, and try its result's container and encoder, before any work on it.
+    """Probes a film, decides how it is written, and checks that the container accepts it.
 
-    Raises ProcessingError: unreadable, nothing to colour, a track that the container cannot hold.
+    Raises ProcessingError: unreadable, nothing to colour, a stream that the container cannot hold.
     """
     settings = settings.for_container(task.format)
     path = task.source.path
     if settings.fps is not None:
-        film = probe_image_sequence(path, settings.fps, max_pixels)
+        source = probe_image_sequence(path, settings.fps, max_pixels)
     else:
-        film = probe(path, max_pixels)
+        source = probe(path, max_pixels)
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)
-        film = resolve_image_format(film, task.format)
+        output = resolve_output_spec(source, settings, task.format)
     else:
-        film = dry_run_mux(resolve_output_format(film, settings), settings, task.format)
-    if task.source.note:
-        film = replace(film, notes=(task.source.note, *film.notes))
-    kept = ENCODER_FRAMES * film.frame_bytes
-    room = (memory - kept) // (2 * film.frame_bytes)
-    ahead = int(max(LEAST_AHEAD, min(2 * batch + LEAST_AHEAD, room)))
-    return Admission(
-        film, settings, max_pixels, ahead, min(ahead * film.frame_bytes + kept, max(memory, 1))
+        output = _resolve_film_output(source, settings, task.format)
+    notes = (*filter(None, [task.source.note]), *source.notes, *output.notes)
+    frame_bytes = output.frame_format.frame_bytes
+    encoder_memory = ENCODER_FRAMES * frame_bytes
+    affordable = (memory - encoder_memory) // (2 * frame_bytes)
+    max_in_flight = int(
+        max(MIN_FRAMES_IN_FLIGHT, min(2 * batch + MIN_FRAMES_IN_FLIGHT, affordable))
     )
+    share = min(max_in_flight * frame_bytes + encoder_memory, max(memory, 1))
+    return Admission(source, output, notes, max_pixels, max_in_flight, share)
+
+
+def _resolve_film_output(
+    source: SourceInfo, settings: VideoSettings, container: Format
+) -> OutputSpec:
+    """Decides how a film is written; data streams are skipped if its container refuses them.
+
+    Raises ProcessingError if the container refuses the film without them as well.
+    """
+    output = resolve_output_spec(source, settings, container)
+    try:
+        dry_run_mux(source, output)
+    except ProcessingError:
+        skippable = skippable_streams(source)
+        if not skippable:
+            raise
+        output = resolve_output_spec(source, settings, container, skippable)
+        dry_run_mux(source, output)
+    return output
 
 
 def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
-    """The frames of a film, or of the folder that is one."""
-    film, settings = admission.film, admission.settings
-    if film.is_image_sequence:
+    """Opens the frames of a film or of a folder of numbered pictures."""
+    source, frame_format = admission.source, admission.output.frame_format
+    settings = admission.output.settings
+    if source.is_image_sequence:
         return ImageSequenceReader(
-            film,
+            source,
+            frame_format,
             strict=settings.strict,
             seconds=settings.preview,
             max_pixels=admission.max_pixels,
         )
     return VideoDecoder(
-        film, strict=settings.strict, seconds=settings.preview, repeat_last_frame=settings.to_frames
+        source,
+        frame_format,
+        strict=settings.strict,
+        seconds=settings.preview,
+        repeat_last_frame=settings.to_frames,
     )
 
 
 def open_sink(task: Task, admission: Admission, folder: Path, quality: int | None) -> VideoSink:
-    """What the film ends in."""
-    film, settings = admission.film, admission.settings
-    if settings.to_frames:
-        return FolderSink(task, film, settings, folder, quality)
-    return FileSink(task, film, settings, folder)
+    """Returns the sink for the coloured frames, with its segments in `folder`."""
+    source, output = admission.source, admission.output
+    if output.settings.to_frames:
+        return FolderSink(task, source, output, folder, quality)
+    return FileSink(task, source, output, folder)

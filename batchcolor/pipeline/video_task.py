@@ -32,9 +32,10 @@ from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
 from batchcolor.pipeline.video_admission import Admission, admit, open_frames, open_sink
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.atomic import temporary_path
+from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 from batchcolor.video.planes import frame_luma, side_by_side, write_chroma
-from batchcolor.video.source_info import MEDIA_ERRORS, SourceInfo, format_av_error
+from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
@@ -117,7 +118,7 @@ class FrameItem:
     @property
     def picture(self) -> SourceInfo:
         """What chroma filters of plugins get: `path`, `width` and `height`."""
-        return self.stream.film
+        return self.stream.source
 
 
 def probe_film(task: Task, settings: RunSettings, memory: int, batch_size: int) -> Admission:
@@ -133,16 +134,16 @@ class VideoTask:
 
     def __init__(self, task: Task, admission: Admission, context: JobContext) -> None:
         self.task, self.context = task, context
-        self.film, self.settings = admission.film, admission.settings
+        self.source, self.output = admission.source, admission.output
         self.share = admission.share
         self.state = VideoState.PROBED
         self.error: ProcessingError | None = None
         self.done = 0
         """Frames encoded."""
-        self.expected = admission.film.frames
+        self.expected = self.source.frames
         self.position = Fraction(0)
         """Seconds of the film that are encoded."""
-        self.notes: list[str] = []
+        self.notes = list(admission.notes)
         job = context.settings
         self._stabilizer: Stabilizer[FrameItem | None] = Stabilizer(job.stabilize, job.every)
         tracks_shots = context.is_temporal or job.stabilize != "off"
@@ -150,7 +151,9 @@ class VideoTask:
         self._resume_point = context.find_resume_point(task)
         self._sink = open_sink(task, admission, self._resume_point.folder, job.quality)
         self._segments = self._sink.segments
-        self._in_flight = ByteBudget(admission.ahead, admission.ahead, context.cancellation)
+        self._in_flight = ByteBudget(
+            admission.max_in_flight, admission.max_in_flight, context.cancellation
+        )
         self._coloured: Channel[FrameItem] = Channel(context.cancellation, 1)
         self._frames = open_frames(admission)
         self._packets = PacketScan()
@@ -226,10 +229,11 @@ class VideoTask:
 
         Raises ProcessingError, OutputError.
         """
-        self._packets = scan_packets(self.film)
-        self.expected = self.film.frames or self._packets.packets
-        if self.settings.preview is not None:
-            self.expected = min(self.expected, round(self.settings.preview * self.film.rate))
+        self._packets = scan_packets(self.source)
+        self.expected = self.source.frames or self._packets.packets
+        preview = self.output.settings.preview
+        if preview is not None:
+            self.expected = min(self.expected, round(preview * self.source.rate))
         self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk
             self._segments.resume(self._resume_point.fingerprint)
@@ -278,10 +282,10 @@ class VideoTask:
 
     def _prepare(self, frame: VideoFrame) -> FrameItem:
         number, self._next_decoded = self._next_decoded, self._next_decoded + 1
-        square = frame_luma(frame, self.film, self.context.working_size)
+        square = frame_luma(frame, self.output.frame_format, self.context.working_size)
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
-        guide = frame_luma(frame, self.film, SIDE)
+        guide = frame_luma(frame, self.output.frame_format, SIDE)
         place = self._shots.follow(guide)
         return FrameItem(self, number, frame, square, guide, place, number < self._resumed_at)
 
@@ -323,7 +327,7 @@ class VideoTask:
                 raise  # errors of the disk: `temporary_path` translates them
             except MEDIA_ERRORS as error:
                 raise ProcessingError("encode", format_av_error(error)) from error
-        self.notes = [*self.film.notes, *self._frames.notes, *notes]
+        self.notes += [*self._frames.notes, *notes]
         if self._resumed_at:
             self.notes.append(f"resumed at frame {self._resumed_at}, where an earlier run stopped")
         self._segments.remove()
@@ -360,9 +364,11 @@ class VideoTask:
     def _encode_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
         assert item is not None
         try:
-            frame = write_chroma(item.frame, chroma, self.film, self.context.settings.strength)
-            if self.settings.compare:
-                frame = side_by_side(frame, self.film)
+            frame_format = self.output.frame_format
+            strength = self.context.settings.strength
+            frame = write_chroma(item.frame, chroma, frame_format, strength)
+            if self.output.settings.compare:
+                frame = side_by_side(frame, frame_format)
             if self._segments.write(frame):
                 shot = item.place.shot if item.place else 0
                 self._segments.close_segment(self._stabilizer.state(), shot)

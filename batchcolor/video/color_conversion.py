@@ -1,4 +1,4 @@
-"""Converts frames for display: RGB or JPEG planes, by the film's matrix and range."""
+"""Converts frames for display: RGB or JPEG planes, by their matrix and range."""
 
 from __future__ import annotations
 
@@ -7,52 +7,57 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.color import BT709, BT2020
-from batchcolor.video.source_info import FULL_RANGE, LIMITED_RANGE, SourceInfo
+from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 
 COLOR_SPACES = {BT709.name: 1, BT2020.name: 9}
 """AVColorSpace of each matrix other than BT.601."""
 BT601_SPACE = 5
 
 
-def to_rgb(frame: VideoFrame, film: SourceInfo, pixel_format: str) -> VideoFrame:
-    """Convert a frame to an RGB pixel format."""
-    return _convert(frame, film, pixel_format)
+def to_rgb(frame: VideoFrame, frame_format: FrameFormat, pixel_format: str) -> VideoFrame:
+    """Converts a frame to an RGB pixel format."""
+    return _convert(frame, frame_format, pixel_format)
 
 
-def to_jpeg_planes(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
-    """Convert a frame to the planes of a JPEG: 4:2:0, BT.601, full range (ITU-T T.871)."""
-    return _convert(frame, film, "yuvj420p")
+def to_jpeg_planes(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:
+    """Converts a frame to the planes of a JPEG: 4:2:0, BT.601, full range (ITU-T T.871)."""
+    return _convert(frame, frame_format, "yuvj420p")
 
 
-def to_upright_rgb(frame: VideoFrame, film: SourceInfo, width: int) -> NDArray[np.uint8]:
-    """A small upright picture of a frame, RGB `(height, width, 3)`.
+def to_upright_rgb(frame: VideoFrame, frame_format: FrameFormat, width: int) -> NDArray[np.uint8]:
+    """Returns a small upright picture of a frame, RGB `(height, width, 3)`.
 
-    Uses the film's matrix and range, also where the stream is untagged, and applies its rotation
-    and sample aspect ratio. `width` is the width after rotation.
+    Applies the matrix and range of `frame_format`, which an untagged stream has as well, its
+    rotation and its sample aspect ratio. `width` is the width after rotation.
     """
-    aspect = float(film.sample_aspect_ratio or 1)
+    aspect = float(frame_format.sample_aspect_ratio or 1)
     shown_width, shown_height = frame.width * aspect, float(frame.height)
-    if film.rotation % 180:
+    if frame_format.rotation % 180:
         height = max(2, round(shown_width * width / shown_height))
         size = (height, width)
     else:
         height = max(2, round(shown_height * width / shown_width))
         size = (width, height)
-    small = _convert(frame, film, "rgb24", size).to_ndarray()
-    return np.ascontiguousarray(np.rot90(small, film.rotation // 90)).astype(np.uint8, copy=False)
+    small = _convert(frame, frame_format, "rgb24", size).to_ndarray()
+    return np.ascontiguousarray(np.rot90(small, frame_format.rotation // 90)).astype(
+        np.uint8, copy=False
+    )
 
 
 def _convert(
-    frame: VideoFrame, film: SourceInfo, pixel_format: str, size: tuple[int, int] | None = None
+    frame: VideoFrame,
+    frame_format: FrameFormat,
+    pixel_format: str,
+    size: tuple[int, int] | None = None,
 ) -> VideoFrame:
     width, height = size or (frame.width, frame.height)
     converted = frame.reformat(
         width=width,
         height=height,
         format=pixel_format,
-        src_colorspace=COLOR_SPACES.get(film.matrix.name, BT601_SPACE),
+        src_colorspace=COLOR_SPACES.get(frame_format.matrix.name, BT601_SPACE),
         dst_colorspace=BT601_SPACE,
-        src_color_range=FULL_RANGE if film.full_range else LIMITED_RANGE,
+        src_color_range=FULL_RANGE if frame_format.is_full_range else LIMITED_RANGE,
         dst_color_range=FULL_RANGE,
     )
     converted.pts, converted.time_base = frame.pts, frame.time_base

@@ -31,18 +31,18 @@ MAX_SHOTS = 240
 
 
 def render_contact_strip(path: Path, max_pixels: int) -> bytes:
-    """Render the contact strip of a film as a JPEG. Raises ProcessingError."""
+    """Renders the contact strip of a film as a JPEG. Raises ProcessingError."""
     shots: list[tuple[float, RgbArray]] = []
     film = probe(path, max_pixels)
     tracker = ShotTracker()
     frame_in_shot, interval, shot = 0, 1, -1
     for frame in VideoDecoder(film, strict=False):
-        is_shot_start = tracker.follow(frame_luma(frame, film, SIDE)).is_shot_start
+        is_shot_start = tracker.follow(frame_luma(frame, film.frame_format, SIDE)).is_shot_start
         shot += is_shot_start
         frame_in_shot = 0 if is_shot_start else frame_in_shot + 1
         if shot % interval or frame_in_shot not in (0, PREFERRED_FRAME):
             continue
-        picture = to_upright_rgb(frame, film, FRAME_WIDTH)
+        picture = to_upright_rgb(frame, film.frame_format, FRAME_WIDTH)
         if is_shot_start:
             shots.append((float(frame.time or 0), picture))
         else:

@@ -1,4 +1,4 @@
-"""The numbered frames of a folder: which there are, and which are missing."""
+"""Lists the numbered frames of a folder, and which numbers are missing."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from batchcolor.images.formats import IMAGE_SEQUENCE, is_picture_suffix
 from batchcolor.images.scan import ScannedFile
 
 NUMBER = re.compile(r"\d+(?=\D*$)")
-"""The last number of a name is that of its frame."""
+"""The last number in a name is the frame number."""
 
 
 @dataclass(frozen=True)
 class NumberedFrames:
-    """The frames of a folder by their numbers, which go up in steps of `step`."""
+    """Picture files of a folder by frame number, in increasing order, at multiples of `step`."""
 
     paths: dict[int, Path]
     step: int
     unnumbered: tuple[str, ...] = ()
-    """Pictures without a number."""
+    """Names of pictures without a number."""
 
     @property
     def first(self) -> int:
-        """The number of the first frame."""
+        """Number of the first frame."""
         return next(iter(self.paths))
 
     @property
     def digits(self) -> int:
-        """Digits of the first frame's number, with its zeros."""
+        """Digits of the first frame's number, with leading zeros."""
         match = NUMBER.search(self.paths[self.first].stem)
         assert match is not None
         return len(match[0])
 
     @property
     def length(self) -> int:
-        """How many frames there are from the first to the last, with those that are missing."""
+        """Number of frames from the first to the last, missing ones included."""
         return (max(self.paths) - self.first) // self.step + 1
 
     @property
     def missing(self) -> list[int]:
-        """Numbers between the first and the last that no frame has."""
+        """Numbers between the first and the last frame for which there is no file."""
         numbers = range(self.first, max(self.paths) + 1, self.step)
         return [number for number in numbers if number not in self.paths]
 
 
 def list_numbered_frames(folder: Path) -> NumberedFrames:
-    """The frames of a folder in the order of their numbers, whatever the length of those.
+    """Lists the pictures of a folder in numerical order.
 
-    Raises ProcessingError: none there, two of one number, a folder that cannot be read.
+    Raises ProcessingError: no numbered picture, two with one number, an unreadable folder.
     """
     paths: dict[int, Path] = {}
     unnumbered = []
@@ -81,16 +81,17 @@ def list_numbered_frames(folder: Path) -> NumberedFrames:
 
 
 def scan_image_sequence(folder: Path, relative: Path) -> ScannedFile | None:
-    """The folder as a source: the size of all frames, the latest of their times of change.
+    """Returns a folder as one source: total size and latest modification time of its frames.
 
-    None where it holds no numbered pictures.
+    None if it holds no numbered pictures. A folder that cannot be read as a film has size 0;
+    `probe_image_sequence` reports the reason.
     """
     try:
         status = [path.stat() for path in list_numbered_frames(folder).paths.values()]
     except ProcessingError as error:
         if error.step == "plan" and "both" not in error.reason:
             return None
-        return ScannedFile(folder, relative, 0, 0, IMAGE_SEQUENCE)  # its look says what is wrong
+        return ScannedFile(folder, relative, 0, 0, IMAGE_SEQUENCE)
     except OSError:
         return ScannedFile(folder, relative, 0, 0, IMAGE_SEQUENCE)
     size, latest = sum(s.st_size for s in status), max(s.st_mtime_ns for s in status)

@@ -1,4 +1,4 @@
-"""Looking at a film before it is coloured: what its file says. Little is decoded."""
+"""Reads the properties of a film before it is coloured. Only a few frames are decoded."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from PIL import Image
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
-from batchcolor.video.input.corruption import is_truncated_avi
-from batchcolor.video.source_info import (
-    DECODE_ERRORS,
+from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
+from batchcolor.video.frame_format import (
     FULL_RANGE,
-    HD_HEIGHT,
-    HD_WIDTH,
     HIGH_BIT_DEPTH,
     LIMITED_RANGE,
-    LOOP_FOREVER,
-    PLAY_ONCE,
+    MATRIX_BT601,
     PROGRESSIVE,
     ColorTags,
-    SourceInfo,
-    format_av_error,
-    open_container,
+    FrameFormat,
+    default_matrix,
 )
+from batchcolor.video.input.corruption import is_truncated_avi
+from batchcolor.video.source_info import LOOP_FOREVER, PLAY_ONCE, SourceInfo
 
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
-"""ITU-T H.273 table 4: matrix coefficients that are known here."""
+"""Supported matrix coefficients of ITU-T H.273, table 4."""
+TOP_FIELD_FIRST = 2
+"""AV_FIELD_TT of AVFieldOrder, the most common interlaced order."""
 HDR = {16: "PQ", 18: "HLG"}
 HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 PTS_PROBE_FRAMES = 48
-"""Frames of an AVI, which tells no times, whose guessed ones are looked at."""
+"""Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
 CHROMA_LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
-"""Chroma sizes that are written, as powers of two that divide the luma's width and height."""
-GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=6)
-"""RGB is taken apart at full range, so that nothing of its luma is lost."""
+"""Pixel formats that are written, by whether chroma is halved horizontally and vertically."""
+GIF_PIXEL_FORMAT = "yuva444p"
+GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=MATRIX_BT601)
+"""RGB is converted at full range, so that no luma level is lost."""
 
 
 def probe(path: Path, max_pixels: int) -> SourceInfo:
-    """What the film at `path` is. Raises ProcessingError where there is nothing to colour."""
+    """Reads the properties of a film. Raises ProcessingError if it has no video to colour."""
     with open_container(path) as container:
         video = best_stream(container)
         size = video.codec_context.width * video.codec_context.height
@@ -61,18 +61,20 @@ def probe(path: Path, max_pixels: int) -> SourceInfo:
 
 
 def best_stream(container: InputContainer) -> VideoStream:
-    """The stream that is coloured: FFmpeg's choice among those that are no cover pictures."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
-        covers = container.streams.video
-        what = (
-            "a cover picture but no film"
-            if covers
-            else "no moving picture, only " + _stream_types(container.streams)
+    """Returns the video stream to colour: FFmpeg's choice, cover pictures excluded.
+
+    Raises ProcessingError if there is none.
+    """
+    candidates = [s for s in container.streams.video if not _is_cover(s)]
+    if not candidates:
+        content = (
+            "only a cover picture"
+            if container.streams.video
+            else "only " + _stream_types(container.streams)
         )
-        raise ProcessingError("decode", f"holds {what}")
+        raise ProcessingError("decode", f"has no video stream, {content}")
     best = container.streams.best("video")
-    return best if isinstance(best, VideoStream) and best in moving else moving[0]
+    return best if isinstance(best, VideoStream) and best in candidates else candidates[0]
 
 
 def _stream_types(streams: Iterable[Stream]) -> str:
@@ -81,7 +83,7 @@ def _stream_types(streams: Iterable[Stream]) -> str:
 
 
 def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
-    """The first frame that decodes, however damaged the packets before it are."""
+    """Decodes the first intact frame; damaged packets before it are skipped."""
     try:  # PyAV's calls alone
         for packet in container.demux(video):
             try:
@@ -91,24 +93,20 @@ def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
                 continue
     except DECODE_ERRORS as error:
         raise ProcessingError(
-            "decode", f"not one frame can be read: {format_av_error(error)}"
+            "decode", f"no frame can be decoded: {format_av_error(error)}"
         ) from error
-    raise ProcessingError("decode", "not one frame can be read")
+    raise ProcessingError("decode", "no frame can be decoded")
 
 
 def _source_info(
     path: Path, container: InputContainer, video: VideoStream, frame: VideoFrame
 ) -> SourceInfo:
+    is_gif, is_avi = container.format.name == "gif", container.format.name == "avi"
     notes: list[str] = []
-    gif = container.format.name == "gif"
-    pixel_format, bits = ("yuva444p", 8) if gif else _planar_format(frame, notes)
-    tags, matrix = (GIF_TAGS, BT601) if gif else _color_tags(frame)
-    notes += _lost_metadata(frame, video)
-    field_order = video.codec_context.field_order
-    if field_order in PROGRESSIVE and frame.interlaced_frame:
-        field_order = 2  # the frame knows better than the stream; top field first is the rule
-    if field_order not in PROGRESSIVE:
-        notes.append("is interlaced, and stays so")
+    frame_format = _frame_format(frame, video, notes, is_gif=is_gif)
+    notes += _dropped_metadata_notes(frame, video)
+    if frame_format.is_interlaced:
+        notes.append("interlaced; written interlaced")
     others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
     if others:
         copied = ", ".join(str(stream.index) for stream in others)
@@ -118,48 +116,60 @@ def _source_info(
     return SourceInfo(
         path=path,
         stream=video.index,
-        width=frame.width,
-        height=frame.height,
-        pixel_format=pixel_format,
-        bits=bits,
-        full_range=tags.range == FULL_RANGE,
-        matrix=matrix,
+        frame_format=frame_format,
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
-        frames=_promised_frames(container, video),
+        frames=_header_frame_count(container, video),
         end=_stream_end(path, container, video),
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
-        rotation=frame.rotation % 360,
-        display_matrix=_display_matrix(frame),
-        sample_aspect_ratio=_sample_aspect_ratio(video),
-        tags=tags,
         is_rgb=frame.format.is_rgb,
-        has_alpha=gif,
-        loop=_gif_loop_count(path) if gif else LOOP_FOREVER,
-        field_order=field_order,
-        has_estimated_pts=container.format.name == "avi"
-        and _has_decreasing_pts(container, video, frame),
+        loop=_gif_loop_count(path) if is_gif else LOOP_FOREVER,
+        has_estimated_pts=is_avi and _has_decreasing_pts(container, video, frame),
         notes=tuple(notes),
     )
 
 
-def _lost_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
-    """What of its picture the result will not have, in words."""
-    notes, gif = [], video.codec_context.name == "gif"
+def _frame_format(
+    frame: VideoFrame, video: VideoStream, notes: list[str], *, is_gif: bool
+) -> FrameFormat:
+    """Returns the planar YUV format nearest to the decoded frames; conversions are noted."""
+    tags, matrix = (GIF_TAGS, BT601) if is_gif else _color_tags(frame)
+    field_order = video.codec_context.field_order
+    if field_order in PROGRESSIVE and frame.interlaced_frame:
+        field_order = TOP_FIELD_FIRST  # the stream's header lacks it; the frame has it
+    return FrameFormat(
+        width=frame.width,
+        height=frame.height,
+        pixel_format=GIF_PIXEL_FORMAT if is_gif else _planar_format(frame, notes),
+        matrix=matrix,
+        tags=tags,
+        rotation=frame.rotation % 360,
+        display_matrix=_display_matrix(frame),
+        sample_aspect_ratio=_sample_aspect_ratio(video),
+        field_order=field_order,
+    )
+
+
+def _dropped_metadata_notes(frame: VideoFrame, video: VideoStream) -> list[str]:
+    """Returns notes about properties of the frames that the result does not have."""
+    notes, is_gif = [], video.codec_context.name == "gif"
     side_data: Any = frame.side_data
     if frame.color_trc in HDR:
-        notes.append(f"is HDR ({HDR[frame.color_trc]}): models know only standard brightness")
+        notes.append(f"HDR ({HDR[frame.color_trc]}): models are trained on standard dynamic range")
     if any(side_data.get(kind) for kind in HDR_SIDE_DATA):
-        notes.append("what it says of the screen it was made on (HDR metadata) is dropped")
-    if not gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
-        notes.append("its transparency is dropped")
+        notes.append("HDR mastering display metadata dropped")
+    if not is_gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
+        notes.append("transparency dropped")
     return notes
 
 
-def _promised_frames(container: InputContainer, video: VideoStream) -> int:
-    """How many frames its header promises, without those that an edit list has taken out of its
-    index; 0 where it does not say, as an AVI, which counts empty ones."""
+def _header_frame_count(container: InputContainer, video: VideoStream) -> int:
+    """Returns the number of frames according to the header; 0 if unknown.
+
+    Frames that an edit list has removed from FFmpeg's index of an MP4 do not count. The count of an
+    AVI is not used, because it includes empty packets.
+    """
     if container.format.name == "avi":
         return 0
     listed = len(video.index_entries) if "mp4" in container.format.name else 0
@@ -167,11 +177,11 @@ def _promised_frames(container: InputContainer, video: VideoStream) -> int:
 
 
 def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
-    """Whether the times of its first frames go back, in the order in which they are shown."""
+    """Whether the timestamps of the first frames, in display order, decrease."""
     if video.codec_context.codec.intra_only:
         return False
     times = [first.pts]
-    with suppress(*DECODE_ERRORS):  # the reader will say what is damaged
+    with suppress(*DECODE_ERRORS):  # the decoder reports damage later
         times += [
             frame.pts for frame in itertools.islice(container.decode(video), PTS_PROBE_FRAMES)
         ]
@@ -180,21 +190,22 @@ def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: Vi
 
 
 def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
-    """The tags of the result, the source's own where they can be, and the matrix they mean."""
-    hd = frame.width >= HD_WIDTH or frame.height > HD_HEIGHT
-    usual = BT709 if hd else BT601
+    """Returns the tags of the result, those of the source if possible, and their matrix."""
+    usual, usual_tag = default_matrix(frame.width, frame.height)
     name, span = frame.format.name, frame.color_range
     if name.startswith("yuvj") or (name.startswith(("gray", "ya")) and span == 0):
-        span = FULL_RANGE  # FFmpeg's reading of these formats
+        span = FULL_RANGE  # as FFmpeg interprets these formats
     tags = ColorTags(span, frame.colorspace, frame.color_primaries, frame.color_trc)
     if frame.format.is_rgb or frame.format.has_palette:
-        return replace(tags, range=LIMITED_RANGE, matrix=1 if hd else 6), usual
+        return replace(tags, range=LIMITED_RANGE, matrix=usual_tag), usual
     return tags, MATRICES.get(frame.colorspace, usual)
 
 
 def _sample_aspect_ratio(video: VideoStream) -> Fraction | None:
-    """Width of a sample over its height. Where the container says that it is no square, players
-    believe that; where it says nothing, FFmpeg gives 1, and the codec knows better."""
+    """Returns the container's sample aspect ratio, as players do, or that of the codec if it is 1.
+
+    FFmpeg reports 1 if the container has none.
+    """
     stated = video.sample_aspect_ratio
     return stated if stated and stated != 1 else video.codec_context.sample_aspect_ratio
 
@@ -204,17 +215,18 @@ def _has_alpha(frame: VideoFrame) -> bool:
 
 
 def _gif_loop_count(path: Path) -> int:
-    """How often a GIF is played again; FFmpeg does not tell."""
+    """Reads the loop count of a GIF with Pillow, because FFmpeg does not expose it."""
     try:
         with Image.open(path) as image:
             return int(image.info.get("loop", PLAY_ONCE))
-    except Exception:  # Pillow may raise anything; FFmpeg has read a frame of it
+    except Exception:  # Pillow may raise any exception; FFmpeg has decoded a frame already
         return PLAY_ONCE
 
 
 def _stream_end(path: Path, container: InputContainer, video: VideoStream) -> float:
-    """The second at which a stream ends, by its header or by Matroska's tag of it."""
-    if container.format.name == "avi" and is_truncated_avi(path):  # FFmpeg tells what is there
+    """Returns the second at which a stream ends, from its header or Matroska's DURATION tag."""
+    if container.format.name == "avi" and is_truncated_avi(path):
+        # FFmpeg's duration is that of the rest that exists.
         return float(video.frames / (video.average_rate or 25))
     if video.duration and video.time_base:
         return float((video.duration + (video.start_time or 0)) * video.time_base)
@@ -229,25 +241,26 @@ def _is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _planar_format(frame: VideoFrame, notes: list[str]) -> tuple[str, int]:
-    """The planar format with the source's chroma size and depth; the nearest one is noted."""
-    form = frame.format
-    bits = max(component.bits for component in form.components)
+def _planar_format(frame: VideoFrame, notes: list[str]) -> str:
+    """Returns the nearest pixel format of `CHROMA_LAYOUTS`, at 8 or 10 bits."""
+    decoded = frame.format
+    bits = max(component.bits for component in decoded.components)
     if bits > HIGH_BIT_DEPTH:
         notes.append(f"{bits} bits become {HIGH_BIT_DEPTH}")
-    planar = form.is_planar and not form.is_rgb and len(form.components) >= 3
-    if planar:
-        first, second = form.components[0], form.components[1]
-        shift = (first.width > second.width, first.height > second.height)
-        ratio = (round(first.width / second.width), round(first.height / second.height))
-        exact = max(ratio) <= 2
-        layout = CHROMA_LAYOUTS.get((int(shift[0]), int(shift[1])), "yuv420p")
+    is_planar_yuv = decoded.is_planar and not decoded.is_rgb and len(decoded.components) >= 3
+    if is_planar_yuv:
+        luma, chroma = decoded.components[:2]
+        is_halved = (luma.width > chroma.width, luma.height > chroma.height)
+        ratio = (round(luma.width / chroma.width), round(luma.height / chroma.height))
+        is_exact = max(ratio) <= 2
+        layout = CHROMA_LAYOUTS.get((int(is_halved[0]), int(is_halved[1])), "yuv420p")
     else:
-        exact = len(form.components) <= 2 and not form.has_palette  # grey: chroma is new anyway
-        layout = "yuv420p" if exact else "yuv444p"
-    if not exact:
-        notes.append(f"its pixels ({form.name}) are converted to {layout}")
-    return (layout, 8) if bits <= 8 else (layout + "10le", HIGH_BIT_DEPTH)
+        # Grey frames keep their luma, and their chroma is new anyway.
+        is_exact = len(decoded.components) <= 2 and not decoded.has_palette
+        layout = "yuv420p" if is_exact else "yuv444p"
+    if not is_exact:
+        notes.append(f"its pixels ({decoded.name}) are converted to {layout}")
+    return layout if bits <= 8 else layout + "10le"
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:

@@ -59,11 +59,11 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
     assert frames_of(out) == pytest.approx(frames_of(cut), abs=0.001)
     assert 0 < len(frames_of(out)) < 100
     assert duration_of(out) == pytest.approx(whole, abs=0.05)
-    assert any("its picture ends" in note for note in document["notes"]), document["notes"]
+    assert any("the last frame ends" in note for note in document["notes"]), document["notes"]
     code, document = report(cut, "--strict", "--if-exists", "overwrite")
     assert code == 3
     assert failure(document)[0] == "limits"
-    assert "held" not in failure(document)[1]  # no film was made in which it could be
+    assert "shown until there" not in failure(document)[1]  # no film was made
 
 
 def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp_path):
@@ -75,7 +75,7 @@ def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp
     os.truncate(cut, cut.stat().st_size // 2)
     code, document = report(cut, "--if-exists", "overwrite")
     assert code == 0, document
-    assert any("its picture ends" in note for note in document["notes"]), document["notes"]
+    assert any("the last frame ends" in note for note in document["notes"]), document["notes"]
     assert duration_of(tmp_path / "out" / "tape.mkv") == pytest.approx(4, abs=0.05)
     assert report(cut, "--strict", "--if-exists", "overwrite")[0] == 3
 
@@ -167,7 +167,9 @@ def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
     assert code == 0, document
     times = frames_of(tmp_path / "out" / name.replace("avi", "mkv"))
     assert (len(times) == 60) is whole
-    assert any("bytes that make no sense" in note for note in document["notes"]) is not whole
+    assert (
+        any("bytes between packets are damaged" in note for note in document["notes"]) is not whole
+    )
     assert times[-1] == pytest.approx(59 / 25, abs=0.003)
     code, document = report(clip, "--strict", "--if-exists", "overwrite")
     assert code == (0 if whole else 3)
@@ -241,9 +243,9 @@ def rubbish(path, make_clip):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (sound_only, "no moving picture"),
-        (cover_only, "cover picture"),
-        (no_frames, "not one frame"),
+        (sound_only, "no video stream, only audio"),
+        (cover_only, "only a cover picture"),
+        (no_frames, "no frame can be decoded"),
         (rubbish, "cannot be read"),
     ],
     ids=["sound only", "cover only", "no frames", "rubbish"],
@@ -318,7 +320,7 @@ def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_tha
     assert code == 3
     step, reason = failure(document)
     assert step == "plan"
-    assert "subtitle track 1" in reason
+    assert "subtitle stream 1" in reason
     assert "--format mkv" in reason
     assert document["frames"] == 0
     assert not temporaries(tmp_path / "out")
@@ -350,7 +352,9 @@ def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip,
     broken.write_bytes(data)
     code, document = report(broken, "--to-frames", "--stabilize", "off")
     assert code == 0, document
-    assert any("2 damaged places" in note and "held" in note for note in document["notes"])
+    assert any(
+        "2 damaged places" in note and "last intact one" in note for note in document["notes"]
+    )
     pictures = sorted((tmp_path / "out" / "film-frames").iterdir())
     assert len(pictures) == 40
     same = [a.read_bytes() == b.read_bytes() for a, b in pairwise(pictures)]

@@ -78,7 +78,7 @@ def test_a_gap_is_named_and_the_frame_before_it_is_held(run, tmp_path, look):
     code, document = run(source, "--frames", "-o", "out")
     assert code == 0, document
     assert any("frame 4, 5 missing" in note for note in document["notes"])
-    assert any("cover.png without a number" in note for note in document["notes"])
+    assert any("no number in cover.png: skipped" in note for note in document["notes"])
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in (0, 1, 2, 5, 6)]
     code, document = run(source, "--frames", "-o", "strict", "--strict")
@@ -99,7 +99,9 @@ def test_for_a_broken_frame_the_last_good_one_is_held_and_it_is_named(run, tmp_p
     (source / f"{number:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
     code, document = run(source, "--frames", "-o", "out")
     assert code == 0, document
-    assert any(f"{number:04d}.png" in note and "held" in note for note in document["notes"])
+    assert any(
+        f"{number:04d}.png" in note and "last intact frame" in note for note in document["notes"]
+    )
     film = look(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in range(12) if n != number - 1]
     assert film.seconds == pytest.approx(0.5, abs=0.01)
@@ -160,7 +162,7 @@ def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, 
     clip = make_clip(tmp_path / "film.mp4", audio=("aac",))
     code, document = run(clip, "--to-frames", "-o", "out")
     assert code == 0, document
-    assert any("other tracks (audio) are dropped" in note for note in document["notes"])
+    assert any("other streams (audio) are dropped" in note for note in document["notes"])
     pictures = pictures_in(tmp_path / "out" / "film-frames")
     assert list(pictures) == [f"{n:06d}.png" for n in range(1, 13)]
     before = look(clip)

@@ -116,7 +116,7 @@ def test_a_film_becomes_a_gif_unless_it_has_sound(flat, command, make_clip, tmp_
     (failure,) = json.loads(result.stdout)["failures"]
     assert failure["source"].endswith("talking.mp4")
     assert failure["step"] == "plan"
-    assert "cannot be held by gif; --format mkv can" in failure["reason"]
+    assert "gif cannot hold audio stream 1 (aac); --format mkv can" in failure["reason"]
     frames, durations, loop = look(tmp_path / "out" / "silent.gif")
     assert (len(frames), durations, loop) == (25, [40] * 25, 0)
 

@@ -245,7 +245,7 @@ def test_a_hint_names_a_container_that_takes_the_codec_as_well(make_clip, comman
     refused = command("run", clip, "-m", "beta", "-o", "out", "--codec", "ffv1")
     assert refused.returncode == 3
     document = refused.stderr.replace("\n", " ")
-    assert "cannot be held by mkv" in document
+    assert "mkv cannot hold audio stream 1" in document
     assert "--format" not in document  # ffv1 is written to mkv alone
 
 
@@ -253,7 +253,7 @@ def test_what_is_transparent_is_said_to_be_left_out(make_clip, command, flat, tm
     clip = make_clip(tmp_path / "title.mov", codec="png", pixel_format="rgba")
     result = command("run", clip, "-m", flat, "-o", "out", "--json")
     assert result.returncode == 0, result.stderr
-    assert "its transparency is dropped" in result.stdout
+    assert "transparency dropped" in result.stdout
 
 
 def test_sound_that_no_container_takes_becomes_plain_samples_where_that_is_asked_for(
@@ -269,10 +269,10 @@ def test_sound_that_no_container_takes_becomes_plain_samples_where_that_is_asked
     )
     refused = command("run", clip, "-m", flat, "-o", "out")
     assert refused.returncode == 3
-    assert "--recode-sound makes plain samples of it" in refused.stderr.replace("\n", " ")
+    assert "--recode-sound writes it as PCM" in refused.stderr.replace("\n", " ")
     made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
     assert made.returncode == 0, made.stderr
-    assert "audio track 1 (adpcm_ima_wav) becomes pcm_s16le" in made.stdout
+    assert "audio stream 1 (adpcm_ima_wav) becomes pcm_s16le" in made.stdout
     before, after = (sound_of(path) for path in (clip, tmp_path / "out" / "home.mkv"))
     assert len(before) > 48000
     assert np.array_equal(after, before)

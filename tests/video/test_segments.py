@@ -2,20 +2,21 @@
 
 import threading
 
+from batchcolor.images.formats import MP4
 from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.output_spec import resolve_output_spec
 from batchcolor.video.output.packet_segments import PacketSegments
 from batchcolor.video.output.timestamps import Timeline
 from batchcolor.video.probe import probe
 
 
 def test_films_that_end_take_nothing_from_films_that_begin(make_clip, tmp_path):
-    film = probe(make_clip(tmp_path / "film.mp4", frames=2), 10**6)
+    source = probe(make_clip(tmp_path / "film.mp4", frames=2), 10**6)
+    output = resolve_output_spec(source, VideoSettings(), MP4)
     lost = []
 
     def work(number):
-        segments = PacketSegments(
-            *(tmp_path / "films" / str(number), film, VideoSettings(), Timeline(film))
-        )
+        segments = PacketSegments(tmp_path / "films" / str(number), output, Timeline(source))
         try:
             for _ in range(300):
                 segments.resume("some film")

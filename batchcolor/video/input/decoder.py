@@ -1,10 +1,9 @@
-"""Frames of a film in the order in which they are shown, whatever some of its packets are."""
+"""Decodes the frames of a film in display order; damaged packets lose only their own frames."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
@@ -15,28 +14,23 @@ from av.video.stream import VideoStream
 
 from batchcolor.color import BT709
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
+from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
 from batchcolor.video.planes import plane_view
-from batchcolor.video.source_info import (
-    DECODE_ERRORS,
-    FULL_RANGE,
-    LIMITED_RANGE,
-    SourceInfo,
-    format_av_error,
-    open_container,
-)
+from batchcolor.video.source_info import SourceInfo
 
 GIF_TRAILER_WINDOW = 64
-"""Bytes at the end of a GIF among which its trailer is; some programs fill up with zeros."""
+"""Bytes at the end of a GIF in which its trailer is searched; some programs append zeros."""
 MAX_DEMUX_ERRORS = 8
-"""Faults of the container in a row after which nothing more is expected of it."""
+"""Consecutive demuxer errors after which the rest of the file is skipped."""
 
 
 class VideoDecoder:
-    """Iterates over the frames of a film, each at the film's size and pixel format.
+    """Iterates over the frames of a film, converted to `frame_format` (default: the source's).
 
     The first `skip` frames are decoded, because later frames depend on them, but not yielded.
-    After the last frame, `count` is the number of frames and `notes` lists the faults. A packet
+    After the last frame, `count` is the number of frames and `notes` describes damage. A packet
     that cannot be decoded loses its frame; all other frames keep their times, so the previous one
     is shown longer. `strict` raises ProcessingError instead. `seconds` limits the length.
     `repeat_last_frame` yields the frame before a damaged position once for each missing frame, for
@@ -45,17 +39,19 @@ class VideoDecoder:
 
     def __init__(
         self,
-        film: SourceInfo,
+        source: SourceInfo,
+        frame_format: FrameFormat | None = None,
         *,
         strict: bool,
         skip: int = 0,
         seconds: float | None = None,
         repeat_last_frame: bool = False,
     ) -> None:
-        self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
+        self.source, self.frame_format = source, frame_format or source.frame_format
+        self.strict, self.skip, self.seconds = strict, skip, seconds
         self.repeat_last_frame = repeat_last_frame
         self._last: tuple[VideoFrame, int] | None = None
-        """With its time, as the frame itself may have been changed already."""
+        """With its timestamp; that of the frame itself may be changed by its consumer."""
         self._is_gap_near = False
         self._last_pts: int | None = None
         self._pts_offset = 0
@@ -63,19 +59,19 @@ class VideoDecoder:
         self.count = 0
         self.damaged = 0
         self.discarded = 0
-        """Frames that the file itself hides, by an edit list."""
+        """Frames that an edit list of the file hides."""
         self.notes: list[str] = []
-        self._first_damage: Fraction | None = None
+        self._first_damage = ""
         self._is_size_change_noted = False
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        with open_container(self.film.path) as container:
-            stream = container.streams[self.film.stream]
+        with open_container(self.source.path) as container:
+            stream = container.streams[self.source.stream]
             assert isinstance(stream, VideoStream)
             if stream.codec_context.name == "h264":
-                # In slices at once FFmpeg's decoder neither mends damage nor says that it is there.
+                # With slice threads FFmpeg's decoder neither conceals nor reports damage.
                 stream.thread_type = "NONE"
-            # Never threads across frames: after a fault they lose good frames that wait in them.
+            # No frame threads: after an error they lose intact frames that they buffer.
             for packet in self._demux(container, stream):
                 for frame in self._decode(packet):
                     if self._is_past_preview(frame):
@@ -89,18 +85,18 @@ class VideoDecoder:
 
     @property
     def missing(self) -> int:
-        """Frames that the file promises and does not give; 0 where a beginning was wanted."""
+        """Frames in the header that could not be decoded; 0 for a preview."""
         if self.seconds is not None:
             return 0
-        return max(0, self.film.frames - self.discarded - self.count)
+        return max(0, self.source.frames - self.discarded - self.count)
 
     def _demux(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[Packet[VideoStream]]:
-        """Packets to the end of the file; demuxing continues after an error of the container."""
+        """Yields packets up to the end of the file; continues after demuxer errors."""
         errors = 0
         packets = container.demux(stream)
-        with detect_corruption(self.film.path, container.format.name) as detector:
+        with detect_corruption(self.source.path, container.format.name) as detector:
             while errors < MAX_DEMUX_ERRORS:
                 try:
                     packet = next(packets, None)
@@ -115,7 +111,7 @@ class VideoDecoder:
                 errors = 0
                 self.discarded += packet.is_discard
                 if detector is not None and detector.has_gap_before(packet.pos, packet.size):
-                    self._report_damage(packet.pts, "bytes that make no sense")
+                    self._report_damage(packet.pts, "bytes between packets are damaged")
                 yield packet
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -126,35 +122,38 @@ class VideoDecoder:
             return []
         good = [frame for frame in frames if isinstance(frame, VideoFrame)]
         for frame in good:
-            if self.film.has_estimated_pts:
+            if self.source.has_estimated_pts:
                 self._estimate_pts(frame)
             if frame.is_corrupt:
                 self._report_damage(frame.pts, "damaged data")
         return good
 
     def _estimate_pts(self, frame: VideoFrame) -> None:
-        """Frames are decoded in the order in which they are shown, so their times of decoding,
-        moved to begin with the first one, are theirs; at the end there is none."""
+        """Replaces an estimated timestamp by the decoding timestamp, shifted to the first frame.
+
+        Frames are decoded in display order, so this is exact. The last frames have no decoding
+        timestamp and follow at the frame rate.
+        """
         if self._last_pts is None:
             self._pts_offset = (frame.pts or 0) - (frame.dts or 0)
         if frame.dts is not None:
             frame.pts = frame.dts + self._pts_offset
         elif self._last_pts is not None:
-            frame.pts = self._last_pts + round(1 / (self.film.rate * self.film.time_base))
+            frame.pts = self._last_pts + round(1 / (self.source.rate * self.source.time_base))
         self._last_pts = frame.pts
 
     def _repeated_before(self, frame: VideoFrame) -> list[VideoFrame]:
-        """Copies of the frame before this one, for those that a damaged place has cost."""
+        """Returns copies of the previous frame for frames lost before this one."""
         last, pts = self._last, frame.pts
         if not self.repeat_last_frame or pts is None:
             return []
         self._last = (frame, pts)
         if last is None or not self._is_gap_near:
             return []
-        step = 1 / (self.film.rate * self.film.time_base)
+        step = 1 / (self.source.rate * self.source.time_base)
         missing = round((pts - last[1]) / step) - 1
         if missing < 1:
-            return []  # not yet: frames are sorted by their time, so some come before the gap
+            return []  # reordered frames before the gap may still follow
         self._is_gap_near = False
         repeated = [copy_frame(last[0]) for _ in range(missing)]
         for number, copy in enumerate(repeated, start=1):
@@ -162,42 +161,39 @@ class VideoDecoder:
         return repeated
 
     def _report_damage(self, pts: int | None, reason: str) -> None:
-        place = f" at {float(pts * self.film.time_base):.2f} s" if pts is not None else ""
+        place = f" at {float(pts * self.source.time_base):.2f} s" if pts is not None else ""
         if self.strict:
             raise ProcessingError(LIMITS, f"damaged{place}: {reason} (--strict)")
         if not self.damaged:
-            self._first_damage_text = f"{place}: {reason}"
+            self._first_damage = f"{place}: {reason}"
         self.damaged += 1
         self._is_gap_near = True
 
     def _is_past_preview(self, frame: VideoFrame) -> bool:
-        """Whether only a beginning is wanted, and the frame comes after it."""
+        """Whether the frame is after the end of a preview."""
         if self.seconds is None or frame.pts is None:
             return False
         if self._first_pts is None:
             self._first_pts = frame.pts
-        return float((frame.pts - self._first_pts) * self.film.time_base) >= self.seconds
+        return float((frame.pts - self._first_pts) * self.source.time_base) >= self.seconds
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:
-        """The frame at the size and in the pixel format of the first one."""
-        film = self.film
-        if (frame.width, frame.height) != (
-            film.width,
-            film.height,
-        ) and not self._is_size_change_noted:
+        """Returns the frame in the size and pixel format of the film; notes a change of size."""
+        size = (self.frame_format.width, self.frame_format.height)
+        if (frame.width, frame.height) != size and not self._is_size_change_noted:
             self._is_size_change_noted = True
             self.notes.append(
-                f"its size changes to {frame.width} x {frame.height}: all is brought to that of "
-                f"its beginning, {film.width} x {film.height}"
+                f"frame size changes to {frame.width} x {frame.height}; frames are scaled to the "
+                f"initial {size[0]} x {size[1]}"
             )
-        return fit_frame(frame, film)
+        return fit_frame(frame, self.frame_format, is_rgb=self.source.is_rgb)
 
     def _finish(self) -> None:
-        """Say what was wrong. Raises ProcessingError where nothing could be decoded."""
+        """Adds notes about damage. Raises ProcessingError if no frame was decoded."""
         if not self.count:
-            raise ProcessingError("decode", "not one frame can be read")
-        if _is_cut_gif(self.film.path):
-            self._report_damage(None, "its end is missing")
+            raise ProcessingError("decode", "no frame can be decoded")
+        if _is_truncated_gif(self.source.path):
+            self._report_damage(None, "the end of the file is missing")
         if self.damaged:
             many = (
                 "1 damaged place"
@@ -205,18 +201,18 @@ class VideoDecoder:
                 else f"{self.damaged} damaged places, the first"
             )
             self.notes.append(
-                f"{many}{self._first_damage_text}; what can be decoded is "
-                f"there, at its time, and the last good frame is held where one is missing"
+                f"{many}{self._first_damage}; intact frames keep their times, and lost frames "
+                f"are replaced by the last intact one"
             )
         if self.missing:
-            text = f"{self.missing} of {self.film.frames} frames that it promises cannot be read"
+            text = f"{self.missing} of {self.source.frames} frames in its header cannot be decoded"
             if self.strict:
                 raise ProcessingError(LIMITS, f"{text} (--strict)")
             self.notes.append(text)
 
 
-def _is_cut_gif(path: Path) -> bool:
-    """Whether it is a GIF that lacks its trailer: a GIF does not promise a number of frames."""
+def _is_truncated_gif(path: Path) -> bool:
+    """Whether it is a GIF without its trailer; its header has no number of frames to check."""
     with path.open("rb") as file:
         if file.read(4) != b"GIF8":
             return False
@@ -225,7 +221,7 @@ def _is_cut_gif(path: Path) -> bool:
 
 
 def copy_frame(frame: VideoFrame) -> VideoFrame:
-    """Another frame with the same samples and times."""
+    """Returns a copy of a frame with the same samples and timestamps."""
     copy = VideoFrame(frame.width, frame.height, frame.format.name)
     for index in range(len(frame.planes)):
         plane_view(copy, index)[...] = plane_view(frame, index)
@@ -233,22 +229,23 @@ def copy_frame(frame: VideoFrame) -> VideoFrame:
     return copy
 
 
-def fit_frame(frame: VideoFrame, film: SourceInfo) -> VideoFrame:
-    """The frame in its film's size and pixel format, time and tags kept; itself where it fits."""
-    if frame.format.name == film.pixel_format and (frame.width, frame.height) == (
-        film.width,
-        film.height,
-    ):
+def fit_frame(frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool) -> VideoFrame:
+    """Converts a frame to a size and pixel format, timestamps kept; returns it if it has them.
+
+    `is_rgb`: whether decoded frames are RGB, at full range. Raises ProcessingError.
+    """
+    size = (frame_format.width, frame_format.height)
+    if frame.format.name == frame_format.pixel_format and (frame.width, frame.height) == size:
         return frame
-    span = FULL_RANGE if film.full_range else LIMITED_RANGE
-    colorspace = Colorspace.ITU709 if film.is_rgb and film.matrix == BT709 else None
+    span = FULL_RANGE if frame_format.is_full_range else LIMITED_RANGE
+    colorspace = Colorspace.ITU709 if is_rgb and frame_format.matrix == BT709 else None
     try:
         converted = frame.reformat(
-            width=film.width,
-            height=film.height,
-            format=film.pixel_format,
+            width=frame_format.width,
+            height=frame_format.height,
+            format=frame_format.pixel_format,
             dst_colorspace=colorspace,
-            src_color_range=FULL_RANGE if film.is_rgb else span,
+            src_color_range=FULL_RANGE if is_rgb else span,
             dst_color_range=span,
         )
     except DECODE_ERRORS as error:

@@ -1,4 +1,4 @@
-"""A folder of numbered frames (`0001.png ...`), read as the film that it is."""
+"""Reads a folder of numbered pictures (`0001.png ...`) as a film."""
 
 from __future__ import annotations
 
@@ -12,55 +12,57 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.color import BT601, BT709
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode import decode, estimate_memory
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
-from batchcolor.video.planes import plane_view
-from batchcolor.video.source_info import (
+from batchcolor.video.frame_format import (
     FULL_RANGE,
-    HD_HEIGHT,
-    HD_WIDTH,
     HIGH_BIT_DEPTH,
     ColorTags,
-    SourceInfo,
+    FrameFormat,
+    default_matrix,
 )
+from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
+from batchcolor.video.planes import plane_view
+from batchcolor.video.source_info import SourceInfo
 
 MAX_LISTED_NAMES = 5
-"""Frames that a note names; beyond, it says how many there are."""
+"""Names listed in a note; the rest are counted."""
 
 
 def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> SourceInfo:
-    """What the film of a folder is, by its first frame that can be read. Raises ProcessingError."""
+    """Reads the properties of a folder of frames from its first readable picture.
+
+    Raises ProcessingError.
+    """
     frames = list_numbered_frames(folder)
     notes = []
     if frames.unnumbered:
-        notes.append(f"{_join_names(frames.unnumbered)} without a number: dropped")
+        notes.append(f"no number in {_join_names(frames.unnumbered)}: skipped")
     if frames.missing:
         missing = _join_names([str(number) for number in frames.missing])
-        notes.append(f"frame {missing} missing: the one before is shown in that place")
+        notes.append(f"frame {missing} missing; replaced by the previous frame")
     picture = _first_readable(frames, max_pixels)
-    hd = picture.width >= HD_WIDTH or picture.height > HD_HEIGHT
-    deep = picture.depth > 8
-    if deep:
+    matrix, matrix_tag = default_matrix(picture.width, picture.height)
+    is_deep = picture.depth > 8
+    if is_deep:
         notes.append(f"{picture.depth} bits become {HIGH_BIT_DEPTH}")
     return SourceInfo(
         path=folder,
         stream=0,
-        width=picture.width,
-        height=picture.height,
-        pixel_format="yuv420p10le" if deep else "yuv420p",
-        bits=HIGH_BIT_DEPTH if deep else 8,
-        full_range=True,  # as pictures are: their luma stays what it is
-        matrix=BT709 if hd else BT601,
+        frame_format=FrameFormat(
+            width=picture.width,
+            height=picture.height,
+            pixel_format="yuv420p10le" if is_deep else "yuv420p",
+            matrix=matrix,
+            tags=ColorTags(range=FULL_RANGE, matrix=matrix_tag),  # the range of pictures
+        ),
         rate=fps,
         time_base=1 / fps,
         frames=len(frames.paths),
         end=float(frames.length / fps),
         container_end=float(frames.length / fps),
-        tags=ColorTags(range=FULL_RANGE, matrix=1 if hd else 6),
         is_image_sequence=True,
         notes=tuple(notes),
     )
@@ -78,36 +80,36 @@ def _first_readable(frames: NumberedFrames, max_pixels: int) -> Picture:
             return _decode_picture(path, max_pixels)
         except ProcessingError as error:
             reason = reason or f"{path.name}: {error.reason}"
-    raise ProcessingError("decode", f"not one frame can be read ({reason})")
+    raise ProcessingError("decode", f"no frame can be decoded ({reason})")
 
 
 def _decode_picture(path: Path, max_pixels: int) -> Picture:
     found = next(iter(scan(path)), None)
     if not isinstance(found, ScannedFile):
-        raise ProcessingError("decode", found.reason if found else "is no picture")
-    estimate_memory(
-        found, max_pixels
-    )  # refuses from the header what is too large, or has several pages
+        raise ProcessingError("decode", found.reason if found else "not a picture")
+    estimate_memory(found, max_pixels)  # raises if it is too large or has several pages
     return decode(found, max_pixels)
 
 
 class ImageSequenceReader:
-    """Iterates over the frames of a folder as `reader.Frames` does over those of a film.
+    """Iterates over the frames of a folder, with the interface of `VideoDecoder`.
 
-    The time of a frame is that of its number, so where one is missing or cannot be read the one
-    before is shown until the next. With `strict` such a frame raises ProcessingError instead.
+    The timestamp of a frame is derived from its number, so a frame before a missing or unreadable
+    one is shown longer. With `strict` such a frame raises ProcessingError instead.
     """
 
     def __init__(
         self,
-        film: SourceInfo,
+        source: SourceInfo,
+        frame_format: FrameFormat,
         *,
         strict: bool,
         skip: int = 0,
         seconds: float | None = None,
         max_pixels: int,
     ) -> None:
-        self.film, self.strict, self.skip, self.seconds = film, strict, skip, seconds
+        self.source, self.frame_format = source, frame_format
+        self.strict, self.skip, self.seconds = strict, skip, seconds
         self.max_pixels = max_pixels
         self.count = 0
         self.notes: list[str] = []
@@ -115,12 +117,12 @@ class ImageSequenceReader:
         self._sizes: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        frames = list_numbered_frames(self.film.path)
+        frames = list_numbered_frames(self.source.path)
         if self.strict and frames.missing:
             raise ProcessingError(LIMITS, f"frame {frames.missing[0]} is missing (--strict)")
         for number, path in frames.paths.items():
-            place = (number - frames.first) // frames.step
-            if self.seconds is not None and float(place * self.film.time_base) >= self.seconds:
+            position = (number - frames.first) // frames.step
+            if self.seconds is not None and position * self.source.time_base >= self.seconds:
                 break
             try:
                 picture = _decode_picture(path, self.max_pixels)
@@ -129,51 +131,48 @@ class ImageSequenceReader:
                 continue
             self.count += 1
             if self.count > self.skip:
-                yield self._to_frame(picture, place)
+                yield self._to_frame(picture, position)
         self._finish()
 
     @property
     def missing(self) -> int:
-        """Frames that cannot be read; 0 where a beginning was wanted."""
+        """Number of unreadable frames; 0 for a preview."""
         return 0 if self.seconds is not None else len(self._unreadable)
 
     def _report_damage(self, path: Path, error: ProcessingError) -> None:
         text = f"{path.name}: {error.reason}"
         if self.strict:
             raise ProcessingError(LIMITS, f"{text} (--strict)")
-        self._unreadable.append(text if self.count else f"{text} (and none comes before it)")
+        self._unreadable.append(text if self.count else f"{text} (no frame before it)")
 
-    def _to_frame(self, picture: Picture, place: int) -> VideoFrame:
-        film = self.film
-        frame = VideoFrame(film.width, film.height, film.pixel_format)
+    def _to_frame(self, picture: Picture, position: int) -> VideoFrame:
+        """Returns a frame with the luma of a picture, scaled to the size of the first picture."""
+        size = (self.frame_format.width, self.frame_format.height)
+        frame = VideoFrame(*size, self.frame_format.pixel_format)
         luma = picture.luma
-        if (picture.width, picture.height) != (film.width, film.height):
+        if (picture.width, picture.height) != size:
             self._sizes.add((picture.width, picture.height))
-            luma = np.asarray(
-                Image.fromarray(_scale_to_bits(luma, 8)).resize((film.width, film.height))
-            )
-        plane_view(frame, 0)[...] = _scale_to_bits(luma, film.bits)
-        frame.pts, frame.time_base, frame.duration = place, film.time_base, 1
+            luma = np.asarray(Image.fromarray(_scale_to_bits(luma, 8)).resize(size))
+        plane_view(frame, 0)[...] = _scale_to_bits(luma, self.frame_format.bits)
+        frame.pts, frame.time_base, frame.duration = position, self.source.time_base, 1
         return frame
 
     def _finish(self) -> None:
         if not self.count:
-            raise ProcessingError("decode", "not one frame can be read")
+            raise ProcessingError("decode", "no frame can be decoded")
         if self._sizes:
             width, height = sorted(self._sizes)[0]
             self.notes.append(
-                f"frames of other sizes ({width} x {height}) are brought to that of its "
-                f"beginning, {self.film.width} x {self.film.height}"
+                f"frames of {width} x {height} are scaled to the size of the first, "
+                f"{self.frame_format.width} x {self.frame_format.height}"
             )
         if self._unreadable:
             more = f" and {len(self._unreadable) - 1} more" if len(self._unreadable) > 1 else ""
-            self.notes.append(
-                f"{self._unreadable[0]}{more}; the last good frame is held in its place"
-            )
+            self.notes.append(f"{self._unreadable[0]}{more}; replaced by the last intact frame")
 
 
 def _scale_to_bits(luma: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Luma over the full range of 8 or 16 bits, over that of `bits`."""
+    """Scales full-range luma of 8 or 16 bits to `bits`."""
     high = int(np.iinfo(luma.dtype).max)
     if high == (1 << bits) - 1:
         return luma

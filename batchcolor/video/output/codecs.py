@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
-from batchcolor.video.source_info import SourceInfo, chroma_of
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
 
@@ -211,24 +210,3 @@ def parse_frame_rate(text: str) -> Fraction:
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
     rounded = rate.denominator != 1 and "/" not in text
     return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
-
-
-def choose_pixel_format(film: SourceInfo, settings: VideoSettings, offered: tuple[str, ...]) -> str:
-    """The encoder's pixel format that is nearest to the film's: depth first, then chroma size.
-
-    `offered` are those of the encoder. A size that a codec cannot halve gets full chroma.
-    """
-    if settings.video_codec.uses_palette:
-        return "yuva444p" if film.has_alpha else "yuv444p"
-    bits = settings.bit_depth or film.bits
-    chroma = ("420", "422", "444")
-    own = chroma.index(chroma_of(film.pixel_format))
-    if settings.video_codec.needs_even_size and (film.width % 2 or film.height % 2):
-        own = 2
-    order = [own, *range(own + 1, 3), *range(own - 1, -1, -1)]  # rather more chroma than less
-    for depth in (bits, 10, 8):
-        for index in order:
-            name = f"yuv{chroma[index]}p{'10le' if depth > 8 else ''}"
-            if name in offered:
-                return name
-    raise UsageError(f"--codec {settings.codec}: its encoder takes no YUV here")

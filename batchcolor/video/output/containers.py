@@ -1,4 +1,4 @@
-"""The files that films are written to, and which of them takes every track of a film."""
+"""Containers that films are written to, and which of them accept the streams of a source."""
 
 from __future__ import annotations
 
@@ -12,47 +12,69 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from batchcolor.images.formats import GIF, MKV, Format
+from batchcolor.video.ffmpeg import DECODE_ERRORS, ffmpeg_url, open_container
 from batchcolor.video.output.pcm_transcoder import PCM_CONTAINERS
-from batchcolor.video.source_info import DECODE_ERRORS, SourceInfo, ffmpeg_url
+from batchcolor.video.source_info import SourceInfo
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"}
 DATA_STREAM_TYPES = ("data", "unknown")
-"""Tracks without picture, sound or text: timecodes, readings of sensors."""
+"""Streams without video, audio or text, such as timecodes and sensor data."""
 
 
-def open_output(place: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:
-    """An empty result, at a path or in a file object; `options` are for its muxer."""
-    where = ffmpeg_url(place) if isinstance(place, Path) else place
-    return av.open(where, "w", format=MUXERS[container.name], container_options=options)
+def open_output(target: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:
+    """Opens an empty container at a path or in a file object; `options` are those of its muxer."""
+    file = ffmpeg_url(target) if isinstance(target, Path) else target
+    return av.open(file, "w", format=MUXERS[container.name], container_options=options)
 
 
 def suggest_container(
-    source: InputContainer, film: SourceInfo, refused: Format, others: Sequence[Format]
+    container: InputContainer, source: SourceInfo, refused: Format, alternatives: Sequence[Format]
 ) -> str:
-    """What to do about a track that a container cannot hold, in words: which of `others` takes
-    every one, else whether only sound stands against one."""
-    ranked = sorted(others, key=lambda other: other != MKV)  # it takes most
+    """Returns advice for a stream that a container does not accept.
+
+    The advice names one of `alternatives` that accepts all streams of the source, else
+    `--recode-sound` if only audio is not accepted.
+    """
+    ranked = sorted(alternatives, key=lambda other: other != MKV)  # it accepts most codecs
     for other in ranked:
-        if other not in (refused, GIF) and not _unsupported_types(other, source, film):
+        if other not in (refused, GIF) and not _unsupported_types(other, container, source):
             return f"--format {other.name} can"
     for other in sorted(ranked, key=lambda other: other != refused):
-        kinds = _unsupported_types(other, source, film)
-        if kinds == {"audio"} and other in PCM_CONTAINERS:
-            asked = "" if other == refused else f" with --format {other.name}"
-            return f"--recode-sound{asked} makes plain samples of it"
-    return "nor can another that is written here"
+        types = _unsupported_types(other, container, source)
+        if types == {"audio"} and other in PCM_CONTAINERS:
+            option = "" if other == refused else f" with --format {other.name}"
+            return f"--recode-sound{option} writes it as PCM"
+    return "no other container of batchcolor can"
 
 
-def _unsupported_types(container: Format, source: InputContainer, film: SourceInfo) -> set[str]:
-    """Of what kinds the tracks are that the container does not take."""
-    refused: set[str] = set()
-    with open_output(io.BytesIO(), container, {}) as trial:
-        for stream in source.streams:
-            cover = stream.disposition & Disposition.attached_pic
-            if stream.index == film.stream or stream.type in DATA_STREAM_TYPES or cover:
+def _unsupported_types(target: Format, container: InputContainer, source: SourceInfo) -> set[str]:
+    """Returns the types of the streams that `target` does not accept."""
+    unsupported: set[str] = set()
+    with open_output(io.BytesIO(), target, {}) as trial:
+        for stream in container.streams:
+            is_cover = stream.disposition & Disposition.attached_pic
+            if stream.index == source.stream or stream.type in DATA_STREAM_TYPES or is_cover:
                 continue
             try:
                 trial.add_stream_from_template(stream, opaque=True)
             except (*DECODE_ERRORS, TypeError):
-                refused.add(stream.type)
-    return refused
+                unsupported.add(stream.type)
+    return unsupported
+
+
+def skippable_streams(source: SourceInfo) -> dict[int, str]:
+    """Returns the data streams of a source by index, each with the note that it is dropped.
+
+    The note of QuickTime's chapter text is empty, because chapters are written anyway.
+    """
+    if source.is_image_sequence:
+        return {}
+    with open_container(source.path) as container:
+        chapters = len(container.chapters())
+        return {
+            stream.index: ""
+            if chapters and stream.type == "data" and stream.frames == chapters
+            else f"{stream.type} stream {stream.index} dropped: the container cannot hold it"
+            for stream in container.streams
+            if stream.type in DATA_STREAM_TYPES
+        }

@@ -1,4 +1,4 @@
-"""Encoders, with parameters derived from the source stream."""
+"""Video encoders, with parameters derived from the source stream."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from batchcolor.errors import UsageError
+from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.source_info import LIMITED_RANGE, ColorTags, SourceInfo
+from batchcolor.video.output.output_spec import OutputSpec
 
 TRIAL_SIZE = (640, 480)
-"""A size that every encoder takes."""
+"""A frame size that every encoder accepts."""
 
 
 def require_encoder(settings: VideoSettings) -> None:
-    """Raises UsageError where the encoder, or the machine that it needs, is not here."""
+    """Raises UsageError if the encoder or the hardware that it needs is not available."""
     codec = settings.video_codec
     if codec.encoder not in codecs_available:
         raise UsageError(
-            f"--codec {codec.name}: the FFmpeg that PyAV brings here has no {codec.encoder}; "
-            f"choose another codec"
+            f"--codec {codec.name}: the installed PyAV has no encoder {codec.encoder}; choose "
+            f"another codec"
         )
     if not codec.hardware:
         return
@@ -36,55 +37,55 @@ def require_encoder(settings: VideoSettings) -> None:
         context.open()
     except FFmpegError as error:
         raise UsageError(
-            f"--codec {codec.name}: it needs {codec.hardware}, and none answers here; "
-            f"--codec h264 and h265 do without"
+            f"--codec {codec.name}: needs {codec.hardware}, which was not found; use --codec h264 "
+            f"or h265"
         ) from error
 
 
-def create_encoder(film: SourceInfo, settings: VideoSettings) -> VideoCodecContext:
-    """A new encoder for some frames of a film. `film` is that of `resolve_output_format`."""
-    context = CodecContext.create(settings.video_codec.encoder, "w")
+def create_encoder(output: OutputSpec) -> VideoCodecContext:
+    """Returns a new encoder for one segment of a film."""
+    context = CodecContext.create(output.settings.video_codec.encoder, "w")
     assert isinstance(context, VideoCodecContext)
-    context.flags |= Flags.global_header  # its containers keep headers apart
-    configure_encoder(context, film, settings)
+    context.flags |= Flags.global_header  # the containers store codec headers outside the packets
+    configure_encoder(context, output)
     return context
 
 
-def _x264_options(film: SourceInfo, settings: VideoSettings) -> dict[str, str]:
-    """Return the options that only x264 has."""
-    if settings.codec != "h264":
+def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
+    """Sets size, time base, colour, field order and quality, the same for each segment."""
+    settings, frame_format = output.settings, output.frame_format
+    context.options = settings.encoder_options | _x264_options(output)
+    uses_palette = settings.video_codec.uses_palette
+    context.width, context.height = output.width, output.height
+    context.pix_fmt = "pal8" if uses_palette else frame_format.pixel_format
+    context.time_base, context.framerate = output.time_base, output.rate
+    if uses_palette:
+        return
+    tags = frame_format.tags
+    context.color_range, context.colorspace = tags.range, tags.matrix
+    context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    if frame_format.sample_aspect_ratio:
+        context.sample_aspect_ratio = frame_format.sample_aspect_ratio
+    context.field_order = frame_format.field_order
+    if frame_format.is_interlaced:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    context.thread_type = "AUTO"
+
+
+def _x264_options(output: OutputSpec) -> dict[str, str]:
+    """Returns the options that only x264 has."""
+    if output.settings.codec != "h264":
         return {}
     parameters = []
-    if film.tags == ColorTags(range=LIMITED_RANGE):
-        parameters.append("videoformat=component")  # it says its range only beside something else
+    if output.frame_format.tags == ColorTags(range=LIMITED_RANGE):
+        parameters.append("videoformat=component")  # x264 writes no range without another tag
     if _has_avx512():
-        # With AVX-512 its rate control reads uninitialized memory, and runs differ.
+        # x264 reads uninitialized memory with AVX-512, so its output is not deterministic.
         parameters.append("asm=avx2")
     return {"x264-params": ":".join(parameters)} if parameters else {}
 
 
 def _has_avx512() -> bool:
-    """As NumPy finds the processor; its name for the fourth level of x86-64 has them too."""
+    """Whether NumPy finds AVX-512; its name of x86-64 level 4 implies it."""
     found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     return any(name.startswith(("AVX512", "X86_V4")) for name in found)
-
-
-def configure_encoder(
-    context: VideoCodecContext, film: SourceInfo, settings: VideoSettings
-) -> None:
-    """Size, time, colour, fields and quality: the same for every encoder of one film."""
-    context.options = settings.encoder_options | _x264_options(film, settings)
-    palette = settings.video_codec.uses_palette
-    context.width, context.height = film.width, film.height
-    context.pix_fmt = "pal8" if palette else film.pixel_format
-    context.time_base, context.framerate = film.time_base, film.rate
-    if palette:
-        return
-    context.color_range, context.colorspace = film.tags.range, film.tags.matrix
-    context.color_primaries, context.color_trc = film.tags.primaries, film.tags.transfer
-    if film.sample_aspect_ratio:
-        context.sample_aspect_ratio = film.sample_aspect_ratio
-    context.field_order = film.field_order
-    if film.is_interlaced:
-        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-    context.thread_type = "AUTO"

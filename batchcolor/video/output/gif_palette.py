@@ -1,4 +1,4 @@
-"""A frame's colours brought to the 256 of a GIF's palette, made anew for each frame."""
+"""Reduces each frame to a palette of 256 colours for GIF."""
 
 from __future__ import annotations
 
@@ -9,47 +9,55 @@ from av.video.frame import VideoFrame
 
 from batchcolor.errors import ProcessingError
 from batchcolor.video.color_conversion import to_rgb
-from batchcolor.video.source_info import SourceInfo
+from batchcolor.video.ffmpeg import format_av_error
+from batchcolor.video.output.output_spec import OutputSpec
 
-OPAQUE = 128
-"""Alpha from which a pixel is shown: a GIF knows no more than shown and not shown."""
+ALPHA_THRESHOLD = 128
+"""Alpha from which a pixel is opaque; a GIF pixel is opaque or transparent."""
 
 
 class GifPalette:
-    """Gives frames a palette. Errors are spread to neighbours (Sierra), which keeps the luma of
-    small places: 0.15 of 255 off over 8 x 8 pixels, where an ordered pattern is 0.5 off.
+    """FFmpeg's `palettegen` and `paletteuse` filters, with a new palette for each frame.
+
+    Sierra error diffusion preserves the mean luma of small areas: its error over 8 x 8 pixels is
+    0.15 of 255, that of an ordered pattern 0.5.
     """
 
-    def __init__(self, film: SourceInfo) -> None:
-        self.film = film
+    def __init__(self, output: OutputSpec) -> None:
+        self.frame_format = output.frame_format
         self._graph = graph = av.filter.Graph()
         self._source = graph.add_buffer(
-            width=film.width,
-            height=film.height,
+            width=output.width,
+            height=output.height,
             format=VideoFormat("bgra"),
-            time_base=film.time_base,
+            time_base=output.time_base,
         )
         split = graph.add("split")
-        made = graph.add(
-            "palettegen", f"stats_mode=single:reserve_transparent={int(film.has_alpha)}"
+        has_alpha = self.frame_format.has_alpha
+        generator = graph.add(
+            "palettegen", f"stats_mode=single:reserve_transparent={int(has_alpha)}"
         )
-        used = graph.add("paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={OPAQUE}")
+        mapper = graph.add(
+            "paletteuse", f"new=1:dither=sierra2_4a:alpha_threshold={ALPHA_THRESHOLD}"
+        )
         self._sink = graph.add("buffersink")
         self._source.link_to(split)
-        split.link_to(used, 0, 0)
-        split.link_to(made, 1, 0)
-        made.link_to(used, 0, 1)
-        used.link_to(self._sink)
+        split.link_to(mapper, 0, 0)
+        split.link_to(generator, 1, 0)
+        generator.link_to(mapper, 0, 1)
+        mapper.link_to(self._sink)
         graph.configure()
 
     def apply(self, frame: VideoFrame) -> VideoFrame:
-        """The frame `(H, W)` in `pal8`, its time kept. Raises ProcessingError."""
+        """Returns the frame `(H, W)` in `pal8` with its timestamps. Raises ProcessingError."""
         try:
-            self._source.push(to_rgb(frame, self.film, "bgra"))
-            small = self._sink.pull()
+            self._source.push(to_rgb(frame, self.frame_format, "bgra"))
+            reduced = self._sink.pull()
         except FFmpegError as error:
-            raise ProcessingError("encode", f"no palette for a frame: {error.strerror}") from error
-        assert isinstance(small, VideoFrame)
-        small.pts, small.time_base, small.duration = frame.pts, frame.time_base, frame.duration
-        small.pict_type = 0
-        return small
+            raise ProcessingError(
+                "encode", f"no palette for a frame: {format_av_error(error)}"
+            ) from error
+        assert isinstance(reduced, VideoFrame)
+        reduced.pts, reduced.time_base = frame.pts, frame.time_base
+        reduced.duration, reduced.pict_type = frame.duration, 0
+        return reduced

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.storage.atomic import write_atomic
-from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.ffmpeg import format_av_error
 from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.gif_palette import GifPalette
+from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments, State
 from batchcolor.video.output.timestamps import Timeline
-from batchcolor.video.source_info import SourceInfo, format_av_error
 
 PACKET_HEADER = struct.Struct("<qqqq?I")
 """Precedes each packet: encoder_pts, pts, dts, duration, is_keyframe, size in bytes."""
@@ -33,7 +33,7 @@ PACKET_HEADER = struct.Struct("<qqqq?I")
 class StoredPacket:
     """One packet of a segment file; times in ticks of the stream's time base.
 
-    `encoder_pts` is the increasing time that the encoder received, `pts` the source's time.
+    `encoder_pts` is the increasing timestamp that the encoder received, `pts` that of the source.
     """
 
     encoder_pts: int
@@ -47,21 +47,18 @@ class StoredPacket:
 class PacketSegments(Segments):
     """Segments of encoded packets; `packets` reads all of them after the last segment is closed."""
 
-    def __init__(
-        self, folder: Path, film: SourceInfo, settings: VideoSettings, timeline: Timeline
-    ) -> None:
-        super().__init__(folder, film, timeline)
-        self.settings = settings
+    def __init__(self, folder: Path, output: OutputSpec, timeline: Timeline) -> None:
+        super().__init__(folder, output, timeline)
         self._encoder: VideoCodecContext | None = None
         self._palette: GifPalette | None = None
         self._packets: list[StoredPacket] = []
 
     def _encode_frame(self, frame: VideoFrame) -> None:
         if self._encoder is None:
-            self._encoder = create_encoder(self.film, self.settings)
-            palette = self.settings.video_codec.uses_palette
-            self._palette = GifPalette(self.film) if palette else None
-        frame.pict_type = 0  # the encoder decides anew which frames stand for themselves
+            self._encoder = create_encoder(self.output)
+            uses_palette = self.output.settings.video_codec.uses_palette
+            self._palette = GifPalette(self.output) if uses_palette else None
+        frame.pict_type = 0  # the encoder chooses keyframes; those of the source do not count
         if self._palette is not None:
             frame = self._palette.apply(frame)
         self._encode(frame)
@@ -80,9 +77,9 @@ class PacketSegments(Segments):
         assert self._encoder is not None
         try:
             self._store(self._encoder.encode(frame))
-        except FFmpegError as error:  # some are OSErrors, yet the disk has nothing to do with it
+        except FFmpegError as error:  # some are OSErrors, which would count as errors of the disk
             raise ProcessingError(
-                "encode", f"{self.settings.codec}: {format_av_error(error)}"
+                "encode", f"{self.output.settings.codec}: {format_av_error(error)}"
             ) from error
 
     def _store(self, packets: list[Packet[Any]]) -> None:
@@ -107,7 +104,7 @@ class PacketSegments(Segments):
         return b"".join(parts)
 
     def packets(self) -> Iterator[StoredPacket]:
-        """Every packet of the film, in the order of decoding."""
+        """Yields every packet of the film in decoding order."""
         for number in range(self.state.segments):
             with self._segment(number).open("rb") as file:
                 while head := file.read(PACKET_HEADER.size):
@@ -117,7 +114,7 @@ class PacketSegments(Segments):
                     )
 
     def packet_times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """When each packet is shown, and the decoding time that its encoder gave."""
+        """Returns the presentation time of each packet and the decoding time from its encoder."""
         rows = []
         for number in range(self.state.segments):
             with self._segment(number).open("rb") as file:
@@ -125,8 +122,8 @@ class PacketSegments(Segments):
                     _, pts, dts, _, _, size = PACKET_HEADER.unpack(head)
                     file.seek(size, os.SEEK_CUR)
                     rows.append((pts, dts))
-        shown, given = np.array(rows, np.int64).reshape(-1, 2).T
-        return shown, given
+        pts_column, dts_column = np.array(rows, np.int64).reshape(-1, 2).T
+        return pts_column, dts_column
 
     def _segment(self, number: int) -> Path:
         return self.folder / f"segment-{number:06d}.packets"

@@ -1,4 +1,4 @@
-"""Sound that a result's container cannot hold, decoded and kept as plain samples (PCM)."""
+"""Decodes audio that a container does not accept and encodes it as PCM."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from av.packet import Packet
 from av.stream import Stream
 
 from batchcolor.images.formats import MKV, MOV
-from batchcolor.video.source_info import DECODE_ERRORS
+from batchcolor.video.ffmpeg import DECODE_ERRORS
 
 PCM_CODEC = "pcm_s16le"
 PCM_CONTAINERS = (MKV, MOV)
-"""Containers whose players know plain samples."""
+"""Containers in which players support PCM."""
 
 
 class PcmTranscoder:
-    """One track as samples of 16 bits; `target` is that of the result.
+    """Transcodes one audio stream to 16-bit PCM in the stream `target` of the result.
 
-    Each piece of sound keeps its time, so that gaps stay, and no frame of an encoder smooths them.
+    Each decoded frame keeps its timestamp, so gaps are preserved.
     """
 
-    def __init__(self, source: AudioStream, target: OutputContainer) -> None:
+    def __init__(self, source: AudioStream, container: OutputContainer) -> None:
         self.source = source
         context = source.codec_context
-        placed: Any = target.add_stream(PCM_CODEC, rate=context.sample_rate)
-        placed.codec_context.layout = context.layout
-        self.target: AudioStream = placed
+        added: Any = container.add_stream(PCM_CODEC, rate=context.sample_rate)
+        added.codec_context.layout = context.layout
+        self.target: AudioStream = added
         self.damaged_packets = 0
         self._resampler = AudioResampler("s16", context.layout, context.sample_rate)
 
     def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Any]]:
-        """What one packet of the source becomes; None for what its decoder still holds."""
+        """Yields the PCM packets of a source packet; None flushes the decoder."""
         try:
             decoded = self.source.codec_context.decode(packet)
         except DECODE_ERRORS:
@@ -44,5 +44,5 @@ class PcmTranscoder:
             return
         for frame in decoded:
             assert isinstance(frame, AudioFrame)
-            for plain in self._resampler.resample(frame):
-                yield from self.target.encode(plain)
+            for resampled in self._resampler.resample(frame):
+                yield from self.target.encode(resampled)

@@ -22,8 +22,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.storage.atomic import write_atomic
+from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.timestamps import Timeline
-from batchcolor.video.source_info import SourceInfo
 
 SEGMENT_FRAMES = 250
 """x264's default keyframe interval, and about ten seconds of film."""
@@ -40,7 +40,7 @@ class State:
     segments: int = 0
     frames: int = 0
     timeline: dict[str, int | None] = field(default_factory=dict)
-    """Of `Timeline`."""
+    """State of `Timeline`."""
     shot: int = 0
     """Number of the first frame of the last frame's shot."""
 
@@ -52,8 +52,8 @@ class Segments(ABC):
     `write` returns True and after the last frame; `remove` after the film is committed.
     """
 
-    def __init__(self, folder: Path, film: SourceInfo, timeline: Timeline) -> None:
-        self.folder, self.film, self.timeline = folder, film, timeline
+    def __init__(self, folder: Path, output: OutputSpec, timeline: Timeline) -> None:
+        self.folder, self.output, self.timeline = folder, output, timeline
         self.state = State("")
         self.stabilizer_state: dict[str, NDArray[Any]] = {}
         """Arrays of `Stabilizer.state` that the next segment's frames need."""
@@ -61,18 +61,18 @@ class Segments(ABC):
 
     @abstractmethod
     def _encode_frame(self, frame: VideoFrame) -> None:
-        """Encode the frame into the current segment; its pts is the encoder's."""
+        """Encodes the frame into the current segment; its pts is the encoder's."""
 
     @abstractmethod
     def _flush(self) -> None:
-        """Finish the segment and write it to disk."""
+        """Finishes the segment and writes it to disk."""
 
     @abstractmethod
     def _is_complete(self, state: State) -> bool:
         """Whether all files of a state exist."""
 
     def resume(self, fingerprint: str) -> None:
-        """Take up what a previous job left of the same film; anything else in the folder goes."""
+        """Resumes from the segments of an earlier job; deletes those of another fingerprint."""
         state = self._read_state()
         if state is None or state.fingerprint != fingerprint:
             self.remove()
@@ -85,31 +85,31 @@ class Segments(ABC):
             self.stabilizer_state = dict(arrays)
 
     def _make_folder(self) -> None:
-        """Another thread removes the parent folder when the last film in it ends; try again."""
+        """Creates the folder; retries, as another thread may remove the parent folder meanwhile."""
         for _ in range(MKDIR_ATTEMPTS):
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 return
-        self.folder.mkdir(parents=True, exist_ok=True)  # raises the lasting error
+        self.folder.mkdir(parents=True, exist_ok=True)  # raises the persistent error
 
     def _read_state(self) -> State | None:
         try:
             state = State(**json.loads((self.folder / "state.json").read_text()))
-            whole = self._stabilizer_path(state.segments).exists() and self._is_complete(state)
-            return state if whole else None
+            has_arrays = self._stabilizer_path(state.segments).exists()
+            return state if has_arrays and self._is_complete(state) else None
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, frame: VideoFrame) -> bool:
-        """Write the next frame; True when the segment is full and `close_segment` is due."""
+        """Encodes the next frame; returns whether the segment is full: call `close_segment`."""
         self.timeline.assign_encoder_pts(frame)
-        frame.time_base = self.film.time_base
+        frame.time_base = self.output.time_base
         self._encode_frame(frame)
         self._in_segment += 1
         return self._in_segment == SEGMENT_FRAMES
 
     def close_segment(self, stabilizer_state: dict[str, NDArray[Any]], shot: int) -> None:
-        """Write the segment to disk, then the state.
+        """Writes the segment to disk, then the state.
 
         `stabilizer_state` is that of `Stabilizer.state`; `shot` is the number of the first frame
         of the last frame's shot.
@@ -130,9 +130,9 @@ class Segments(ABC):
             previous.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete all segments."""
+        """Deletes all segments."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # the parent folder, if this was the last film
+        with contextlib.suppress(OSError):  # the parent folder is removed with its last film
             self.folder.parent.rmdir()
 
     def _stabilizer_path(self, number: int) -> Path:

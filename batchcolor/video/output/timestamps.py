@@ -1,7 +1,8 @@
-"""The times of a film's frames, kept to the tick, also where they go back, repeat or are missing.
+"""Timestamps of a film: exact to one tick, also where they decrease, repeat or are missing.
 
-Encoders and containers want times that grow. So the encoder gets times that grow, its packets
-get the true ones back, and their decoding times lie below everything that is still to come.
+Encoders and containers need increasing timestamps. The encoder receives increasing ones, its
+packets get the source's timestamps back, and decoding timestamps are chosen so that none is later
+than the presentation of any following packet.
 """
 
 from __future__ import annotations
@@ -13,40 +14,43 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from batchcolor.video.source_info import DECODE_ERRORS, SourceInfo, open_container
+from batchcolor.video.ffmpeg import DECODE_ERRORS, open_container
+from batchcolor.video.source_info import SourceInfo
 
-MISSING_SECONDS = 0.25
-"""A file that stops so much before the end that it promises is cut."""
+MIN_MISSING_SECONDS = 0.25
+"""A film is truncated if it stops by more than this before the end in its header."""
 
 Ticks = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PacketScan:
-    """A film's packets, counted without decoding them. `ends` is the second to which its tracks
-    really go."""
+    """Result of demuxing all packets without decoding."""
 
     packets: int = 0
-    ends: float = 0.0
+    """Packets of the coloured stream."""
+    end: float = 0.0
+    """Second at which the last packet of any stream ends."""
 
-    def promised_end(self, film: SourceInfo, ends: float, missing: int) -> float:
-        """The second to which the picture should last that ends at `ends`, with so many frames
-        missing of those that the file promises.
+    def expected_end(self, source: SourceInfo, end: float, missing: int) -> float:
+        """Returns the second up to which the last frame is shown: `end`, or later if truncated.
 
-        A stream's own end counts; that of the file only where all of its tracks stop before. Less
-        than `MISSING_SECONDS` is no sign of a cut where no frame is missing: headers round.
+        `end` is the end of the last decoded frame, `missing` the number of frames in the header
+        that were not decoded. The header's end of the stream counts; that of the container only if
+        all streams stop before it. As headers round, a difference up to `MIN_MISSING_SECONDS`
+        counts only if frames are missing.
         """
-        cut = film.container_end - self.ends > MISSING_SECONDS
-        promised = film.end or (film.container_end if cut else 0.0)
-        return promised if missing or promised - ends > MISSING_SECONDS else ends
+        is_truncated = source.container_end - self.end > MIN_MISSING_SECONDS
+        expected = source.end or (source.container_end if is_truncated else 0.0)
+        return expected if missing or expected - end > MIN_MISSING_SECONDS else end
 
 
-def scan_packets(film: SourceInfo) -> PacketScan:
-    """A look at every packet of the film, for its time alone."""
-    if film.is_image_sequence:
-        return PacketScan(film.frames, film.end)
-    packets, ends = 0, 0.0
-    with open_container(film.path) as container:
+def scan_packets(source: SourceInfo) -> PacketScan:
+    """Demuxes all packets and returns their number and end. Raises ProcessingError."""
+    if source.is_image_sequence:
+        return PacketScan(source.frames, source.end)
+    packets, last_end = 0, 0.0
+    with open_container(source.path) as container:
         demuxed = container.demux()
         while True:
             try:
@@ -55,40 +59,41 @@ def scan_packets(film: SourceInfo) -> PacketScan:
                 break  # the decoder reports the damage
             if packet is None:
                 break
-            packets += packet.stream_index == film.stream and packet.size > 0
+            packets += packet.stream_index == source.stream and packet.size > 0
             if packet.pts is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                ends = max(ends, float(end))
-    return PacketScan(packets, ends)
+                last_end = max(last_end, float(end))
+    return PacketScan(packets, last_end)
 
 
 class Timeline:
-    """Turns the times of frames into times for an encoder, and back."""
+    """Maps the timestamps of a film's frames to increasing ones for an encoder, and back."""
 
-    def __init__(self, film: SourceInfo) -> None:
-        self.film = film
-        self.step = max(1, round(1 / (film.rate * film.time_base)))
+    def __init__(self, source: SourceInfo) -> None:
+        self.time_base = source.time_base
+        self.step = max(1, round(1 / (source.rate * source.time_base)))
+        """Ticks per frame."""
         self.first: int | None = None
-        """The earliest frame's tick."""
+        """Tick of the earliest frame."""
         self.end = 0
-        """The tick at which the last frame shown so far ends."""
+        """Tick at which the latest frame ends."""
         self.encoder_pts: int | None = None
-        """The time that the encoder got for the last frame."""
+        """Timestamp that the encoder received for the last frame."""
         self._last: int | None = None
         self._source: dict[int, tuple[int, int]] = {}
 
     @property
     def seconds(self) -> Fraction:
-        """Where the last frame shown so far ends."""
-        return self.end * self.film.time_base
+        """Second at which the latest frame ends."""
+        return self.end * self.time_base
 
     @property
     def last_duration(self) -> Fraction:
-        """Seconds for which the last frame is shown."""
-        return (self.end - (self._last or 0)) * self.film.time_base
+        """Duration of the last frame in seconds."""
+        return (self.end - (self._last or 0)) * self.time_base
 
     def assign_encoder_pts(self, frame: VideoFrame) -> None:
-        """Give the frame the time that its encoder gets."""
+        """Replaces the timestamp of a frame by an increasing one for the encoder."""
         pts = frame.pts
         if pts is None:
             pts = 0 if self._last is None else self._last + self.step
@@ -100,12 +105,12 @@ class Timeline:
         frame.pts = self.encoder_pts
 
     def source_pts(self, encoder_pts: int) -> tuple[int, int]:
-        """The true time and the duration of the frame whose encoder got this time."""
+        """Returns timestamp and duration in the source of the frame with this encoder timestamp."""
         pts, duration = self._source.pop(encoder_pts)
         return pts, duration or self.step
 
     def state(self) -> dict[str, int | None]:
-        """What a later job has to know to go on."""
+        """Returns the state from which a later job continues."""
         return {
             "first": self.first,
             "end": self.end,
@@ -114,19 +119,19 @@ class Timeline:
         }
 
     def restore(self, state: dict[str, int | None]) -> None:
-        """Go on where `times` was taken."""
+        """Continues from a `state`."""
         self.first, self.end = state["first"], state["end"] or 0
         self.encoder_pts, self._last = state["encoder_pts"], state["last"]
 
 
-def decoding_timestamps(shown: Ticks, given: Ticks) -> Ticks:
-    """Decoding times for packets that are shown at `shown`, in the order of decoding.
+def decoding_timestamps(pts: Ticks, encoder_dts: Ticks) -> Ticks:
+    """Returns increasing decoding timestamps for packets in decoding order, none after its `pts`.
 
-    They grow, and none is after its own frame. Those that the encoder has given are good where
-    times grow; where they go back or repeat, each lies below all frames that are still to come.
+    Those of the encoder are used if they already are so. Otherwise, where source timestamps
+    decrease or repeat, each is before the presentation of all following packets.
     """
-    if (np.diff(given) > 0).all() and (given <= shown).all():
-        return given
-    places = np.arange(len(shown))
-    lowest: Ticks = np.minimum.accumulate((shown - places)[::-1])[::-1] + places
+    if (np.diff(encoder_dts) > 0).all() and (encoder_dts <= pts).all():
+        return encoder_dts
+    numbers = np.arange(len(pts))
+    lowest: Ticks = np.minimum.accumulate((pts - numbers)[::-1])[::-1] + numbers
     return lowest

@@ -1,0 +1,48 @@
+"""Opens media files through PyAV, and lists the errors that PyAV raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from batchcolor.errors import ProcessingError
+
+av.logging.set_level(None)  # FFmpeg's log is not printed; errors become exceptions and notes
+
+DECODE_ERRORS = (av.FFmpegError, OSError, ValueError, AttributeError, EOFError)
+"""Errors that PyAV raises on damaged files, built-in ones included. Catch them around the PyAV call
+alone, so that an error in batchcolor's own code is not reported as a damaged file."""
+MEDIA_ERRORS = (av.FFmpegError, OSError)
+"""Errors that only FFmpeg and the operating system raise: safe to catch around own code."""
+DEMUXER_OPTIONS = {"min_delay": "0", "default_delay": "0"}
+"""Options with which FFmpeg opens a file: short durations of GIF frames are not changed."""
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator[InputContainer]:
+    """Opens a media file for reading. Raises ProcessingError."""
+    try:
+        container = av.open(
+            ffmpeg_url(path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
+        )
+    except DECODE_ERRORS as error:
+        raise ProcessingError(
+            "decode", f"cannot be read as a film: {format_av_error(error)}"
+        ) from error
+    with container:
+        yield container
+
+
+def ffmpeg_url(path: Path) -> str:
+    """Returns the path as a `file:` URL, so that a colon in a name is not taken for a protocol."""
+    return f"file:{path.absolute()}"
+
+
+def format_av_error(error: BaseException) -> str:
+    """Formats an error of FFmpeg or Python on one line, without the path."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())

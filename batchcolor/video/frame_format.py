@@ -1,0 +1,90 @@
+"""Format of video frames: size, pixel format, colour, fields and display geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from batchcolor.color import BT601, BT709, Matrix
+
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG."""
+MATRIX_BT709, MATRIX_BT601 = 1, 6
+"""Matrix coefficients of ITU-T H.273, table 4."""
+PROGRESSIVE = (0, 1)
+"""AVFieldOrder: unknown, progressive."""
+HD_WIDTH, HD_HEIGHT = 1280, 576
+"""Frames at least so wide, or higher than this, are BT.709 if untagged, as in players."""
+HIGH_BIT_DEPTH = 10
+SAMPLES_PER_PIXEL = {"420": 1.5, "422": 2.0, "444": 3.0}
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """Colour description of a stream, in code points of ITU-T H.273 (`range` in FFmpeg's)."""
+
+    range: int = 0
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """Format of planar YUV frames as they are stored, before rotation.
+
+    `pixel_format` is FFmpeg's name of a planar YUV format of 8 or 10 bits. `matrix` is the one that
+    `tags` name or, without a tag, the one that players assume.
+    """
+
+    width: int
+    height: int
+    pixel_format: str
+    matrix: Matrix
+    tags: ColorTags = ColorTags()
+    rotation: int = 0
+    """Degrees, 0, 90, 180 or 270, by which players rotate frames counterclockwise."""
+    display_matrix: tuple[int, ...] = ()
+    """Its nine numbers; empty if there is none."""
+    sample_aspect_ratio: Fraction | None = None
+    """Width of a sample divided by its height; None if unknown."""
+    field_order: int = 0
+    """AVFieldOrder."""
+
+    @property
+    def bits(self) -> int:
+        """Bits per sample, 8 or 10."""
+        return HIGH_BIT_DEPTH if "10" in self.pixel_format else 8
+
+    @property
+    def chroma(self) -> str:
+        """Chroma subsampling: 420, 422 or 444."""
+        return self.pixel_format.removeprefix("yuv").removeprefix("a")[:3]
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether a fourth plane holds transparency."""
+        return self.pixel_format.startswith("yuva")
+
+    @property
+    def is_full_range(self) -> bool:
+        """Whether samples use the full range instead of 16 to 235 (at 8 bits)."""
+        return self.tags.range == FULL_RANGE
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether a frame holds two fields of different times."""
+        return self.field_order not in PROGRESSIVE
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of one frame."""
+        samples = SAMPLES_PER_PIXEL[self.chroma] + self.has_alpha
+        return int(self.width * self.height * samples * (2 if self.bits > 8 else 1))
+
+
+def default_matrix(width: int, height: int) -> tuple[Matrix, int]:
+    """Returns the matrix that players assume for untagged frames, and its H.273 code point."""
+    if width >= HD_WIDTH or height > HD_HEIGHT:
+        return BT709, MATRIX_BT709
+    return BT601, MATRIX_BT601

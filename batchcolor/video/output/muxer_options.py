@@ -1,0 +1,95 @@
+"""Options of FFmpeg's muxers, chosen so that no stream is shifted in time and no tag is lost."""
+
+from __future__ import annotations
+
+import math
+
+from av.container import InputContainer
+from av.stream import Disposition
+
+from batchcolor.images.formats import GIF, MKV, Format
+from batchcolor.video.output.output_spec import OutputSpec
+from batchcolor.video.source_info import SourceInfo
+
+MUXER_OWNED_TAGS = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
+)
+"""Tags, in lower case, that describe how a file was muxed; the muxer of the result sets its own."""
+MP4_TAGS = frozenset(
+    {
+        *("title", "artist", "album", "album_artist", "composer", "comment", "genre", "date"),
+        *("copyright", "description", "synopsis", "grouping", "lyrics", "show", "episode_id"),
+        *("network", "keywords", "track", "disc", "compilation", "creation_time"),
+    }
+)
+"""Tags that MP4 has standard names for."""
+MAX_TIMESCALE = 10_000_000
+"""Largest movie timescale written, in ticks per second: seven minutes in 32 bits; FFmpeg uses 64
+bits for longer films."""
+KEEP_NEGATIVE_TIMESTAMPS = {"avoid_negative_ts": "disabled"}
+
+
+def muxer_options(
+    container: InputContainer | None, source: SourceInfo, output: OutputSpec
+) -> tuple[dict[str, str], list[str]]:
+    """Returns the options of the result's muxer, and notes of what it cannot store.
+
+    `container` is the open source; None for a folder of numbered pictures.
+    """
+    if container is None:
+        return dict(KEEP_NEGATIVE_TIMESTAMPS), []
+    if output.container == GIF:
+        options, notes = _gif_options(container, output)
+    elif output.container == MKV:
+        options, notes = _matroska_options(container, source)
+    else:
+        options, notes = _mp4_options(container, source, output.container)
+    return KEEP_NEGATIVE_TIMESTAMPS | options, notes
+
+
+def _gif_options(container: InputContainer, output: OutputSpec) -> tuple[dict[str, str], list[str]]:
+    tags = ", ".join(sorted(_tag_names(container)))
+    return {"loop": str(output.loop)}, [f"gif has no tags: {tags} dropped"] if tags else []
+
+
+def _matroska_options(
+    container: InputContainer, source: SourceInfo
+) -> tuple[dict[str, str], list[str]]:
+    """Shifts a film that starts before zero: Matroska has no negative times (RFC 9559)."""
+    start = container.streams[source.stream].start_time
+    if start is None or start >= 0:
+        return {}, []
+    shift = f"{float(-start * source.time_base):.6f}"
+    note = f"starts before zero, which mkv cannot store: all streams are delayed by {shift} s"
+    return {"output_ts_offset": shift}, [note]
+
+
+def _mp4_options(
+    container: InputContainer, source: SourceInfo, target: Format
+) -> tuple[dict[str, str], list[str]]:
+    """Chooses between MP4's two tag lists: standard names, which allow a cover, or any names, which
+    do not. Any names are used if a tag would be lost and there is no cover."""
+    options = _timescale_options(container, source)
+    other_tags = sorted(_tag_names(container) - MP4_TAGS)
+    has_cover = any(s.disposition & Disposition.attached_pic for s in container.streams)
+    if other_tags and has_cover:
+        tags = ", ".join(other_tags)
+        return options, [f"{target.name} cannot store {tags} beside a cover: dropped"]
+    if other_tags:
+        options["movflags"] = "use_metadata_tags"
+    return options, []
+
+
+def _timescale_options(container: InputContainer, source: SourceInfo) -> dict[str, str]:
+    """MP4 stores the start of a stream in the movie timescale, by default milliseconds."""
+    timed = [s for s in container.streams if s.type in ("video", "audio") and s.time_base]
+    if not any(stream.start_time for stream in timed):
+        return {}
+    exact = math.lcm(*(stream.time_base.denominator for stream in timed if stream.time_base))
+    own = container.streams[source.stream].time_base
+    finest = exact if exact <= MAX_TIMESCALE else own.denominator if own else 0
+    return {"movie_timescale": str(finest)} if 0 < finest <= MAX_TIMESCALE else {}
+
+
+def _tag_names(container: InputContainer) -> set[str]:
+    return {name.lower() for name in container.metadata} - MUXER_OWNED_TAGS

@@ -1,0 +1,147 @@
+"""How a film is written, decided once from the source, the settings and the container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+
+from batchcolor.color import BT601
+from batchcolor.errors import UsageError
+from batchcolor.images.formats import JPEG, Format
+from batchcolor.video.ffmpeg import open_container
+from batchcolor.video.frame_format import LIMITED_RANGE, FrameFormat
+from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.source_info import SourceInfo
+
+CHROMA_SUBSAMPLINGS = ("420", "422", "444")
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """How a film, or a folder of numbered pictures, is written."""
+
+    container: Format
+    """Container of the film, or format of the pictures."""
+    settings: VideoSettings
+    frame_format: FrameFormat
+    """Frames that the decoder returns and that chroma is written into."""
+    width: int
+    """Width of written frames as stored; twice that of `frame_format` in a comparison."""
+    height: int
+    """Height of written frames as stored; twice that in a comparison of a rotated film."""
+    rate: Fraction
+    """Frames per second."""
+    time_base: Fraction
+    """Seconds per tick of timestamps."""
+    loop: int
+    """Loop count of a GIF."""
+    skipped_streams: tuple[int, ...] = ()
+    """Indices of data streams that the container does not accept."""
+    notes: tuple[str, ...] = ()
+
+
+def resolve_output_spec(
+    source: SourceInfo,
+    settings: VideoSettings,
+    container: Format,
+    skippable_streams: dict[int, str] | None = None,
+) -> OutputSpec:
+    """Decides how a source is written.
+
+    `skippable_streams` are those not to be copied, by index, each with a note or an empty string.
+    Raises UsageError if the encoder accepts no YUV, ProcessingError if the source is unreadable.
+    """
+    if settings.to_frames:
+        frame_format, notes = _image_frame_format(source, container)
+    else:
+        frame_format, notes = _film_frame_format(source, settings)
+    skipped = skippable_streams or {}
+    width, height = frame_format.width, frame_format.height
+    if settings.compare and frame_format.rotation % 180:
+        height *= 2  # side by side after rotation
+    elif settings.compare:
+        width *= 2
+    return OutputSpec(
+        container=container,
+        settings=settings,
+        frame_format=frame_format,
+        width=width,
+        height=height,
+        rate=source.rate,
+        time_base=source.time_base,
+        loop=source.loop,
+        skipped_streams=tuple(skipped),
+        notes=(*notes, *filter(None, skipped.values())),
+    )
+
+
+def _film_frame_format(
+    source: SourceInfo, settings: VideoSettings
+) -> tuple[FrameFormat, list[str]]:
+    """Returns the format of the encoder's frames, and notes of what differs from the source."""
+    frame_format, notes = source.frame_format, []
+    if frame_format.has_alpha and not settings.video_codec.uses_palette:
+        # 4:2:0 at limited range is what players support.
+        tags = replace(frame_format.tags, range=LIMITED_RANGE)
+        frame_format = replace(frame_format, pixel_format="yuv420p", tags=tags)
+        notes.append("transparent areas of the GIF become black")
+    encoder = av.Codec(settings.video_codec.encoder, "w")
+    offered = tuple(offer.name for offer in encoder.video_formats or ())
+    pixel_format = choose_pixel_format(frame_format, settings, offered)
+    if pixel_format != frame_format.pixel_format:
+        notes.append(f"{frame_format.pixel_format} becomes {pixel_format}")
+    return replace(frame_format, pixel_format=pixel_format), notes
+
+
+def choose_pixel_format(
+    frame_format: FrameFormat, settings: VideoSettings, offered: tuple[str, ...]
+) -> str:
+    """Chooses the encoder's pixel format nearest to a source: bit depth first, then chroma.
+
+    `offered` are the encoder's pixel formats. Frame sizes that a codec cannot halve get 4:4:4.
+    """
+    if settings.video_codec.uses_palette:
+        return "yuva444p" if frame_format.has_alpha else "yuv444p"
+    bits = settings.bit_depth or frame_format.bits
+    own = CHROMA_SUBSAMPLINGS.index(frame_format.chroma)
+    if settings.video_codec.needs_even_size and (frame_format.width % 2 or frame_format.height % 2):
+        own = CHROMA_SUBSAMPLINGS.index("444")
+    # More chroma is preferred to less.
+    order = [own, *range(own + 1, len(CHROMA_SUBSAMPLINGS)), *range(own - 1, -1, -1)]
+    for depth in (bits, 10, 8):
+        for index in order:
+            name = f"yuv{CHROMA_SUBSAMPLINGS[index]}p{'10le' if depth > 8 else ''}"
+            if name in offered:
+                return name
+    raise UsageError(f"--codec {settings.codec}: its encoder in this FFmpeg accepts no YUV")
+
+
+def _image_frame_format(source: SourceInfo, kind: Format) -> tuple[FrameFormat, list[str]]:
+    """Returns the format of frames from which pictures are made, and notes of what is dropped."""
+    own, notes = source.frame_format, []
+    bits = 10 if own.bits > 8 and kind.deep else 8
+    if bits < own.bits:
+        notes.append(f"{own.bits} bits become 8: {kind.name} has no more")
+    if not source.is_image_sequence:
+        notes += _dropped_stream_notes(source)
+    chroma = "420" if kind == JPEG else "444"
+    has_alpha = own.has_alpha and kind.alpha
+    if own.has_alpha and not has_alpha:
+        notes.append(f"transparency dropped: {kind.name} has none")
+    pixel_format = f"yuv{'a' * has_alpha}{chroma}p{'10le' if bits > 8 else ''}"
+    # Images have BT.601: with the same matrix on both sides, luma stays unchanged.
+    matrix = BT601 if source.is_image_sequence else own.matrix
+    return replace(own, pixel_format=pixel_format, matrix=matrix), notes
+
+
+def _dropped_stream_notes(source: SourceInfo) -> list[str]:
+    """Returns notes about streams and properties that numbered pictures do not have."""
+    with open_container(source.path) as container:
+        others = sorted({s.type for s in container.streams if s.index != source.stream})
+    notes = [f"its other streams ({', '.join(others)}) are dropped"] if others else []
+    aspect = source.frame_format.sample_aspect_ratio
+    if aspect not in (None, 1):
+        notes.append(f"its samples are not square ({aspect}); the pictures are not scaled")
+    return notes

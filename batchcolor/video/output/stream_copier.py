@@ -1,0 +1,239 @@
+"""Copies everything of a film but its coloured stream: audio, subtitles, chapters, attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Disposition, Stream
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.formats import MKV, MOV, Format
+from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, ffmpeg_url, format_av_error
+from batchcolor.video.output.containers import suggest_container
+from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, muxer_options
+from batchcolor.video.output.output_spec import OutputSpec
+from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
+from batchcolor.video.source_info import SourceInfo
+
+
+class StreamCopier:
+    """Remuxes the other streams of a film into its result, interleaved with the coloured stream.
+
+    The source is opened a second time and demuxed only up to the time of the coloured stream, so
+    packets do not accumulate in memory.
+    """
+
+    def __init__(self, source: SourceInfo, output: OutputSpec) -> None:
+        self.source, self.output = source, output
+        self.notes: list[str] = []
+        self._input: InputContainer = av.open(
+            ffmpeg_url(source.path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
+        )
+        self._targets: dict[int, RemuxedStream | PcmTranscoder] = {}
+        self._next_packet: Packet[Stream] | None = None
+        self._last_dts: dict[int, int] = {}
+        """Last decoding time of each stream."""
+        self._packets = self._demux()
+
+    def muxer_options(self) -> dict[str, str]:
+        """Returns the options of the result's muxer."""
+        options, notes = muxer_options(self._input, self.source, self.output)
+        self.notes += notes
+        return options
+
+    def add_streams(self, target: OutputContainer, alternatives: Sequence[Format]) -> Iterator[int]:
+        """Adds the streams of the source to `target`, in their order.
+
+        Yields the index of the coloured stream, which the caller adds. Raises ProcessingError if
+        the container accepts an audio, subtitle or attachment stream not; the message names one of
+        `alternatives` that does.
+        """
+        container = self.output.container
+        for stream in self._input.streams:
+            if stream.index == self.source.stream:
+                yield stream.index
+            elif stream.index in self.output.skipped_streams:
+                continue
+            elif container == MOV and _is_timecode(stream):
+                continue  # FFmpeg generates it from the tag of the video stream
+            elif container == MKV and stream.disposition & Disposition.attached_pic:
+                self._attach_cover(target, stream)
+            else:
+                self._add_stream(target, stream, alternatives)
+        target.metadata.update(_copied_tags(self._input.metadata))
+        chapters = self._input.chapters()
+        if chapters:
+            target.set_chapters(chapters)
+
+    def copy_metadata(self, target: Stream) -> None:
+        """Copies tags, language and disposition of the coloured stream to `target`."""
+        _copy_metadata(self._input.streams[self.source.stream], target)
+
+    def _add_stream(
+        self, target: OutputContainer, stream: Stream, alternatives: Sequence[Format]
+    ) -> None:
+        container = self.output.container
+        name = stream.codec_context.name if stream.codec_context is not None else stream.type
+        try:
+            added = target.add_stream_from_template(stream, opaque=True)
+            copier: RemuxedStream | PcmTranscoder = RemuxedStream(added)
+        except (*DECODE_ERRORS, TypeError) as error:
+            can_transcode = self.output.settings.recode_sound and container in PCM_CONTAINERS
+            if not (can_transcode and isinstance(stream, AudioStream)):
+                advice = suggest_container(self._input, self.source, container, alternatives)
+                raise ProcessingError(
+                    "plan",
+                    f"{container.name} cannot hold {stream.type} stream {stream.index} ({name}); "
+                    f"{advice}",
+                ) from error
+            copier = PcmTranscoder(stream, target)
+            added = copier.target
+            self.notes.append(f"audio stream {stream.index} ({name}) becomes {PCM_CODEC}")
+        _copy_metadata(stream, added)
+        if not isinstance(stream, AttachmentStream):
+            self._targets[stream.index] = copier
+
+    def _attach_cover(self, target: OutputContainer, stream: Stream) -> None:
+        """Attaches a cover picture as a file, as Matroska does."""
+        name = stream.codec_context.name
+        kind = "png" if "png" in name else "jpeg"
+        filename = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
+        with av.open(ffmpeg_url(self.source.path)) as container:
+            packet = next(p for p in container.demux(container.streams[stream.index]) if p.size)
+            target.add_attachment(filename, f"image/{kind}", bytes(packet))
+
+    def _demux(self) -> Iterator[Packet[Stream]]:
+        wanted = [self._input.streams[index] for index in self._targets]
+        packets = self._input.demux(*wanted) if wanted else iter(())
+        while True:
+            try:
+                packet = next(packets, None)
+            except DECODE_ERRORS as error:
+                note = f"damaged data in its other streams: {format_av_error(error)}"
+                if note in self.notes:
+                    return
+                self.notes.append(note)
+                packets = self._input.demux(*wanted)  # an error ends the generator
+                continue
+            if packet is None:
+                return
+            if packet.size:
+                yield packet
+
+    def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+        """Muxes packets with a decoding time up to `seconds`; all remaining ones if it is None."""
+        while True:
+            packet = self._next_packet or next(self._packets, None)
+            if packet is None:
+                self._finish(target)
+                return
+            self._next_packet = packet
+            time = packet.dts if packet.dts is not None else packet.pts
+            if seconds is not None and time is not None and time * packet.time_base > seconds:
+                return
+            self._next_packet = None
+            if not _is_empty_subtitle(packet):
+                self._make_monotonic(packet)
+                target.mux(list(self._targets[packet.stream_index].packets(packet)))
+
+    def _finish(self, target: OutputContainer) -> None:
+        """Flushes transcoders, once; later calls of `mux_until` find nothing to do."""
+        while self._targets:
+            index, copier = self._targets.popitem()
+            target.mux(list(copier.packets(None)))
+            if isinstance(copier, PcmTranscoder) and copier.damaged_packets:
+                self.notes.append(
+                    f"audio stream {index}: {copier.damaged_packets} damaged packets are silent"
+                )
+
+    def _make_monotonic(self, packet: Packet[Stream]) -> None:
+        """Increases a decoding time that damage has decreased: muxers would refuse the film."""
+        last, dts = self._last_dts.get(packet.stream_index), packet.dts
+        if dts is None:
+            return
+        if last is not None and dts < last:
+            packet.dts = dts = last + 1
+            packet.pts = max(packet.pts or dts, dts)
+            note = f"stream {packet.stream_index}: decreasing timestamps were increased"
+            if note not in self.notes:
+                self.notes.append(note)
+        self._last_dts[packet.stream_index] = dts
+
+    def close(self) -> None:
+        """Closes the source."""
+        self._input.close()
+
+
+class NoStreams:
+    """The null object of `StreamCopier`, for a folder of numbered pictures."""
+
+    def __init__(self, source: SourceInfo, output: OutputSpec) -> None:
+        self.source, self.output = source, output
+        self.notes: list[str] = []
+
+    def muxer_options(self) -> dict[str, str]:
+        """Returns the options of the result's muxer."""
+        return muxer_options(None, self.source, self.output)[0]
+
+    def add_streams(self, target: OutputContainer, alternatives: Sequence[Format]) -> Iterator[int]:
+        """Yields the index of the coloured stream, the only one."""
+        yield self.source.stream
+
+    def copy_metadata(self, target: Stream) -> None:
+        """Does nothing: there are no tags."""
+
+    def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
+        """Does nothing: there are no packets."""
+
+    def close(self) -> None:
+        """Does nothing: no file is open."""
+
+
+def open_streams(source: SourceInfo, output: OutputSpec) -> StreamCopier | NoStreams:
+    """Opens the other streams of a source."""
+    streams = NoStreams if source.is_image_sequence else StreamCopier
+    return streams(source, output)
+
+
+@dataclass(frozen=True)
+class RemuxedStream:
+    """A stream whose packets are copied unchanged to `target`."""
+
+    target: Stream
+
+    def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
+        """Yields the packet, assigned to `target`; nothing for None, the end of the stream."""
+        if packet is not None:
+            packet.stream = self.target
+            yield packet
+
+
+def _copy_metadata(stream: Stream, target: Stream) -> None:
+    tags = _copied_tags(stream.metadata)
+    if (
+        "name" in tags
+    ):  # FFmpeg's demuxer calls the title of an MP4 stream `name`, its muxer `title`
+        tags.setdefault("title", tags.pop("name"))
+    target.metadata.update(tags)
+    target.disposition = stream.disposition
+
+
+def _copied_tags(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key.lower() not in MUXER_OWNED_TAGS}
+
+
+def _is_timecode(stream: Stream) -> bool:
+    """Whether it is a QuickTime timecode stream."""
+    return stream.type == "data" and "timecode" in stream.metadata
+
+
+def _is_empty_subtitle(packet: Packet[Stream]) -> bool:
+    """Whether it is an empty sample between subtitles of an MP4, which FFmpeg's muxer generates."""
+    context = packet.stream.codec_context  # None for timecodes
+    return context is not None and context.name == "mov_text" and bytes(packet) == b"\0\0"

@@ -122,7 +122,7 @@ class ImageSegments(Segments):
         return state.frames == 0 or len(list(self.pictures.iterdir())) >= state.frames
 
     def finish(self, frames: int) -> None:
-        """Repeats the last picture up to the end. Raises ProcessingError if pictures are missing."""
+        """Repeats the last picture to the end. Raises ProcessingError if pictures are missing."""
         self._repeat_until(self._length)
         self._flush()
         count = len(list(self.pictures.iterdir()))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from batchcolor.models.layers import conv_bn_relu
 from batchcolor.models.tta import average_with_mirror
 
 ARCHITECTURE = 2
@@ -21,7 +22,7 @@ ARCHITECTURE = 2
 
 
 @dataclass(frozen=True)
-class Widths:
+class AlphaWidths:
     """Channels of the convolutions, and the dropout probability."""
 
     first: int = 64
@@ -32,21 +33,12 @@ class Widths:
     dropout: float = 0.1
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Returns a convolution with "same" padding, batch normalization and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
 class Alpha(nn.Module):
     """Maps luma `(N, 1, S, S)` in 0..1 to chroma `(N, 2, S/4, S/4)`; S divisible by 16."""
 
-    def __init__(self, widths: Widths | None = None) -> None:
+    def __init__(self, widths: AlphaWidths | None = None) -> None:
         super().__init__()
-        w = widths or Widths()
+        w = widths or AlphaWidths()
         self.encode = nn.Sequential(
             conv_bn_relu(1, w.first, kernel=5, stride=4),  # (N, first, S/4, S/4)
             conv_bn_relu(w.first, w.second, stride=2),  # (N, second, S/8, S/8)

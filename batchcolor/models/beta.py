@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from batchcolor.models.layers import conv_bn_relu
 from batchcolor.models.tta import average_with_mirror
 
 ARCHITECTURE = 2
@@ -22,7 +23,7 @@ ARCHITECTURE = 2
 
 
 @dataclass(frozen=True)
-class Widths:
+class BetaWidths:
     """Channels of the convolutions, and the dropout probability."""
 
     first: int = 64
@@ -32,21 +33,12 @@ class Widths:
     dropout: float = 0.12
 
 
-def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Returns a 3x3 convolution, batch normalization and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
 class Beta(nn.Module):
     """Maps luma `(N, 1, S, S)` in 0..1 to chroma `(N, 2, S/2, S/2)`; S divisible by 8."""
 
-    def __init__(self, widths: Widths | None = None) -> None:
+    def __init__(self, widths: BetaWidths | None = None) -> None:
         super().__init__()
-        w = widths or Widths()
+        w = widths or BetaWidths()
         self.encode = nn.Sequential(
             conv_bn_relu(1, w.first, stride=2),  # (N, first, S/2, S/2)
             conv_bn_relu(w.first, w.second, stride=2),  # (N, second, S/4, S/4)

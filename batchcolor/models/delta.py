@@ -22,6 +22,7 @@ from torch.nn import functional
 from batchcolor.color import rgb_mse
 from batchcolor.errors import UsageError
 from batchcolor.models.delta_palette import load_pairwise_ciede2000, make_palette
+from batchcolor.models.layers import conv_bn_relu
 
 ARCHITECTURE = 1
 """Version of the layers below; weights of another version are refused."""
@@ -72,19 +73,12 @@ def conv2d_same(
     At stride 2, TensorFlow pads one row and column less on the top and left than on the bottom
     and right; the pretrained weights expect that.
     """
-    convolution = nn.Conv2d(
-        inputs,
-        outputs,
-        kernel,
-        stride,
-        padding=kernel // 2 if stride == 1 else 0,
-        groups=groups,
-    )
     if stride == 1:
-        return convolution
+        return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
     before = (kernel - 2) // 2
     after = kernel - 2 - before
-    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)
+    padding = nn.ZeroPad2d((before, after, before, after))
+    return nn.Sequential(padding, nn.Conv2d(inputs, outputs, kernel, stride, groups=groups))
 
 
 class InvertedResidual(nn.Module):
@@ -119,17 +113,11 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList()
         inputs = STEM_CHANNELS
         for kernel, stride, expansion, outputs, repeats in STAGES:
-            blocks = [
-                InvertedResidual(
-                    inputs if k == 0 else outputs,
-                    outputs,
-                    kernel,
-                    stride if k == 0 else 1,
-                    expansion,
-                )
-                for k in range(repeats)
+            first = InvertedResidual(inputs, outputs, kernel, stride, expansion)
+            others = [
+                InvertedResidual(outputs, outputs, kernel, 1, expansion) for _ in range(repeats - 1)
             ]
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(nn.Sequential(first, *others))
             inputs = outputs
 
     def forward(self, luma: torch.Tensor) -> list[torch.Tensor]:
@@ -141,15 +129,6 @@ class Encoder(nn.Module):
             if index in OUT_INDICES:
                 features.append(x)
         return features
-
-
-def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
-    """Returns a 3x3 convolution, batch normalization and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
 
 
 def low_contrast_gate(luma: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from batchcolor.hooks.types import ColorizerSpec, Recipe
-from batchcolor.models.beta import Beta, Widths
+from batchcolor.models.beta import Beta, BetaWidths
 from batchcolor.models.builtin import BETA
 from batchcolor.training.distributed import init_distributed
 from batchcolor.training.network import build_network
@@ -20,7 +20,7 @@ from batchcolor.training.trainer import Trainer
 RECIPE = Recipe(
     data="-", size=16, optimizer="rmsprop", learning_rate=2e-3, batch_size=8, epochs=3, ema=0.9
 )
-NARROW = dataclasses.replace(BETA, build=lambda options: Beta(Widths(8, 8, 16, 8)))
+NARROW = dataclasses.replace(BETA, build=lambda options: Beta(BetaWidths(8, 8, 16, 8)))
 
 
 def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:

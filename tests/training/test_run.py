@@ -17,7 +17,7 @@ from batchcolor.errors import TrainingDivergedError, UsageError, WeightsError
 from batchcolor.images.contact_sheet import SheetCell, SheetRow, SheetSection, layout_sheet
 from batchcolor.images.sheet_page import SheetPage, TextLine
 from batchcolor.images.sheet_text import measure_text_width
-from batchcolor.models.beta import Beta, Widths
+from batchcolor.models.beta import Beta, BetaWidths
 from batchcolor.models.builtin import BETA
 from batchcolor.training import checkpoint, results
 from batchcolor.training import trainer as trainer_module
@@ -199,7 +199,7 @@ def test_a_run_starts_from_weights_of_its_network_and_rejects_others(
     state = begun.network.state_dict()
     for name, value in load_file(first).items():
         assert torch.equal(state[name], value.to(state[name].dtype)), name
-    other = dataclasses.replace(BETA, build=lambda options: Beta(Widths(4, 4, 8, 4)))
+    other = dataclasses.replace(BETA, build=lambda options: Beta(BetaWidths(4, 4, 8, 4)))
     with pytest.raises(WeightsError, match="another network"):
         Trainer(asked, build_network(asked, other), store, init_distributed("cpu", "auto"))
 

@@ -24,6 +24,8 @@ NARROW = 60
 """Columns below which the bar and the file name are not drawn."""
 RETRY_HINT = "--retry-failed"
 """Part of the reason of a failure of an earlier run."""
+INSTALL_HINT = "pip install"
+"""Part of the reason of an entry that is skipped as a package is not installed."""
 
 
 class RunView:
@@ -126,6 +128,9 @@ class RunView:
                 else f"{len(report.skipped_entries)} others"
             )
             self._say(f"{entries} skipped (-v lists them)")
+            for reason in dict.fromkeys(reason for _, reason in report.skipped_entries):
+                if INSTALL_HINT in reason:
+                    self._say(f"skipped: {reason}")
         for line in report.notes:
             self._say(line)
         if report.note_count and not self.verbose:

@@ -17,7 +17,8 @@ from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import metadata
-from batchcolor.images.formats import JPEG, PNG
+from batchcolor.images.formats import HEIF, JPEG, PNG, READ_ONLY_FORMATS, Format
+from batchcolor.images.imageio_reader import decode_with_imageio, read_header
 from batchcolor.images.picture import Picture, Plane
 from batchcolor.images.pixel_modes import luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
@@ -27,6 +28,7 @@ from batchcolor.images.scan import GONE, ScannedFile
 # own limit would refuse honest scans.
 Image.MAX_IMAGE_PIXELS = None
 
+NEW_SUBFILE_TYPE, DNG_VERSION = 254, 50706
 BYTES_PER_PIXEL = 12
 """Decoded samples, luma, joined planes and the encoded file at their peak, for 8 bits a sample."""
 
@@ -46,10 +48,9 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     if _reader(found, readers) is not None:
         return found.size * 20  # only its plugin can tell; a guess that keeps few at once
     try:
-        with Image.open(found.path) as image:
-            width, height = image.size
-            deep = image.mode.startswith(("I", "F")) or _sample_bits(found.path, image) == 16
-            frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+        width, height, pages, is_deep = _read_header(found.path, found.format)
+    except ProcessingError:
+        raise
     except Exception as error:
         raise ProcessingError("decode", _describe_error(error)) from error
     if width * height > max_pixels:
@@ -57,11 +58,46 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
             LIMITS,
             f"{width} x {height} are more than --max-pixels {max_pixels:,}; raise it if meant",
         )
-    if frames > 1:
+    if pages > 1:
         raise ProcessingError(
-            "decode", f"has {frames} pages or frames; only single pictures are done"
+            "decode", f"has {pages} pages or frames; only single pictures are done"
         )
-    return found.size + width * height * BYTES_PER_PIXEL * (2 if deep else 1)
+    return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
+
+
+def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
+    """Returns width, height, number of pages, and whether samples have more than 8 bits."""
+    if kind.imageio_plugin:
+        return *read_header(path, kind), True
+    with _open_with_pillow(path, kind) as image:
+        _check_not_preview(image)
+        width, height = image.size
+        is_deep = image.mode.startswith(("I", "F")) or _sample_bits(path, image) == 16
+        pages = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    return width, height, pages, is_deep
+
+
+def _check_not_preview(image: Image.Image) -> None:
+    """Raises ProcessingError for a TIFF structure whose first picture stands for another one.
+
+    Tags: NewSubfileType, bit 0 (TIFF 6.0), and DNGVersion (DNG 1.7).
+    """
+    tags = getattr(image, "tag_v2", {})
+    if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & 1:
+        raise ProcessingError(
+            "decode",
+            "its first picture is a preview, as in camera raw files; give it the suffix of its "
+            "raw format (.dng, .nef, ...)",
+        )
+
+
+def _open_with_pillow(source: Path | io.BytesIO, kind: Format) -> Image.Image:
+    """Opens a picture without decoding it. Makes HEIF known to Pillow when the first one comes."""
+    if kind == HEIF:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return Image.open(source)
 
 
 def _describe_unknown_file(path: Path) -> str:
@@ -82,6 +118,8 @@ def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) 
         reader = _reader(found, readers)
         if reader is not None:
             return decode_with_reader(found, reader, max_pixels)
+        if found.format is not None and found.format.imageio_plugin:
+            return decode_with_imageio(found, max_pixels)
         return _decode(found, found.path.read_bytes(), max_pixels)
     except ProcessingError:
         raise
@@ -93,7 +131,7 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
     if found.format is None:
         raise ProcessingError("decode", "not a picture in any format known here")
     notes = [found.note] if found.note else []
-    with Image.open(io.BytesIO(data)) as image:
+    with _open_with_pillow(io.BytesIO(data), found.format) as image:
         if image.width * image.height > max_pixels:
             raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
         if found.format != JPEG:
@@ -213,7 +251,7 @@ def _decode_16_bit(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None
 
 
 def _reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
-    if found.format is None or found.format.writable:
+    if found.format is None or found.format.writable or found.format in READ_ONLY_FORMATS:
         return None
     return next((reader for reader in readers if reader.name == found.format.name), None)
 

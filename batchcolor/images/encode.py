@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
-from batchcolor.images.join import ColorizedImage
+from batchcolor.images.join import JoinedImage
 from batchcolor.images.jpeg_segments import insert_metadata_segments
 from batchcolor.images.metadata import SOFTWARE, Metadata, descriptive_tags
 from batchcolor.images.picture import Plane
@@ -28,7 +28,7 @@ ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, 
 that an error in batchcolor's own code is not reported as a picture that cannot be encoded."""
 
 
-def encode(image: ColorizedImage, metadata: Metadata, quality: int | None) -> bytes:
+def encode(image: JoinedImage, metadata: Metadata, quality: int | None) -> bytes:
     """Returns the content of a file in the format of `image`.
 
     `quality` is 1..100 for JPEG and WebP, or None for `DEFAULT_QUALITY`; other formats ignore it.
@@ -41,7 +41,7 @@ def encode(image: ColorizedImage, metadata: Metadata, quality: int | None) -> by
     return _encode_with_pillow(Image.fromarray(image.rgb), image.format, metadata, quality)
 
 
-def _encode_jpeg(image: ColorizedImage, quality: int) -> bytes:
+def _encode_jpeg(image: JoinedImage, quality: int) -> bytes:
     assert image.luma is not None
     data: bytes = simplejpeg.encode_jpeg_yuv_planes(
         Y=_pad_buffer_to_even_size(image.luma),

@@ -1,9 +1,11 @@
-"""The formats of stills and films: names, how their first bytes look, what they can hold."""
+"""Formats of still images and films: names, suffixes, what results can hold, how they are read."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import Reader
@@ -11,17 +13,33 @@ from batchcolor.hooks.types import Reader
 
 @dataclass(frozen=True)
 class Format:
-    """A still format. `suffixes` are lower-case with their dot, the first one is written."""
+    """A format of still images or films.
+
+    `suffixes` are lower-case, with the dot; results get the first one.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     writable: bool = True
     alpha: bool = False
-    """Whether what is written can hold transparency."""
+    """Whether results can hold transparency."""
     deep: bool = False
-    """Whether what is written can hold 16 bits a channel."""
+    """Whether results can hold 16 bits a sample."""
     film: bool = False
-    """Whether it holds moving pictures: then it is a container."""
+    """Whether it is a container of moving pictures."""
+    substitute: Format | None = None
+    """The format of results where this one is not writable; None for PNG."""
+    imageio_plugin: str = ""
+    """The imageio plugin that decodes it; empty where Pillow does."""
+    module: str = ""
+    """The Python module that decoding needs; empty where batchcolor's own dependencies do."""
+    extra: str = ""
+    """The extra of the package batchcolor that installs `module`."""
+
+    @property
+    def result_format(self) -> Format:
+        """The format of results of a source in this format, unless `--format` selects one."""
+        return self if self.writable else self.substitute or PNG
 
 
 JPEG = Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"))
@@ -30,6 +48,60 @@ WEBP = Format("webp", (".webp",), alpha=True)
 TIFF = Format("tiff", (".tif", ".tiff"), alpha=True, deep=True)
 BMP = Format("bmp", (".bmp", ".dib"))
 FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
+"""Still formats that are read and written."""
+
+JPEG_2000 = Format(
+    "jpeg2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), writable=False, substitute=PNG
+)
+NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm"), writable=False)
+TGA = Format("tga", (".tga", ".targa"), writable=False)
+PCX = Format("pcx", (".pcx",), writable=False)
+SGI = Format("sgi", (".sgi", ".rgb", ".bw"), writable=False)
+AVIF = Format("avif", (".avif",), writable=False, substitute=JPEG, module="PIL._avif")
+HEIF = Format(
+    "heif",
+    (".heic", ".heif", ".hif"),
+    writable=False,
+    substitute=JPEG,
+    module="pillow_heif",
+    extra="heif",
+)
+CAMERA_RAW = Format(
+    "camera raw",
+    (
+        *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
+        *(".raf", ".pef", ".ptx", ".srw", ".3fr", ".fff", ".iiq", ".mos", ".rwl", ".dcr", ".dcs"),
+        *(".kdc", ".k25", ".mrw", ".mef", ".erf", ".x3f", ".gpr", ".bay"),
+    ),
+    writable=False,
+    substitute=TIFF,
+    imageio_plugin="rawpy",
+    module="rawpy",
+    extra="raw",
+)
+DPX = Format("dpx", (".dpx",), writable=False, substitute=TIFF, imageio_plugin="pyav")
+DICOM = Format(
+    "dicom",
+    (".dcm", ".dicom"),
+    writable=False,
+    imageio_plugin="pydicom",
+    module="pydicom",
+    extra="dicom",
+)
+FITS = Format(
+    "fits",
+    (".fits", ".fit", ".fts"),
+    writable=False,
+    imageio_plugin="FITS",
+    module="astropy",
+    extra="fits",
+)
+READ_ONLY_FORMATS = (
+    *(JPEG_2000, NETPBM, TGA, PCX, SGI, AVIF, HEIF),
+    *(CAMERA_RAW, DPX, DICOM, FITS),
+)
+"""Still formats that are read, after the readers of plugins, and not written."""
+READ_ONLY_BY_SUFFIX = {suffix: f for f in READ_ONLY_FORMATS for suffix in f.suffixes}
 
 MP4 = Format("mp4", (".mp4", ".m4v"), film=True)
 MOV = Format("mov", (".mov", ".qt"), film=True)
@@ -41,95 +113,34 @@ MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), writable=False, film=True)
 FLV = Format("flv", (".flv",), writable=False, film=True)
 WMV = Format("wmv", (".wmv", ".asf"), writable=False, film=True)
 MOBILE = Format("3gp", (".3gp", ".3g2"), writable=False, film=True)
-VIDEO_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE)
+MXF = Format("mxf", (".mxf",), writable=False, film=True)
+REAL_MEDIA = Format("realmedia", (".rm", ".rmvb"), writable=False, film=True)
+VIDEO_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, REAL_MEDIA)
 
 IMAGE_SEQUENCE = Format("numbered frames", (), writable=False, film=True)
 """A folder of numbered pictures that is read as a film."""
 
-UNSNIFFABLE_VIDEO_SUFFIXES = frozenset({".ts", ".mts", ".m2ts", ".ogv"})
-"""Films whose first bytes are no safe sign: they are known by their suffix."""
-VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))
-AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
-"""Sound in a container of films: skipped unless it is named."""
-CAMERA_RAW = frozenset(
+UNSNIFFABLE_VIDEO_SUFFIXES = frozenset(
     {
-        *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".orf", ".rw2", ".raf"),
-        *(".pef", ".srw", ".3fr", ".iiq", ".rwl"),
+        *(".ts", ".mts", ".m2ts", ".m2t", ".ogv", ".dv", ".dif", ".y4m", ".mjpeg", ".mjpg"),
+        *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v"),
     }
 )
-"""Many are TIFF by content; what would be read of them is a thumbnail."""
-PLUGIN_ONLY_SUFFIXES = CAMERA_RAW | {
-    *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".psb", ".xcf", ".pcx"),
-    *(".tga", ".ppm", ".pgm", ".pnm", ".exr", ".djvu", ".pdf"),
-}
-"""Pictures that are not read here unless a plugin does: skipped and reported."""
-HEAD = 64
-"""Bytes of a file that `sniff` looks at."""
-
-
-def sniff(head: bytes, readers: Sequence[Reader] = ()) -> Format | None:
-    """The format that the first bytes of a file show, whatever its name says, or None.
-
-    Built-in formats are asked first, then plugins' readers; a reader that raises says no.
-    """
-    if head.startswith(b"\xff\xd8\xff"):
-        return JPEG
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PNG
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return WEBP
-    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return TIFF
-    if head[:2] == b"BM" and head[14:18] in (
-        b"\x0c\0\0\0",
-        b"\x28\0\0\0",
-        b"\x6c\0\0\0",
-        b"\x7c\0\0\0",
-    ):
-        return BMP
-    film = _sniff_film(head)
-    if film is not None:
-        return film
-    for reader in readers:
-        try:
-            if reader.sniff(head):
-                return Format(reader.name, reader.suffixes, writable=False)
-        except Exception:  # a plugin's sniff may raise anything; then the file is not its own
-            continue
-    return None
-
-
-STILL_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"crx ", b"jp2 ")
-"""Major brands of pictures in the box structure of MP4 (ISO/IEC 14496-12, section 4.3)."""
-SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
-FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"skip", b"pnot")
-"""What a QuickTime film without a brand begins with."""
-
-
-def _sniff_film(head: bytes) -> Format | None:
-    """The container whose first bytes these are."""
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in STILL_BRANDS or brand in SOUND_BRANDS:
-            return None
-        return MOV if brand == b"qt  " else MOBILE if brand[:2] in (b"3g",) else MP4
-    if head[4:8] in FIRST_ATOMS:
-        return MOV
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return WEBM if b"webm" in head else MKV if b"matroska" in head else None
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return GIF
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return AVI
-    if head.startswith(b"\0\0\x01\xba"):
-        return MPEG
-    if head.startswith(b"FLV\x01"):
-        return FLV
-    return WMV if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") else None
+"""Films that their first bytes do not identify reliably; their suffix does."""
+VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))
+AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
+"""Audio in a container that films use too: skipped unless the file itself is the source."""
+UNREAD_SUFFIXES = frozenset(
+    {
+        *(".jxl", ".jxr", ".psd", ".psb", ".xcf", ".exr", ".hdr", ".djvu", ".pdf", ".eps"),
+        *(".pcd", ".pict", ".pct", ".raw", ".pam", ".pfm", ".ras", ".sun", ".jng", ".svg"),
+    }
+)
+"""Pictures that only a plugin of batchcolor can read: reported as skipped without one."""
 
 
 def format_by_name(name: str) -> Format:
-    """The writable format of that name. Raises UsageError naming those there are."""
+    """Returns the writable format of that name or suffix. Raises UsageError that lists them."""
     writable = [known for known in (*FORMATS, *VIDEO_FORMATS) if known.writable]
     for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
@@ -138,9 +149,30 @@ def format_by_name(name: str) -> Format:
     raise UsageError(f"--format {name}: not a format that is written here ({names})")
 
 
-def is_picture_suffix(suffix: str, readers: Sequence[Reader] = ()) -> bool:
-    """Whether a file with this suffix is expected to be a picture."""
+def is_writable_suffix(suffix: str) -> bool:
+    """Whether results that are still images can have this suffix."""
     suffix = suffix.lower()
-    return any(suffix in known.suffixes for known in FORMATS) or any(
-        suffix in reader.suffixes for reader in readers
-    )
+    return any(suffix in known.suffixes for known in FORMATS)
+
+
+def is_picture_suffix(suffix: str, readers: Sequence[Reader] = ()) -> bool:
+    """Whether a file with this suffix is expected to be a picture that can be read."""
+    suffix = suffix.lower()
+    if is_writable_suffix(suffix) or any(suffix in reader.suffixes for reader in readers):
+        return True
+    read_only = READ_ONLY_BY_SUFFIX.get(suffix)
+    return read_only is not None and not missing_decoder(read_only)
+
+
+@lru_cache
+def missing_decoder(kind: Format) -> str:
+    """Returns why a format cannot be decoded and what to install, or an empty string.
+
+    Finds the module that decodes it without importing it.
+    """
+    if not kind.module or importlib.util.find_spec(kind.module) is not None:
+        return ""
+    if not kind.extra:
+        return f"{kind.name.upper()} needs a Pillow that is built with it"
+    name = kind.name if kind is CAMERA_RAW else kind.name.upper()
+    return f"{name} needs one more package: pip install 'batchcolor[{kind.extra}]'"

@@ -16,7 +16,7 @@ STRIP_HEIGHT = 64
 
 
 @dataclass
-class ColorizedImage:
+class JoinedImage:
     """A colorized picture in the form that the encoder of `format` takes.
 
     For JPEG: `luma` `(H, W)`, `cb` and `cr` `(ceil(H/2), ceil(W/2))`, uint8, BT.601 full range
@@ -33,7 +33,7 @@ class ColorizedImage:
 
 def join(
     picture: Picture, chroma: NDArray[np.float32], strength: float, target: Format
-) -> ColorizedImage:
+) -> JoinedImage:
     """Joins chroma `(2, s, s)` (Cb, Cr in -0.5..0.5) to the luma of a picture.
 
     Chroma is multiplied by `strength`, upsampled bilinearly and reduced where the colour would
@@ -51,7 +51,7 @@ def join(
         picture.notes.append(f"transparency dropped: {target.name} holds none")
     if target == JPEG:
         return _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
-    return ColorizedImage(target, rgb=_join_to_rgb(luma, alpha, scaled_chroma))
+    return JoinedImage(target, rgb=_join_to_rgb(luma, alpha, scaled_chroma))
 
 
 def _reduce_to_8_bits(plane: Plane) -> NDArray[np.uint8]:
@@ -80,7 +80,7 @@ def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) 
     return rgb
 
 
-def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> ColorizedImage:
+def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> JoinedImage:
     """Returns 4:2:0 planes for JPEG.
 
     A chroma sample is shared by a 2 x 2 block, so it is reduced until it stays inside RGB for
@@ -100,7 +100,7 @@ def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> Col
         )
         for index, plane in enumerate((cb, cr)):
             planes[index, rows] = np.clip(plane * scale * 255 + 128.5, 0, 255)
-    return ColorizedImage(JPEG, luma=luma, cb=planes[0], cr=planes[1])
+    return JoinedImage(JPEG, luma=luma, cb=planes[0], cr=planes[1])
 
 
 def _block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -68,17 +68,32 @@ def scale_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray[n
     minimum and maximum to the full range, with a note. Raises ProcessingError for samples that
     are not finite.
     """
-    if not np.isfinite(values).all():
-        raise ProcessingError("decode", "has samples that are not numbers")
+    _check_finite(values)
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         scaled = values * 65535
     elif low >= 0 and high <= 65535:
         scaled = values if high > 255 else values * 257
     else:
-        notes.append(f"samples from {low:g} to {high:g} were stretched to the full range")
-        scaled = (values - low) * (65535 / ((high - low) or 1.0))
+        return stretch_to_16_bits(values, notes)
     return scaled.round().astype(np.uint16)
+
+
+def stretch_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray[np.uint16]:
+    """Returns samples stretched from their minimum and maximum to 0..65535, with a note.
+
+    Raises ProcessingError for samples that are not finite.
+    """
+    _check_finite(values)
+    low, high = float(values.min()), float(values.max())
+    notes.append(f"samples from {low:g} to {high:g} were stretched to the full range")
+    scaled = (values - low) * (65535 / ((high - low) or 1.0))
+    return scaled.round().astype(np.uint16)
+
+
+def _check_finite(values: NDArray[np.float64]) -> None:
+    if not np.isfinite(values).all():
+        raise ProcessingError("decode", "has samples that are not numbers")
 
 
 def lab_to_rgb(image: Image.Image) -> Image.Image:

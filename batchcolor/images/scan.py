@@ -11,15 +11,14 @@ from pathlib import Path
 from batchcolor.hooks.types import Reader
 from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
-    CAMERA_RAW,
-    FORMATS,
-    HEAD,
-    PLUGIN_ONLY_SUFFIXES,
+    READ_ONLY_BY_SUFFIX,
+    UNREAD_SUFFIXES,
     VIDEO_SUFFIXES,
     Format,
     is_picture_suffix,
-    sniff,
+    missing_decoder,
 )
+from batchcolor.images.sniff import HEAD_SIZE, sniff
 from batchcolor.storage.journal import STATE_FOLDER
 
 GONE = -1
@@ -154,18 +153,28 @@ def _examine(
         return SkippedEntry(path, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return SkippedEntry(path, "not a regular file (pipe, device or socket)")
-    kind = sniff(_read_head(path), readers)
+    kind = sniff(_read_head(path), suffix, readers)
     if kind is not None and kind.film and suffix in AUDIO_SUFFIXES and not is_named:
         return None
-    is_raw = kind in FORMATS and suffix in CAMERA_RAW  # the embedded thumbnail, not the photograph
-    if is_raw or (kind is None and not claims):
-        needs_plugin = suffix in PLUGIN_ONLY_SUFFIXES
-        reason = f"{suffix} is read only with a plugin for it"
-        return SkippedEntry(path, reason) if needs_plugin else None
+    reason = _find_missing_decoder(kind, suffix, readers)
+    if reason:
+        return SkippedEntry(path, reason, failed=is_named)
+    if kind is None and not claims:
+        return None
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:
         note = f"is {kind.name.upper()} by content, whatever its suffix says"
     return ScannedFile(path, relative, status.st_size, status.st_mtime_ns, kind, note)
+
+
+def _find_missing_decoder(kind: Format | None, suffix: str, readers: Sequence[Reader]) -> str:
+    """Returns why a picture has no decoder, or an empty string where it has one or is none."""
+    if kind is None and any(suffix in reader.suffixes for reader in readers):
+        return ""
+    expected = kind or READ_ONLY_BY_SUFFIX.get(suffix)
+    if expected is not None:
+        return missing_decoder(expected)
+    return f"{suffix} is read only with a plugin for it" if suffix in UNREAD_SUFFIXES else ""
 
 
 def _read_head(path: Path) -> bytes:
@@ -174,7 +183,7 @@ def _read_head(path: Path) -> bytes:
     except OSError:
         return b""  # decoding reports why it cannot be read
     try:
-        return os.read(descriptor, HEAD)
+        return os.read(descriptor, HEAD_SIZE)
     except OSError:
         return b""
     finally:

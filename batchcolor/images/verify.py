@@ -7,13 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import HEAD, Format, sniff
+from batchcolor.images.formats import Format
+from batchcolor.images.sniff import HEAD_SIZE, sniff
 
 
 def verify_image(path: Path, expected: Format) -> None:
     """Read the signature and the size back from the file. Raises ProcessingError."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_SIZE)
         file.seek(0)
         if sniff(head) != expected:
             raise ProcessingError(

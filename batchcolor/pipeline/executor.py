@@ -24,7 +24,7 @@ from batchcolor.hooks.manager import Plugins, format_error
 from batchcolor.images.decode import decode, estimate_memory
 from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.formats import VIDEO_SUFFIXES
-from batchcolor.images.join import ColorizedImage, join
+from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
@@ -211,7 +211,7 @@ class Pipeline:
             return chroma
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
 
-    def _encode_image(self, image: ColorizedImage, picture: Picture) -> bytes:
+    def _encode_image(self, image: JoinedImage, picture: Picture) -> bytes:
         try:
             return encode(image, picture.metadata, self.settings.quality)
         except ENCODER_ERRORS as error:

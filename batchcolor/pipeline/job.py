@@ -98,14 +98,17 @@ def _first_task(plan: Plan, plugins: Plugins) -> None:
     """Raises UsageError where no source has a picture. Scans up to the first one."""
     journal = Journal(plan.output)
     telling: SkippedEntry | None = None
+    skipped: SkippedEntry | None = None
     for task in plan.tasks(journal, "", plugins.readers()):
         if isinstance(task, Task):
             return
+        skipped = skipped or task
         if task.failed or plan.settings.films.fps is not None:
             telling = telling or task
     if telling:
         raise UsageError(f"{telling.path}: {telling.reason}")
-    raise UsageError(f"no pictures found in {', '.join(plan.settings.sources)}")
+    hint = f" (skipped {skipped.path.name}: {skipped.reason})" if skipped else ""
+    raise UsageError(f"no pictures found in {', '.join(plan.settings.sources)}{hint}")
 
 
 def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:

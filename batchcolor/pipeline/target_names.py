@@ -41,7 +41,7 @@ class TargetNames:
             return self.settings.films.container(file.format)
         if asked is not None and not asked.film:
             return asked
-        return file.format if file.format is not None and file.format.writable else PNG
+        return file.format.result_format if file.format is not None else PNG
 
     def choose_name(self, below: Path, file: ScannedFile, format_: Format) -> Path:
         """The path of a result, relative to the output folder.

@@ -10,8 +10,8 @@ from av.video.frame import VideoFrame
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.encode import encode
-from batchcolor.images.formats import JPEG, is_picture_suffix
-from batchcolor.images.join import ColorizedImage
+from batchcolor.images.formats import JPEG, is_writable_suffix
+from batchcolor.images.join import JoinedImage
 from batchcolor.images.metadata import Metadata
 from batchcolor.storage.atomic import (
     replace_folder,
@@ -34,7 +34,7 @@ DIGITS = 6
 def check_replaceable(folder: Path) -> None:
     """Raises ProcessingError if a folder to be replaced holds anything but numbered pictures."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
-        if not (path.stem.isdecimal() and is_picture_suffix(path.suffix)) or path.is_dir():
+        if not (path.stem.isdecimal() and is_writable_suffix(path.suffix)) or path.is_dir():
             raise ProcessingError(
                 "plan",
                 f"{folder.name} holds {path.name}, which would be lost; move it, or choose another "
@@ -106,12 +106,12 @@ class ImageSegments(Segments):
             y, cb, cr = (
                 np.ascontiguousarray(np.rot90(plane_view(frame, n), turns)) for n in range(3)
             )
-            return encode(ColorizedImage(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
+            return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
         rgb = "rgba" if frame_format.has_alpha else "rgb24"
         pixel_format = "rgb48le" if frame_format.bits > 8 else rgb
         pixels: Any = to_rgb(frame, frame_format, pixel_format).to_ndarray()
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
-        return encode(ColorizedImage(kind, rgb=upright), Metadata(), self.quality)
+        return encode(JoinedImage(kind, rgb=upright), Metadata(), self.quality)
 
     def _flush(self) -> None:
         for path in self._unsynced:

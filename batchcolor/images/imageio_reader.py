@@ -1,0 +1,122 @@
+"""Reads still formats that Pillow does not know through the plugins of imageio.
+
+Camera raw (rawpy), DICOM (pydicom), FITS (astropy) and DPX (PyAV). imageio and its plugins are
+imported when the first such file is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
+from batchcolor.images.metadata import DESCRIPTIVE_TAGS, Metadata
+from batchcolor.images.picture import Picture, Plane, luma_from_array
+from batchcolor.images.pixel_modes import stretch_to_16_bits
+from batchcolor.images.scan import ScannedFile
+
+READ_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    # LibRaw: white balance of the camera, gamma curve of sRGB (IEC 61966-2-1)
+    CAMERA_RAW.name: {"output_bps": 16, "use_camera_wb": True, "gamma": (2.4, 12.92)},
+    DPX.name: {"format": "rgb48le"},
+}
+"""Options of the plugins' `read`, by format name; with them the samples use all 16 bits."""
+DROPPED_EXIF_TAGS = frozenset({0x927C, 0xA005})
+"""Maker note, whose offsets are valid in the source only, and the pointer to interoperability."""
+
+
+def read_header(path: Path, kind: Format) -> tuple[int, int, int]:
+    """Returns width, height and number of pages from the header, where the plugin can."""
+    with _open(path, kind) as file:
+        shape = file.properties(index=0).shape
+        if kind == DPX:
+            return shape[-2], shape[-3], 1
+        all_pages = file.properties(index=...)
+        pages = all_pages.n_images if all_pages.is_batch else 1
+    if _has_pages(shape):
+        return shape[2], shape[1], shape[0]
+    return shape[1], shape[0], pages or 1
+
+
+def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
+    """Returns the picture of a file that an imageio plugin decodes, upright.
+
+    8-bit samples keep their values. Samples of DICOM and FITS with more bits are stretched to 16
+    bits, with a note. Raises ProcessingError for several pages and for more than `max_pixels`,
+    and whatever the plugin raises.
+    """
+    assert found.format is not None
+    kind = found.format
+    notes = [found.note] if found.note else []
+    with _open(found.path, kind) as file:
+        try:
+            pixels = np.asarray(file.read(index=0, **READ_OPTIONS.get(kind.name, {})))
+        except UnboundLocalError as error:  # imageio's rawpy plugin discards LibRaw's exception
+            raise ProcessingError("decode", "damaged: LibRaw cannot decode its samples") from error
+    if _has_pages(pixels.shape):
+        raise ProcessingError("decode", f"has {len(pixels)} pages or frames")
+    if pixels.shape[0] * pixels.shape[1] > max_pixels:
+        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+    if kind == FITS:
+        pixels = pixels[::-1]  # the first row of FITS is the lowest (FITS 4.0, section 5.1)
+    if pixels.dtype != np.uint8 and kind.name not in READ_OPTIONS:
+        pixels = stretch_to_16_bits(pixels.astype(np.float64), notes)
+    luma, alpha = _split_alpha(np.ascontiguousarray(pixels))
+    metadata = _read_raw_exif(found.path, notes) if kind == CAMERA_RAW else Metadata()
+    return Picture(found.path, luma, alpha, kind, metadata, notes)
+
+
+def _open(path: Path, kind: Format) -> Any:
+    """Opens a file with its imageio plugin. Raises ProcessingError where the plugin refuses it."""
+    import imageio.v3 as iio
+    from imageio.core.request import InitializationError
+
+    imopen: Any = iio.imopen  # its overloads know no plugin name in a variable
+    try:
+        return imopen(path, "r", plugin=kind.imageio_plugin, legacy_mode=False)
+    except OSError as error:
+        if not isinstance(error.__cause__, InitializationError):
+            raise
+        reason = f"damaged, or a kind of {kind.name} that {kind.imageio_plugin} does not know"
+        raise ProcessingError("decode", reason) from error
+
+
+def _has_pages(shape: tuple[int, ...]) -> bool:
+    """Whether an array is a stack of pictures, and not `(H, W)` or `(H, W, 1 to 4)`."""
+    return len(shape) > 3 or (len(shape) == 3 and shape[2] > 4)
+
+
+def _split_alpha(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
+    """Returns luma and alpha of grey or RGB, with or without alpha, uint8 or uint16."""
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
+    colour = pixels[..., :-1] if has_alpha else pixels
+    return luma_from_array(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None
+
+
+def _read_raw_exif(path: Path, notes: list[str]) -> Metadata:
+    """Returns the EXIF tags of a camera raw file that has the structure of TIFF.
+
+    Tags that describe how samples are stored, and the orientation, which LibRaw applies to the
+    pixels, are not kept.
+    """
+    stored, kept = Image.Exif(), Image.Exif()
+    try:
+        with path.open("rb") as file:
+            stored.load_from_fp(file)
+        kept.update({tag: value for tag, value in stored.items() if tag in DESCRIPTIVE_TAGS})
+        is_empty = not kept
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            tags = {t: v for t, v in stored.get_ifd(ifd).items() if t not in DROPPED_EXIF_TAGS}
+            if tags:
+                kept.get_ifd(ifd).update(tags)
+                is_empty = False
+        return Metadata(exif=b"" if is_empty else kept.tobytes().removeprefix(b"Exif\0\0"))
+    except Exception as error:  # another structure than that of TIFF, or a damaged one
+        notes.append(f"EXIF dropped: it cannot be read from this raw file ({error})")
+        return Metadata()

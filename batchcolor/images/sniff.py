@@ -1,0 +1,157 @@
+"""Identifies the format of a file by its first bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batchcolor.hooks.types import Reader
+from batchcolor.images.formats import (
+    AVI,
+    AVIF,
+    BMP,
+    CAMERA_RAW,
+    DPX,
+    FITS,
+    FLV,
+    GIF,
+    HEIF,
+    JPEG,
+    JPEG_2000,
+    MKV,
+    MOBILE,
+    MOV,
+    MP4,
+    MPEG,
+    MXF,
+    NETPBM,
+    PCX,
+    PNG,
+    READ_ONLY_BY_SUFFIX,
+    REAL_MEDIA,
+    SGI,
+    TIFF,
+    WEBM,
+    WEBP,
+    WMV,
+    Format,
+)
+
+HEAD_SIZE = 64
+"""Bytes from the beginning of a file that `sniff` takes."""
+
+CR2_MARK = b"CR"
+"""Follows the TIFF header of a Canon CR2, whose first picture is a preview."""
+BMP_HEADER_SIZES = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+STILL_BRANDS = (*HEIF_BRANDS, *AVIF_BRANDS, b"crx ", b"jp2 ")
+"""Major brands of pictures in the box structure of MP4 (ISO/IEC 14496-12, section 4.3)."""
+AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
+FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"skip", b"pnot")
+"""First atoms of a QuickTime film without a brand."""
+
+
+def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Format | None:
+    """Returns the format of a file that begins with `head`, or None.
+
+    Tries the formats that batchcolor writes, films, plugins' readers and the formats that are
+    only read, in this order. `suffix`, lower-case with the dot, identifies camera raw, which
+    often is a TIFF with a thumbnail as its first picture, and formats without a signature. A
+    reader whose `sniff` raises does not know the file.
+    """
+    kind = _sniff_still(head) or _sniff_film(head)
+    is_raw = kind in (None, TIFF) and suffix in CAMERA_RAW.suffixes
+    is_raw = is_raw or (kind == TIFF and head[8:10] == CR2_MARK)
+    if kind is not None and not is_raw:
+        return kind
+    for reader in readers:
+        if is_raw and suffix not in reader.suffixes:
+            continue  # a reader of TIFF would read the thumbnail
+        try:
+            if reader.sniff(head):
+                return Format(reader.name, reader.suffixes, writable=False)
+        except Exception:  # a plugin's sniff may raise anything; then the file is not its own
+            continue
+    return CAMERA_RAW if is_raw else _sniff_read_only(head, suffix)
+
+
+def _sniff_still(head: bytes) -> Format | None:
+    """Returns the format, one of `FORMATS`, whose signature this is."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return JPEG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PNG
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return WEBP
+    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return TIFF
+    if head[:2] == b"BM" and head[14:18] in BMP_HEADER_SIZES:
+        return BMP
+    return None
+
+
+def _sniff_film(head: bytes) -> Format | None:
+    """Returns the container whose signature this is."""
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in STILL_BRANDS or brand in AUDIO_BRANDS:
+            return None
+        return MOV if brand == b"qt  " else MOBILE if brand[:2] == b"3g" else MP4
+    if head[4:8] in FIRST_ATOMS:
+        return MOV
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return WEBM if b"webm" in head else MKV if b"matroska" in head else None
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return GIF
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return AVI
+    if head.startswith(b"\0\0\x01\xba"):
+        return MPEG
+    if head.startswith(b"FLV\x01"):
+        return FLV
+    if head.startswith(b".RMF\0"):
+        return REAL_MEDIA
+    if head.startswith(b"\x06\x0e\x2b\x34\x02\x05\x01\x01"):
+        return MXF
+    return WMV if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") else None
+
+
+def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
+    """Returns the format, one of `READ_ONLY_FORMATS`, by signature, or by suffix without one.
+
+    Signatures of two bytes, which occur in other files, count only with the suffix.
+    """
+    if head[4:8] == b"ftyp":
+        return _sniff_heif(head)
+    if head.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")):
+        return JPEG_2000
+    if head.startswith((b"SDPX", b"XPDS")):
+        return DPX
+    if head.startswith(b"SIMPLE  ="):
+        return FITS
+    expected = READ_ONLY_BY_SUFFIX.get(suffix)
+    signatures = SHORT_SIGNATURES.get(expected.name) if expected is not None else None
+    if signatures is None or head.startswith(signatures):
+        return expected
+    return None
+
+
+SHORT_SIGNATURES = {
+    NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+    PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
+    SGI.name: (b"\x01\xda",),
+    **{f.name: () for f in (JPEG_2000, DPX, FITS, AVIF, HEIF)},
+}
+"""Signatures that count only with the suffix, by format; none for those with a longer one."""
+
+
+def _sniff_heif(head: bytes) -> Format | None:
+    """Returns HEIF, AVIF or camera raw (CR3) by the brands of the first box."""
+    brands = [head[8:12]]
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands += [head[i : i + 4] for i in range(16, end - 3, 4)]
+    if brands[0] == b"crx ":
+        return CAMERA_RAW
+    if any(brand in AVIF_BRANDS for brand in brands) and brands[0] not in HEIF_BRANDS[:6]:
+        return AVIF
+    return HEIF if brands[0] in HEIF_BRANDS else None

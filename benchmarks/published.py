@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from batchcolor.color import rgb_to_ycbcr
-from batchcolor.evaluation.evaluator import EvaluateSettings, Evaluation, evaluate
+from batchcolor.evaluation.evaluate_settings import EvaluateSettings
+from batchcolor.evaluation.evaluator import Evaluation, evaluate
 from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.evaluation.metrics import measure_lab_errors, rgb_mse
 from batchcolor.evaluation.references import read
@@ -46,11 +47,13 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     """A table of each model whose data is there."""
     settings = {}
     if options.cifar:
-        settings["beta"] = EvaluateSettings(options.cifar, ("beta",), limit=options.limit)
+        settings["beta"] = EvaluateSettings(
+            data=options.cifar, models=("beta",), limit=options.limit
+        )
     if options.flowers:
         data = held_out_files(options.flowers, folder / "held-out")
         settings["alpha"] = EvaluateSettings(
-            data, ("alpha",), limit=options.limit, size=FLOWER_SIZE
+            data=data, models=("alpha",), limit=options.limit, size=FLOWER_SIZE
         )
     if not settings:
         print("published: needs --cifar or --flowers")

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -54,15 +55,12 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     )
     app.callback()(_root)
     app.command(cls=PanelCommand, epilog=run.EXAMPLES)(run.run)
-    for command in (
-        evaluate.evaluate,
-        compare.compare,
-        train.train,
-        models.models,
-        plugins.plugins,
-        info.info,
-    ):
-        app.command()(command)
+    commands: tuple[Callable[..., int | None], ...] = (
+        *(evaluate.evaluate, compare.compare, train.train),
+        *(models.models, plugins.plugins, info.info),
+    )
+    for command in commands:
+        app.command(cls=PanelCommand)(command)
     if with_plugins:
         from batchcolor.hooks.manager import load_plugins
 

@@ -1,96 +1,46 @@
-"""`batchcolor evaluate --data DIR | --video FILM`: models against the truth, in one table."""
+"""`batchcolor evaluate --data DIR | --video FILM`: measures models and shows one table."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import only_json, print_json, say, screen, table
-from batchcolor.errors import make_printable
-from batchcolor.hooks.types import DEFAULT_MODEL
+from batchcolor.cli.settings_options import with_settings
+from batchcolor.errors import ExitCode, UsageError, make_printable
+from batchcolor.evaluation.evaluate_settings import EvaluateSettings
 
 
+@with_settings(EvaluateSettings)
 def evaluate(
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of colour photographs: the truth.")
-    ] = None,
-    video: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILM", help="Measure flicker on films instead; several times."),
-    ] = None,
-    model: options.Models = None,
-    limit: Annotated[
-        int | None, typer.Option(help="At most so many pictures, evenly spread (default: all).")
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(help="Shrink the short side to at most so many pixels (default: as it is)."),
-    ] = None,
-    strength: options.Strength = 1.0,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="BASELINE.json", help="Compare with an earlier --json, paired."),
-    ] = None,
-    set_: options.Set = None,
-    like: options.Like = None,
-    weights: options.WeightsOfOne = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    given: dict[str, Any],
+    *,
     no_plugins: options.NoPlugins = False,
     as_json: options.AsJson = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="The table as CSV to standard output.")
+        bool, typer.Option("--csv", help="Print the table as CSV to standard output.")
     ] = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
     """Measure models on colour photographs: made grey, coloured by the real steps, compared."""
-    from batchcolor.cli import evaluate_display as evaluate_view
-    from batchcolor.errors import ExitCode, UsageError
-    from batchcolor.evaluation.evaluator import EvaluateSettings
-    from batchcolor.evaluation.evaluator import evaluate as measure
-    from batchcolor.hooks.manager import load_plugins
-    from batchcolor.hooks.options import parse_key_values
-    from batchcolor.inference.load_options import LoadOptions
-
-    if data is None and not video:
-        raise UsageError("name what to measure on: --data FOLDER, or --video FILM")
-    if data is not None and video:
-        raise UsageError("--data and --video are measured apart: give one of them")
-    loading = LoadOptions(
-        tuple(parse_key_values(set_ or []).items()), weights, device, precision, batch_size, like
-    )
-    if video:
+    settings = EvaluateSettings(**given)
+    if as_json and as_csv:
+        raise UsageError("--json and --csv both use standard output: choose one")
+    if settings.video:
         from batchcolor.cli.evaluate_video import evaluate_video
 
-        if limit or size or against or as_csv or verbose:
-            raise UsageError("--video goes without --limit, --size, --against, --csv and --verbose")
-        return evaluate_video(
-            video,
-            model or [DEFAULT_MODEL],
-            loading,
-            strength=strength,
-            with_plugins=not no_plugins,
-            as_json=as_json,
-            quiet=quiet,
-        )
-    assert data is not None
-    if as_json and as_csv:
-        raise UsageError("--json and --csv both want standard output: choose one")
-    settings = EvaluateSettings(
-        data=data,
-        models=tuple(dict.fromkeys(model or [DEFAULT_MODEL])),
-        limit=limit,
-        size=size,
-        strength=strength,
-        loading=loading,
-        against=against,
-    )
+        if as_csv or verbose:
+            raise UsageError("--csv and --verbose go with --data, not with --video")
+        return evaluate_video(settings, with_plugins=not no_plugins, as_json=as_json, quiet=quiet)
+
+    from batchcolor.cli import evaluate_display as display
+    from batchcolor.evaluation.evaluator import evaluate as evaluate_pictures
+    from batchcolor.hooks.manager import load_plugins
+
     with only_json(as_json or as_csv) as stdout:
         plugins = load_plugins(not no_plugins)
         console = screen()
@@ -98,11 +48,11 @@ def evaluate(
             console=console, transient=True, disable=quiet or not console.is_terminal
         ) as bar:
             task = bar.add_task("")
-            result = measure(
+            result = evaluate_pictures(
                 settings,
                 plugins,
-                lambda what, done, total: bar.update(
-                    task, description=what, completed=done, total=total
+                lambda step, done, total: bar.update(
+                    task, description=step, completed=done, total=total
                 ),
             )
         if result.failures:
@@ -110,11 +60,11 @@ def evaluate(
         for broken in plugins.broken:
             say(console, make_printable(broken.describe()))
         if not quiet:
-            evaluate_view.remarks(console, result, verbose=verbose)
+            display.print_notes(console, result, verbose=verbose)
         if as_json:
-            print_json(evaluate_view.document(result), stdout)
+            print_json(display.make_document(result), stdout)
         elif as_csv:
-            evaluate_view.write_csv(result, stdout)
+            display.write_csv(result, stdout)
         else:
-            evaluate_view.tables(screen(stderr=False), result)
+            display.print_tables(screen(stderr=False), result)
     return ExitCode.SOME_FAILED if result.failures else ExitCode.DONE

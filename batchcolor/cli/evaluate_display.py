@@ -33,7 +33,7 @@ FLOORS = ("grey", "mean")
 """Rows that no model made."""
 
 
-def tables(console: Console, result: Evaluation) -> None:
+def print_tables(console: Console, result: Evaluation) -> None:
     """The table, half of each mean's 95 % interval below it, and differences where asked."""
     truth = float(np.nanmean(result.truth_colorfulness))
     rows = list(result.rows.values())
@@ -76,7 +76,7 @@ def _differences(console: Console, paired: RowComparison) -> None:
     console.print(table("metric", "difference", "95 %", "", rows=rows, title=title))
 
 
-def remarks(console: Console, result: Evaluation, *, verbose: int) -> None:
+def print_notes(console: Console, result: Evaluation, *, verbose: int) -> None:
     """Print the skipped files, counted or, with `-v`, listed, and the notes."""
     skipped = result.survey.skipped
     if skipped and verbose:
@@ -89,7 +89,7 @@ def remarks(console: Console, result: Evaluation, *, verbose: int) -> None:
         say(console, make_printable(note))
 
 
-def document(result: Evaluation) -> dict[str, Any]:
+def make_document(result: Evaluation) -> dict[str, Any]:
     """The whole measurement: what `--against` reads again."""
     made = {
         "data": str(result.settings.data),

@@ -19,7 +19,7 @@ class PanelCommand(TyperCommand):
                 panel = getattr(parameter, "rich_help_panel", None) or "Other"
                 panels.setdefault(panel, []).append(record)
         other = panels.pop("Other", [])
-        for panel, records in [*panels.items(), ("Other", other)]:
+        for panel, records in [*panels.items(), ("Other" if panels else "Options", other)]:
             with formatter.section(panel):
                 formatter.write_dl(records)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import BaseModel
@@ -54,8 +55,11 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
     if option.values is not None:
         more["autocompletion"] = _completion(option.values)
     if declared.is_repeated:
-        kind, default = list[str], None
-    elif option.metavar:
+        is_path = get_args(declared.type)[:1] == (Path,)
+        kind, default = list[Path] if is_path else list[str], None
+        if is_path:
+            more["parser"] = named
+    elif declared.type is Path:
         more["parser"] = named
     if default is None:
         kind = kind | None

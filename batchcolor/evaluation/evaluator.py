@@ -9,55 +9,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from batchcolor.errors import ProcessingError, UsageError
+from batchcolor.errors import ProcessingError
 from batchcolor.evaluation import metrics, perceptual, statistics
+from batchcolor.evaluation.evaluate_settings import CONSTANT_ROWS, EvaluateSettings
 from batchcolor.evaluation.inference import RGB, apply_constant_chroma, colorize_batches, make_gray
 from batchcolor.evaluation.metrics import METRICS, Numbers
 from batchcolor.evaluation.references import Reference, ReferenceSet, chunks, read, scan_references
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins, format_error
-from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.picture import Picture
-from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner
-from batchcolor.pipeline.settings import check_strength
 
-BASELINES = ("grey", "mean")
-"""Rows that every measurement has: no chroma, and the mean chroma of all truths."""
 GROUP = 64
 """Pictures of a group."""
 GROUP_PIXELS = 16_000_000
 """Pixels of a group, unless one picture alone has more."""
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """One measurement. `size`: short sides are shrunk to at most that many pixels."""
-
-    data: Path
-    models: tuple[str, ...] = (DEFAULT_MODEL,)
-    limit: int | None = None
-    size: int | None = None
-    strength: float = 1.0
-    loading: LoadOptions = field(default_factory=LoadOptions)
-    against: Path | None = None
-
-    def __post_init__(self) -> None:
-        asked = {"limit": (self.limit, 1), "size": (self.size, 8)}
-        asked["batch_size"] = (self.loading.batch_size, 1)
-        for name, (value, least) in asked.items():
-            if value is not None and value < least:
-                raise UsageError(
-                    f"--{name.replace('_', '-')} {value}: a number of at least {least}"
-                )
-        check_strength(self.strength)
-        taken = [name for name in self.models if name in BASELINES]
-        if taken:
-            raise UsageError(f"a row is called {taken[0]} already: no model can be")
 
 
 @dataclass
@@ -119,6 +88,7 @@ def evaluate(
     A picture that a model fails on is in `failures`, and the others go on.
     Raises EvaluationDataError, UsageError, ModelError before anything is coloured.
     """
+    assert settings.data is not None
     baseline = statistics.read_baseline(settings.against) if settings.against else None
     runners = load_runners(settings.models, plugins, settings.loading)
     with ThreadPoolExecutor(thread_name_prefix="measure") as pool:
@@ -153,7 +123,7 @@ class _Measuring:
         pool: Executor,
     ) -> None:
         self.settings, self.plugins, self.runners, self.pool = settings, plugins, runners, pool
-        names = (*BASELINES, *(runner.name for runner in runners))
+        names = (*CONSTANT_ROWS, *(runner.name for runner in runners))
         count = len(found.truths)
         rows = {
             name: ModelScores(name, {m: np.full(count, np.nan) for m in METRICS}) for name in names

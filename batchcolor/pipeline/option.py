@@ -10,8 +10,8 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-Panel = Literal["Colour", "Where", "Films", "Machine", "Output"]
-"""The sections of `run --help`, in their order."""
+Panel = Literal["Data", "Colour", "Where", "Sheet", "Films", "Machine", "Output"]
+"""The sections of a command's help; they are shown in the order of its fields."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Option:
     is_text: bool = False
     """Whether the command line and the configuration file give text that the field parses."""
     is_argument: bool = False
+    is_list: bool = False
+    """Whether one text holds all values of a tuple, as in `--strengths 0.5,1`."""
+    expected: str = ""
+    """What a valid value is, for messages; empty: derived from the field's type and range."""
     values: Callable[[], Sequence[str]] | None = None
     """The values that shell completion offers."""
 
@@ -65,11 +69,13 @@ class DeclaredOption:
     @property
     def is_repeated(self) -> bool:
         """Whether the option is given once for each value."""
-        return get_origin(self.type) is tuple
+        return get_origin(self.type) is tuple and not self.option.is_list
 
     @property
     def expected(self) -> str:
         """What a valid value is, for messages."""
+        if self.option.expected:
+            return self.option.expected
         if get_origin(self.type) is Literal:
             return ", ".join(map(str, get_args(self.type)))
         lowest = [item.ge for item in self.field.metadata if isinstance(item, Ge)]

@@ -5,13 +5,16 @@ PyAV takes half a second to import, so the codecs are imported when a value need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.images.formats import FORMATS, VIDEO_FORMATS
 
 MIB = 1024 * 1024
+
+T = TypeVar("T")
 
 
 def parse_memory(text: str) -> int:
@@ -51,6 +54,16 @@ def read_key_values(value: object) -> object:
     if isinstance(value, list):
         return tuple(parse_key_values(value).items())
     return value
+
+
+def read_numbers(value: object) -> object:
+    """The numbers of a text such as `0.5,1,1.5`, each once; other values as they are."""
+    return drop_repeated(map(float, value.split(","))) if isinstance(value, str) else value
+
+
+def drop_repeated(values: Iterable[T]) -> tuple[T, ...]:
+    """The values in order, each once."""
+    return tuple(dict.fromkeys(values))
 
 
 def _as_text(value: object) -> str:

@@ -8,35 +8,34 @@ import os
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, InstanceOf
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.formats import Format, format_by_name
 from batchcolor.inference.load_options import LoadOptions
-from batchcolor.pipeline.option import Option, declared_options
+from batchcolor.pipeline.option import Option
 from batchcolor.pipeline.option_values import (
     MIB,
     codec_names,
     format_names,
     model_names,
-    model_option_keys,
     parse_memory,
     read_frame_rate,
-    read_key_values,
     read_memory,
     read_time,
+)
+from batchcolor.pipeline.settings_model import SettingsModel
+from batchcolor.pipeline.shared_options import (
+    BatchSize,
+    ColorReference,
+    Device,
+    ModelOptions,
+    Precision,
+    Sources,
+    Strength,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ MAX_PIXELS = 400_000_000
 
 IfExists = Literal["skip", "overwrite", "error"]
 Stabilize = Literal["off", "fast", "best"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def default_memory() -> int:
@@ -68,19 +66,14 @@ def check_strength(strength: float) -> None:
         raise UsageError(f"--strength {strength}: a number from 0 to 2")
 
 
-class RunSettings(BaseModel):
+class RunSettings(SettingsModel):
     """The options of one job, each declared once.
 
     The command line of `run`, the configuration file, `batchcolor.run` and docs/options.md are
     generated from, or checked against, this class. Raises UsageError for values that do not fit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    sources: Annotated[
-        tuple[str, ...],
-        Option("Where", "Folders, files or globs.", metavar="SOURCE", is_argument=True),
-    ] = ()
+    sources: Sources = ()
     output: Annotated[
         Path | None,
         Option(
@@ -104,25 +97,9 @@ class RunSettings(BaseModel):
     model: Annotated[str, Option("Colour", "The model.", ("--model", "-m"), values=model_names)] = (
         DEFAULT_MODEL
     )
-    strength: Annotated[
-        float,
-        Field(ge=0, le=2, allow_inf_nan=False),
-        Option("Colour", "0 keeps grey, 1 is the model's colour, up to 2."),
-    ] = 1.0
-    options: Annotated[
-        tuple[tuple[str, str], ...],
-        BeforeValidator(read_key_values),
-        Option(
-            *("Colour", "An option of the model (see: batchcolor models).", ("--set",)),
-            metavar="KEY=VALUE",
-            values=model_option_keys,
-            is_text=True,
-        ),
-    ] = ()
-    like: Annotated[
-        Path | None,
-        Option("Colour", "Transfer the colours of a colour photograph.", metavar="PICTURE"),
-    ] = None
+    strength: Strength = 1.0
+    options: ModelOptions = ()
+    like: ColorReference = None
     weights: Annotated[Path | None, Option("Colour", "Use this weights file.", metavar="FILE")] = (
         None
     )
@@ -195,15 +172,9 @@ class RunSettings(BaseModel):
     strict: Annotated[
         bool, Option("Films", "Fail a damaged film instead of keeping its intact frames.")
     ] = False
-    batch_size: Annotated[
-        int | None,
-        Field(ge=1),
-        Option("Machine", "Pictures per batch (default: 64 on a GPU, 2 to 8 on a CPU)."),
-    ] = None
-    device: Annotated[str, Option("Machine", "auto, cpu, cuda, cuda:N or mps.")] = "auto"
-    precision: Annotated[
-        Precision, Option("Machine", "auto: float16 on a GPU, float32 on a CPU.")
-    ] = "auto"
+    batch_size: BatchSize = None
+    device: Device = "auto"
+    precision: Precision = "auto"
     workers: Annotated[
         int | None,
         Field(ge=1),
@@ -221,16 +192,6 @@ class RunSettings(BaseModel):
     report: Annotated[
         Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
     ] = None
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _validate(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            settings = handler(values)
-        except ValidationError as error:
-            raise UsageError(_describe_error(error)) from error
-        settings._check_combinations()
-        return settings
 
     def _check_combinations(self) -> None:
         if not self.sources:
@@ -298,13 +259,3 @@ class RunSettings(BaseModel):
     def threads(self) -> int:
         """Threads that decode, and as many that encode."""
         return self.workers or os.cpu_count() or 1
-
-
-def _describe_error(error: ValidationError) -> str:
-    """One sentence for the first value that does not fit."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    declared = declared_options(RunSettings).get(name)
-    if declared is None:
-        return f"{name}: there is no such option"
-    return f"{declared.flags[0]} {first['input']}: {declared.expected}"

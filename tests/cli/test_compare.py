@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.evaluation.comparison import comparison as sheet
-from batchcolor.evaluation.comparison.panels import difference
+from batchcolor.errors import UsageError
+from batchcolor.evaluation.comparison.comparison import select_evenly
+from batchcolor.evaluation.comparison.panels import render_difference
+from batchcolor.evaluation.comparison.sheet_files import write_sheet
 from batchcolor.evaluation.inference import colorize_batches, make_gray
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.load_options import LoadOptions
@@ -80,7 +82,9 @@ def test_a_picture_in_colour_gives_grey_output_true_and_difference(command, flat
     output = through(picture, flat)
     grey = np.repeat(picture.luma[..., None], 3, axis=2)
     image = pixels(tmp_path / "compare.png")
-    found = [places(image, panel) for panel in (grey, output, true, difference(output, true))]
+    found = [
+        places(image, panel) for panel in (grey, output, true, render_difference(output, true))
+    ]
     assert [len(each) for each in found] == [1, 1, 1, 1]
     assert [each[0][0] for each in found] == sorted(each[0][0] for each in found)
     assert len({each[0][1] for each in found}) == 1
@@ -184,9 +188,9 @@ def test_the_limit_takes_pictures_evenly_and_says_how_many_are_left_out(
     assert "3 pictures; 6 of 9 skipped (--limit)" in result.stderr
     names = re.findall(r"<bdi>([^<]*)</bdi>", (tmp_path / "a.html").read_text("utf-8"))
     assert names == ["001.jpg", "1931 summer/000.jpg", "1931 summer/008.jpg"]
-    assert sheet.select_evenly(range(9), 3) == [0, 4, 8]
-    assert sheet.select_evenly(range(9), 1) == [0]
-    assert sheet.select_evenly(range(3), 12) == [0, 1, 2]
+    assert select_evenly(range(9), 3) == [0, 4, 8]
+    assert select_evenly(range(9), 1) == [0]
+    assert select_evenly(range(3), 12) == [0, 1, 2]
 
 
 ODD = [
@@ -264,15 +268,16 @@ def test_a_large_picture_is_shown_as_the_job_colours_it(command, flat, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ([], "no SOURCE"),
         (["nothing.here"], "no such file or folder"),
         (["empty"], "no pictures found in empty"),
-        (["album", "-o", "a.gif"], "its suffix says what is made"),
+        (["album", "-o", "a.gif"], "the suffix must be one of .png"),
         (["album", "-o", "album"], "is a folder; name a file"),
-        (["album", "--strengths", "one"], "write it as 0.5,1,1.5"),
+        (["album", "--strengths", "one"], "numbers from 0 to 2, as 0.5,1,1.5"),
         (["album", "--strengths", "1,3"], "numbers from 0 to 2"),
         (["album", "--strengths", "nan"], "numbers from 0 to 2"),
         (["album", "--limit", "0"], "at least 1"),
-        (["album", "--size", "9999"], "16 to 4096 pixels"),
+        (["album", "--size", "9999"], "a number from 16 to 4096"),
         (["album", "-m", "beta", "-m", "alpha", "--weights", "w"], "name one --model"),
         (["album", "--size", "4096", "--limit", "3"], "too large for one file"),
         (["album", "-m", "flat", "--set", "a=1"], "flat has no options"),
@@ -342,11 +347,11 @@ def test_quiet_says_nothing_where_all_went_well(command, flat, album):
 def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"theirs")
-    with pytest.raises(sheet.UsageError, match="exists already"):
-        sheet.write_sheet(b"ours", target, replace=False)
+    with pytest.raises(UsageError, match="exists already"):
+        write_sheet(b"ours", target, replace=False)
     assert target.read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208
-    sheet.write_sheet(b"ours", target, replace=True)
+    write_sheet(b"ours", target, replace=True)
     assert target.read_bytes() == b"ours"
 
 
@@ -356,3 +361,36 @@ def test_sheets_of_one_run_are_equal_to_the_byte(command, flat, album, tmp_path)
         command("compare", source, "-m", flat, "-o", name)
     one, other = (io.BytesIO((tmp_path / n).read_bytes()).read() for n in ("a.png", "b.png"))
     assert one == other
+
+
+READERS = """
+    import batchcolor
+    import numpy as np
+
+    def read(path):
+        pixels = np.load(path)
+        if path.name.startswith("second") and read.calls.setdefault(path, 0):
+            raise ValueError("the second read fails")
+        read.calls[path] = 1
+        return batchcolor.ReadImage(pixels, alpha=np.full(pixels.shape[:2], 255, np.uint8))
+
+    read.calls = {}
+
+    @batchcolor.hookimpl
+    def batchcolor_readers():
+        return [batchcolor.Reader("npy", (".npy",), lambda head: head[1:6] == b"NUMPY", read)]
+"""
+
+
+def test_a_picture_of_a_plugin_reader_is_shown_in_its_colours(command, flat, plugin, tmp_path):
+    plugin("npypack", READERS)
+    true = np.asarray(vivid(1))
+    np.save(tmp_path / "colour.npy", true)
+    np.save(tmp_path / "grey.npy", true[..., :1])
+    np.save(tmp_path / "second.npy", true)
+    result = command(*("compare", "colour.npy", "grey.npy", "second.npy", "-m", flat, "--size", 60))
+    assert result.returncode == 3, result.stderr
+    assert "the second read fails" in result.stderr
+    image = pixels(tmp_path / "compare.png")
+    assert len(places(image, true)) == 1
+    assert len(places(image, np.repeat(true[..., :1], 3, axis=2))) == 1

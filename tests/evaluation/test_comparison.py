@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.comparison.panels import ComparisonRow, colourful, difference, fitted
+from batchcolor.evaluation.comparison.panels import (
+    ComparisonRow,
+    fit_panel,
+    has_colour,
+    render_difference,
+)
 from batchcolor.evaluation.comparison.pdf import encode_pdf
 from batchcolor.evaluation.comparison.sections import make_sections
 from batchcolor.images.contact_sheet import layout_sheet
@@ -114,23 +119,23 @@ def test_a_pdf_has_its_text_as_text_and_lossless_pictures():
 
 def test_small_pictures_are_enlarged_by_an_integer_factor_and_large_ones_reduced():
     small = noise(0, 3, 4)
-    assert np.array_equal(fitted(small, 13)[::3, ::3], small)
-    assert fitted(small, 13).shape == (9, 12, 3)
-    assert fitted(noise(0, 50, 200), 96).shape == (24, 96, 3)
-    assert fitted(noise(0, 2000, 1), 96).shape == (96, 1, 3)
-    assert np.array_equal(fitted(noise(1), 96), noise(1))
+    assert np.array_equal(fit_panel(small, 13)[::3, ::3], small)
+    assert fit_panel(small, 13).shape == (9, 12, 3)
+    assert fit_panel(noise(0, 50, 200), 96).shape == (24, 96, 3)
+    assert fit_panel(noise(0, 2000, 1), 96).shape == (96, 1, 3)
+    assert np.array_equal(fit_panel(noise(1), 96), noise(1))
 
 
 def test_the_difference_is_doubled_without_overflow():
     one, other = np.array([[[10, 200, 0]]], np.uint8), np.array([[[15, 20, 0]]], np.uint8)
-    assert difference(one, other).tolist() == [[[10, 255, 0]]]
+    assert render_difference(one, other).tolist() == [[[10, 255, 0]]]
 
 
 def test_a_sepia_print_has_no_true_colours():
     luma = np.tile(np.arange(256, dtype=np.float32)[None], (128, 1))
     sepia = np.stack([np.clip(luma * k, 0, 255) for k in (1.07, 0.98, 0.82)], axis=2)
-    assert not colourful(sepia.astype(np.uint8))
+    assert not has_colour(sepia.astype(np.uint8))
     two = sepia.copy()
     two[:64] = two[:64, :, ::-1]
-    assert colourful(two.astype(np.uint8))
-    assert not colourful(np.repeat(luma[..., None], 3, axis=2).astype(np.uint8))
+    assert has_colour(two.astype(np.uint8))
+    assert not has_colour(np.repeat(luma[..., None], 3, axis=2).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A row of a comparison: one picture's panels, brought to the size that they are shown at."""
+"""Panels of a comparison: the source, results, true colours and differences of one picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.inference import RGB, make_gray
-from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.manager import Plugins, format_error
+from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images import metadata
 from batchcolor.images.decode import decode, estimate_memory
 from batchcolor.images.formats import JPEG, PNG
@@ -22,84 +23,85 @@ from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.training.store import GREY
 
 COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
-SQUARE = 64
-"""Side at which a picture is judged grey or not, as training judges it."""
-TONED = 2.2
-"""Spread of Cb, Cr among pixels of one luma, in 8-bit steps, below which a picture is toned.
+COLOUR_CHECK_SIDE = 64
+"""Side in pixels at which a picture is classified as grey or in colour, as in training."""
+MIN_CHROMA_SPREAD = 2.2
+"""Spread of Cb, Cr among pixels of equal luma, in 8-bit steps, below which a picture is toned.
 
-Of 200 colour photographs two lie below, a toned one and one on white; of 30 old prints, one above.
+Of 200 colour photographs two are below, a toned one and one on white; of 30 old prints one is
+above.
 """
 
-Output = RGB | ProcessingError
+Panel = RGB | ProcessingError
+"""Pixels, or the reason why there are none."""
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One picture: all panels of one size, or `failure`, why it could not be read.
+    """One picture with its panels, all of one size; `failure` if it could not be read.
 
-    `size` is the file's own width and height; `true` is None where there is no truth;
-    `outputs` is by model and strength, a ProcessingError where that one failed.
+    `size` is the width and height of the file; `true` is None for a source without colours;
+    `outputs` has a panel for each model and strength.
     """
 
     name: str
     size: tuple[int, int] = (0, 0)
     grey: RGB | None = None
     true: RGB | None = None
-    outputs: dict[tuple[str, float], Output] = field(default_factory=dict)
+    outputs: dict[tuple[str, float], Panel] = field(default_factory=dict)
     failure: str = ""
 
-    def fitted(self, side: int) -> ComparisonRow:
-        """The row with panels whose long side is about `side`."""
+    def resize_panels(self, side: int) -> ComparisonRow:
+        """Returns the row with panels resized by `fit_panel`."""
 
-        def fit(panel: Output | None) -> Any:
-            return (
-                panel
-                if panel is None or isinstance(panel, ProcessingError)
-                else fitted(panel, side)
-            )
+        def resize(panel: Panel | None) -> Any:
+            return fit_panel(panel, side) if isinstance(panel, np.ndarray) else panel
 
-        outputs = {key: fit(output) for key, output in self.outputs.items()}
-        return replace(self, grey=fit(self.grey), true=fit(self.true), outputs=outputs)
+        outputs = {key: resize(output) for key, output in self.outputs.items()}
+        return replace(self, grey=resize(self.grey), true=resize(self.true), outputs=outputs)
 
-    def failures(self) -> Iterator[tuple[str, str]]:
-        """The name with the reason, once a reason."""
+    def list_failures(self) -> Iterator[tuple[str, str]]:
+        """Yields the name with each reason once."""
         if self.failure:
             yield self.name, self.failure
-        reasons = [it.reason for it in self.outputs.values() if isinstance(it, ProcessingError)]
+        reasons = [
+            output.reason for output in self.outputs.values() if isinstance(output, ProcessingError)
+        ]
         for reason in dict.fromkeys(reasons):
             yield self.name, reason
 
 
-def difference(one: RGB, other: RGB) -> RGB:
-    """Absolute difference of RGB, times 2, on black."""
-    apart = np.abs(one.astype(np.int16) - other.astype(np.int16))
-    doubled: RGB = np.minimum(2 * apart, 255).astype(np.uint8)
+def render_difference(output: RGB, true: RGB) -> RGB:
+    """Returns twice the absolute difference of RGB; 0 is black."""
+    absolute = np.abs(output.astype(np.int16) - true.astype(np.int16))
+    doubled: RGB = np.minimum(2 * absolute, 255).astype(np.uint8)
     return doubled
 
 
-def grey_of(picture: Picture) -> RGB:
-    """The picture's 8-bit luma as RGB."""
+def luma_to_rgb(picture: Picture) -> RGB:
+    """Returns the 8-bit luma of a picture as RGB."""
     return np.repeat(picture.luma[..., None], 3, axis=2).astype(np.uint8)
 
 
-def fitted(rgb: RGB, side: int) -> RGB:
-    """Shrunk so that the long side is `side`; small pictures enlarged by whole pixels."""
+def fit_panel(rgb: RGB, side: int) -> RGB:
+    """Returns a picture reduced to a long side of `side`, or enlarged by an integer factor."""
     height, width = rgb.shape[:2]
     long = max(height, width)
     if long > side:
         size = (max(1, round(width * side / long)), max(1, round(height * side / long)))
-        return np.asarray(_shrunk(Image.fromarray(rgb), size))
-    times = side // long
-    return rgb.repeat(times, axis=0).repeat(times, axis=1)
+        return np.asarray(_resize(Image.fromarray(rgb), size))
+    factor = side // long
+    return rgb.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def colourful(rgb: RGB) -> bool:
-    """Whether a picture is one in colour: neither grey, by the rule of training, nor toned.
+def has_colour(rgb: RGB) -> bool:
+    """Returns whether a picture is in colour: neither grey, by the rule of training, nor toned.
 
-    In a sepia print or a tinted scan colour follows from luma alone: pixels of one luma have
-    nearly one colour, which they never have in a colour photograph.
+    In a sepia print or a tinted scan chroma is a function of luma: pixels of equal luma have
+    nearly equal chroma. In a colour photograph they have not.
     """
-    square = Image.fromarray(rgb).resize((SQUARE, SQUARE), Image.Resampling.LANCZOS)
+    size = (COLOUR_CHECK_SIDE, COLOUR_CHECK_SIDE)
+    square = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS)
     planes = np.asarray(square.convert("YCbCr"), np.float64).reshape(-1, 3)
     chroma = planes[:, 1:] - 128
     if float(np.hypot(chroma[:, 0], chroma[:, 1]).mean()) < GREY:
@@ -110,61 +112,72 @@ def colourful(rgb: RGB) -> bool:
     for plane in chroma.T:
         mean = np.bincount(level, plane) / counts
         spread += float(((plane - mean[level]) ** 2).mean())
-    return bool(spread >= TONED**2)
+    return bool(spread >= MIN_CHROMA_SPREAD**2)
 
 
-def load(
-    found: ScannedFile, side: int, least: int, plugins: Plugins
+def load_picture(
+    source: ScannedFile, side: int, min_short_side: int, plugins: Plugins
 ) -> tuple[Picture, RGB | None, tuple[int, int]]:
-    """The grey picture for the models, its truth or None, its own width and height.
+    """Returns the grey picture for the models, its true colours or None, and width and height.
 
-    Both are shrunk so far that the panel, and what a model looks at, lose nothing.
+    Both are reduced to a long side of `side`, but not below a short side of `min_short_side`.
+    Raises ProcessingError.
     """
     readers = plugins.readers()
-    estimate_memory(found, MAX_PIXELS, readers)
-    luma = decode(found, MAX_PIXELS, readers).luma
+    estimate_memory(source, MAX_PIXELS, readers)
+    luma = decode(source, MAX_PIXELS, readers).luma
     height, width = luma.shape
-    scale = min(1.0, max(side / max(width, height), least / min(width, height)))
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    true = _colours(found, small, plugins)
-    if true is not None and colourful(true):
-        return make_gray(true, found.path), true, (width, height)
+    scale = min(1.0, max(side / max(width, height), min_short_side / min(width, height)))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    true = _read_colours(source, size, plugins)
+    if true is not None and has_colour(true):
+        return make_gray(true, source.path), true, (width, height)
     if luma.dtype == np.uint16:
         luma = (luma >> 8).astype(np.uint8)
-    shrunk = np.asarray(_shrunk(Image.fromarray(luma), small))
-    return Picture(found.path, shrunk, None, PNG), None, (width, height)
+    reduced = np.asarray(_resize(Image.fromarray(luma), size))
+    return Picture(source.path, reduced, None, PNG), None, (width, height)
 
 
-def _colours(found: ScannedFile, size: tuple[int, int], plugins: Plugins) -> RGB | None:
-    """The file's own RGB, upright, as large as asked; None for kinds that have no colour."""
+def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) -> RGB | None:
+    """Returns the RGB of a file, upright, in this width and height; None if it has one channel."""
     for reader in plugins.readers():
-        if found.format and not found.format.writable and reader.name == found.format.name:
-            pixels: Any = np.asarray(reader.decode(found.path))
-            if pixels.ndim == 2:
-                return None
-            if pixels.dtype == np.uint16:
-                pixels = pixels >> 8
-            rgb = Image.fromarray(np.ascontiguousarray(pixels[..., :3].astype(np.uint8)))
-            return np.asarray(_shrunk(rgb, size))
+        if source.format and not source.format.writable and reader.name == source.format.name:
+            return _read_plugin_colours(source, reader, size)
     try:
-        with Image.open(found.path) as image:
+        with Image.open(source.path) as image:
             if image.mode not in COLOUR_MODES:
                 return None
             _, orientation = metadata.read(image, [])
-            turned = orientation >= 5
-            size = size[::-1] if turned else size
-            if found.format == JPEG:
+            is_rotated = orientation >= 5
+            size = size[::-1] if is_rotated else size
+            if source.format == JPEG:
                 image.draft("RGB", (2 * size[0], 2 * size[1]))
-            stored = np.asarray(_shrunk(image.convert("RGB"), size))
+            stored = np.asarray(_resize(image.convert("RGB"), size))
     except (OSError, ValueError, SyntaxError) as error:
-        raise ProcessingError("decode", f"its colours cannot be read: {error}") from error
-    turn = ORIENTATION_TRANSFORMS.get(orientation)
-    if turn is None:
+        raise ProcessingError("decode", f"the colours cannot be read: {error}") from error
+    transform = ORIENTATION_TRANSFORMS.get(orientation)
+    if transform is None:
         return stored
-    return np.stack([turn(stored[..., band]) for band in range(3)], axis=2)
+    return np.stack([transform(stored[..., band]) for band in range(3)], axis=2)
 
 
-def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _read_plugin_colours(source: ScannedFile, reader: Reader, size: tuple[int, int]) -> RGB | None:
+    """Returns what `_read_colours` does, through a plugin's reader that `decode` has checked."""
+    try:
+        read: Any = reader.decode(source.path)
+    except Exception as error:  # a plugin may raise any error; only this picture fails
+        reason = f"the colours cannot be read: {format_error(error)}"
+        raise ProcessingError("decode", reason) from error
+    pixels: Any = np.asarray(read.pixels if isinstance(read, ReadImage) else read)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return None
+    if pixels.dtype == np.uint16:
+        pixels = pixels >> 8
+    rgb = Image.fromarray(np.ascontiguousarray(pixels.astype(np.uint8)))
+    return np.asarray(_resize(rgb, size))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

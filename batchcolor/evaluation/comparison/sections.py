@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.comparison.panels import ComparisonRow, Output, difference
+from batchcolor.evaluation.comparison.panels import ComparisonRow, Panel, render_difference
 from batchcolor.images.contact_sheet import SheetCell, SheetColumn, SheetRow, SheetSection
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -49,7 +49,7 @@ def _make_columns(row: ComparisonRow) -> tuple[SheetColumn, ...]:
 def _make_row(row: ComparisonRow) -> SheetRow:
     if row.grey is None:
         return SheetRow(caption=row.name, failure=row.failure)
-    panels: list[Output] = [row.grey, *row.outputs.values()]
+    panels: list[Panel] = [row.grey, *row.outputs.values()]
     if row.true is not None:
         panels.append(row.true)
     if _has_differences(row) and row.true is not None:
@@ -57,14 +57,14 @@ def _make_row(row: ComparisonRow) -> SheetRow:
             if isinstance(output, ProcessingError):
                 panels.append(output)
             else:
-                panels.append(difference(output, row.true))
+                panels.append(render_difference(output, row.true))
     width, height = row.size
     return SheetRow(
         tuple(map(_make_cell, panels)), caption=row.name, detail=f"{width} {TIMES} {height}"
     )
 
 
-def _make_cell(panel: Output) -> SheetCell:
+def _make_cell(panel: Panel) -> SheetCell:
     if isinstance(panel, ProcessingError):
         return SheetCell(failure=panel.reason)
     return SheetCell(panel)

@@ -30,12 +30,14 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.film_prober import FilmProber
+from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
+from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
-from batchcolor.pipeline.video_task import FrameItem, JobContext, VideoTask
+from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
 from batchcolor.storage.journal import Journal
 
@@ -48,7 +50,7 @@ class Item:
     share: int
     picture: Picture
     square: NDArray[np.float32]
-    begins: Literal[True] = True
+    is_shot_start: Literal[True] = True
     """A picture is a film of one frame to a temporal model."""
     stream: None = None
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
@@ -130,8 +132,8 @@ class Pipeline:
 
     def _chroma(self) -> None:
         for batch in self._batches():
-            squares, begins = [i.square for i in batch], [i.begins for i in batch]
-            fields = self.runner.run_frames(squares, begins)
+            squares, starts = [i.square for i in batch], [i.is_shot_start for i in batch]
+            fields = self.runner.run_frames(squares, starts)
             for item, chroma in zip(batch, fields, strict=True):
                 self._receive_chroma(item, chroma)
         self.to_encode.end()

@@ -12,8 +12,7 @@ from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.stages import Cancellation
-from batchcolor.pipeline.video_admission import Admission
-from batchcolor.pipeline.video_task import probe_film
+from batchcolor.pipeline.video_admission import Admission, probe_film
 
 
 class FilmProber:

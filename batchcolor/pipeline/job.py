@@ -85,7 +85,7 @@ def _with_film(task: Task, settings: RunSettings) -> Task:
     if not task.source.film or task.action != "colour":
         return task
 
-    from batchcolor.pipeline.video_task import probe_film
+    from batchcolor.pipeline.video_admission import probe_film
 
     try:
         probe_film(task, settings, settings.memory, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import Format
 from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
@@ -41,19 +42,18 @@ class Admission:
     """Bytes of the memory budget."""
 
 
-def admit(
-    task: Task, settings: VideoSettings, max_pixels: int, memory: int, batch: int
-) -> Admission:
+def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Admission:
     """Probes a film, decides how it is written, and checks that the container accepts it.
 
-    Raises ProcessingError: unreadable, nothing to colour, a stream that the container cannot hold.
+    `memory` is the job's budget in bytes. Raises ProcessingError: unreadable, nothing to colour, a
+    stream that the container cannot hold.
     """
-    settings = settings.for_container(task.format)
+    settings = job.films.for_container(task.format)
     path = task.source.path
     if settings.fps is not None:
-        source = probe_image_sequence(path, settings.fps, max_pixels)
+        source = probe_image_sequence(path, settings.fps, job.max_pixels)
     else:
-        source = probe(path, max_pixels)
+        source = probe(path, job.max_pixels)
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)
@@ -61,14 +61,22 @@ def admit(
     else:
         output = _resolve_film_output(source, settings, task.format)
     notes = (*filter(None, [task.source.note]), *source.notes, *output.notes)
+    max_in_flight, share = _estimate_memory(output, memory, batch_size * job.every)
+    return Admission(source, output, notes, job.max_pixels, max_in_flight, share)
+
+
+def _estimate_memory(output: OutputSpec, memory: int, batch_frames: int) -> tuple[int, int]:
+    """The limit of frames in flight, and the bytes that they and the encoder need.
+
+    `batch_frames` is the number of frames from which one inference batch is filled.
+    """
     frame_bytes = output.frame_format.frame_bytes
     encoder_memory = ENCODER_FRAMES * frame_bytes
     affordable = (memory - encoder_memory) // (2 * frame_bytes)
-    max_in_flight = int(
-        max(MIN_FRAMES_IN_FLIGHT, min(2 * batch + MIN_FRAMES_IN_FLIGHT, affordable))
-    )
+    wanted = min(2 * batch_frames + MIN_FRAMES_IN_FLIGHT, affordable)
+    max_in_flight = int(max(MIN_FRAMES_IN_FLIGHT, wanted))
     share = min(max_in_flight * frame_bytes + encoder_memory, max(memory, 1))
-    return Admission(source, output, notes, max_pixels, max_in_flight, share)
+    return max_in_flight, share
 
 
 def _resolve_film_output(

@@ -11,8 +11,7 @@ memory does not depend on the length of a film.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum, auto
 from fractions import Fraction
@@ -24,20 +23,18 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.contact_strip import write_contact_strip
+from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
+from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.planner import Task
-from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
-from batchcolor.pipeline.video_admission import Admission, admit, open_frames, open_sink
-from batchcolor.pipeline.video_sink import ResumePoint
+from batchcolor.pipeline.stages import ByteBudget, Channel
+from batchcolor.pipeline.video_admission import Admission, open_frames, open_sink
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 from batchcolor.video.planes import frame_luma, side_by_side, write_chroma
-from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.motion import SIDE
-from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
+from batchcolor.video.temporal.shots import ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
 
 
@@ -68,65 +65,6 @@ TRANSITIONS = {
     VideoState.INTERRUPTED: {VideoState.FAILED},
     VideoState.FAILED: set(),
 }
-
-
-@dataclass(frozen=True)
-class JobContext:
-    """What a film uses of its job."""
-
-    settings: RunSettings
-    budget: ByteBudget
-    report: Report
-    cancellation: Cancellation
-    working_size: int
-    is_temporal: bool
-    """Whether the model needs all frames of a shot in order."""
-    submit: Callable[[FrameItem | EndOfStream], None]
-    """Passes a frame to inference; it comes back through `VideoTask.receive`."""
-    open_output: Callable[[], None]
-    """Makes and locks the output folder; called before anything is written."""
-    succeed: Callable[[Task, list[str]], None]
-    fail: Callable[[Task, ProcessingError, int], None]
-    """Reports a failed film and releases so many bytes of the budget."""
-    start_thread: Callable[[str, Callable[[], None]], None]
-    find_resume_point: Callable[[Task], ResumePoint]
-
-
-@dataclass
-class FrameItem:
-    """One frame in flight."""
-
-    stream: VideoTask
-    number: int
-    """From 0, in the film."""
-    frame: VideoFrame
-    square: NDArray[np.float32]
-    guide: NDArray[np.float32]
-    """Luma along which motion is estimated."""
-    place: ShotPosition | None
-    """Its position in its shot; None where shots are not tracked."""
-    is_replayed: bool = False
-    """Whether an earlier job wrote it already, and it only restores the state of the model."""
-    chroma: NDArray[np.float32] | None = None
-    """None until the model has returned it, and for frames that do not go to the model."""
-
-    @property
-    def begins(self) -> bool:
-        """Whether it is the first frame of its shot."""
-        return self.place is not None and self.place.is_shot_start
-
-    @property
-    def picture(self) -> SourceInfo:
-        """What chroma filters of plugins get: `path`, `width` and `height`."""
-        return self.stream.source
-
-
-def probe_film(task: Task, settings: RunSettings, memory: int, batch_size: int) -> Admission:
-    """Reads the header of a film and tries the output container and encoder.
-
-    Raises ProcessingError where the film cannot be coloured as asked.
-    """
-    return admit(task, settings.films, settings.max_pixels, memory, batch_size * settings.every)
 
 
 class VideoTask:
@@ -286,13 +224,13 @@ class VideoTask:
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
         guide = frame_luma(frame, self.output.frame_format, SIDE)
-        place = self._shots.follow(guide)
-        return FrameItem(self, number, frame, square, guide, place, number < self._resumed_at)
+        position = self._shots.follow(guide)
+        return FrameItem(self, number, frame, square, guide, position, number < self._resumed_at)
 
     def _needs_model(self, item: FrameItem) -> bool:
         """Whether the model colours it, or colours are propagated along motion."""
-        every, place = self.context.settings.every, item.place
-        return every == 1 or place is None or (place.number - place.shot) % every == 0
+        every, position = self.context.settings.every, item.shot_position
+        return every == 1 or position is None or (position.number - position.shot) % every == 0
 
     def receive(self, item: FrameItem) -> None:
         """Takes a frame back from inference."""
@@ -346,7 +284,7 @@ class VideoTask:
             if item.is_replayed or self._is_ended:
                 self._in_flight.release(1)
                 continue
-            match = item.place.match if item.place else None
+            match = item.shot_position.match if item.shot_position else None
             for ready, chroma in self._stabilizer.add(item.guide, item.chroma, item, match):
                 self._encode_one(ready, chroma)
         if not self._is_ended:
@@ -370,7 +308,7 @@ class VideoTask:
             if self.output.settings.compare:
                 frame = side_by_side(frame, frame_format)
             if self._segments.write(frame):
-                shot = item.place.shot if item.place else 0
+                shot = item.shot_position.shot if item.shot_position else 0
                 self._segments.close_segment(self._stabilizer.state(), shot)
         finally:
             self._in_flight.release(1)

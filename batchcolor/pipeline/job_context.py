@@ -1,0 +1,37 @@
+"""What a film uses of its job: a film never reaches into the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchcolor.errors import ProcessingError
+from batchcolor.pipeline.frame_item import FrameItem
+from batchcolor.pipeline.frame_order import EndOfStream
+from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.stages import ByteBudget, Cancellation
+from batchcolor.pipeline.video_sink import ResumePoint
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Settings, shared resources and callbacks of the job."""
+
+    settings: RunSettings
+    budget: ByteBudget
+    report: Report
+    cancellation: Cancellation
+    working_size: int
+    is_temporal: bool
+    """Whether the model needs all frames of a shot in order."""
+    submit: Callable[[FrameItem | EndOfStream], None]
+    """Passes a frame to inference; it comes back through `VideoTask.receive`."""
+    open_output: Callable[[], None]
+    """Makes and locks the output folder; called before anything is written."""
+    succeed: Callable[[Task, list[str]], None]
+    fail: Callable[[Task, ProcessingError, int], None]
+    """Reports a failed film and releases so many bytes of the budget."""
+    start_thread: Callable[[str, Callable[[], None]], None]
+    find_resume_point: Callable[[Task], ResumePoint]

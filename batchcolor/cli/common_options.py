@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def named(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """The path. An empty text, as from an unset variable, is not the current folder."""
     if not text:
         raise typer.BadParameter("is empty; name a path")

@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import Progress
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import say, screen, table
+from batchcolor.cli.console import make_console, make_table, print_line
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.evaluation.comparison.compare_settings import CompareSettings
@@ -26,22 +26,22 @@ def compare(
 
     settings = CompareSettings(**given)
     plugins = load_plugins(not no_plugins)
-    console = screen()
+    console = make_console()
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("colouring")
         result = compare_models(
             settings, plugins, lambda done, total: bar.update(task, completed=done, total=total)
         )
     if result.failures:
-        console.print(table("failed", "reason", rows=result.failures))
+        console.print(make_table("failed", "reason", rows=result.failures))
     for broken in plugins.broken:
-        say(console, make_printable(broken.describe()))
+        print_line(console, make_printable(broken.describe()))
     if not quiet:
         for note in result.notes:
-            say(console, make_printable(note))
+            print_line(console, make_printable(note))
         pictures = "1 picture" if result.shown == 1 else f"{result.shown} pictures"
         skipped = result.found - result.shown
         limited = f"; {skipped} of {result.found} skipped (--limit)" if skipped else ""
         for path in result.written:
-            say(console, f"{make_printable(path)}: {pictures}{limited}")
+            print_line(console, f"{make_printable(path)}: {pictures}{limited}")
     return ExitCode.SOME_FAILED if result.failures else ExitCode.DONE

@@ -17,7 +17,7 @@ from rich.text import Text
 from batchcolor.errors import StandardOutputError, make_printable
 
 
-class Screen(Console):
+class PipeSafeConsole(Console):
     """A console whose reader may close the pipe (`| head`); rich would exit with 1."""
 
     def on_broken_pipe(self) -> None:
@@ -27,25 +27,25 @@ class Screen(Console):
             discard_stdout()
 
 
-def screen(*, stderr: bool = True) -> Console:
+def make_console(*, stderr: bool = True) -> Console:
     """A console for standard error or output. rich respects NO_COLOR and TERM=dumb."""
-    return Screen(stderr=stderr, highlight=False)
+    return PipeSafeConsole(stderr=stderr, highlight=False)
 
 
-def text(value: object) -> Text:
+def plain_text(value: object) -> Text:
     """Text that rich does not parse for markup."""
     return Text(make_printable(str(value)), overflow="fold")
 
 
-def table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:
+def make_table(*columns: str, rows: Sequence[tuple[object, ...]], title: str = "") -> Table:
     """A table whose cells are not parsed for markup."""
     made = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        made.add_row(*(text(cell) for cell in row))
+        made.add_row(*(plain_text(cell) for cell in row))
     return made
 
 
-def say(console: Console, line: str) -> None:
+def print_line(console: Console, line: str) -> None:
     """Prints one line without markup."""
     console.print(Text(line), soft_wrap=True)
 

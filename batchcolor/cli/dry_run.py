@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from batchcolor.cli.console import print_json, say, screen
+from batchcolor.cli.console import make_console, print_json, print_line
 from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
@@ -35,16 +35,18 @@ def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Te
         key = "passed_over"  # the public key of skipped entries
         print_json({"output": str(plan.output), "planned": planned, key: entries}, stdout)
         return
-    console = screen(stderr=False)
+    console = make_console(stderr=False)
     for source, target, action, reason in rows:
         place = f" -> {target}" if action == "colour" else ""
-        say(console, make_printable(f"{action}: {source}{place}{f' ({reason})' if reason else ''}"))
+        print_line(
+            console, make_printable(f"{action}: {source}{place}{f' ({reason})' if reason else ''}")
+        )
     for path, reason in skipped:
-        say(console, make_printable(f"skipped: {path} ({reason})"))
+        print_line(console, make_printable(f"skipped: {path} ({reason})"))
     count = sum(action == "colour" for _, _, action, _ in rows)
-    say(console, f"{count} of {len(rows)} pictures and films would be coloured")
-    say(console, f"Results would be in {make_printable(plan.output.absolute())}")
-    say(console, "Nothing was written. Next: run the same command without --dry-run")
+    print_line(console, f"{count} of {len(rows)} pictures and films would be coloured")
+    print_line(console, f"Results would be in {make_printable(plan.output.absolute())}")
+    print_line(console, "Nothing was written. Next: run the same command without --dry-run")
 
 
 def _expected_action(task: Task) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import typer
 from rich.progress import Progress
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.cli.console import make_console, make_table, only_json, print_json, print_line
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.evaluation.evaluate_settings import EvaluateSettings
@@ -43,7 +43,7 @@ def evaluate(
 
     with only_json(as_json or as_csv) as stdout:
         plugins = load_plugins(not no_plugins)
-        console = screen()
+        console = make_console()
         with Progress(
             console=console, transient=True, disable=quiet or not console.is_terminal
         ) as bar:
@@ -56,9 +56,9 @@ def evaluate(
                 ),
             )
         if result.failures:
-            console.print(table("failed", "reason", rows=result.failures))
+            console.print(make_table("failed", "reason", rows=result.failures))
         for broken in plugins.broken:
-            say(console, make_printable(broken.describe()))
+            print_line(console, make_printable(broken.describe()))
         if not quiet:
             display.print_notes(console, result, verbose=verbose)
         if as_json:
@@ -66,5 +66,5 @@ def evaluate(
         elif as_csv:
             display.write_csv(result, stdout)
         else:
-            display.print_tables(screen(stderr=False), result)
+            display.print_tables(make_console(stderr=False), result)
     return ExitCode.SOME_FAILED if result.failures else ExitCode.DONE

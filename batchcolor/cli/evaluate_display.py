@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batchcolor.cli.console import say, table
+from batchcolor.cli.console import make_table, print_line
 from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _differences(console: Console, paired: RowComparison) -> None:
         interval = f"{it.low:+{style}} to {it.high:+{style}}"
         rows.append((head, f"{it.mean:+{style}}", interval, it.verdict or "not sure"))
     title = f"{make_printable(name)}: new minus baseline, {paired.pictures} pictures"
-    console.print(table("metric", "difference", "95 %", "", rows=rows, title=title))
+    console.print(make_table("metric", "difference", "95 %", "", rows=rows, title=title))
 
 
 def print_notes(console: Console, result: Evaluation, *, verbose: int) -> None:
@@ -81,12 +81,12 @@ def print_notes(console: Console, result: Evaluation, *, verbose: int) -> None:
     skipped = result.survey.skipped
     if skipped and verbose:
         rows = [(name, f"{reason}: {more}" if more else reason) for name, reason, more in skipped]
-        console.print(table("skipped", "reason", rows=rows))
+        console.print(make_table("skipped", "reason", rows=rows))
     elif skipped:
         counts = ", ".join(f"{count} {what}" for what, count in result.survey.counts().items())
-        say(console, f"skipped: {counts} (-v lists them)")
+        print_line(console, f"skipped: {counts} (-v lists them)")
     for note in result.notes:
-        say(console, make_printable(note))
+        print_line(console, make_printable(note))
 
 
 def make_document(result: Evaluation) -> dict[str, Any]:

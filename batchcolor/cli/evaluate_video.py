@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.cli.console import make_console, make_table, only_json, print_json, print_line
 from batchcolor.errors import ExitCode, UsageError, make_printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate_video(
     with only_json(as_json) as stdout:
         plugins = load_plugins(with_plugins)
         runners = load_runners(settings.models, plugins, settings.loading)
-        console = screen()
+        console = make_console()
         with Progress(
             console=console, transient=True, disable=quiet or not console.is_terminal
         ) as bar:
@@ -47,14 +47,14 @@ def evaluate_video(
                 strength=settings.strength,
             )
         if failures:
-            console.print(table("failed", "reason", rows=failures))
+            console.print(make_table("failed", "reason", rows=failures))
         for broken in plugins.broken:
-            say(console, make_printable(broken.describe()))
+            print_line(console, make_printable(broken.describe()))
         if as_json:
             films = [_make_document(row) for row in rows]
             print_json({"films": films, "failures": failures}, stdout)
         else:
-            _print_table(screen(stderr=False), rows)
+            _print_table(make_console(stderr=False), rows)
     return ExitCode.SOME_FAILED if failures else ExitCode.DONE
 
 
@@ -77,4 +77,4 @@ def _print_table(console: Console, rows: Sequence[VideoScores]) -> None:
         for row in rows
     ]
     columns = ("film", "frames", "model", "stabilize", "flicker", "drift", "dE00", "colorful")
-    console.print(table(*columns, rows=cells))
+    console.print(make_table(*columns, rows=cells))

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen, text
+from batchcolor.cli.console import make_console, only_json, plain_text, print_json, print_line
 
 LIBRARIES = (
     *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio", "av"),
@@ -31,15 +31,15 @@ def info(
         if as_json:
             print_json(document, stdout)
             return
-        console = screen(stderr=False)
+        console = make_console(stderr=False)
         width = min(30, max(len(name) for entries in document.values() for name in entries))
         for section, entries in document.items():
-            say(console, section)
+            print_line(console, section)
             grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
             grid.add_column(width=width)
             grid.add_column()
             for name, state in entries.items():
-                grid.add_row(text(name), text(state))
+                grid.add_row(plain_text(name), plain_text(state))
             console.print(Padding(grid, (0, 0, 0, 2)))
 
 

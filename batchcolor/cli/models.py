@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, screen, table
+from batchcolor.cli.console import make_console, make_table, only_json, print_json
 from batchcolor.cli.plugins import print_failures
 
 if TYPE_CHECKING:
@@ -28,19 +28,19 @@ def models(
         if as_json:
             print_json(rows, stdout)
             return
-        console = screen(stderr=False)
+        console = make_console(stderr=False)
         cells = [(row["name"], _summary(row), row["package"]) for row in rows]
-        console.print(table("model", "good for", "package", rows=cells))
+        console.print(make_table("model", "good for", "package", rows=cells))
         settings = [setting for row in rows for setting in _settings(row)]
         if settings:
-            console.print(table("model", "--set", "default", "meaning", rows=settings))
+            console.print(make_table("model", "--set", "default", "meaning", rows=settings))
         if verbose:
             files = [
                 (row["name"], row["weights"] or "none needed", row["working_size"], row["licence"])
                 for row in rows
             ]
-            console.print(table("model", "weights", "size", "licence", rows=files))
-        print_failures(screen(), plugins, verbose)
+            console.print(make_table("model", "weights", "size", "licence", rows=files))
+        print_failures(make_console(), plugins, verbose)
 
 
 def _summary(row: dict[str, Any]) -> str:

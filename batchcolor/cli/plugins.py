@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen, table
+from batchcolor.cli.console import make_console, make_table, only_json, print_json, print_line
 from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plugins(
         if as_json:
             print_json(rows, stdout)
             return
-        console = screen(stderr=False)
+        console = make_console(stderr=False)
         cells = [
             (
                 row["name"],
@@ -43,16 +43,18 @@ def plugins(
             )
             for row in rows
         ]
-        console.print(table("plugin", "package", "hooks", "state", rows=cells))
+        console.print(make_table("plugin", "package", "hooks", "state", rows=cells))
         print_failures(console, loaded, verbose)
 
 
 def print_failures(console: Console, loaded: Plugins, verbose: int) -> None:
     """One line a failure, and one for each name that two plugins claim."""
     for failure in loaded.broken:
-        say(console, make_printable(failure.describe(with_location=bool(verbose))))
+        print_line(console, make_printable(failure.describe(with_location=bool(verbose))))
     for name, owners in loaded.clashes.items():
-        say(console, f"model {name} is not used: {' and '.join(map(str, owners))} claim its name")
+        print_line(
+            console, f"model {name} is not used: {' and '.join(map(str, owners))} claim its name"
+        )
 
 
 def _describe(loaded: Plugins, origin: Origin) -> dict[str, Any]:

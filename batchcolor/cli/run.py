@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import only_json, print_json, say, screen
+from batchcolor.cli.console import make_console, only_json, print_json, print_line
 from batchcolor.cli.dry_run import show_plan
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, UsageError, make_printable
@@ -59,7 +59,7 @@ def run(
         Path | None,
         typer.Option(
             *("--config",),
-            parser=options.named,
+            parser=options.parse_path,
             metavar="FILE",
             help="Read options from this file (default: batchcolor.toml in the source folder).",
             rich_help_panel="Output",
@@ -105,13 +105,13 @@ def _read_sources(
     lists += ["-"] if "-" in sources and source_list != "-" else []
     if null_separated and not lists:
         raise UsageError("--null goes with a list of sources: --from FILE, or - as SOURCE")
-    named = [source for source in sources if source != "-"]
+    paths = [source for source in sources if source != "-"]
     for path in lists:
         listed = list(_read_list(path, null_separated=null_separated))
         if not listed:
             raise UsageError(f"--from {path}: the list is empty; nothing to colour")
-        named += listed
-    return tuple(named)
+        paths += listed
+    return tuple(paths)
 
 
 def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _make_settings(given: dict[str, Any], config: Path | None, *, quiet: bool) -
         return RunSettings(**given)
     values = read_config(path)
     if not quiet:
-        say(screen(), f"options from {make_printable(path)}")
+        print_line(make_console(), f"options from {make_printable(path)}")
     if "options" in given and "options" in values:  # the command line wins for each key
         merged = {**values["options"], **parse_key_values(given["options"])}
         given = {**given, "options": merged}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from batchcolor.cli.console import say, screen
+from batchcolor.cli.console import make_console, print_line
 from batchcolor.errors import ExitCode, make_printable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RunView:
 
     def __init__(self, *, verbose: int, quiet: bool) -> None:
         self.verbose, self.quiet = verbose, quiet
-        self.console = screen()
+        self.console = make_console()
         self.drawn = self.console.is_terminal and os.environ.get("TERM") != "dumb" and not quiet
         columns = [SpinnerColumn(), TextColumn("{task.fields[counts]}", markup=False)]
         if self.console.width >= NARROW:
@@ -61,14 +61,14 @@ class RunView:
         """Show the report so far."""
         if not self.quiet:
             for source, reason in report.refused[self.shown_refused :]:
-                say(
+                print_line(
                     self.console,
                     f"cannot be coloured: {make_printable(source)}: {make_printable(reason)}",
                 )
             self.shown_refused = len(report.refused)
         if self.verbose:
             for outcome in report.failures[self.shown_failures :]:
-                say(
+                print_line(
                     self.console,
                     f"failed: {make_printable(outcome.source)}: {make_printable(outcome.reason)}",
                 )
@@ -83,7 +83,7 @@ class RunView:
             )
         elif not self.quiet and time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
-            say(self.console, f"{counts(report)} ({make_printable(report.current)})")
+            print_line(self.console, f"{counts(report)} ({make_printable(report.current)})")
 
     def summary(self, report: Report, plugins: Plugins) -> None:
         """Failures, notes and the closing lines; only failures and the message when quiet."""
@@ -142,7 +142,7 @@ class RunView:
             self._say(f"{notes} (-v and the journal have them)")
 
     def _say(self, line: str) -> None:
-        say(self.console, make_printable(line))
+        print_line(self.console, make_printable(line))
 
 
 def _printed(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import BaseModel
 
-from batchcolor.cli.common_options import named
+from batchcolor.cli.common_options import parse_path
 from batchcolor.pipeline.option import DeclaredOption, declared_options
 
 
@@ -58,9 +58,9 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
         is_path = get_args(declared.type)[:1] == (Path,)
         kind, default = list[Path] if is_path else list[str], None
         if is_path:
-            more["parser"] = named
+            more["parser"] = parse_path
     elif declared.type is Path:
-        more["parser"] = named
+        more["parser"] = parse_path
     if default is None:
         kind = kind | None
     more["rich_help_panel"] = option.panel

@@ -10,7 +10,9 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-Panel = Literal["Data", "Colour", "Where", "Sheet", "Films", "Machine", "Output"]
+Panel = Literal[
+    "Data", "Colour", "Where", "Sheet", "Films", "Recipe", "Augmentation", "Machine", "Output"
+]
 """The sections of a command's help; they are shown in the order of its fields."""
 
 

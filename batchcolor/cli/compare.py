@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, make_table, print_line
+from batchcolor.cli.plugins import print_failures
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.evaluation.comparison.compare_settings import CompareSettings
@@ -34,8 +35,8 @@ def compare(
         )
     if result.failures:
         console.print(make_table("failed", "reason", rows=result.failures))
-    for broken in plugins.broken:
-        print_line(console, make_printable(broken.describe()))
+    reasons = [reason for _, reason in result.failures]
+    print_failures(console, plugins, reported=reasons)
     if not quiet:
         for note in result.notes:
             print_line(console, make_printable(note))

@@ -8,9 +8,10 @@ import typer
 from rich.progress import Progress
 
 from batchcolor.cli import common_options as options
-from batchcolor.cli.console import make_console, make_table, only_json, print_json, print_line
+from batchcolor.cli.console import make_console, make_table, only_json, print_json
+from batchcolor.cli.plugins import print_failures
 from batchcolor.cli.settings_options import with_settings
-from batchcolor.errors import ExitCode, UsageError, make_printable
+from batchcolor.errors import ExitCode, UsageError
 from batchcolor.evaluation.evaluate_settings import EvaluateSettings
 
 
@@ -57,8 +58,8 @@ def evaluate(
             )
         if result.failures:
             console.print(make_table("failed", "reason", rows=result.failures))
-        for broken in plugins.broken:
-            print_line(console, make_printable(broken.describe()))
+        reasons = [reason for _, reason in result.failures]
+        print_failures(console, plugins, reported=reasons)
         if not quiet:
             display.print_notes(console, result, verbose=verbose)
         if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli import common_options as options
@@ -47,14 +48,20 @@ def plugins(
         print_failures(console, loaded, verbose)
 
 
-def print_failures(console: Console, loaded: Plugins, verbose: int) -> None:
-    """One line a failure, and one for each name that two plugins claim."""
+def print_failures(
+    console: Console, loaded: Plugins, verbose: int = 0, reported: Iterable[str] = ()
+) -> None:
+    """Prints one line for each failure, and one for each model name that two plugins claim.
+
+    Failures whose error is part of a sentence in `reported` are skipped.
+    """
+    sentences = list(reported)
     for failure in loaded.broken:
-        print_line(console, make_printable(failure.describe(with_location=bool(verbose))))
+        if not any(failure.error in sentence for sentence in sentences):
+            print_line(console, make_printable(failure.describe(with_location=bool(verbose))))
     for name, owners in loaded.clashes.items():
-        print_line(
-            console, f"model {name} is not used: {' and '.join(map(str, owners))} claim its name"
-        )
+        claims = " and ".join(map(str, owners))
+        print_line(console, f"model {name} is not used: {claims} claim its name")
 
 
 def _describe(loaded: Plugins, origin: Origin) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Everything that is claimed about speed and memory: `python -m benchmarks`."""
+"""Measurements of speed, memory and error that the documentation cites: `python -m benchmarks`."""

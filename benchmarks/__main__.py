@@ -1,4 +1,4 @@
-"""`python -m benchmarks KIND`: measure, print, and judge nothing."""
+"""`python -m benchmarks KIND` measures and prints; machines differ, so nothing is a test."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from pathlib import Path
 from benchmarks import films, memory, published, start, throughput, working_size
 
 KINDS = {"throughput": throughput.measure, "memory": memory.measure, "start": start.measure}
-WITH_DATA = {
+KINDS_WITH_DATA = {
     "published": published.measure,
     "working-size": working_size.measure,
     "films": films.measure,
 }
-"""Those that need pictures which are not part of the project; `all` leaves them out."""
+"""These need pictures that are not part of the project; `all` skips them."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("kind", choices=[*KINDS, *WITH_DATA, "all"], nargs="?", default="all")
+    parser.add_argument("kind", choices=[*KINDS, *KINDS_WITH_DATA, "all"], nargs="?", default="all")
     parser.add_argument("--model", default="beta")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of about 1 megapixel")
     parser.add_argument("--rounds", type=int, default=2, help="alternating repeats")
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files")
     parser.add_argument("--cifar", type=Path, help="published: CIFAR-10's test pictures")
     parser.add_argument("--flowers", type=Path, help="published: a folder of flower photographs")
-    parser.add_argument("--cards", type=Path, help="published: write into the cards in here")
+    parser.add_argument("--cards", type=Path, help="published: write into the cards of this folder")
     parser.add_argument("--data", type=Path, help="working-size: a folder of colour photographs")
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
-    parser.add_argument("--plot", type=Path, help="working-size: draw the curves into this file")
-    parser.add_argument("--limit", type=int, help="published, working-size: so many pictures")
-    parser.add_argument("--film", type=Path, help="films: a film of which frames are taken")
+    parser.add_argument("--plot", type=Path, help="working-size: file of the plot")
+    parser.add_argument("--limit", type=int, help="published, working-size: number of pictures")
+    parser.add_argument("--film", type=Path, help="films: a film whose frames are used")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, model {options.model}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for kind in KINDS if options.kind == "all" else [options.kind]:
-            (KINDS | WITH_DATA)[kind](Path(folder), options)
+            (KINDS | KINDS_WITH_DATA)[kind](Path(folder), options)
 
 
 if __name__ == "__main__":

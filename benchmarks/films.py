@@ -1,4 +1,4 @@
-"""Films: decode and encode alone with one chroma (the floor), beside the whole job with a model."""
+"""Frames per second of films: the whole job, and decoding and encoding alone (the baseline)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -25,35 +26,35 @@ from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.stabilizer import Stabilize
 
 SIZES = ((640, 480), (1280, 720))
-FRAMES = 150
-WAYS: tuple[tuple[Stabilize, int], ...] = (
+FRAMES, RATE = 150, 25
+MODES: tuple[tuple[Stabilize, int], ...] = (
     *(("off", 1), ("fast", 1), ("best", 1)),
     *(("fast", 2), ("fast", 4), ("best", 4)),
 )
 """Stabilization mode, and the interval in frames at which the model runs."""
 
 
-def enlarged(source: Path, target: Path, size: tuple[int, int], frames: int) -> Path:
-    """The first frames of a film at another size: so many sources serve every comparison."""
-    with av.open(str(source)) as old, av.open(str(target), "w") as new:
-        stream = new.add_stream("libx264", rate=25, options={"crf": "18"})
+def resize_clip(source: Path, target: Path, size: tuple[int, int], frames: int) -> Path:
+    """Writes the first frames of a film at another size."""
+    with av.open(str(source)) as original, av.open(str(target), "w") as resized:
+        stream = resized.add_stream("libx264", rate=RATE, options={"crf": "18"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for index, frame in enumerate(old.decode(video=0)):
+        for index, frame in enumerate(original.decode(video=0)):
             if index == frames:
                 break
-            made = frame.reformat(width=size[0], height=size[1], format="yuv420p")
-            made.pts, made.time_base, made.pict_type = index, 1 / stream.average_rate, 0
-            new.mux(stream.encode(made))
-        new.mux(stream.encode(None))
+            small = frame.reformat(width=size[0], height=size[1], format="yuv420p")
+            small.pts, small.time_base, small.pict_type = index, Fraction(1, RATE), 0
+            resized.mux(stream.encode(small))
+        resized.mux(stream.encode(None))
     return target
 
 
-def floor(film: SourceInfo, place: Path) -> float:
-    """Frames a second of decoding and encoding alone, luma passed through, chroma constant."""
+def measure_codecs(film: SourceInfo, target: Path) -> float:
+    """Returns frames per second of decoding and encoding alone: luma unchanged, chroma constant."""
     output = resolve_output_spec(film, VideoSettings(), MP4)
     encoder = create_encoder(output)
-    begun, count = time.perf_counter(), 0
-    with place.open("wb") as file:
+    started, count = time.perf_counter(), 0
+    with target.open("wb") as file:
         for frame in VideoDecoder(film, output.frame_format, strict=False):
             frame.make_writable()
             for index in (1, 2):
@@ -62,11 +63,11 @@ def floor(film: SourceInfo, place: Path) -> float:
             file.writelines(bytes(packet) for packet in encoder.encode(frame))
             count += 1
         file.writelines(bytes(packet) for packet in encoder.encode(None))
-    return count / (time.perf_counter() - begun)
+    return count / (time.perf_counter() - started)
 
 
-def job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) -> float:
-    """Frames a second of the whole job, its model loaded before."""
+def measure_job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) -> float:
+    """Returns frames per second of the whole job, without the loading of the model."""
     settings = RunSettings(
         sources=(str(clip),), output=output, model=model, stabilize=stabilize, every=every
     )
@@ -76,20 +77,21 @@ def job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) 
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """Prints a line for each size and mode: frames a second, and the share of the floor."""
+    """Prints frames per second for each size and mode, and the share of the baseline."""
     if options.film is None:
-        sys.exit("films: name one with --film")
+        sys.exit("films: needs --film, a film whose frames are used")
     for size in SIZES:
-        clip = enlarged(options.film, folder / f"{size[0]}.mp4", size, FRAMES)
+        clip = resize_clip(options.film, folder / f"{size[0]}.mp4", size, FRAMES)
         film = probe(clip, 10**9)
-        bottom, rows = [], {}
-        for _ in range(options.rounds):  # in turns: the machine may be busy with other work
-            bottom.append(floor(film, folder / "floor"))
-            for mode, every in WAYS:
+        baseline: list[float] = []
+        rows: dict[str, list[float]] = {}
+        for _ in range(options.rounds):  # alternating, so that other load affects all of them
+            baseline.append(measure_codecs(film, folder / "baseline"))
+            for mode, every in MODES:
                 shutil.rmtree(folder / "out", ignore_errors=True)
-                speed = job(clip, folder / "out", options.model, mode, every)
+                speed = measure_job(clip, folder / "out", options.model, mode, every)
                 rows.setdefault(f"{mode}, every {every}", []).append(speed)
-        print(f"{size[0]}x{size[1]}: floor {np.mean(bottom):.1f} frames/s")
-        for mode, speeds in rows.items():
-            share = np.mean(speeds) / np.mean(bottom)
-            print(f"  {mode}: {np.mean(speeds):.1f} frames/s, {share:.2f} of the floor")
+        print(f"{size[0]}x{size[1]}: decoding and encoding alone {np.mean(baseline):.1f} frames/s")
+        for name, speeds in rows.items():
+            share = np.mean(speeds) / np.mean(baseline)
+            print(f"  {name}: {np.mean(speeds):.1f} frames/s, {share:.2f} of the baseline")

@@ -1,7 +1,7 @@
-"""Alpha and Beta beside what was published of them, under both readings of their losses.
+"""Errors of Alpha and Beta beside the published losses, whose colour space was not stated.
 
-Needs the data: `--cifar`, a folder of CIFAR-10's test pictures, and `--flowers`, a folder of flower
-photographs, of which those are taken that training holds out by their content.
+Needs `--cifar`, a folder of CIFAR-10's test pictures, or `--flowers`, a folder of flower
+photographs, of which those are used that training holds out by their content.
 """
 
 from __future__ import annotations
@@ -30,44 +30,42 @@ from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.training.datasets import SUFFIXES, is_held_out
 
 PUBLISHED = {"alpha": 0.0388, "beta": 0.0035}
-"""Validation losses; the colour space was not stated."""
+"""Validation losses."""
 FLOWER_SIZE = 128
-"""Pixels of the short side at which flowers are measured."""
-
-
-SETS = {
+"""Short side of the measured flowers, in pixels."""
+DATA_SETS = {
     "beta": "CIFAR-10's test pictures that are not grey",
     "alpha": f"held-out flowers, short side {FLOWER_SIZE} px",
 }
-HEADS = {"rgb_mse": "RGB MSE", "ab_mse": "ab/128 MSE"}
-"""Both readings of the losses."""
+METRIC_LABELS = {"rgb_mse": "RGB MSE", "ab_mse": "ab/128 MSE"}
+"""The two colour spaces that the published losses may be of."""
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """A table of each model whose data is there."""
+    """Prints a table for each model whose data is given, and writes the figures into its card."""
     settings = {}
     if options.cifar:
         settings["beta"] = EvaluateSettings(
             data=options.cifar, models=("beta",), limit=options.limit
         )
     if options.flowers:
-        data = held_out_files(options.flowers, folder / "held-out")
+        data = copy_held_out(options.flowers, folder / "held-out")
         settings["alpha"] = EvaluateSettings(
             data=data, models=("alpha",), limit=options.limit, size=FLOWER_SIZE
         )
     if not settings:
         print("published: needs --cifar or --flowers")
     plugins = load_plugins(enabled=False)
-    for model, asked in settings.items():
-        made = evaluate(asked, plugins)
-        table = figures(model, made, load_runner(plugins.find(model)))
-        show(model, table, len(made.survey.truths))
+    for model, model_settings in settings.items():
+        result = evaluate(model_settings, plugins)
+        table = compute_figures(model, result, load_runner(plugins.find(model)))
+        print_table(model, table, len(result.survey.truths))
         if options.cards:
-            write_card(options.cards / f"{model}.json", model, table, len(made.survey.truths))
+            write_card(options.cards / f"{model}.json", model, table, len(result.survey.truths))
 
 
-def held_out_files(source: Path, target: Path) -> Path:
-    """Copies of the pictures below `source` that training on it holds out."""
+def copy_held_out(source: Path, target: Path) -> Path:
+    """Copies the pictures below `source` that training on it holds out."""
     target.mkdir()
     for number, path in enumerate(sorted(source.rglob("*"))):
         if path.suffix.lower() in SUFFIXES and path.is_file():
@@ -77,52 +75,61 @@ def held_out_files(source: Path, target: Path) -> Path:
     return target
 
 
-def figures(model: str, made: Evaluation, runner: Runner) -> dict[str, dict[str, float]]:
-    """By reading: published, ours, grey, mean colour, and the best that chroma so small can do."""
+def compute_figures(model: str, result: Evaluation, runner: Runner) -> dict[str, dict[str, float]]:
+    """Returns by metric: published, ours, grey, mean colour and oracle.
+
+    The oracle is the error of the true chroma at the resolution of the model's output.
+    """
     square = np.zeros((runner.working_size, runner.working_size), np.float32)
     (field,) = runner.run([square])
     assert isinstance(field, np.ndarray)
     with ThreadPoolExecutor() as pool:
         rgbs: Iterator[RGB] = pool.map(
-            lambda it: read(it.path, made.settings.size), made.survey.truths
+            lambda it: read(it.path, result.settings.size), result.survey.truths
         )
-        oracle = np.mean([_oracle(rgb, field.shape[-1]) for rgb in rgbs], axis=0)
-    rows = {"ours": made.rows[model], "grey": made.rows["grey"], "mean_colour": made.rows["mean"]}
+        oracle = np.mean([_measure_oracle(rgb, field.shape[-1]) for rgb in rgbs], axis=0)
+    rows = {
+        "ours": result.rows[model],
+        "grey": result.rows["grey"],
+        "mean_colour": result.rows["mean"],
+    }
     return {
         metric: {
             "published": PUBLISHED[model],
             **{name: round(row.mean(metric), 6) for name, row in rows.items()},
             "oracle": round(float(best), 6),
         }
-        for metric, best in zip(HEADS, oracle, strict=True)
+        for metric, best in zip(METRIC_LABELS, oracle, strict=True)
     }
 
 
-def show(model: str, table: dict[str, dict[str, float]], count: int) -> None:
-    """The table as Markdown."""
-    print(f"{model}: {count} pictures, {SETS[model]}")
-    print("| reading | published | ours | grey | mean colour | oracle |")
+def print_table(model: str, table: dict[str, dict[str, float]], count: int) -> None:
+    """Prints the table as Markdown."""
+    print(f"{model}: {count} pictures, {DATA_SETS[model]}")
+    print("| metric | published | ours | grey | mean colour | oracle |")
     print("|---|---|---|---|---|---|")
     for metric, row in table.items():
         published, *rest = row.values()
-        print(f"| {HEADS[metric]} | {published} | {' | '.join(f'{it:.5f}' for it in rest)} |")
+        print(
+            f"| {METRIC_LABELS[metric]} | {published} | {' | '.join(f'{it:.5f}' for it in rest)} |"
+        )
 
 
 def write_card(path: Path, model: str, table: dict[str, dict[str, float]], count: int) -> None:
-    """Put the table into the weights' card."""
+    """Writes the table into the card of the weights."""
     card = json.loads(path.read_text())
-    card["measured"] = {"on": SETS[model], "pictures": count, **table}
+    card["measured"] = {"on": DATA_SETS[model], "pictures": count, **table}
     path.write_text(json.dumps(card, indent=2) + "\n")
 
 
-def _oracle(rgb: RGB, side: int) -> tuple[float, float]:
-    """Both errors of the picture's own chroma, kept at `side` x `side` samples."""
+def _measure_oracle(rgb: RGB, side: int) -> tuple[float, float]:
+    """Returns both errors of a picture with its true chroma, reduced to `side` x `side`."""
     planes = rgb_to_ycbcr(*(rgb[..., band].astype(np.float32) / 255 for band in range(3)))
     small = [
         np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX))
         for plane in planes[1:]
     ]
-    made = join(make_gray(rgb), np.stack(small), 1.0, PNG).rgb
-    assert made is not None
-    truth, output = rgb[None], made[None].astype(np.uint8)
+    joined = join(make_gray(rgb), np.stack(small), 1.0, PNG).rgb
+    assert joined is not None
+    truth, output = rgb[None], joined[None].astype(np.uint8)
     return float(rgb_mse(truth, output)[0]), float(measure_lab_errors(truth, output)[0][0])

@@ -1,4 +1,4 @@
-"""How long the commands that need no torch take to answer."""
+"""Duration of the commands that need no torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import statistics
 import sys
 from pathlib import Path
 
-from benchmarks import process
+from benchmarks.measured_process import run_measured
 
 COMMANDS = (["--help"], ["--version"], ["models"], ["plugins"], ["run", "--help"])
+REPEATS = 5
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """Whole processes after one warm-up; the median of five."""
+    """Prints the median duration of whole processes, after one warm-up."""
     for arguments in COMMANDS:
         command = [sys.executable, "-m", "batchcolor", *arguments]
-        walls = [process.run(command, folder / "start.log").wall for _ in range(6)][1:]
-        print(f"start: batchcolor {' '.join(arguments)}: {1000 * statistics.median(walls):.0f} ms")
+        durations = [
+            run_measured(command, folder / "start.log").wall_seconds for _ in range(REPEATS + 1)
+        ]
+        median = statistics.median(durations[1:])
+        print(f"start: batchcolor {' '.join(arguments)}: {1000 * median:.0f} ms")

@@ -1,6 +1,6 @@
-"""What a model makes of photographs at other working sizes than its own, and of their average.
+"""Errors of a model at several working sizes, and of the mean of two neighbouring sizes.
 
-Needs `--data`, a folder of colour photographs. `--plot FILE` draws the curves.
+Needs `--data`, a folder of colour photographs. `--plot FILE` plots error against working size.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.inference.runner import load_runner
 
-Field = NDArray[np.float32]
-SHOWN = ("rgb_mse", "psnr_db", "delta_e_2000", "colorfulness")
+Chroma = NDArray[np.float32]
+"""`(2, s, s)`, Cb and Cr in -0.5..0.5."""
+PRINTED_METRICS = ("rgb_mse", "psnr_db", "delta_e_2000", "colorfulness")
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """A line a model and size, then one for the average of neighbouring sizes."""
+    """Prints a row for each model and size, then for the mean of each two neighbouring sizes."""
     if not options.data:
         print("working-size: needs --data")
         return
@@ -41,56 +42,62 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         rows: dict[tuple[str, str], Any] = {}
         for model in options.model.split(","):
             sizes = [int(size) for size in options.sizes.split(",")]
-            fields = {size: _fields(plugins, model, size, rgbs) for size in sizes}
+            fields = {size: _predict_chroma(plugins, model, size, rgbs) for size in sizes}
             for size in sizes:
-                rows[model, str(size)] = _figures(pool, rgbs, fields[size])
-                _say(model, str(size), rows[model, str(size)])
+                rows[model, str(size)] = _measure_metrics(pool, rgbs, fields[size])
+                _print_row(model, str(size), rows[model, str(size)])
             for pair in itertools.pairwise(sizes):
-                together = [
-                    _average(*both) for both in zip(*(fields[s] for s in pair), strict=True)
+                means = [
+                    _average(*pictures) for pictures in zip(*(fields[s] for s in pair), strict=True)
                 ]
                 name = "+".join(map(str, pair))
-                rows[model, name] = _figures(pool, rgbs, together)
-                _say(model, name, rows[model, name])
+                rows[model, name] = _measure_metrics(pool, rgbs, means)
+                _print_row(model, name, rows[model, name])
     if options.plot:
         _plot(options.plot, {key: row for key, row in rows.items() if "+" not in key[1]})
 
 
-def _fields(plugins: Plugins, model: str, size: int, rgbs: list[RGB]) -> list[Field]:
-    """What the model gives at this working size."""
-    owned = plugins.find(model)
+def _predict_chroma(plugins: Plugins, model: str, size: int, rgbs: list[RGB]) -> list[Chroma]:
+    """Returns the model's chroma of each picture at this working size."""
+    registered = plugins.find(model)
     runner = load_runner(
-        dataclasses.replace(owned, spec=dataclasses.replace(owned.spec, working_size=size))
+        dataclasses.replace(
+            registered, spec=dataclasses.replace(registered.spec, working_size=size)
+        )
     )
-    made = runner.run([resize_luma(make_gray(rgb).luma, size) for rgb in rgbs])
-    return [field for field in made if isinstance(field, np.ndarray)]
+    results = runner.run([resize_luma(make_gray(rgb).luma, size) for rgb in rgbs])
+    return [field for field in results if isinstance(field, np.ndarray)]
 
 
-def _average(one: Field, other: Field) -> Field:
-    """Both at the size of the larger one, averaged."""
-    side = max(one.shape[-1], other.shape[-1])
-    larger = [
+def _average(first: Chroma, second: Chroma) -> Chroma:
+    """Returns the mean of both, at the resolution of the larger one."""
+    side = max(first.shape[-1], second.shape[-1])
+    resized = [
         [
             np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR))
             for plane in field
         ]
-        for field in (one, other)
+        for field in (first, second)
     ]
-    return np.mean(larger, axis=0, dtype=np.float32)
+    mean: Chroma = np.mean(resized, axis=0, dtype=np.float32)
+    return mean
 
 
-def _figures(pool: ThreadPoolExecutor, rgbs: list[RGB], fields: list[Field]) -> dict[str, float]:
-    def one(rgb: RGB, field: Field) -> NDArray[np.float64]:
-        made = join(make_gray(rgb), field, 1.0, PNG).rgb
-        assert made is not None
-        return measured(rgb[None], made[None].astype(np.uint8))[0]
+def _measure_metrics(
+    pool: ThreadPoolExecutor, rgbs: list[RGB], fields: list[Chroma]
+) -> dict[str, float]:
+    def measure_one(rgb: RGB, field: Chroma) -> NDArray[np.float64]:
+        joined = join(make_gray(rgb), field, 1.0, PNG).rgb
+        assert joined is not None
+        metrics: NDArray[np.float64] = measured(rgb[None], joined[None].astype(np.uint8))[0]
+        return metrics
 
-    means = np.mean(list(pool.map(one, rgbs, fields)), axis=0)
+    means = np.mean(list(pool.map(measure_one, rgbs, fields)), axis=0)
     return dict(zip(METRICS, means.tolist(), strict=True))
 
 
-def _say(model: str, name: str, row: dict[str, float]) -> None:
-    mse, psnr, delta_e, colour = (row[metric] for metric in SHOWN)
+def _print_row(model: str, name: str, row: dict[str, float]) -> None:
+    mse, psnr, delta_e, colour = (row[metric] for metric in PRINTED_METRICS)
     print(
         f"| {model} | {name} | {mse:.5f} | {psnr:.2f} | {delta_e:.2f} | {colour:.1f} |", flush=True
     )

@@ -28,23 +28,23 @@ def benchmark(*arguments: object) -> str:
 
 
 def flowers(folder: Path, wanted: int) -> Path:
-    """PNGs of colour, so many of which training would hold out by their content."""
+    """Writes colour PNGs until training would hold out `wanted` of them by their content."""
     folder.mkdir()
-    held, seed = 0, 0
-    while held < wanted:
+    held_out, seed = 0, 0
+    while held_out < wanted:
         cells = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
         file = io.BytesIO()
         Image.fromarray(cells).resize((40, 30), Image.Resampling.BICUBIC).save(file, "PNG")
-        held += hashlib.sha256(file.getvalue()).hexdigest()[0] in "01"
+        held_out += hashlib.sha256(file.getvalue()).hexdigest()[0] in "01"
         (folder / f"{seed}.png").write_bytes(file.getvalue())
         seed += 1
     return folder
 
 
-def test_the_published_pair_is_measured_on_what_training_holds_out(tmp_path):
-    said = benchmark("published", "--flowers", flowers(tmp_path / "flowers", 3))
-    assert "alpha: 3 pictures" in said
-    rows = dict(re.findall(r"^\| (RGB MSE|ab/128 MSE) \|(.*)\|$", said, re.MULTILINE))
+def test_the_published_models_are_measured_on_held_out_flowers(tmp_path):
+    printed = benchmark("published", "--flowers", flowers(tmp_path / "flowers", 3))
+    assert "alpha: 3 pictures" in printed
+    rows = dict(re.findall(r"^\| (RGB MSE|ab/128 MSE) \|(.*)\|$", printed, re.MULTILINE))
     for figures in rows.values():
         published, ours, grey, mean, oracle = map(float, figures.split("|"))
         assert published == 0.0388
@@ -52,11 +52,11 @@ def test_the_published_pair_is_measured_on_what_training_holds_out(tmp_path):
     assert len(rows) == 2
 
 
-def test_the_working_size_is_measured_and_drawn(tmp_path):
+def test_each_working_size_is_measured_and_plotted(tmp_path):
     data = flowers(tmp_path / "photos", 1)
-    words = ("--data", data, "--model", "beta", "--sizes", "16,32", "--limit", "2")
-    said = benchmark("working-size", *words, "--plot", tmp_path / "curve.png")
-    assert [line.split("|")[2].strip() for line in said.splitlines() if line.startswith("| ")] == [
+    arguments = ("--data", data, "--model", "beta", "--sizes", "16,32", "--limit", "2")
+    printed = benchmark("working-size", *arguments, "--plot", tmp_path / "curve.png")
+    assert [line.split("|")[2].strip() for line in printed.splitlines() if line.startswith("| ")] == [
         *("16", "32", "16+32")
     ]
     with Image.open(tmp_path / "curve.png") as curve:

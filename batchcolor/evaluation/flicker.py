@@ -18,7 +18,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from batchcolor.video.temporal.motion import Field, match
+from batchcolor.video.temporal.motion import Field, match_frames
 from batchcolor.video.temporal.shots import is_cut
 from batchcolor.video.temporal.stabilizer import resize_chroma
 
@@ -44,7 +44,7 @@ class Flicker:
         """The next frame."""
         chroma = resize_chroma(chroma, luma.shape[0])
         if self._before is not None:
-            found = match(self._before[0], luma)
+            found = match_frames(self._before[0], luma)
             if is_cut(found):
                 self.cuts += 1
                 self._histories.clear()

@@ -157,7 +157,7 @@ def _batches(film: SourceInfo, runner: Runner) -> Iterator[list[tuple[_Seen, Fie
     shots = ShotTracker()
     for frame in VideoDecoder(film, strict=False):
         guide = frame_luma(frame, film.frame_format, SIDE)
-        seen = _Seen(guide, to_upright_rgb(frame, film.frame_format, WIDTH), shots.follow(guide))
+        seen = _Seen(guide, to_upright_rgb(frame, film.frame_format, WIDTH), shots.track(guide))
         batch.append((seen, frame_luma(frame, film.frame_format, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch

@@ -16,7 +16,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.journal import Journal, absolute_source
 
 FILM_ENDINGS = ("-frames", "-preview", "-compare")
-"""What `VideoSettings.ending` adds to the stem of a film's result, in reverse order."""
+"""What `VideoSettings.name_suffix` adds to the stem of a film's result, in reverse order."""
 
 
 class TargetNames:
@@ -38,7 +38,7 @@ class TargetNames:
         if file.film:
             if asked is not None and asked.film:
                 return asked
-            return self.settings.films.container(file.format)
+            return self.settings.films.choose_container(file.format)
         if asked is not None and not asked.film:
             return asked
         return file.format.result_format if file.format is not None else PNG
@@ -85,11 +85,11 @@ class TargetNames:
         suffix = relative.suffix.lower() if file.format != IMAGE_SEQUENCE else ""
         stem = relative.name[: -len(suffix)] if suffix else relative.name
         if file.film and self.settings.films.to_frames:
-            return relative.with_name(stem + self.settings.films.ending)
+            return relative.with_name(stem + self.settings.films.name_suffix)
         is_unknown = file.format is None and not file.film  # it will fail under its own name
         keeps_suffix = suffix in format_.suffixes or is_unknown
         suffix = relative.suffix if keeps_suffix else format_.suffixes[0]
-        ending = self.settings.films.ending if file.film else ""
+        ending = self.settings.films.name_suffix if file.film else ""
         return relative.with_name(stem + ending + suffix)
 
     def _former_name(self, file: ScannedFile, format_: Format, *, is_folder: bool) -> Path | None:
@@ -100,7 +100,7 @@ class TargetNames:
         has_suffix = Path(former).suffix.lower() in format_.suffixes
         if has_suffix is is_folder:
             return None
-        if file.film and _film_ending(former) != self.settings.films.ending:
+        if file.film and _film_ending(former) != self.settings.films.name_suffix:
             return None
         return Path(former)
 
@@ -114,7 +114,7 @@ def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:
 
 
 def _film_ending(target: str) -> str:
-    """The `VideoSettings.ending` of a former result."""
+    """The `VideoSettings.name_suffix` of a former result."""
     stem = Path(target).stem
     found = ""
     for ending in FILM_ENDINGS:

@@ -224,7 +224,7 @@ class VideoTask:
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
         guide = frame_luma(frame, self.output.frame_format, SIDE)
-        position = self._shots.follow(guide)
+        position = self._shots.track(guide)
         return FrameItem(self, number, frame, square, guide, position, number < self._resumed_at)
 
     def _needs_model(self, item: FrameItem) -> bool:

@@ -37,7 +37,7 @@ def render_contact_strip(path: Path, max_pixels: int) -> bytes:
     tracker = ShotTracker()
     frame_in_shot, interval, shot = 0, 1, -1
     for frame in VideoDecoder(film, strict=False):
-        is_shot_start = tracker.follow(frame_luma(frame, film.frame_format, SIDE)).is_shot_start
+        is_shot_start = tracker.track(frame_luma(frame, film.frame_format, SIDE)).is_shot_start
         shot += is_shot_start
         frame_in_shot = 0 if is_shot_start else frame_in_shot + 1
         if shot % interval or frame_in_shot not in (0, PREFERRED_FRAME):

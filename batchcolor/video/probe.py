@@ -53,14 +53,14 @@ GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=MATRIX_BT601)
 def probe(path: Path, max_pixels: int) -> SourceInfo:
     """Reads the properties of a film. Raises ProcessingError if it has no video to colour."""
     with open_container(path) as container:
-        video = best_stream(container)
+        video = find_video_stream(container)
         size = video.codec_context.width * video.codec_context.height
         if size > max_pixels:
             raise ProcessingError(LIMITS, f"frames of {size:,} pixels are more than --max-pixels")
         return _source_info(path, container, video, _first_frame(container, video))
 
 
-def best_stream(container: InputContainer) -> VideoStream:
+def find_video_stream(container: InputContainer) -> VideoStream:
     """Returns the video stream to colour: FFmpeg's choice, cover pictures excluded.
 
     Raises ProcessingError if there is none.

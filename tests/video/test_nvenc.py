@@ -32,16 +32,16 @@ def test_the_options_are_those_of_the_encoder(name):
     }
     asked = VideoSettings(name, crf=30, preset="p7").encoder_options
     assert (asked["cq"], asked["preset"]) == ("30", "p7")
-    assert usual.container(MOV) == MOV
-    assert usual.container(WEBM).name == "mkv"
+    assert usual.choose_container(MOV) == MOV
+    assert usual.choose_container(WEBM).name == "mkv"
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"preset": "medium"}, "has p1, p2"),
+        ({"preset": "medium"}, "presets of h264_nvenc: p1, p2"),
         ({"crf": 52}, "0 to 51"),
-        ({"bit_depth": 10}, "h264_nvenc has 8"),
+        ({"bit_depth": 10}, "h264_nvenc supports only 8"),
     ],
 )
 def test_what_the_encoder_does_not_know_is_refused(more, words):
@@ -61,7 +61,7 @@ def test_a_machine_without_it_says_so_before_anything_is_touched(
     assert result.returncode == 2
     said = " ".join(result.stderr.split())
     assert f"--codec {name}" in said
-    assert "NVIDIA GPU" in said or "the FFmpeg that PyAV brings here has no" in said
+    assert "NVIDIA GPU" in said or "the installed PyAV has no encoder" in said
     assert not (tmp_path / "out").exists()
 
 

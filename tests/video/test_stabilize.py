@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batchcolor.evaluation.flicker import Flicker
-from batchcolor.video.temporal.motion import SIDE, match
+from batchcolor.video.temporal.motion import SIDE, match_frames
 from batchcolor.video.temporal.shots import ShotTracker, is_cut
 from batchcolor.video.temporal.stabilizer import MODES, Stabilizer
 
@@ -29,7 +29,7 @@ def unsteady(frame, side=16, centre=(0.1, -0.05), spread=0.05):
 def stabilized(mode, guides, fields, every=1):
     line, shots, given = Stabilizer(mode, every), ShotTracker(), []
     for index, (guide, field) in enumerate(zip(guides, fields, strict=True)):
-        place = shots.follow(guide)
+        place = shots.track(guide)
         asked = (place.number - place.shot) % every == 0
         given += line.add(guide, field if asked else None, index, place.match)
     given += line.flush()
@@ -76,7 +76,7 @@ def test_flicker_of_exposure_is_no_cut_and_does_not_stop_stabilizing(change):
     gain, offset = change
     plain = scene(1)
     flashed = np.clip(plain * gain + offset, 0, 1).astype(np.float32)
-    found = match(plain, flashed)
+    found = match_frames(plain, flashed)
     assert not is_cut(found)
     assert found.confidence.mean() > 0.5
 
@@ -84,7 +84,7 @@ def test_flicker_of_exposure_is_no_cut_and_does_not_stop_stabilizing(change):
 @pytest.mark.parametrize("seeds", [(1, 2), (3, 4), (5, 6), (7, 8)])
 def test_another_scene_is_a_cut(seeds):
     one, other = (scene(seed) for seed in seeds)
-    assert is_cut(match(one, other))
+    assert is_cut(match_frames(one, other))
 
 
 def test_black_between_two_scenes_lets_nothing_through():

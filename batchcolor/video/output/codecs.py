@@ -1,4 +1,4 @@
-"""The codecs that films are written with: encoders, defaults, and what containers take them."""
+"""Codecs that films are written with: encoders, defaults, and containers that accept them."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ from fractions import Fraction
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
 
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says its settings on the screen otherwise
+os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints its settings
 
 BITS = (8, 10)
 DEFAULT_CODEC = "h264"
 DEFAULT_FPS = "24"
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 NTSC_ROUNDING = Fraction(1, 200)
-"""How far from n * 1000/1001 a decimal rate may be that means it: 23.98, 29.97, 59.94."""
+"""Largest difference of a rounded rate, such as 23.98 or 29.97, from n * 1000/1001."""
 MAX_PREVIEW_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class VideoCodec:
-    """One codec. `crf` is its default quality, lower is better; None where it has no such scale.
-
-    `options` go to the encoder as they are; `containers` are those that take it, the first one
-    where the source's own does not.
-    """
+    """A codec and its encoder."""
 
     name: str
     encoder: str
     containers: tuple[Format, ...]
+    """Containers that accept it; the first is used if that of the source does not."""
     crf: int | None = None
+    """Default quality, lower is better; None if the encoder has no such scale."""
     max_crf: int = 51
     preset: str | None = None
     presets: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    """Further options of the encoder."""
     needs_even_size: bool = True
-    """Whether 4:2:0 and 4:2:2 need sides that chroma's size divides."""
+    """Whether subsampled chroma requires even frame sizes."""
     tag: str = ""
-    """What mp4 and mov call it, where FFmpeg's choice is not played everywhere."""
+    """Codec tag in mp4 and mov, if FFmpeg's own is not played everywhere."""
     quality_option: str = "crf"
-    """The encoder's own option for `--crf`."""
+    """Option of the encoder that `--crf` sets."""
     max_bits: int = 10
-    """The most that is written a sample."""
+    """Largest number of bits per sample."""
     hardware: str = ""
-    """What a machine must have for it; empty where the processor does it."""
+    """Required hardware; empty for software encoders."""
     uses_palette: bool = False
-    """Whether its frames have a palette of 256 colours, one of them transparent."""
+    """Whether frames have a palette of 256 colours, one of them transparent."""
 
 
 X264_PRESETS = (
@@ -56,7 +55,7 @@ X264_PRESETS = (
 )
 NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
-"""Constant quality: without a rate of bits, `cq` alone decides."""
+"""Constant quality: with bit rate 0, `cq` alone controls the quality."""
 NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
 CODECS = (
     VideoCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", X264_PRESETS),
@@ -95,21 +94,18 @@ CODECS = (
 )
 
 
-def codec_by_name(name: str) -> VideoCodec:
-    """The codec of that name. Raises UsageError naming those there are."""
+def find_codec(name: str) -> VideoCodec:
+    """Returns the codec of that name. Raises UsageError, which lists all names."""
     for codec in CODECS:
         if codec.name == name:
             return codec
     names = ", ".join(codec.name for codec in CODECS)
-    raise UsageError(f"--codec {name}: not a codec that is written here ({names})")
+    raise UsageError(f"--codec {name}: unknown codec; choose one of {names}")
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How films are written: what `--codec`, `--crf`, `--preset` and `--bit-depth` say.
-
-    None is the codec's own default, and for `bit_depth` the source's depth.
-    """
+    """Options of films. None selects the codec's default; for `bit_depth`, that of the source."""
 
     codec: str = DEFAULT_CODEC
     crf: int | None = None
@@ -117,31 +113,31 @@ class VideoSettings:
     bit_depth: int | None = None
     strict: bool = False
     preview: float | None = None
-    """Seconds from its beginning that are coloured of each film; None for all of it."""
+    """Length of a preview in seconds; None for the whole film."""
     compare: bool = False
     """Whether the result shows the grey source at its left."""
     fps: Fraction | None = None
-    """Frames a second of sources that are folders of numbered frames; None for films."""
+    """Frames per second of folders of numbered frames; None for films."""
     to_frames: bool = False
     """Whether a folder of numbered pictures is written instead of a film."""
     recode_sound: bool = False
-    """Whether sound that a container cannot hold becomes plain samples instead of a refusal."""
+    """Whether audio that a container does not accept is written as PCM."""
 
     def __post_init__(self) -> None:
-        codec = codec_by_name(self.codec)
+        codec = find_codec(self.codec)
         if self.crf is not None and codec.crf is None:
-            raise UsageError(f"--crf: {codec.name} has no such scale")
+            raise UsageError(f"--crf: {codec.name} has no quality option")
         if self.crf is not None and not 0 <= self.crf <= codec.max_crf:
-            raise UsageError(f"--crf {self.crf}: 0 to {codec.max_crf} for {codec.name}")
+            raise UsageError(f"--crf {self.crf}: must be 0 to {codec.max_crf} for {codec.name}")
         if self.preset is not None and self.preset not in codec.presets:
-            known = ", ".join(codec.presets) or "none"
-            raise UsageError(f"--preset {self.preset}: {codec.name} has {known}")
+            names = ", ".join(codec.presets) or "none"
+            raise UsageError(f"--preset {self.preset}: presets of {codec.name}: {names}")
         if self.preview is not None and not 0 < self.preview < MAX_PREVIEW_SECONDS:
-            raise UsageError(f"--preview {self.preview:g}: a time, as 10s or 2m")
+            raise UsageError(f"--preview {self.preview:g}: must be a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BITS:
-            raise UsageError(f"--bit-depth {self.bit_depth}: 8 or 10")
+            raise UsageError(f"--bit-depth {self.bit_depth}: must be 8 or 10")
         if (self.bit_depth or 8) > codec.max_bits:
-            raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} has 8")
+            raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} supports only 8")
         coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
         if self.to_frames and coding != (DEFAULT_CODEC, None, None, None, False):
             raise UsageError(
@@ -151,18 +147,18 @@ class VideoSettings:
 
     @property
     def video_codec(self) -> VideoCodec:
-        """The codec itself."""
-        return codec_by_name(self.codec)
+        """Codec of that name."""
+        return find_codec(self.codec)
 
     @property
-    def ending(self) -> str:
-        """What a result's name ends with that is not the whole film as it is."""
-        shown = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
-        return shown + ("-frames" if self.to_frames else "")
+    def name_suffix(self) -> str:
+        """Suffix of the name of a preview, comparison or folder of frames."""
+        suffix = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        return suffix + ("-frames" if self.to_frames else "")
 
     @property
     def encoder_options(self) -> dict[str, str]:
-        """Options of the encoder."""
+        """Options for the encoder."""
         codec = self.video_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -172,41 +168,40 @@ class VideoSettings:
         return options
 
     def for_container(self, container: Format) -> VideoSettings:
-        """The settings for a result in that container: a GIF has a codec of its own, and no other
-        codec's scales."""
+        """Returns the settings for a container: GIF has its own codec, without quality options."""
         if self.to_frames or container != GIF or self.codec == "gif":
             return self
         return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
 
-    def container(self, own: Format | None) -> Format:
-        """The container of a result whose source has `own`: the same one where it may be."""
-        takes = self.video_codec.containers
-        if own in takes or own == GIF:
+    def choose_container(self, own: Format | None) -> Format:
+        """Returns the container of a result: `own`, the source's, if the codec allows it."""
+        accepted = self.video_codec.containers
+        if own in accepted or own == GIF:
             return own
-        return MKV if MKV in takes and own not in (MP4, MOV, IMAGE_SEQUENCE) else takes[0]
+        return MKV if MKV in accepted and own not in (MP4, MOV, IMAGE_SEQUENCE) else accepted[0]
 
 
 def parse_time(text: str) -> float:
-    """Seconds of `10s`, `2m`, `1h` or a plain number of seconds. Raises UsageError."""
+    """Parses a duration, as `10s`, `2m`, `1h` or a number, to seconds. Raises UsageError."""
     number = text.strip().lower()
     factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(number[-1:], 0.0)
     try:
         return float(number[:-1] if factor else number) * (factor or 1.0)
     except ValueError as error:
-        raise UsageError(f"--preview {text}: a time, as 10s or 2m") from error
+        raise UsageError(f"--preview {text}: must be a time, as 10s or 2m") from error
 
 
 def parse_frame_rate(text: str) -> Fraction:
-    """Frames a second of `24`, `30000/1001` or `23.976`, which is meant as 24000/1001.
+    """Parses frames per second, as `24`, `30000/1001` or `23.976`, which means 24000/1001.
 
     Raises UsageError.
     """
     try:
         rate = Fraction(text.strip())
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"--fps {text}: as 24, 23.976 or 30000/1001") from error
+        raise UsageError(f"--fps {text}: must be a rate, as 24, 23.976 or 30000/1001") from error
     if not MIN_FPS <= rate <= MAX_FPS:
-        raise UsageError(f"--fps {text}: from {MIN_FPS} to {MAX_FPS}")
+        raise UsageError(f"--fps {text}: must be from {MIN_FPS} to {MAX_FPS}")
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    rounded = rate.denominator != 1 and "/" not in text
-    return ntsc if rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate
+    is_rounded = rate.denominator != 1 and "/" not in text
+    return ntsc if is_rounded and abs(rate - ntsc) < NTSC_ROUNDING else rate

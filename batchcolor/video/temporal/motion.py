@@ -1,7 +1,7 @@
-"""How one small picture of a film moved into the next: block matching from coarse to fine.
+"""Estimates motion between consecutive frames by coarse-to-fine block matching.
 
-Pictures are squares of luma, `(SIDE, SIDE)`, float32 in 0..1, one for each frame. Colour is smooth,
-so a motion known to a sixty-fourth of the frame is exact enough to carry it.
+Frames are squares of luma, `(SIDE, SIDE)`, float32 in 0..1. Chroma is smooth, so motion at a
+precision of 1/64 of the frame is sufficient to propagate it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ Indices = NDArray[np.intp]
 
 SIDE = 64
 LEVELS = 3
-"""Sizes at which motion is looked for: a quarter, a half, the whole of `SIDE`."""
+"""Pyramid levels: a quarter, a half and the whole of `SIDE`."""
 SEARCH_RADIUS = 3
-"""Steps in each direction that are tried at the coarsest size: 12 of 64 between two frames."""
+"""Samples in each direction searched at the coarsest level: 12 of 64 at full size."""
 MOTION_PENALTY = np.float32(0.002)
-"""What a step away from standing still has to gain, in luma: flat walls do not wander."""
+"""Luma difference by which a motion vector must be better than a shorter one, per sample; keeps
+flat areas still."""
 TOLERANCE = np.float32(0.06)
-"""Difference in luma, after motion and exposure, at which a match counts for a third."""
+"""Luma difference, after compensation of motion and exposure, at which confidence is 1/e."""
 MIN_STD = np.float32(0.01)
+"""Standard deviation of luma below which a frame is flat."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """The position of each sample in the previous picture, and the confidence of the match.
+    """Position of each sample in the previous frame, and the confidence of the match.
 
-    `rows` and `columns` are indices `(SIDE, SIDE)` into the earlier picture; `confidence` is 0..1;
-    `correlation` is the correlation of both pictures, without motion, -1..1.
+    `rows` and `columns` are indices `(SIDE, SIDE)` into the previous frame; `confidence` is 0..1;
+    `correlation` is that of both frames without motion, -1..1.
     """
 
     rows: Indices
@@ -40,9 +42,9 @@ class Match:
     correlation: float
 
 
-def match(before: Field, now: Field) -> Match:
-    """How `now` came out of `before`. Exposure may differ: gain and offset are fitted."""
-    similarity = correlation(_box_mean(before, 2), _box_mean(now, 2))
+def match_frames(before: Field, now: Field) -> Match:
+    """Matches `now` with the previous frame; differences of exposure are compensated."""
+    similarity = correlate(_box_mean(before, 2), _box_mean(now, 2))
     before = _match_exposure(before, now)
     rows, columns = _estimate_motion(before, now)
     moved = _match_exposure(before[rows, columns], now)
@@ -51,8 +53,8 @@ def match(before: Field, now: Field) -> Match:
     return Match(rows, columns, confidence.astype(np.float32), similarity)
 
 
-def correlation(one: Field, other: Field) -> float:
-    """Pearson's correlation; 1 where both are flat."""
+def correlate(one: Field, other: Field) -> float:
+    """Returns Pearson's correlation; 1 if both frames are flat, 0 if one is."""
     a, b = one - one.mean(), other - other.mean()
     spread = float(np.sqrt((a * a).mean() * (b * b).mean()))
     if spread < float(MIN_STD) ** 2:
@@ -61,7 +63,7 @@ def correlation(one: Field, other: Field) -> float:
 
 
 def _match_exposure(before: Field, now: Field) -> Field:
-    """`before` with the mean and the spread of `now`, where both have any."""
+    """Returns `before` with the mean and standard deviation of `now`; the gain is limited."""
     spread = max(float(before.std()), float(MIN_STD))
     gain = float(np.clip(max(float(now.std()), float(MIN_STD)) / spread, 0.5, 2.0))
     fitted: Field = ((before - before.mean()) * np.float32(gain) + now.mean()).astype(np.float32)
@@ -69,7 +71,7 @@ def _match_exposure(before: Field, now: Field) -> Field:
 
 
 def _estimate_motion(before: Field, now: Field) -> tuple[Indices, Indices]:
-    """Indices of the best match of each place, found at a quarter of the size and refined."""
+    """Returns the indices of each sample's best match, from the coarsest level to the finest."""
     shift_rows = shift_columns = np.zeros((1, 1), np.intp)
     for level in reversed(range(LEVELS)):
         factor = 1 << level
@@ -90,7 +92,7 @@ def _estimate_motion(before: Field, now: Field) -> tuple[Indices, Indices]:
 def _refine(
     before: Field, now: Field, shift_rows: Indices, shift_columns: Indices, radius: int
 ) -> tuple[Indices, Indices]:
-    """The best of all shifts within `radius` of those given, place by place."""
+    """Returns for each sample the best shift within `radius` of the given one."""
     steps = np.arange(-radius, radius + 1)
     by_rows = np.repeat(steps, len(steps))[:, None, None]
     by_columns = np.tile(steps, len(steps))[:, None, None]
@@ -121,7 +123,7 @@ def _downsample(picture: Field, factor: int) -> Field:
 
 
 def _box_sum(stack: Field, radius: int) -> Field:
-    """Sum over a square window around each place, edges repeated; the last two axes."""
+    """Returns sums over a square window around each sample of the last two axes; edges repeat."""
     width = [(0, 0)] * (stack.ndim - 2) + [(radius, radius)] * 2
     padded = np.pad(stack, width, mode="edge")
     window = 2 * radius + 1
@@ -136,6 +138,6 @@ def _box_sum(stack: Field, radius: int) -> Field:
 
 
 def _box_mean(picture: Field, radius: int) -> Field:
-    """Mean over a square window."""
+    """Returns means over a square window around each sample."""
     mean: Field = _box_sum(picture, radius) / np.float32((2 * radius + 1) ** 2)
     return mean

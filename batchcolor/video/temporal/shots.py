@@ -1,36 +1,37 @@
-"""Where a shot of a film ends and the next begins, detected from luma alone."""
+"""Detects the boundaries of shots from luma."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchcolor.video.temporal.motion import Field, Match, match
+from batchcolor.video.temporal.motion import Field, Match, match_frames
 
 MIN_CORRELATION = 0.65
-"""Correlation of two frames, below which they may belong to two shots."""
+"""Frames with a lower correlation may belong to different shots."""
 MIN_CONFIDENCE = 0.65
-"""Mean confidence of the motion between them, below which they do: a fast pan stays one shot."""
+"""Frames of low correlation belong to different shots if their mean confidence of motion is lower,
+which it is not in a fast pan."""
 CERTAIN_CUT_CORRELATION = 0.2
-"""Correlation at which they do in any case: out of black, into black."""
+"""Frames with a lower correlation always belong to different shots, as from or to black."""
 
 
 def is_cut(match: Match) -> bool:
-    """Whether a frame begins a new shot.
+    """Whether a frame starts a new shot.
 
-    Correlation and confidence ignore brightness and contrast of the whole frame, so neither
-    flicker of exposure nor a flash is a cut.
+    Correlation and confidence do not depend on brightness and contrast of the whole frame, so
+    exposure flicker and flashes are not cuts.
     """
-    is_cut_likely = (
+    is_likely = (
         match.correlation < MIN_CORRELATION and float(match.confidence.mean()) < MIN_CONFIDENCE
     )
-    return is_cut_likely or match.correlation < CERTAIN_CUT_CORRELATION
+    return is_likely or match.correlation < CERTAIN_CUT_CORRELATION
 
 
 @dataclass(frozen=True)
 class ShotPosition:
-    """Where a frame is: its number in the film, from 0, and that of the first frame of its shot.
+    """Position of a frame: its number in the film, from 0, and that of its shot's first frame.
 
-    `match` is how it came out of the frame before; None where it begins a shot.
+    `match` is the match with the previous frame; None at the start of a shot.
     """
 
     number: int
@@ -44,9 +45,9 @@ class ShotPosition:
 
 
 class ShotTracker:
-    """Follows the frames of one film in order, by their luma `(64, 64)` in 0..1.
+    """Assigns the frames of one film to shots, in order.
 
-    `number` is that of the first frame that it is shown, `shot` where the shot of that one began.
+    `number` is the number of the first frame passed to it, `shot` that of its shot's first frame.
     """
 
     def __init__(self, number: int = 0, shot: int = 0) -> None:
@@ -54,9 +55,9 @@ class ShotTracker:
         self._number, self._shot = number, shot
         self._before: Field | None = None
 
-    def follow(self, guide: Field) -> ShotPosition:
-        """The position of the next frame."""
-        motion = None if self._before is None else match(self._before, guide)
+    def track(self, guide: Field) -> ShotPosition:
+        """Returns the position of the next frame; `guide` is its luma `(SIDE, SIDE)` in 0..1."""
+        motion = None if self._before is None else match_frames(self._before, guide)
         if motion is not None and is_cut(motion):
             self.cuts += 1
             self._shot, motion = self._number, None

@@ -1,6 +1,6 @@
-"""Chroma propagated along motion, so that a film's colours do not flicker from frame to frame.
+"""Reduces colour flicker: propagates chroma along motion from frame to frame.
 
-It works on the small chroma fields of any colorizer. Where a frame's luma matches the previous
+This works on the small chroma fields of any colorizer. Where a frame's luma matches the previous
 frame along motion, most of the chroma is propagated from there; in newly revealed areas the frame
 keeps its own chroma. Nothing is propagated over a cut.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.video.temporal.motion import SIDE, Field, Match, match
+from batchcolor.video.temporal.motion import SIDE, Field, Match, match_frames
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
@@ -46,7 +46,7 @@ class Frame(Generic[T]):
         """Match with the next frame; None at the end of a shot."""
 
     def restore_detail(self, stabilized: Field) -> Field:
-        """Replace the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
+        """Replaces the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
         is kept."""
         side = self.chroma.shape[-1]
         if side <= SIDE:
@@ -78,20 +78,20 @@ class Stabilizer(Generic[T]):
         self._last_returned: Frame[T] | None = None
 
     def state(self) -> dict[str, Field]:
-        """What another stabilizer needs to continue after the last returned frame."""
+        """Returns the state from which a stabilizer continues after the last returned frame."""
         if self._last_returned is None:
             return {}
         return {"guide": self._last_returned.guide, "propagated": self._last_returned.propagated}
 
     def restore(self, state: dict[str, Field], owner: T) -> None:
-        """Continue from a `state`; `owner` stands for the frame it was taken at."""
+        """Continues from a `state`; `owner` represents the frame at which it was taken."""
         if state and self.mode != "off":
             self._last = Frame(state["guide"], state["propagated"], owner)
 
     def add(
         self, guide: Field, chroma: Field | None, owner: T, motion: Match | None
     ) -> list[tuple[T, Field]]:
-        """Add one frame and return the finished frames, each with its chroma `(2, s, s)`.
+        """Adds a frame; returns the finished frames, each with its chroma `(2, s, s)`.
 
         `chroma` is None for a frame that no colorizer processed. `motion` is the match with the
         previous frame; None at the start of a shot.
@@ -111,14 +111,14 @@ class Stabilizer(Generic[T]):
         return [self._pop()] if len(self._waiting) > self._ahead else []
 
     def flush(self) -> list[tuple[T, Field]]:
-        """Return all buffered frames, after the last one was added."""
+        """Returns all buffered frames, after the last one was added."""
         return [self._pop() for _ in range(len(self._waiting))]
 
     def _propagate(self, before: Frame[T], now: Frame[T], motion: Match) -> None:
         if now.is_colorized:
             now.propagated = _blend(now.own_chroma, before.propagated, motion, self._share)
         if self._ahead:
-            before.from_next = match(now.guide, before.guide)
+            before.from_next = match_frames(now.guide, before.guide)
 
     def _pop(self) -> tuple[T, Field]:
         frame = self._waiting[0]
@@ -129,7 +129,7 @@ class Stabilizer(Generic[T]):
         return frame.owner, frame.restore_detail(stabilized)
 
     def _propagate_backward(self) -> Field:
-        """Chroma of the first buffered frame, propagated backward from the frames after it."""
+        """Returns the first buffered frame's chroma, propagated backward from later ones."""
         shot = []
         for frame in self._waiting:
             shot.append(frame)
@@ -146,19 +146,19 @@ class Stabilizer(Generic[T]):
 
 
 def _blend(own: Field, other: Field, motion: Match, max_share: np.float32) -> Field:
-    """Blend a frame's own chroma with its neighbour's, warped along motion."""
+    """Blends a frame's own chroma with its neighbour's, warped along motion."""
     share = max_share * motion.confidence
     blended: Field = own + share * (_warp(other, motion) - own)
     return blended
 
 
 def _warp(field: Field, motion: Match) -> Field:
-    """A neighbour's chroma, warped along motion."""
+    """Warps a neighbour's chroma along motion."""
     return field[:, motion.rows, motion.columns]
 
 
 def resize_chroma(field: NDArray[np.float32], side: int) -> Field:
-    """Resize chroma `(2, s, s)` to another side, bilinear."""
+    """Resizes chroma `(2, s, s)` to another side, bilinear."""
     if field.shape[-1] == side:
         return field
     planes = [

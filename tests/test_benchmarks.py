@@ -56,8 +56,8 @@ def test_each_working_size_is_measured_and_plotted(tmp_path):
     data = flowers(tmp_path / "photos", 1)
     arguments = ("--data", data, "--model", "beta", "--sizes", "16,32", "--limit", "2")
     printed = benchmark("working-size", *arguments, "--plot", tmp_path / "curve.png")
-    assert [line.split("|")[2].strip() for line in printed.splitlines() if line.startswith("| ")] == [
-        *("16", "32", "16+32")
-    ]
+    assert [
+        line.split("|")[2].strip() for line in printed.splitlines() if line.startswith("| ")
+    ] == [*("16", "32", "16+32")]
     with Image.open(tmp_path / "curve.png") as curve:
         assert curve.width > 400

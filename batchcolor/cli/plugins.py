@@ -53,11 +53,12 @@ def print_failures(
 ) -> None:
     """Prints one line for each failure, and one for each model name that two plugins claim.
 
-    Failures whose error is part of a sentence in `reported` are skipped.
+    Failures of models that one of the sentences in `reported` is about are skipped.
     """
     sentences = list(reported)
     for failure in loaded.broken:
-        if not any(failure.error in sentence for sentence in sentences):
+        subject = f"model {failure.model} of {failure.origin}"
+        if not any(subject in sentence for sentence in sentences):
             print_line(console, make_printable(failure.describe(with_location=bool(verbose))))
     for name, owners in loaded.clashes.items():
         claims = " and ".join(map(str, owners))

@@ -19,7 +19,7 @@ from batchcolor.images.decode import decode, picture_from_image
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
 from batchcolor.images.metadata import Metadata
-from batchcolor.images.picture import Picture, luma_from_array, resize_luma
+from batchcolor.images.picture import Picture, array_to_luma, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.pipeline.arguments import (
@@ -235,7 +235,7 @@ def _read_picture(image: ImageInput) -> Picture:
                 f"an array of {image.dtype} {image.shape}: "
                 f"give uint8 or uint16, (H, W) or (H, W, 3)"
             )
-        return Picture(Path("array"), luma_from_array(image), None, PNG)
+        return Picture(Path("array"), array_to_luma(image), None, PNG)
     raise UsageError(f"cannot colour a {type(image).__name__}")
 
 

@@ -1,12 +1,11 @@
-"""Luma, chroma, gamut and Lab: pure functions, nothing else.
+"""Pure functions that convert between RGB, YCbCr and CIELab.
 
-Two colour spaces meet here. Pictures and colorizers speak YCbCr with the BT.601 matrix at
-full range, as JPEG does (ITU-T T.871, section 7): Y in 0..1, Cb and Cr in -0.5..0.5, all
-gamma-encoded as stored. Networks that think in CIELab (D65, sRGB primaries) are converted
-by `lab_to_cbcr`.
+Pictures and colorizers use YCbCr with the BT.601 matrix at full range, as JPEG does (ITU-T T.871,
+section 7): Y in 0..1, Cb and Cr in -0.5..0.5, gamma-encoded as stored. `lab_to_cbcr` converts the
+output of networks that predict CIELab (D65, sRGB primaries).
 
-The arithmetic functions take numpy arrays and torch tensors alike; those that need more
-than arithmetic say which of the two they take.
+Functions of type `ArrayT` take numpy arrays and torch tensors; the annotations of the others tell
+which of the two they take.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-# ITU-R BT.601, written as ITU-T T.871 (JFIF) rounds them.
+# Coefficients of ITU-R BT.601; ITU-T T.871 (JFIF) rounds the derived factors as in the comments.
 KR, KG, KB = 0.299, 0.587, 0.114
 RED_CR = 2 * (1 - KR)  # 1.402
 BLUE_CB = 2 * (1 - KB)  # 1.772
@@ -30,7 +29,10 @@ GREEN_CR = -RED_CR * KR / KG  # -0.714136
 
 @dataclass(frozen=True)
 class Matrix:
-    """How a stream mixes luma from R, G, B: the weights of red and blue (ITU-T H.273, table 4)."""
+    """The matrix coefficients of a stream: the weights of R and B in luma (ITU-T H.273, table 4).
+
+    The weight of G is the rest to 1.
+    """
 
     name: str
     red: float
@@ -38,7 +40,7 @@ class Matrix:
 
     @property
     def shifts(self) -> tuple[tuple[float, float], ...]:
-        """What R, G, B are above luma, as factors of Cb and Cr."""
+        """Factors of Cb and Cr in R - Y, G - Y and B - Y."""
         red_cr, blue_cb = 2 * (1 - self.red), 2 * (1 - self.blue)
         green = 1 - self.red - self.blue
         return (
@@ -52,27 +54,30 @@ BT601 = Matrix("BT.601", KR, KB)
 BT709 = Matrix("BT.709", 0.2126, 0.0722)
 BT2020 = Matrix("BT.2020", 0.2627, 0.0593)
 
-Field = TypeVar("Field", bound=Any)
-"""A numpy array or a torch tensor, with the same kind going in and coming out."""
+ArrayT = TypeVar("ArrayT", bound=Any)
+"""A numpy array or a torch tensor; results have the type of the arguments."""
 
 
-def rgb_to_ycbcr(red: Field, green: Field, blue: Field) -> tuple[Field, Field, Field]:
-    """Y in 0..1 and Cb, Cr in -0.5..0.5 from R, G, B in 0..1; any shape (ITU-T T.871)."""
+def rgb_to_ycbcr(red: ArrayT, green: ArrayT, blue: ArrayT) -> tuple[ArrayT, ArrayT, ArrayT]:
+    """Converts R, G, B in 0..1 to Y in 0..1 and Cb, Cr in -0.5..0.5; any shape (ITU-T T.871)."""
     luma: Any = KR * red + KG * green + KB * blue
     return luma, (blue - luma) / BLUE_CB, (red - luma) / RED_CR
 
 
-def ycbcr_to_rgb(luma: Field, cb: Field, cr: Field) -> tuple[Field, Field, Field]:
-    """R, G, B from Y in 0..1 and Cb, Cr in -0.5..0.5; not clipped; any shape (ITU-T T.871)."""
+def ycbcr_to_rgb(luma: ArrayT, cb: ArrayT, cr: ArrayT) -> tuple[ArrayT, ArrayT, ArrayT]:
+    """Converts Y in 0..1 and Cb, Cr in -0.5..0.5 to R, G, B; any shape (ITU-T T.871).
+
+    Colours outside RGB are not clipped.
+    """
     return luma + RED_CR * cr, luma + GREEN_CB * cb + GREEN_CR * cr, luma + BLUE_CB * cb
 
 
 def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of R, G and B in 0..1 that this chroma causes at the true luma.
+    """Returns the mean squared error of R, G and B in 0..1 that predicted chroma causes.
 
-    Chroma tensors `(N, 2, S, S)`. The plain reading of the published losses. As luma is shared,
-    the error of each channel is linear in the error of chroma (BT.601); clipping to 0..1 is
-    omitted, so it never flatters.
+    Chroma and truth are tensors `(N, 2, S, S)` of Cb, Cr. Luma is the same in both, so the error
+    of each channel is linear in the error of chroma (BT.601). Values are not clipped to 0..1,
+    which would reduce the error. The published losses of Alpha and Beta are read as this error.
     """
     error = chroma.float() - truth.float()
     cb, cr = error[:, 0], error[:, 1]
@@ -81,9 +86,10 @@ def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def rgb_to_luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """8-bit luma `(H, W)` of 8-bit RGB `(H, W, 3)`, to the bit what Pillow's `convert("L")` gives.
+    """Returns 8-bit luma `(H, W)` of 8-bit RGB `(H, W, 3)`.
 
-    Source: Pillow, `L24` in libImaging/Convert.c (BT.601 weights in 16-bit fixed point).
+    It is bit-identical to Pillow's `convert("L")`. Source: Pillow, `L24` in
+    libImaging/Convert.c (BT.601 weights in 16-bit fixed point).
     """
     wide = rgb.astype(np.uint32)
     luma = wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000
@@ -91,10 +97,10 @@ def rgb_to_luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
-    """BT.601 chroma `(2, ...)` as chroma of another matrix, at any luma; Cb, Cr in about -0.5..0.5.
+    """Converts BT.601 chroma `(2, ...)` to chroma of another matrix; Cb, Cr in about -0.5..0.5.
 
-    The differences between R, G and B stay what they are, and luma, which is the picture's own
-    in either matrix, does not enter: so the step is linear, and is done on the small field.
+    The differences between R, G and B are kept. Luma is that of the picture with both matrices
+    and does not occur in the conversion, which therefore is linear and valid at any luma.
     """
     red, green, blue = (cb * chroma[0] + cr * chroma[1] for cb, cr in BT601.shifts)
     mean = matrix.red * red + (1 - matrix.red - matrix.blue) * green + matrix.blue * blue
@@ -106,9 +112,10 @@ def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArra
 def gamut_scale(
     luma: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The largest factor in 0..1 that keeps Y + factor * chroma inside RGB 0..1; any shape.
+    """Returns the largest factor in 0..1 on chroma that keeps the colour inside RGB; any shape.
 
-    Chroma gives way along a line to grey of the same luma, so that hue and luma stay.
+    Y is in 0..1, Cb and Cr in -0.5..0.5. Scaling both by one factor keeps luma and hue and
+    reduces saturation.
     """
     scale = np.ones_like(luma)
     for shift in (RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb):
@@ -118,7 +125,7 @@ def gamut_scale(
 
 
 def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
-    """Chroma `(N, 2, S, S)` (Cb, Cr in -0.5..0.5) from CIELab; torch tensors only.
+    """Converts CIELab to chroma `(N, 2, S, S)` (Cb, Cr in -0.5..0.5).
 
     `lightness` is L* `(N, 1, S, S)` in 0..100, `ab` is a*, b* `(N, 2, S, S)` in about
     -110..110; D65, sRGB. Colours outside sRGB are clipped.
@@ -146,9 +153,9 @@ def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
 
 
 def luma_to_lightness(luma: torch.Tensor) -> torch.Tensor:
-    """L* in 0..100 of the grey whose sRGB value is `luma` in 0..1; any shape; torch only.
+    """Returns L* in 0..100 of the grey whose sRGB value is `luma` in 0..1; any shape.
 
-    What a Lab network is fed. Source: IEC 61966-2-1, CIE 15:2004.
+    It is the input of networks that predict CIELab. Source: IEC 61966-2-1, CIE 15:2004.
     """
     import torch
 
@@ -161,6 +168,6 @@ def luma_to_lightness(luma: torch.Tensor) -> torch.Tensor:
 
 
 def rgb16_to_luma(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """16-bit luma `(H, W)` of 16-bit RGB `(H, W, 3)`, rounded (BT.601 weights)."""
+    """Returns 16-bit luma `(H, W)` of 16-bit RGB `(H, W, 3)`, rounded (BT.601 weights)."""
     luma = rgb.astype(np.float32) @ np.array([KR, KG, KB], np.float32)
     return (luma + 0.5).astype(np.uint16)

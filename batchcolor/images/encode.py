@@ -14,7 +14,7 @@ from PIL import Image
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
 from batchcolor.images.jpeg_segments import insert_metadata_segments
-from batchcolor.images.metadata import SOFTWARE, Metadata, descriptive_tags
+from batchcolor.images.metadata import SOFTWARE, Metadata, read_descriptive_tags
 from batchcolor.images.picture import Plane
 from batchcolor.images.png_chunks import insert_metadata_chunks
 
@@ -111,7 +111,7 @@ def _encode_16_bit(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
     if target == PNG:
         return insert_metadata_chunks(bytes(imagecodecs.png_encode(rgb, level=1)), metadata)
     file = io.BytesIO()
-    tags = descriptive_tags(metadata)
+    tags = read_descriptive_tags(metadata)
     tifffile.imwrite(
         file,
         rgb,

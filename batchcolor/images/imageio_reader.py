@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
 from batchcolor.images.metadata import DESCRIPTIVE_TAGS, Metadata
-from batchcolor.images.picture import Picture, Plane, luma_from_array
+from batchcolor.images.picture import Picture, Plane, array_to_luma
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile
 
@@ -96,7 +96,7 @@ def _split_alpha(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
     """Returns luma and alpha of grey or RGB, with or without alpha, uint8 or uint16."""
     has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
     colour = pixels[..., :-1] if has_alpha else pixels
-    return luma_from_array(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None
+    return array_to_luma(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None
 
 
 def _read_raw_exif(path: Path, notes: list[str]) -> Metadata:

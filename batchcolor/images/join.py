@@ -92,7 +92,7 @@ def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> Joi
     planes = np.empty((2, chroma_height, chroma_width), np.uint8)
     for top in range(0, chroma_height, STRIP_HEIGHT):
         rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
-        minimum, maximum = _block_extrema(luma[2 * rows.start : 2 * rows.stop])
+        minimum, maximum = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
         cb, cr = _upsample_linear(full_width, chroma_height, axis=1, part=rows)
         scale = np.minimum(
             gamut_scale(minimum.astype(np.float32) / np.float32(255), cb, cr),
@@ -103,7 +103,7 @@ def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> Joi
     return JoinedImage(JPEG, luma=luma, cb=planes[0], cr=planes[1])
 
 
-def _block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _find_block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Returns minimum and maximum of each 2 x 2 block; blocks at an odd edge are smaller."""
     minimum, maximum = luma, luma
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""What a picture carries beside its pixels, read once and given to what is written."""
+"""Reads the metadata of a picture: EXIF, ICC profile, XMP, comment and resolution."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ XMP_ORIENTATION = (b'tiff:Orientation="', b"<tiff:Orientation>")
 
 @dataclass(frozen=True)
 class Metadata:
-    """Blocks as they stand in files; empty where the source had none.
+    """Metadata blocks in the form that files hold them; empty where the source has none.
 
-    `exif` begins with the TIFF header (without `Exif\\0\\0`); `dpi` is horizontal, vertical.
+    `exif` begins with the TIFF header, without `Exif\\0\\0`. `dpi` is horizontal, vertical.
     """
 
     exif: bytes = b""
@@ -25,38 +25,46 @@ class Metadata:
     dpi: tuple[float, float] | None = None
 
 
-def read(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
-    """Metadata of an opened picture and its EXIF orientation, 1 to 8.
+def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
+    """Returns the metadata of an opened picture and its EXIF orientation, 1 to 8.
 
-    The orientation tag in the returned block is 1, as pixels are turned upright when decoded.
-    A broken block costs itself, with a note.
+    The orientation in the returned EXIF and XMP is 1, as decoded pixels are turned upright. A
+    damaged EXIF block, and an ICC profile that is not RGB, are dropped with a note.
     """
     exif, orientation = _read_exif(image, notes)
     icc = image.info.get("icc_profile") or b""
-    if icc and icc[16:20] != b"RGB ":
-        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'broken'} profile dropped")
+    if icc and icc[16:20] != b"RGB ":  # colour space of the data (ICC.1:2022, section 7.2.8)
+        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'damaged'} profile dropped")
         icc = b""
-    xmp = image.info.get("xmp") or b""
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
+    xmp = _reset_xmp_orientation(_to_bytes(image.info.get("xmp")))
+    comment = _to_bytes(image.info.get("comment"))
+    return Metadata(exif, icc, xmp, comment, _read_dpi(image)), orientation
+
+
+def _to_bytes(block: bytes | str | None) -> bytes:
+    return block.encode("utf-8", "replace") if isinstance(block, str) else block or b""
+
+
+def _reset_xmp_orientation(xmp: bytes) -> bytes:
+    """Returns the XMP packet with orientation 1, written as an attribute or as an element."""
     for opening in XMP_ORIENTATION:
-        place = xmp.find(opening)
-        if place >= 0:
-            place += len(opening)
-            xmp = xmp[:place] + b"1" + xmp[place + 1 :]
-    comment = image.info.get("comment") or b""
-    if isinstance(comment, str):
-        comment = comment.encode("utf-8", "replace")
+        start = xmp.find(opening)
+        if start >= 0:
+            start += len(opening)
+            xmp = xmp[:start] + b"1" + xmp[start + 1 :]
+    return xmp
+
+
+def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
     dpi = image.info.get("dpi")
     try:
-        density = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+        return (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
     except (TypeError, ValueError, ZeroDivisionError, IndexError):
-        density = None
-    return Metadata(exif, icc, xmp, comment, density), orientation
+        return None
 
 
 def _read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
-    """Return the EXIF block with orientation 1, and the orientation; the image is not changed."""
+    """Returns the EXIF block with orientation 1, and the orientation; the image is unchanged."""
     try:
         tags = image.getexif()
         if not tags:
@@ -66,15 +74,16 @@ def _read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
         if stored is not None:
             tags[ORIENTATION] = stored  # Pillow returns the same object at the next call
         return block, stored if isinstance(stored, int) and 1 <= stored <= 8 else 1
-    except Exception as error:  # EXIF of old scanners breaks parsers in every possible way
+    except Exception as error:  # parsers raise many types of errors for damaged EXIF
         notes.append(f"damaged EXIF dropped ({type(error).__name__})")
         return b"", 1
 
 
 def _serialize_exif(tags: Image.Exif, image_format: str | None) -> bytes:
+    """Returns the tags as a block, with orientation 1; of a TIFF only those that describe it."""
     if ORIENTATION in tags:
         tags[ORIENTATION] = 1
-    if image_format == "TIFF":  # its tags also describe how the pixels are stored
+    if image_format == "TIFF":  # the same directory describes how its pixels are stored
         kept = Image.Exif()
         kept.update({tag: value for tag, value in tags.items() if tag in DESCRIPTIVE_TAGS})
         tags = kept
@@ -82,11 +91,12 @@ def _serialize_exif(tags: Image.Exif, image_format: str | None) -> bytes:
 
 
 DESCRIPTIVE_TAGS = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
-"""TIFF tags that describe a photograph and not the way in which its pixels lie."""
+"""TIFF tags that describe a photograph and not how its pixels are stored: DocumentName,
+ImageDescription, Make, Model, Software, DateTime, Artist and Copyright."""
 
 
-def descriptive_tags(metadata: Metadata) -> dict[int, str]:
-    """The EXIF block's tags that describe a photograph, as text."""
+def read_descriptive_tags(metadata: Metadata) -> dict[int, str]:
+    """Returns the tags of the EXIF block that are in `DESCRIPTIVE_TAGS`, as text."""
     tags = Image.Exif()
     if metadata.exif:
         tags.load(b"Exif\0\0" + metadata.exif)

@@ -1,4 +1,4 @@
-"""A decoded picture, and the small square of it that a colorizer sees."""
+"""The decoded picture, and the square of luma that a colorizer gets of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from batchcolor.images.formats import Format
 from batchcolor.images.metadata import Metadata
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
+"""Samples of one channel `(H, W)` over the full range of their type."""
 
 
 @dataclass
 class Picture:
-    """Upright luma `(H, W)`, uint8 or uint16 over the full range, and its metadata.
+    """The upright luma and alpha of a source file, with its metadata.
 
-    `alpha` is of the same shape and depth, or None. `notes` are shown to the user.
+    `luma` is `(H, W)`, uint8 or uint16, full range. `alpha` has the same shape and type, or is
+    None. `notes` are reported to the user.
     """
 
     path: Path
@@ -33,7 +35,7 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """Pixels a row."""
+        """Pixels per row."""
         return int(self.luma.shape[1])
 
     @property
@@ -43,27 +45,25 @@ class Picture:
 
     @property
     def depth(self) -> int:
-        """Bits a sample: 8 or 16."""
+        """Bits per sample: 8 or 16."""
         return 8 * self.luma.itemsize
 
 
 def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:
-    """The whole picture squeezed into `(side, side)`, 0..1; averaged down, bilinear up.
+    """Resizes luma to a square `(side, side)`, 0..1, bilinearly with antialiasing.
 
-    The aspect ratio is not kept: chroma is stretched back when it is joined.
+    The aspect ratio is not kept; joining resizes chroma to that of the picture.
     """
-    high = np.iinfo(luma.dtype).max
     if luma.dtype == np.uint16:
-        luma = (luma >> 8).astype(np.uint8)  # a colorizer sees no finer steps than in training
-        high = 255
-    # First cheaply to a few times the size by whole boxes, then exactly.
+        luma = (luma >> 8).astype(np.uint8)  # colorizers are trained with 8 bits
+    # reducing_gap: first a box average to at least three times the size, then the resampling
     image = Image.fromarray(np.ascontiguousarray(luma))
     small = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(small, np.float32) / np.float32(high)
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
-def luma_from_array(pixels: NDArray[Any]) -> Plane:
-    """Luma of grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16."""
+def array_to_luma(pixels: NDArray[Any]) -> Plane:
+    """Returns the luma of grey `(H, W)` or `(H, W, 1)` or RGB `(H, W, 3)`, uint8 or uint16."""
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[2] == 1:

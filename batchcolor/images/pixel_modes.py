@@ -10,7 +10,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.picture import Plane
 
 PREMULTIPLIED_MODES = {"La": "LA", "RGBa": "RGBA"}
-"""Modes whose colours are multiplied by alpha, and the modes in which they are not."""
+"""Modes with colours multiplied by alpha, and the same modes without the multiplication."""
 
 ORIENTATION_TRANSFORMS = {
     2: lambda plane: plane[:, ::-1],
@@ -24,8 +24,8 @@ ORIENTATION_TRANSFORMS = {
 """The transform that makes stored rows upright, by EXIF orientation (CIPA DC-008, tag 0x0112)."""
 
 
-def luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane | None]:
-    """Return luma `(H, W)` and alpha `(H, W)`, or None for an opaque image.
+def split_luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane | None]:
+    """Returns luma `(H, W)` and alpha `(H, W)`, or None for an opaque image.
 
     Both are uint8, except that modes I, F and I;16 give 16-bit luma. Raises ProcessingError for
     samples that are not finite.
@@ -42,7 +42,7 @@ def luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane |
         return np.asarray(image.convert("L")), None
     rgba = image.convert("RGBA")
     alpha = np.asarray(rgba.getchannel("A"))
-    # A palette's or a colour's luma is that of its RGB; grey has its own.
+    # Palettes and colours are converted through RGB; grey is luma already.
     grey = image if image.mode in ("LA", "L", "1") else rgba
     return np.asarray(grey.convert("L")), None if alpha.min() == 255 else alpha
 
@@ -50,7 +50,7 @@ def luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane |
 def turn_upright(
     planes: tuple[Plane, Plane | None], orientation: int
 ) -> tuple[Plane, Plane | None]:
-    """Return luma and alpha with the EXIF orientation 1 to 8 applied, contiguous in memory."""
+    """Returns luma and alpha with the EXIF orientation 1 to 8 applied, contiguous in memory."""
     transform = ORIENTATION_TRANSFORMS.get(orientation)
     if transform is None:
         return planes
@@ -62,11 +62,11 @@ def turn_upright(
 
 
 def scale_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray[np.uint16]:
-    """Return 32-bit samples as 16 bits.
+    """Scales 32-bit samples to 16 bits.
 
-    Samples in 0..1, 0..255 and 0..65535 keep their meaning; others are stretched from their
-    minimum and maximum to the full range, with a note. Raises ProcessingError for samples that
-    are not finite.
+    Samples in 0..1, 0..255 and 0..65535 are scaled from that range; others are stretched from
+    their minimum and maximum to the full range, with a note. Raises ProcessingError for samples
+    that are not finite.
     """
     _check_finite(values)
     low, high = float(values.min()), float(values.max())
@@ -93,11 +93,11 @@ def stretch_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray
 
 def _check_finite(values: NDArray[np.float64]) -> None:
     if not np.isfinite(values).all():
-        raise ProcessingError("decode", "has samples that are not numbers")
+        raise ProcessingError("decode", "has samples that are not finite numbers")
 
 
 def lab_to_rgb(image: Image.Image) -> Image.Image:
-    """Return a CIELab image (mode LAB) as sRGB."""
+    """Converts a CIELab image (mode LAB) to sRGB."""
     to_srgb = ImageCms.buildTransform(
         ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
     )

@@ -9,15 +9,19 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
-from batchcolor.images import metadata
-from batchcolor.images.picture import Picture, luma_from_array
+from batchcolor.images.metadata import Metadata, read_metadata
+from batchcolor.images.picture import Picture, array_to_luma
 from batchcolor.images.scan import ScannedFile
 
 
 def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> Picture:
-    """The picture that a plugin's reader returns. Raises ProcessingError for a wrong one."""
-    given: Any = reader.decode(found.path)
-    read = given if isinstance(given, ReadImage) else ReadImage(np.asarray(given))
+    """Returns the picture that a plugin's reader decodes.
+
+    Raises ProcessingError for pixels or alpha of another type or shape than the contract's, and
+    for more than `max_pixels`.
+    """
+    returned: Any = reader.decode(found.path)
+    read = returned if isinstance(returned, ReadImage) else ReadImage(np.asarray(returned))
     pixels: Any = np.asarray(read.pixels)
     is_grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
     if pixels.dtype not in (np.uint8, np.uint16) or not is_grey_or_rgb or not pixels.size:
@@ -36,12 +40,12 @@ def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> P
         )
     assert found.format is not None
     notes = [found.note] if found.note else []
-    blocks = _checked_metadata(read, notes)
-    return Picture(found.path, luma_from_array(pixels), alpha, found.format, blocks, notes)
+    metadata = _check_metadata(read, notes)
+    return Picture(found.path, array_to_luma(pixels), alpha, found.format, metadata, notes)
 
 
-def _checked_metadata(read: ReadImage, notes: list[str]) -> metadata.Metadata:
-    """The reader's blocks, checked as those of a file that Pillow opens."""
+def _check_metadata(read: ReadImage, notes: list[str]) -> Metadata:
+    """Returns the reader's metadata, checked like that of a file that Pillow opens."""
     carrier = Image.new("RGB", (1, 1))
     blocks = {
         "exif": read.exif and b"Exif\0\0" + read.exif.removeprefix(b"Exif\0\0"),
@@ -50,5 +54,5 @@ def _checked_metadata(read: ReadImage, notes: list[str]) -> metadata.Metadata:
         "dpi": read.dpi,
     }
     carrier.info.update({name: block for name, block in blocks.items() if block})
-    checked, _ = metadata.read(carrier, notes)
+    checked, _ = read_metadata(carrier, notes)
     return checked

@@ -1,4 +1,4 @@
-"""Finds pictures and films: walks folders lazily in a fixed order and opens only regular files."""
+"""Finds pictures and films: walks folders lazily in a fixed order, opens only regular files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from batchcolor.images.formats import (
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 from batchcolor.storage.journal import STATE_FOLDER
 
-GONE = -1
+VANISHED = -1
 """Size of a file that vanished between the listing of its folder and its stat."""
 
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """A file that is, or claims to be, a picture or film. `relative`: its path below its source."""
+    """A file that is a picture or film by its content or, where that is unknown, by its suffix.
+
+    `relative` is its path below its source. `format` is None for unknown content.
+    """
 
     path: Path
     relative: Path
@@ -38,7 +41,7 @@ class ScannedFile:
 
     @property
     def film(self) -> bool:
-        """Whether it holds, or claims to hold, moving pictures."""
+        """Whether it is a film by its content or, where that is unknown, by its suffix."""
         if self.format is not None:
             return self.format.film
         return self.path.suffix.lower() in VIDEO_SUFFIXES
@@ -51,7 +54,7 @@ class SkippedEntry:
     path: Path
     reason: str
     failed: bool = False
-    """Whether it may hold pictures that were not read: an unreadable folder."""
+    """Whether it counts as a failure: an unreadable folder, or a source that cannot be read."""
 
 
 def scan(
@@ -61,24 +64,25 @@ def scan(
     suffixes: Collection[str] = (),
     include_results: bool = False,
 ) -> Iterator[ScannedFile | SkippedEntry]:
-    """Yields the pictures and films below a folder, or the one file, while it is walked.
+    """Yields the pictures and films below a folder, or the one file, while it walks the folder.
 
-    Depth first, names sorted. Files that are no pictures by content or suffix (texts, sidecars)
-    are not yielded; links without a target, pipes, devices and sockets are yielded as
-    SkippedEntry. With `suffixes`, files with any other suffix are not opened and not yielded.
-    Folders that batchcolor wrote are skipped, unless `include_results` is set.
+    The order is depth first, names sorted. Files that are no pictures by content or suffix
+    (texts, sidecars) are not yielded. Links without a target, pipes, devices, sockets and
+    pictures without a decoder are yielded as SkippedEntry. With `suffixes`, files with any other
+    suffix are not opened and not yielded. Folders that batchcolor wrote are skipped, unless
+    `include_results` is set.
     """
     if source.is_dir():
         for entry in _walk(source, Path(), (), include_results):
             if isinstance(entry, SkippedEntry):
                 yield entry
-            elif not suffixes or _suffix(entry[0]) in suffixes:
+            elif not suffixes or _lower_suffix(entry[0]) in suffixes:
                 name, folder, relative = entry
-                found = _examine(folder / name, relative / name, readers)
+                found = _identify(folder / name, relative / name, readers)
                 if found is not None:
                     yield found
     else:
-        found = _examine(source, Path(source.name), readers, is_named=True)
+        found = _identify(source, Path(source.name), readers, is_source=True)
         if found is not None:
             yield found
 
@@ -86,14 +90,14 @@ def scan(
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
     """Yields the lower-case suffix of every file that `scan` would consider. Opens no file."""
     if not source.is_dir():
-        yield _suffix(source.name)
+        yield _lower_suffix(source.name)
         return
     for entry in _walk(source, Path(), (), include_results):
         if not isinstance(entry, SkippedEntry):
-            yield _suffix(entry[0])
+            yield _lower_suffix(entry[0])
 
 
-def _suffix(name: str) -> str:
+def _lower_suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  (four times faster than Path.suffix)
 
 
@@ -137,29 +141,33 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _examine(
-    path: Path, relative: Path, readers: Sequence[Reader], *, is_named: bool = False
+def _identify(
+    path: Path, relative: Path, readers: Sequence[Reader], *, is_source: bool = False
 ) -> ScannedFile | SkippedEntry | None:
-    """Identifies one directory entry by its content; None where it is no picture or film."""
+    """Identifies a file by its content, or by its suffix if its content is unknown.
+
+    Returns None for a file that is neither a picture nor a film. With `is_source` the user
+    asked for this file, so it is never ignored.
+    """
     suffix = path.suffix.lower()
-    claims = is_named or suffix in VIDEO_SUFFIXES or is_picture_suffix(suffix, readers)
+    is_expected = is_source or suffix in VIDEO_SUFFIXES or is_picture_suffix(suffix, readers)
     try:
         status = path.stat()
     except OSError as error:
         if path.is_symlink():
             return SkippedEntry(path, "a link to nothing")
-        if claims:  # it was listed: a picture that fails, not one that never existed
-            return ScannedFile(path, relative, GONE, 0, None)
+        if is_expected:  # it was listed: a picture that fails, not one that never existed
+            return ScannedFile(path, relative, VANISHED, 0, None)
         return SkippedEntry(path, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return SkippedEntry(path, "not a regular file (pipe, device or socket)")
     kind = sniff(_read_head(path), suffix, readers)
-    if kind is not None and kind.film and suffix in AUDIO_SUFFIXES and not is_named:
+    if kind is not None and kind.film and suffix in AUDIO_SUFFIXES and not is_source:
         return None
     reason = _find_missing_decoder(kind, suffix, readers)
     if reason:
-        return SkippedEntry(path, reason, failed=is_named)
-    if kind is None and not claims:
+        return SkippedEntry(path, reason, failed=is_source)
+    if kind is None and not is_expected:
         return None
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:

@@ -1,4 +1,4 @@
-"""A cheap check of a file that was just written, before it may take its final name."""
+"""Checks a written file before it gets its final name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from batchcolor.images.sniff import HEAD_SIZE, sniff
 
 
 def verify_image(path: Path, expected: Format) -> None:
-    """Read the signature and the size back from the file. Raises ProcessingError."""
+    """Raises ProcessingError unless the file has the signature and a size of its format."""
     with path.open("rb") as file:
         head = file.read(HEAD_SIZE)
         file.seek(0)
         if sniff(head) != expected:
             raise ProcessingError(
-                "commit", f"what was written does not read back as {expected.name}"
+                "commit", f"the written file is not recognized as {expected.name}"
             )
         with Image.open(file) as image:
             if min(image.size) < 1:
-                raise ProcessingError("commit", "what was written has no size")
+                raise ProcessingError("commit", "the written file has no pixels")

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins, format_error
-from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.decode import decode
 from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.formats import VIDEO_SUFFIXES
+from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import SkippedEntry

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import FORMATS, JPEG, PNG, TIFF
+from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan

@@ -22,7 +22,7 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import formats
-from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import (
     CAMERA_RAW,
@@ -35,6 +35,7 @@ from batchcolor.images.formats import (
     UNREAD_SUFFIXES,
     missing_decoder,
 )
+from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import join
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
@@ -299,7 +300,7 @@ def test_jpeg_folder_imports_no_optional_decoder(tmp_path: Path) -> None:
     Image.new("L", (30, 20), 90).save(tmp_path / "one.jpg")
     code = (
         "import sys; from pathlib import Path; from batchcolor.images.scan import scan\n"
-        "from batchcolor.images.decode import decode, estimate_memory\n"
+        "from batchcolor.images.decode import decode; from batchcolor.images.header import *\n"
         f"found, = scan(Path({str(tmp_path)!r}))\n"
         "estimate_memory(found, 10**9), decode(found, 10**9)\n"
         "print([name for name in ('imageio', 'rawpy', 'pillow_heif') if name in sys.modules])"

@@ -13,9 +13,10 @@ from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.hooks.manager import Plugins, format_error
 from batchcolor.hooks.types import Reader, ReadImage
-from batchcolor.images import metadata
-from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.decode import decode
 from batchcolor.images.formats import JPEG, PNG
+from batchcolor.images.header import estimate_memory
+from batchcolor.images.metadata import read_metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.pixel_modes import ORIENTATION_TRANSFORMS
 from batchcolor.images.scan import ScannedFile
@@ -147,7 +148,7 @@ def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) 
         with Image.open(source.path) as image:
             if image.mode not in COLOUR_MODES:
                 return None
-            _, orientation = metadata.read(image, [])
+            _, orientation = read_metadata(image, [])
             is_rotated = orientation >= 5
             size = size[::-1] if is_rotated else size
             if source.format == JPEG:

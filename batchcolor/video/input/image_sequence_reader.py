@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
-from batchcolor.images.decode import decode, estimate_memory
+from batchcolor.images.decode import decode
+from batchcolor.images.header import estimate_memory
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (

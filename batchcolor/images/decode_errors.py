@@ -1,0 +1,27 @@
+"""Describes the errors that decoders raise, as the reason of a failed picture."""
+
+from __future__ import annotations
+
+import struct
+
+from PIL import UnidentifiedImageError
+
+
+def describe_error(error: Exception) -> str:
+    """Returns the reason for the user, in plain words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "garbage, or a kind of picture that is not known here"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    if isinstance(error, FileNotFoundError):
+        return "vanished while the job ran"
+    if isinstance(error, PermissionError):
+        return "may not be read (permission denied)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):
+        return f"damaged: {type(error).__name__} {error}".strip()
+    text = str(error).strip()
+    if "premature end" in text.lower() or "truncated" in text.lower():
+        return f"truncated: {text}"
+    return f"damaged: {text or type(error).__name__}"

@@ -1,0 +1,121 @@
+"""Reads the header of a picture: size, pages, bits per sample, and the memory that it needs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.hooks.types import Reader
+from batchcolor.images import imageio_reader
+from batchcolor.images.decode_errors import describe_error
+from batchcolor.images.formats import HEIF, READ_ONLY_FORMATS, Format
+from batchcolor.images.scan import VANISHED, ScannedFile
+
+# batchcolor compares sizes with --max-pixels before pixels are decoded; Pillow's own limit is
+# lower than the size of large scans.
+Image.MAX_IMAGE_PIXELS = None
+
+BYTES_PER_PIXEL = 12
+"""Peak of decoded samples, luma, joined image and encoded file, for 8 bits per sample."""
+READER_BYTES_PER_FILE_BYTE = 20
+"""The assumption for plugins' readers, which have no function that reads the header."""
+BITS_PER_SAMPLE, NEW_SUBFILE_TYPE, DNG_VERSION = 258, 254, 50706  # TIFF 6.0, DNG 1.7
+PNG_BIT_DEPTH_OFFSET = 24
+
+
+def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
+    """Returns the bytes that a picture needs at its peak, from its header alone.
+
+    Raises ProcessingError for a file that is empty, unknown or damaged, for more than
+    `max_pixels`, and for several pages or frames.
+    """
+    if found.size == VANISHED:
+        raise ProcessingError("scan", "vanished while the job ran")
+    if found.size == 0:
+        raise ProcessingError("decode", "the file is empty")
+    if found.format is None:
+        raise ProcessingError("decode", _describe_unknown_file(found.path))
+    if find_reader(found, readers) is not None:
+        return found.size * READER_BYTES_PER_FILE_BYTE
+    try:
+        width, height, pages, is_deep = _read_header(found.path, found.format)
+    except ProcessingError:
+        raise
+    except Exception as error:  # decoders raise any type of error; one picture is not the job
+        raise ProcessingError("decode", describe_error(error)) from error
+    if width * height > max_pixels:
+        raise ProcessingError(
+            LIMITS,
+            f"{width} x {height} are more than --max-pixels {max_pixels:,}; raise it if meant",
+        )
+    if pages > 1:
+        raise ProcessingError(
+            "decode", f"has {pages} pages or frames; only single pictures are done"
+        )
+    return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
+
+
+def find_reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
+    """Returns the plugin's reader that identified the file, or None."""
+    if found.format is None or found.format.writable or found.format in READ_ONLY_FORMATS:
+        return None
+    return next((reader for reader in readers if reader.name == found.format.name), None)
+
+
+def open_with_pillow(source: Path | io.BytesIO, kind: Format) -> Image.Image:
+    """Opens a picture without decoding its pixels."""
+    if kind == HEIF:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return Image.open(source)
+
+
+def read_bits_per_sample(image: Image.Image, path: Path) -> int:
+    """Returns the bits per sample of the file; Pillow opens 16-bit colour with 8-bit modes."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(PNG_BIT_DEPTH_OFFSET + 1)[PNG_BIT_DEPTH_OFFSET]
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
+        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
+    return 8
+
+
+def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
+    """Returns width, height, number of pages, and whether samples have more than 8 bits."""
+    if kind.imageio_plugin:
+        return *imageio_reader.read_header(path, kind), True
+    with open_with_pillow(path, kind) as image:
+        _check_not_preview(image)
+        width, height = image.size
+        is_deep = image.mode.startswith(("I", "F")) or read_bits_per_sample(image, path) == 16
+        pages = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    return width, height, pages, is_deep
+
+
+def _check_not_preview(image: Image.Image) -> None:
+    """Raises ProcessingError for camera raw in a TIFF structure: its first picture is a preview.
+
+    Bit 0 of NewSubfileType marks a picture of reduced resolution.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & 1:
+        raise ProcessingError(
+            "decode",
+            "its first picture is a preview, as in camera raw files; give it the suffix of its "
+            "raw format (.dng, .nef, ...)",
+        )
+
+
+def _describe_unknown_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "not a picture in any format known here"

@@ -247,7 +247,7 @@ def _read_file(path: Path) -> Picture:
     found = next(iter(scan(path)), None)
     if not isinstance(found, ScannedFile):
         raise ProcessingError("scan", f"{path}: {found.reason if found else 'not a picture'}")
-    if found.film:
+    if found.is_film:
         raise ProcessingError("scan", f"{path} is a film: colour it with batchcolor.run")
     return decode(found, MAX_PIXELS)
 

@@ -109,7 +109,7 @@ def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArra
     return np.stack([cb, cr]).astype(np.float32)
 
 
-def gamut_scale(
+def compute_gamut_scale(
     luma: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Returns the largest factor in 0..1 on chroma that keeps the colour inside RGB; any shape.

@@ -85,7 +85,7 @@ def scan_references(
     made = ReferenceSet()
     found: list[ScannedFile] = []
     for it in scan(data):
-        if isinstance(it, ScannedFile) and not it.film:
+        if isinstance(it, ScannedFile) and not it.is_film:
             found.append(it)
         else:
             reason = "a film" if isinstance(it, ScannedFile) else it.reason

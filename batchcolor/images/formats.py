@@ -20,12 +20,12 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    writable: bool = True
-    alpha: bool = False
+    is_writable: bool = True
+    supports_alpha: bool = False
     """Whether results can hold transparency."""
-    deep: bool = False
+    supports_16_bits: bool = False
     """Whether results can hold 16 bits a sample."""
-    film: bool = False
+    is_film: bool = False
     """Whether it is a container of moving pictures."""
     substitute: Format | None = None
     """The format of results where this one is not writable; None for PNG."""
@@ -39,29 +39,29 @@ class Format:
     @property
     def result_format(self) -> Format:
         """The format of results of a source in this format, unless `--format` selects one."""
-        return self if self.writable else self.substitute or PNG
+        return self if self.is_writable else self.substitute or PNG
 
 
 JPEG = Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"))
-PNG = Format("png", (".png",), alpha=True, deep=True)
-WEBP = Format("webp", (".webp",), alpha=True)
-TIFF = Format("tiff", (".tif", ".tiff"), alpha=True, deep=True)
+PNG = Format("png", (".png",), supports_alpha=True, supports_16_bits=True)
+WEBP = Format("webp", (".webp",), supports_alpha=True)
+TIFF = Format("tiff", (".tif", ".tiff"), supports_alpha=True, supports_16_bits=True)
 BMP = Format("bmp", (".bmp", ".dib"))
 FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
 """Still formats that are read and written."""
 
 JPEG_2000 = Format(
-    "jpeg2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), writable=False, substitute=PNG
+    "jpeg2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), is_writable=False, substitute=PNG
 )
-NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm"), writable=False)
-TGA = Format("tga", (".tga", ".targa"), writable=False)
-PCX = Format("pcx", (".pcx",), writable=False)
-SGI = Format("sgi", (".sgi", ".rgb", ".bw"), writable=False)
-AVIF = Format("avif", (".avif",), writable=False, substitute=JPEG, module="PIL._avif")
+NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm"), is_writable=False)
+TGA = Format("tga", (".tga", ".targa"), is_writable=False)
+PCX = Format("pcx", (".pcx",), is_writable=False)
+SGI = Format("sgi", (".sgi", ".rgb", ".bw"), is_writable=False)
+AVIF = Format("avif", (".avif",), is_writable=False, substitute=JPEG, module="PIL._avif")
 HEIF = Format(
     "heif",
     (".heic", ".heif", ".hif"),
-    writable=False,
+    is_writable=False,
     substitute=JPEG,
     module="pillow_heif",
     extra="heif",
@@ -73,17 +73,17 @@ CAMERA_RAW = Format(
         *(".raf", ".pef", ".ptx", ".srw", ".3fr", ".fff", ".iiq", ".mos", ".rwl", ".dcr", ".dcs"),
         *(".kdc", ".k25", ".mrw", ".mef", ".erf", ".x3f", ".gpr", ".bay"),
     ),
-    writable=False,
+    is_writable=False,
     substitute=TIFF,
     imageio_plugin="rawpy",
     module="rawpy",
     extra="raw",
 )
-DPX = Format("dpx", (".dpx",), writable=False, substitute=TIFF, imageio_plugin="pyav")
+DPX = Format("dpx", (".dpx",), is_writable=False, substitute=TIFF, imageio_plugin="pyav")
 DICOM = Format(
     "dicom",
     (".dcm", ".dicom"),
-    writable=False,
+    is_writable=False,
     imageio_plugin="pydicom",
     module="pydicom",
     extra="dicom",
@@ -91,7 +91,7 @@ DICOM = Format(
 FITS = Format(
     "fits",
     (".fits", ".fit", ".fts"),
-    writable=False,
+    is_writable=False,
     imageio_plugin="FITS",
     module="astropy",
     extra="fits",
@@ -103,21 +103,21 @@ READ_ONLY_FORMATS = (
 """Still formats that are read, after the readers of plugins, and not written."""
 READ_ONLY_BY_SUFFIX = {suffix: f for f in READ_ONLY_FORMATS for suffix in f.suffixes}
 
-MP4 = Format("mp4", (".mp4", ".m4v"), film=True)
-MOV = Format("mov", (".mov", ".qt"), film=True)
-MKV = Format("mkv", (".mkv",), film=True)
-GIF = Format("gif", (".gif",), alpha=True, film=True)
-WEBM = Format("webm", (".webm",), writable=False, film=True)
-AVI = Format("avi", (".avi",), writable=False, film=True)
-MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), writable=False, film=True)
-FLV = Format("flv", (".flv",), writable=False, film=True)
-WMV = Format("wmv", (".wmv", ".asf"), writable=False, film=True)
-MOBILE = Format("3gp", (".3gp", ".3g2"), writable=False, film=True)
-MXF = Format("mxf", (".mxf",), writable=False, film=True)
-REAL_MEDIA = Format("realmedia", (".rm", ".rmvb"), writable=False, film=True)
+MP4 = Format("mp4", (".mp4", ".m4v"), is_film=True)
+MOV = Format("mov", (".mov", ".qt"), is_film=True)
+MKV = Format("mkv", (".mkv",), is_film=True)
+GIF = Format("gif", (".gif",), supports_alpha=True, is_film=True)
+WEBM = Format("webm", (".webm",), is_writable=False, is_film=True)
+AVI = Format("avi", (".avi",), is_writable=False, is_film=True)
+MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), is_writable=False, is_film=True)
+FLV = Format("flv", (".flv",), is_writable=False, is_film=True)
+WMV = Format("wmv", (".wmv", ".asf"), is_writable=False, is_film=True)
+MOBILE = Format("3gp", (".3gp", ".3g2"), is_writable=False, is_film=True)
+MXF = Format("mxf", (".mxf",), is_writable=False, is_film=True)
+REAL_MEDIA = Format("realmedia", (".rm", ".rmvb"), is_writable=False, is_film=True)
 VIDEO_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, REAL_MEDIA)
 
-IMAGE_SEQUENCE = Format("numbered frames", (), writable=False, film=True)
+IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)
 """A folder of numbered pictures that is read as a film."""
 
 UNSNIFFABLE_VIDEO_SUFFIXES = frozenset(
@@ -139,9 +139,9 @@ UNREAD_SUFFIXES = frozenset(
 """Pictures that only a plugin of batchcolor can read: reported as skipped without one."""
 
 
-def format_by_name(name: str) -> Format:
+def find_writable_format(name: str) -> Format:
     """Returns the writable format of that name or suffix. Raises UsageError that lists them."""
-    writable = [known for known in (*FORMATS, *VIDEO_FORMATS) if known.writable]
+    writable = [known for known in (*FORMATS, *VIDEO_FORMATS) if known.is_writable]
     for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
             return known
@@ -161,11 +161,11 @@ def is_picture_suffix(suffix: str, readers: Sequence[Reader] = ()) -> bool:
     if is_writable_suffix(suffix) or any(suffix in reader.suffixes for reader in readers):
         return True
     read_only = READ_ONLY_BY_SUFFIX.get(suffix)
-    return read_only is not None and not missing_decoder(read_only)
+    return read_only is not None and not describe_missing_decoder(read_only)
 
 
 @lru_cache
-def missing_decoder(kind: Format) -> str:
+def describe_missing_decoder(kind: Format) -> str:
     """Returns why a format cannot be decoded and what to install, or an empty string.
 
     Finds the module that decodes it without importing it.

@@ -61,7 +61,7 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
 
 def find_reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
     """Returns the plugin's reader that identified the file, or None."""
-    if found.format is None or found.format.writable or found.format in READ_ONLY_FORMATS:
+    if found.format is None or found.format.is_writable or found.format in READ_ONLY_FORMATS:
         return None
     return next((reader for reader in readers if reader.name == found.format.name), None)
 

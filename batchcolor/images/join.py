@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from batchcolor.color import gamut_scale, ycbcr_to_rgb
+from batchcolor.color import compute_gamut_scale, ycbcr_to_rgb
 from batchcolor.images.formats import JPEG, Format
 from batchcolor.images.picture import Picture, Plane
 
@@ -42,11 +42,11 @@ def join(
     """
     scaled_chroma = chroma * np.float32(strength)
     luma, alpha = picture.luma, picture.alpha
-    if picture.depth == 16 and not target.deep:
+    if picture.depth == 16 and not target.supports_16_bits:
         luma = _reduce_to_8_bits(luma)
         alpha = None if alpha is None else _reduce_to_8_bits(alpha)
         picture.notes.append(f"16 bits became 8: {target.name} holds no more")
-    if alpha is not None and not target.alpha:
+    if alpha is not None and not target.supports_alpha:
         alpha = None
         picture.notes.append(f"transparency dropped: {target.name} holds none")
     if target == JPEG:
@@ -71,7 +71,7 @@ def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) 
         rows = slice(top, min(top + STRIP_HEIGHT, height))
         y = luma[rows].astype(np.float32) / max_value
         cb, cr = _upsample_linear(full_width, height, axis=1, part=rows)
-        scale = gamut_scale(y, cb, cr)
+        scale = compute_gamut_scale(y, cb, cr)
         for channel, plane in enumerate(ycbcr_to_rgb(y, cb * scale, cr * scale)):
             plane *= max_value
             plane += 0.5
@@ -95,8 +95,8 @@ def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> Joi
         minimum, maximum = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
         cb, cr = _upsample_linear(full_width, chroma_height, axis=1, part=rows)
         scale = np.minimum(
-            gamut_scale(minimum.astype(np.float32) / np.float32(255), cb, cr),
-            gamut_scale(maximum.astype(np.float32) / np.float32(255), cb, cr),
+            compute_gamut_scale(minimum.astype(np.float32) / np.float32(255), cb, cr),
+            compute_gamut_scale(maximum.astype(np.float32) / np.float32(255), cb, cr),
         )
         for index, plane in enumerate((cb, cr)):
             planes[index, rows] = np.clip(plane * scale * 255 + 128.5, 0, 255)

@@ -15,8 +15,8 @@ from batchcolor.images.formats import (
     UNREAD_SUFFIXES,
     VIDEO_SUFFIXES,
     Format,
+    describe_missing_decoder,
     is_picture_suffix,
-    missing_decoder,
 )
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 from batchcolor.storage.journal import STATE_FOLDER
@@ -40,10 +40,10 @@ class ScannedFile:
     note: str = ""
 
     @property
-    def film(self) -> bool:
+    def is_film(self) -> bool:
         """Whether it is a film by its content or, where that is unknown, by its suffix."""
         if self.format is not None:
-            return self.format.film
+            return self.format.is_film
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -162,7 +162,7 @@ def _identify(
     if not stat.S_ISREG(status.st_mode):
         return SkippedEntry(path, "not a regular file (pipe, device or socket)")
     kind = sniff(_read_head(path), suffix, readers)
-    if kind is not None and kind.film and suffix in AUDIO_SUFFIXES and not is_source:
+    if kind is not None and kind.is_film and suffix in AUDIO_SUFFIXES and not is_source:
         return None
     reason = _find_missing_decoder(kind, suffix, readers)
     if reason:
@@ -181,7 +181,7 @@ def _find_missing_decoder(kind: Format | None, suffix: str, readers: Sequence[Re
         return ""
     expected = kind or READ_ONLY_BY_SUFFIX.get(suffix)
     if expected is not None:
-        return missing_decoder(expected)
+        return describe_missing_decoder(expected)
     return f"{suffix} is read only with a plugin for it" if suffix in UNREAD_SUFFIXES else ""
 
 

@@ -69,7 +69,7 @@ def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Form
             continue  # a reader of TIFF would read the thumbnail
         try:
             if reader.sniff(head):
-                return Format(reader.name, reader.suffixes, writable=False)
+                return Format(reader.name, reader.suffixes, is_writable=False)
         except Exception:  # a plugin's sniff may raise anything; then the file is not its own
             continue
     return CAMERA_RAW if is_raw else _sniff_read_only(head, suffix)

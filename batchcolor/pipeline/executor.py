@@ -159,7 +159,7 @@ class Pipeline:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
         film = None
         try:
-            if task.source.film:
+            if task.source.is_film:
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:

@@ -31,7 +31,7 @@ class FilmProber:
         for task in tasks:
             if self.cancellation.draining.is_set():
                 break
-            if isinstance(task, SkippedEntry) or task.action != "colour" or not task.source.film:
+            if isinstance(task, SkippedEntry) or task.action != "colour" or not task.source.is_film:
                 continue
             try:
                 self._probe(task)

@@ -82,7 +82,7 @@ def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
 
 def _with_film(task: Task, settings: RunSettings) -> Task:
     """The task of a film; refused with the reason if its header shows that it cannot be done."""
-    if not task.source.film or task.action != "colour":
+    if not task.source.is_film or task.action != "colour":
         return task
 
     from batchcolor.pipeline.video_admission import probe_film

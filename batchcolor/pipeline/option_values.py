@@ -86,7 +86,7 @@ def codec_names() -> list[str]:
 
 def format_names() -> list[str]:
     """The formats that are written."""
-    return [known.name for known in (*FORMATS, *VIDEO_FORMATS) if known.writable]
+    return [known.name for known in (*FORMATS, *VIDEO_FORMATS) if known.is_writable]
 
 
 def model_option_keys() -> list[str]:

@@ -152,7 +152,7 @@ class Plan:
         target = self.output / relative
         action = self._choose_action(file, target, format_, journal, weights_hash)
         strip = None
-        if self.settings.strip and file.film:
+        if self.settings.strip and file.is_film:
             strip = self.output / names.choose_strip_name(
                 relative, file, lambda name: bool(self._guard.find_conflict(self.output / name))
             )
@@ -173,7 +173,7 @@ class Plan:
             return "refused", "plan", conflict
         former = journal.find(file.path, file.size, file.mtime_ns)
         is_same = former is not None and (former.settings, former.weights) == (
-            self.fingerprint(format_, is_film=file.film),
+            self.fingerprint(format_, is_film=file.is_film),
             weights_hash,
         )
         if former is not None and is_same and former.outcome == "done" and exists:

@@ -81,7 +81,7 @@ class Recorder:
             size=task.source.size,
             mtime_ns=task.source.mtime_ns,
             edges=head_tail_digest(path),
-            settings=self.plan.fingerprint(task.format, is_film=task.source.film),
+            settings=self.plan.fingerprint(task.format, is_film=task.source.is_film),
             weights=self.weights_hash,
             target=str(task.target.relative_to(self.plan.output)),
             outcome=outcome.status,

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
-from batchcolor.images.formats import Format, format_by_name
+from batchcolor.images.formats import Format, find_writable_format
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.option import Option
 from batchcolor.pipeline.option_values import (
@@ -215,15 +215,15 @@ class RunSettings(SettingsModel):
         target = self.target_format
         if target is None:
             return
-        if target.film and self.to_frames:
+        if target.is_film and self.to_frames:
             raise UsageError(f"--format {self.format}: --to-frames writes pictures")
-        if not target.film and self.frames and not self.to_frames:
+        if not target.is_film and self.frames and not self.to_frames:
             raise UsageError(
                 f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
             )
         if films.codec == RunSettings.model_fields["codec"].default:
             films = films.for_container(target)
-        if target.film and target not in films.video_codec.containers:
+        if target.is_film and target not in films.video_codec.containers:
             takes = " or ".join(known.name for known in films.video_codec.containers)
             raise UsageError(f"--format {self.format}: {films.codec} is written to {takes}")
 
@@ -248,7 +248,7 @@ class RunSettings(SettingsModel):
     @property
     def target_format(self) -> Format | None:
         """The format asked for, or None for each picture's own."""
-        return format_by_name(self.format) if self.format else None
+        return find_writable_format(self.format) if self.format else None
 
     @property
     def memory(self) -> int:

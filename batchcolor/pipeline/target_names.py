@@ -33,13 +33,13 @@ class TargetNames:
         A picture whose format cannot be written becomes PNG.
         """
         asked = self.settings.target_format
-        if file.film and self.settings.films.to_frames:
+        if file.is_film and self.settings.films.to_frames:
             return asked or PNG
-        if file.film:
-            if asked is not None and asked.film:
+        if file.is_film:
+            if asked is not None and asked.is_film:
                 return asked
             return self.settings.films.choose_container(file.format)
-        if asked is not None and not asked.film:
+        if asked is not None and not asked.is_film:
             return asked
         return file.format.result_format if file.format is not None else PNG
 
@@ -49,7 +49,7 @@ class TargetNames:
         `below` is the folder of the file's source in the output folder.
         """
         source = absolute_source(file.path)
-        is_folder = file.film and self.settings.films.to_frames
+        is_folder = file.is_film and self.settings.films.to_frames
         relative = self._former_name(file, format_, is_folder=is_folder)
         if relative is None:
             relative = self._plain_name(below / file.relative, file, format_)
@@ -84,12 +84,12 @@ class TargetNames:
         """The source's name with the suffix of the format."""
         suffix = relative.suffix.lower() if file.format != IMAGE_SEQUENCE else ""
         stem = relative.name[: -len(suffix)] if suffix else relative.name
-        if file.film and self.settings.films.to_frames:
+        if file.is_film and self.settings.films.to_frames:
             return relative.with_name(stem + self.settings.films.name_suffix)
-        is_unknown = file.format is None and not file.film  # it will fail under its own name
+        is_unknown = file.format is None and not file.is_film  # it will fail under its own name
         keeps_suffix = suffix in format_.suffixes or is_unknown
         suffix = relative.suffix if keeps_suffix else format_.suffixes[0]
-        ending = self.settings.films.name_suffix if file.film else ""
+        ending = self.settings.films.name_suffix if file.is_film else ""
         return relative.with_name(stem + ending + suffix)
 
     def _former_name(self, file: ScannedFile, format_: Format, *, is_folder: bool) -> Path | None:
@@ -100,7 +100,7 @@ class TargetNames:
         has_suffix = Path(former).suffix.lower() in format_.suffixes
         if has_suffix is is_folder:
             return None
-        if file.film and _film_ending(former) != self.settings.films.name_suffix:
+        if file.is_film and _film_ending(former) != self.settings.films.name_suffix:
             return None
         return Path(former)
 

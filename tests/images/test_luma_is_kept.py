@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.color import gamut_scale, rgb_to_luma, ycbcr_to_rgb
+from batchcolor.color import compute_gamut_scale, rgb_to_luma, ycbcr_to_rgb
 from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
@@ -134,7 +134,7 @@ def test_gamut_scale_ends_at_the_very_edge_of_rgb():
     chance = np.random.default_rng(5)
     luma = chance.random(5000).astype(np.float32)
     cb, cr = chance.uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
-    scale = gamut_scale(luma, cb, cr)
+    scale = compute_gamut_scale(luma, cb, cr)
     channels = np.stack(ycbcr_to_rgb(luma, cb * scale, cr * scale))
     assert channels.min() >= -1e-5
     assert channels.max() <= 1 + 1e-5

@@ -232,7 +232,7 @@ def test_scanning_opens_nothing_but_files_and_says_what_it_passes(tmp_path):
     entries = list(scan(tmp_path))
     found = [entry.relative.name for entry in entries if isinstance(entry, ScannedFile)]
     films = [
-        entry.relative.name for entry in entries if isinstance(entry, ScannedFile) and entry.film
+        entry.relative.name for entry in entries if isinstance(entry, ScannedFile) and entry.is_film
     ]
     passed = {entry.path.name: entry.reason for entry in entries if isinstance(entry, SkippedEntry)}
     assert found == ["film.mp4", "moving.gif", "no suffix", "no suffix either", "one.png"]

@@ -33,7 +33,7 @@ from batchcolor.images.formats import (
     READ_ONLY_BY_SUFFIX,
     TIFF,
     UNREAD_SUFFIXES,
-    missing_decoder,
+    describe_missing_decoder,
 )
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import join
@@ -85,9 +85,9 @@ def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for kind in READ_ONLY_BY_SUFFIX.values():
         if kind.extra:
             monkeypatch.setitem(sys.modules, kind.module, None)
-    missing_decoder.cache_clear()
+    describe_missing_decoder.cache_clear()
     yield
-    missing_decoder.cache_clear()
+    describe_missing_decoder.cache_clear()
 
 
 def test_heic_is_read_with_orientation_and_exif_and_becomes_jpeg(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_heic_with_several_pictures_and_damaged_heic_fail(tmp_path: Path) -> Non
 
 
 def test_avif_is_read_and_becomes_jpeg(tmp_path: Path) -> None:
-    if missing_decoder(formats.AVIF):
+    if describe_missing_decoder(formats.AVIF):
         pytest.skip("this Pillow is built without AVIF")
     path = tmp_path / "in.avif"
     Image.new("RGB", (40, 30), (120, 120, 120)).save(path)

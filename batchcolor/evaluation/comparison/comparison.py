@@ -99,7 +99,7 @@ def _find_pictures(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, 
     found: dict[Path, tuple[str, ScannedFile]] = {}
     for root in make_plan(RunSettings(sources=tuple(sources))).roots:
         for source in scan(root.path, readers=plugins.readers()):
-            if isinstance(source, ScannedFile) and not source.film:
+            if isinstance(source, ScannedFile) and not source.is_film:
                 name = make_printable(root.below / source.relative)
                 found.setdefault(source.path, (name, source))
     if not found:

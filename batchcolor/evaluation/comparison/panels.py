@@ -142,7 +142,7 @@ def load_picture(
 def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) -> RGB | None:
     """Returns the RGB of a file, upright, in this width and height; None if it has one channel."""
     for reader in plugins.readers():
-        if source.format and not source.format.writable and reader.name == source.format.name:
+        if source.format and not source.format.is_writable and reader.name == source.format.name:
             return _read_plugin_colours(source, reader, size)
     try:
         with Image.open(source.path) as image:

@@ -121,13 +121,13 @@ def choose_pixel_format(
 def _image_frame_format(source: SourceInfo, kind: Format) -> tuple[FrameFormat, list[str]]:
     """Returns the format of frames from which pictures are made, and notes of what is dropped."""
     own, notes = source.frame_format, []
-    bits = 10 if own.bits > 8 and kind.deep else 8
+    bits = 10 if own.bits > 8 and kind.supports_16_bits else 8
     if bits < own.bits:
         notes.append(f"{own.bits} bits become 8: {kind.name} has no more")
     if not source.is_image_sequence:
         notes += _dropped_stream_notes(source)
     chroma = "420" if kind == JPEG else "444"
-    has_alpha = own.has_alpha and kind.alpha
+    has_alpha = own.has_alpha and kind.supports_alpha
     if own.has_alpha and not has_alpha:
         notes.append(f"transparency dropped: {kind.name} has none")
     pixel_format = f"yuv{'a' * has_alpha}{chroma}p{'10le' if bits > 8 else ''}"

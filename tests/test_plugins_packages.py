@@ -108,17 +108,17 @@ def test_an_option_of_a_toner_reaches_the_picture(run: Command, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "message"),
     [
         ("dept=1", "depth"),
         ("depth=7", "must be float from 0 to 1"),
         ("depth=deep", "must be float"),
     ],
 )
-def test_a_wrong_option_is_refused(setting: str, words: str, run: Command) -> None:
+def test_a_wrong_option_is_refused(setting: str, message: str, run: Command) -> None:
     done = run("run", "photos", "-m", "sepia", "--set", setting)
     assert done.returncode == 2
-    assert words in done.stderr
+    assert message in done.stderr
 
 
 def save_torchscript(path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.cli.train_settings import TrainSettings
@@ -16,7 +18,19 @@ if TYPE_CHECKING:
 
 
 @with_settings(TrainSettings)
-def train(given: dict[str, Any]) -> int:
+def train(
+    given: dict[str, Any],
+    verbose: Annotated[
+        int,
+        typer.Option(
+            *("--verbose", "-v"),
+            count=True,
+            show_default=False,
+            help="Show file and line of a plugin's error.",
+            rich_help_panel="Machine",
+        ),
+    ] = 0,  # used by `app.main`, which prints the error
+) -> int:
     """Train a model: writes NAME.safetensors, its card, log.csv, loss.png and sample sheets."""
     from batchcolor.cli.training_display import TrainingView
     from batchcolor.hooks.manager import load_plugins

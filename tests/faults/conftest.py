@@ -1,4 +1,4 @@
-"""What tests of faults look at, and the disk that is too small for them."""
+"""Readers of results and of left-over files, and a small disk."""
 
 import subprocess
 from pathlib import Path
@@ -9,8 +9,7 @@ import pytest
 
 @pytest.fixture
 def frames_of():
-    """Gives the times of the frames that an independent reader gets, stepping over what is
-    damaged."""
+    """Returns the times of a film's frames as PyAV decodes them; damaged packets are skipped."""
 
     def times_in(path):
         times = []
@@ -27,7 +26,7 @@ def frames_of():
 
 @pytest.fixture
 def temporaries():
-    """Finds what a job has left half-done below a folder."""
+    """Returns the temporary files below a folder."""
     return lambda folder: list(Path(folder).rglob("*.batchcolor-tmp"))
 
 
@@ -37,31 +36,23 @@ def states_in(out):
 
 @pytest.fixture
 def segments():
-    """Finds the films of which an output folder has segments."""
+    """Returns the state files of the films of which an output folder has segments."""
     return states_in
 
 
 @pytest.fixture
 def small_disk(tmp_path, request):
-    """A disk of one megabyte, or of the size that a test asks for."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    """A disk of one megabyte, or of the size in the test's parameter."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
     size = getattr(request, "param", "1m")
     mounted = subprocess.run(
-        [
-            "mount",
-            "-t",
-            "tmpfs",
-            "-o",
-            f"size={size}",
-            "tmpfs",
-            str(place),
-        ],
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""Disk, process, machine: signals, kills, full disks, two jobs, closed standard output."""
+"""Faults around a job: signals, kills, full disks, two jobs at once, closed standard output."""
 
 import json
 import os
@@ -197,27 +197,27 @@ def test_a_signal_that_is_ignored_at_the_start_does_not_stop_the_job(
 
 
 @pytest.mark.slow
-def test_kill_9_at_any_moment_loses_nothing_and_the_end_is_the_same_tree(
+def test_a_job_killed_at_random_moments_gives_the_results_of_an_uninterrupted_one(
     flat, start, command, album, tmp_path
 ):
     source = album(80)
     originals = results(source)
     assert command("run", source, "-m", flat, "-o", "whole").returncode == 0
-    out, chance = tmp_path / "cut", random.Random(0)
+    out, generator = tmp_path / "killed", random.Random(0)
     journal = out / ".batchcolor" / "journal.jsonl"
 
-    def written():
+    def journal_size():
         return journal.stat().st_size if journal.exists() else 0
 
     for _ in range(6):
-        enough = written() + chance.randint(1, 3000)
+        size = journal_size() + generator.randint(1, 3000)
         process = start(source, "-m", flat, "-o", out, "--workers", "2")
-        wait_for(lambda p=process, n=enough: p.poll() is not None or written() > n)
+        wait_for(lambda p=process, n=size: p.poll() is not None or journal_size() > n)
         process.kill()
         process.communicate()
         for path in out.rglob("*.jpg"):
             with Image.open(path) as image:
-                image.load()  # nothing half-written under a final name
+                image.load()  # no partial file under a final name
     last = command("run", source, "-m", flat, "-o", out)
     assert last.returncode == 0, last.stderr
     assert results(out) == results(tmp_path / "whole")
@@ -246,7 +246,7 @@ def test_a_temporary_of_a_process_that_no_longer_runs_is_removed(flat, command, 
     assert temporaries(out) == []
 
 
-def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on(
+def test_a_full_disk_exits_with_4_and_the_same_command_resumes_after_space_is_freed(
     flat, command, album, tmp_path, small_disk
 ):
     source, out = album(40, 400, 300), small_disk / "out"
@@ -264,9 +264,7 @@ def test_a_full_disk_stops_with_exit_4_and_more_room_lets_the_same_command_go_on
     assert len(results(out)) == 40
 
 
-def test_a_disk_that_is_full_of_packed_pictures_stops_training_with_exit_4(
-    command, tmp_path, small_disk
-):
+def test_a_disk_filled_by_packed_pictures_stops_training_with_exit_4(command, tmp_path, small_disk):
     folder = tmp_path / "photographs"
     folder.mkdir()
     for seed in range(200):
@@ -279,14 +277,14 @@ def test_a_disk_that_is_full_of_packed_pictures_stops_training_with_exit_4(
     assert list((small_disk / "stores").iterdir()) == []
 
 
-def test_a_target_that_cannot_be_written_is_exit_4(flat, command, album, small_disk):
+def test_a_read_only_target_exits_with_4(flat, command, album, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = command("run", album(2), "-m", flat, "-o", small_disk / "out")
     assert result.returncode == 4
     assert "cannot be written" in result.stderr
 
 
-def test_a_second_job_on_the_same_output_says_so(flat, command, album, tmp_path):
+def test_a_second_job_on_the_same_output_is_refused(flat, command, album, tmp_path):
     (tmp_path / "out" / ".batchcolor").mkdir(parents=True)
     with FileLock(tmp_path / "out" / ".batchcolor" / "lock"):
         result = command("run", album(2), "-m", flat, "-o", "out")
@@ -312,7 +310,7 @@ def test_a_source_that_vanishes_while_the_job_runs_fails_alone_and_is_reported(
 
 
 @pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])
-def test_poor_terminals_get_plain_lines(flat, command, album, setting):
+def test_terminals_without_colour_get_plain_lines(flat, command, album, setting):
     result = command("run", album(2), "-m", flat, "-o", "out", **setting)
     assert result.returncode == 0, result.stderr
     assert "\x1b" not in result.stderr
@@ -337,7 +335,7 @@ def test_a_closed_pipe_keeps_the_exit_code_of_a_job_with_failures(flat, environm
     assert result.stdout == b"3\n"
 
 
-def test_a_defect_of_ours_is_one_line_exit_1_and_a_log_file(plugin, process, album, tmp_path):
+def test_an_internal_error_exits_with_1_one_line_and_a_log_file(plugin, process, album, tmp_path):
     plugin(
         "defect",
         """

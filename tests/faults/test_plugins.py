@@ -60,7 +60,7 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_with_its_version_and_the_res
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ("return None", "not a tensor"),
         ("return torch.zeros(len(luma), 3, 4, 4)", "shape"),
@@ -73,7 +73,7 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_with_its_version_and_the_res
     ],
 )
 def test_a_model_with_wrong_results_fails_its_pictures_and_is_named(
-    plugin, command, folder, tmp_path, body, words
+    plugin, command, folder, tmp_path, body, message
 ):
     import re
 
@@ -84,7 +84,7 @@ def test_a_model_with_wrong_results_fails_its_pictures_and_is_named(
     assert len(failures) == 3
     assert all(failure["step"] == "chroma" for failure in failures)
     assert all("oddpack 2.5" in failure["reason"] for failure in failures)
-    assert re.search(words, failures[0]["reason"])
+    assert re.search(message, failures[0]["reason"])
     assert not list((tmp_path / "out").glob("*.png"))
 
 
@@ -339,7 +339,7 @@ def test_a_reader_returns_alpha_and_metadata(plugin, command, flat, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("result", "words"),
+    ("result", "message"),
     [
         ("ReadImage(pixels, alpha[:5])", "alpha"),
         ("ReadImage(pixels, alpha.astype(np.uint16))", "alpha"),
@@ -350,7 +350,7 @@ def test_a_reader_returns_alpha_and_metadata(plugin, command, flat, tmp_path):
     ],
 )
 def test_a_wrong_picture_of_a_reader_fails_alone_with_the_readers_name(
-    plugin, command, flat, folder, tmp_path, result, words
+    plugin, command, flat, folder, tmp_path, result, message
 ):
     plugin("pgmreader", READER.format(result=result))
     Image.new("L", (10, 12), 99).save(folder / "old.pgm")
@@ -358,12 +358,12 @@ def test_a_wrong_picture_of_a_reader_fails_alone_with_the_readers_name(
     assert result.returncode == 3, result.stderr
     (failure,) = json.loads(result.stdout)["failures"]
     assert "reader pgm" in failure["reason"]
-    assert words in failure["reason"]
+    assert message in failure["reason"]
 
 
 @pytest.mark.parametrize("error", ["ValueError('not an old scanner')", "SystemExit(7)"])
 @pytest.mark.parametrize("function", ["sniff", "decode"])
-def test_a_reader_that_raises_fails_its_picture_and_is_named_with_file_and_line(
+def test_a_reader_that_raises_fails_its_picture_and_is_reported_with_file_and_line(
     plugin, command, flat, folder, tmp_path, function, error
 ):
     plugin(
@@ -376,14 +376,14 @@ def test_a_reader_that_raises_fails_its_picture_and_is_named_with_file_and_line(
 
         @batchcolor.hookimpl
         def batchcolor_readers():
-            functions = {{"sniff": lambda head: head.startswith(b"P5"), "decode": fail}}
+            functions = {{"sniff": lambda head: head.startswith(b"SCAN"), "decode": fail}}
             functions[{function!r}] = fail
-            return [batchcolor.Reader("pgm", (".pgm",), **functions)]
+            return [batchcolor.Reader("scan", (".scan",), **functions)]
         """,
         version="4.2",
     )
-    for name in ("old.pgm", "older.pgm"):
-        Image.new("L", (10, 12), 99).save(folder / name)
+    for name in ("old.scan", "older.scan"):
+        (folder / name).write_bytes(b"SCAN and a picture that no other reader knows")
     result = command("run", folder, "-o", tmp_path / "out", "-m", flat, "--json", "-v")
     document = json.loads(result.stdout)
     assert document["done"] == 3

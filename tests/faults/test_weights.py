@@ -1,4 +1,4 @@
-"""Weights that are missing, altered, foreign or worse: exit 5, one line, nothing run."""
+"""Weights that are missing, altered, of another network or with code: exit 5 and one line."""
 
 import json
 import pickle
@@ -19,70 +19,68 @@ WEIGHTS = next(
 
 @pytest.fixture
 def folder(tmp_path):
-    place = tmp_path / "in"
-    place.mkdir()
-    Image.new("L", (24, 16), 100).save(place / "a.png")
-    return place
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("L", (24, 16), 100).save(folder / "a.png")
+    return folder
 
 
 @pytest.fixture
 def copies(tmp_path):
-    place = tmp_path / "weights"
-    place.mkdir()
+    folder = tmp_path / "weights"
+    folder.mkdir()
     for name in ("beta.safetensors", "beta.json", "alpha.safetensors", "alpha.json"):
-        shutil.copy(WEIGHTS / name, place)
-    return place
+        shutil.copy(WEIGHTS / name, folder)
+    return folder
 
 
-def altered(place):
-    path = place / "beta.safetensors"
+def alter(folder):
+    path = folder / "beta.safetensors"
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
     return path
 
 
-def truncated(place):
-    path = place / "beta.safetensors"
+def truncate(folder):
+    path = folder / "beta.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     return path
 
 
-def without_card(place):
-    path = truncated(place)
+def truncate_without_card(folder):
+    path = truncate(folder)
     path.with_suffix(".json").unlink()
     return path
 
 
-def of_alpha(place):
-    (place / "alpha.safetensors").rename(place / "x.safetensors")
-    return place / "x.safetensors"
+def use_alpha(folder):
+    (folder / "alpha.safetensors").rename(folder / "x.safetensors")
+    return folder / "x.safetensors"
 
 
-def other_version(place):
-    card = json.loads((place / "beta.json").read_text())
-    (place / "beta.json").write_text(json.dumps({**card, "architecture": 77}))
-    return place / "beta.safetensors"
+def change_version(folder):
+    card = json.loads((folder / "beta.json").read_text())
+    (folder / "beta.json").write_text(json.dumps({**card, "architecture": 77}))
+    return folder / "beta.safetensors"
 
 
-def pickled(place):
-    class Evil:
+def pickle_object(folder):
+    class Malicious:
         def __reduce__(self):
             return print, ("I ran",)
 
-    path = place / "evil.pt"
-    torch.save({"weight": Evil()}, path, pickle_module=pickle)
+    path = folder / "malicious.pt"
+    torch.save({"weight": Malicious()}, path, pickle_module=pickle)
     return path
 
 
 @pytest.mark.parametrize(
     "make",
-    [altered, truncated, without_card, of_alpha, other_version, pickled],
+    [alter, truncate, truncate_without_card, use_alpha, change_version, pickle_object],
     ids=lambda f: f.__name__,
 )
-def test_weights_that_are_not_right_are_one_line_and_exit_5(
-    command, folder, copies, tmp_path, make
-):
+def test_invalid_weights_exit_with_5_and_one_line(command, folder, copies, tmp_path, make):
     result = command("run", folder, "-m", "beta", "-o", tmp_path / "out", "--weights", make(copies))
     assert result.returncode == 5, result.stderr
     assert result.stderr.strip().count("\n") == 0
@@ -90,7 +88,7 @@ def test_weights_that_are_not_right_are_one_line_and_exit_5(
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_weights_name_the_places_that_were_looked_at(plugin, command, folder, tmp_path):
+def test_missing_weights_name_the_searched_folders(plugin, command, folder, tmp_path):
     plugin(
         "lost",
         """
@@ -119,7 +117,7 @@ def test_a_folder_in_the_environment_comes_before_the_package(command, folder, c
         assert len(set(image.getpixel((5, 5)))) == 1  # zero weights give no colour
 
 
-def test_plain_torch_weights_are_taken_without_unpickling_more(command, folder, copies, tmp_path):
+def test_torch_weights_are_loaded_without_unpickling_objects(command, folder, copies, tmp_path):
     torch.save(load_file(copies / "beta.safetensors"), copies / "mine.pt")
     result = command(
         "run", folder, "-m", "beta", "-o", tmp_path / "out", "--weights", copies / "mine.pt"
@@ -128,11 +126,11 @@ def test_plain_torch_weights_are_taken_without_unpickling_more(command, folder, 
 
 
 @pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.safetensors")), ids=lambda it: it.stem)
-def test_every_number_of_the_weights_that_come_along_is_finite(path):
+def test_every_value_of_the_installed_weights_is_finite(path):
     assert all(bool(value.isfinite().all()) for value in load_file(path).values())
 
 
-def test_what_does_not_fit_half_precision_is_kept_in_single():
+def test_values_beyond_half_precision_are_kept_in_single_precision():
     kept = to_half(torch.tensor([1.0, 1e5]))
     assert kept.dtype == torch.float32
     assert kept.tolist() == [1.0, 1e5]

@@ -76,7 +76,7 @@ def test_a_check_across_fields_is_a_usage_error():
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ("dept=1", "depth"),
         ("depth=deep", "float"),
@@ -96,10 +96,10 @@ def test_a_check_across_fields_is_a_usage_error():
         ("rows=3", "rows must be even"),
     ],
 )
-def test_wrong_keys_and_values_say_what_would_be_right(given, words):
+def test_wrong_keys_and_values_say_what_would_be_right(given, message):
     with pytest.raises(UsageError) as caught:
         parse_options(SPEC, parse_key_values([given]))
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_description_has_types_defaults_and_help():

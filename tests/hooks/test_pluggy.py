@@ -112,7 +112,7 @@ def test_a_wrapper_sees_and_changes_the_filters_result(plugin, code):
 
 @pytest.mark.parametrize("code", WRAPPERS.values(), ids=WRAPPERS)
 @pytest.mark.parametrize(
-    ("before", "after", "words"),
+    ("before", "after", "message"),
     [
         ("assert picture.width == 7", "raise ValueError('too early')", "too early"),
         ("fields[-1] * 2]", "fields[-1] * 0 + 1 / 0]", "division"),
@@ -120,14 +120,14 @@ def test_a_wrapper_sees_and_changes_the_filters_result(plugin, code):
         ("[*fields, fields[-1] * 2]", "fields[-1]", "not the list of results"),
     ],
 )
-def test_a_broken_wrapper_fails_the_picture_and_is_named(plugin, code, before, after, words):
+def test_a_broken_wrapper_fails_the_picture_and_is_named(plugin, code, before, after, message):
     assert before in code
     plugin("wrap", code.replace(before, after), version="3.1")
     plugins, _ = install(plugin, "")
     with pytest.raises(ProcessingError, match=r"wrap 3\.1") as caught:
         filtered(plugins)
-    assert words in str(caught.value)
-    assert words in failure_of(plugins, "wrap").error
+    assert message in str(caught.value)
+    assert message in failure_of(plugins, "wrap").error
 
 
 def test_a_wrapper_may_recover_from_a_filter_that_fails(plugin):
@@ -161,7 +161,7 @@ def test_a_wrapper_is_not_blamed_for_the_filter_inside(plugin, code):
 
 
 @pytest.mark.parametrize(
-    ("result", "words"),
+    ("result", "message"),
     [
         ("chroma[0]", "(4, 4), not (2, s, s)"),
         ("chroma[None]", "(1, 2, 4, 4), not (2, s, s)"),
@@ -173,14 +173,14 @@ def test_a_wrapper_is_not_blamed_for_the_filter_inside(plugin, code):
         ("'blue'", "ValueError"),
     ],
 )
-def test_a_filter_that_returns_no_chroma_field_is_refused_and_named(plugin, result, words):
+def test_a_filter_that_returns_no_chroma_field_is_refused_and_named(plugin, result, message):
     plugin("aa", FILTER.format(options="", result=result), version="0.7")
     plugins = load_plugins()
     for _ in range(3):
         with pytest.raises(ProcessingError, match=r"aa 0\.7") as caught:
             filtered(plugins)
-        assert words in str(caught.value)
-    assert words in failure_of(plugins, "aa").error  # recorded once, not for each picture
+        assert message in str(caught.value)
+    assert message in failure_of(plugins, "aa").error  # recorded once, not for each picture
 
 
 def test_a_filter_may_return_another_size(plugin):
@@ -280,7 +280,7 @@ def test_a_built_in_model_keeps_its_name_and_the_claim_is_reported(plugin):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "message"),
     [
         ("@batchcolor.hookimpl\ndef batchcolor_colorizer(): ...", "mean batchcolor_colorizers?"),
         ("@batchcolor.hookimpl\ndef batchcolor_chromas(chroma): ...", "mean batchcolor_chroma?"),
@@ -293,12 +293,12 @@ def test_a_built_in_model_keeps_its_name_and_the_claim_is_reported(plugin):
         ("@batchcolor.hookimpl\ndef batchcolor_xyz(): ...", "the hooks are batchcolor_colorizers"),
     ],
 )
-def test_a_misspelt_or_undecorated_hook_is_reported_with_the_near_name(plugin, code, words):
+def test_a_misspelt_or_undecorated_hook_is_reported_with_the_near_name(plugin, code, message):
     text = "import batchcolor\n" + code + "\n@batchcolor.hookimpl\ndef batchcolor_readers(): ...\n"
     module = plugin("aa", text)
     plugins = load_plugins()
     failure = failure_of(plugins, "aa")
-    assert words in failure.error
+    assert message in failure.error
     assert failure.location.startswith(f"{module}:")
     assert plugins.hooks_of(failure.origin) == ["batchcolor_readers"]
 

@@ -49,24 +49,24 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("words", "colorizer"), BAD.items(), ids=BAD)
-def test_a_breach_is_named_with_the_model(words, colorizer):
+@pytest.mark.parametrize(("message", "colorizer"), BAD.items(), ids=BAD)
+def test_a_breach_is_named_with_the_model(message, colorizer):
     with pytest.raises(AssertionError) as caught:
         batchcolor.testing.check_colorizer(spec(colorizer))
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "made" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "message"),
     [
         (spec(Memory(False), temporal=True), "after reset"),
         (spec(flat, temporal=True), "no reset"),
         (ColorizerSpec("made", "-", 0, lambda options: flat), "working_size 0"),
     ],
 )
-def test_a_wrong_spec_or_temporal_colorizer_is_named(bad, words):
-    with pytest.raises(AssertionError, match=words):
+def test_a_wrong_spec_or_temporal_colorizer_is_named(bad, message):
+    with pytest.raises(AssertionError, match=message):
         check_colorizer(bad)
 
 

@@ -42,12 +42,12 @@ def test_most_pictures_are_degraded_and_all_stay_in_range():
 
 
 def test_the_same_seed_gives_the_same_degradation():
-    made = []
+    results = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        made.append(degrade.degrade_luma(photographs(), 0.5))
-    assert torch.equal(made[0], made[1])
-    assert not torch.equal(made[0], made[2])
+        results.append(degrade.degrade_luma(photographs(), 0.5))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
 
 
 def test_target_chroma_is_not_degraded():

@@ -32,31 +32,33 @@ def store() -> Store:
 
 
 def test_an_epoch_has_each_training_picture_at_most_once_and_no_held_out_one(store):
-    feed = BatchLoader(store, init_distributed("cpu", "auto"), 6, seed=3)
-    seen = [int(picture[0, 0, 0]) for step in range(feed.steps_per_epoch) for picture in feed(step)]
-    assert feed.steps_per_epoch == 3
+    loader = BatchLoader(store, init_distributed("cpu", "auto"), 6, seed=3)
+    seen = [
+        int(picture[0, 0, 0]) for step in range(loader.steps_per_epoch) for picture in loader(step)
+    ]
+    assert loader.steps_per_epoch == 3
     assert len(set(seen)) == len(seen) == 18
     assert max(seen) < 20
-    again = [int(picture[0, 0, 0]) for step in range(3, 6) for picture in feed(step)]
+    again = [int(picture[0, 0, 0]) for step in range(3, 6) for picture in loader(step)]
     assert again != seen
 
 
 def test_a_step_gets_the_same_pictures_with_and_without_prefetching(store):
-    ahead, asked = (
+    in_order, resumed = (
         BatchLoader(store, init_distributed("cpu", "auto"), 6, seed=3) for _ in range(2)
     )
-    one_source_at_a_time = [ahead(step) for step in range(6)]
+    batches = [in_order(step) for step in range(6)]
     for step in (5, 0, 3):  # as after a resume
-        assert torch.equal(asked(step), one_source_at_a_time[step])
+        assert torch.equal(resumed(step), batches[step])
 
 
 def test_processes_split_an_epoch_without_overlap(store):
     alone = init_distributed("cpu", "auto")
-    feeds = [
+    loaders = [
         BatchLoader(store, dataclasses.replace(alone, rank=rank, world_size=2), 5, seed=1)
         for rank in (0, 1)
     ]
-    seen = [int(p[0, 0, 0]) for feed in feeds for step in (0, 1) for p in feed(step)]
+    seen = [int(p[0, 0, 0]) for loader in loaders for step in (0, 1) for p in loader(step)]
     assert sorted(seen) == list(range(20))
 
 

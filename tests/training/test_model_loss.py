@@ -37,37 +37,42 @@ class NetworkWithLoss(nn.Module):
 
 
 @pytest.fixture
-def learner(plan, narrow):
-    """Makes a trainer of such a network."""
+def make_trainer(plan, narrow):
+    """Makes a trainer of a network that returns its loss."""
 
-    def made(folder, output, **changes):
-        wanted = plan(folder, output, **{"loss": "model", "optimizer": "adamw", **changes})
-        store = open_store(wanted.data, wanted.data_root, wanted.recipe.size)
+    def make(folder, output, **changes):
+        training_plan = plan(folder, output, **{"loss": "model", "optimizer": "adamw", **changes})
+        store = open_store(training_plan.data, training_plan.data_root, training_plan.recipe.size)
         spec = dataclasses.replace(narrow, build=lambda options: NetworkWithLoss())
-        return Trainer(wanted, build_network(wanted, spec), store, init_distributed("cpu", "auto"))
+        return Trainer(
+            training_plan,
+            build_network(training_plan, spec),
+            store,
+            init_distributed("cpu", "auto"),
+        )
 
-    return made
+    return make
 
 
-def test_the_loss_of_the_model_is_minimized(photographs, tmp_path, learner):
-    trainer = learner(photographs(24), tmp_path, epochs=6)
-    begun, _ = trainer.validate()
-    assert begun > 5
+def test_the_loss_of_the_model_is_minimized(photographs, tmp_path, make_trainer):
+    trainer = make_trainer(photographs(24), tmp_path, epochs=6)
+    before, _ = trainer.validate()
+    assert before > 5
     trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
-    assert trainer.history[-1].validation_loss < begun
+    assert trainer.history[-1].validation_loss < before
     assert trainer.history[-1].validation_rgb_mse < 1
 
 
-def test_training_starts_from_the_pretrained_part(photographs, tmp_path, learner):
-    trainer = learner(photographs(24), tmp_path)
+def test_training_starts_from_the_pretrained_part(photographs, tmp_path, make_trainer):
+    trainer = make_trainer(photographs(24), tmp_path)
     assert torch.equal(trainer.network.encoder.bias, torch.full((8,), 0.25))
 
 
-def test_the_encoder_has_its_own_learning_rate(photographs, tmp_path, learner):
+def test_the_encoder_has_its_own_learning_rate(photographs, tmp_path, make_trainer):
     photos = photographs(24)
     moved = {}
     for rate in (0.0, 1.0):
-        trainer = learner(photos, tmp_path, encoder_rate=rate, weight_decay=0.0)
+        trainer = make_trainer(photos, tmp_path, encoder_rate=rate, weight_decay=0.0)
         before = trainer.network.encoder.weight.detach().clone()
         trainer.advance()
         moved[rate] = float((trainer.network.encoder.weight.detach() - before).abs().max())
@@ -79,25 +84,25 @@ def test_delta_continues_from_its_shipped_weights(photographs, tmp_path, plan):
     recipe = DELTA.recipe
     assert recipe is not None
     weights = find(load_plugins(False).find("delta"), None)
-    wanted = plan(photographs(24), tmp_path / "run", size=64, epochs=1, loss="model")
-    wanted = dataclasses.replace(
-        wanted,
+    training_plan = plan(photographs(24), tmp_path / "run", size=64, epochs=1, loss="model")
+    training_plan = dataclasses.replace(
+        training_plan,
         model="delta",
         weights=weights,
         recipe=dataclasses.replace(
-            recipe, data=wanted.data, size=64, epochs=1, batch_size=8, learning_rate=1e-4
+            recipe, data=training_plan.data, size=64, epochs=1, batch_size=8, learning_rate=1e-4
         ),
     )
-    made = train(wanted, DELTA, Callbacks(*[lambda *_: None] * 5), resume=False)
-    before, after = load_file(weights), load_file(made)
+    path = train(training_plan, DELTA, Callbacks(*[lambda *_: None] * 5), resume=False)
+    before, after = load_file(weights), load_file(path)
     assert after.keys() == Delta().state_dict().keys()
     assert torch.equal(before["encoder.stem.1.weight"], after["encoder.stem.1.weight"])
     assert not torch.equal(before["likely.weight"], after["classifier.weight"])
-    assert made.stat().st_size < 25 * 2**20
+    assert path.stat().st_size < 25 * 2**20
 
 
-def test_a_validation_loss_that_is_not_finite_stops_the_run(photographs, tmp_path, learner):
-    trainer = learner(photographs(24), tmp_path, epochs=2)
+def test_a_validation_loss_that_is_not_finite_stops_the_run(photographs, tmp_path, make_trainer):
+    trainer = make_trainer(photographs(24), tmp_path, epochs=2)
     trainer.validation_loss = lambda *_: torch.tensor(float("nan"))
     with pytest.raises(TrainingDivergedError, match="validation loss is nan"):
         trainer.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)

@@ -161,10 +161,10 @@ def test_a_truncated_checkpoint_is_a_usage_error(photographs, tmp_path, make):
 
 
 def test_a_new_run_does_not_overwrite_another_one(photographs, tmp_path, plan, narrow):
-    asked = plan(photographs(40), tmp_path / "run", epochs=1)
-    train(asked, narrow, silent(), resume=False)
+    training_plan = plan(photographs(40), tmp_path / "run", epochs=1)
+    train(training_plan, narrow, silent(), resume=False)
     with pytest.raises(UsageError, match="--resume"):
-        train(asked, narrow, silent(), resume=False)
+        train(training_plan, narrow, silent(), resume=False)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
@@ -178,10 +178,13 @@ def test_each_optimizer_name_selects_that_optimizer(photographs, tmp_path, optim
 def test_mixed_precision_on_a_gpu_reaches_the_loss_of_float32(photographs, tmp_path, plan, narrow):
     losses = {}
     for precision in ("float32", "auto"):
-        asked = plan(photographs(40), tmp_path / precision)
-        store = open_store(asked.data, asked.data_root, 16)
+        training_plan = plan(photographs(40), tmp_path / precision)
+        store = open_store(training_plan.data, training_plan.data_root, 16)
         run = Trainer(
-            asked, build_network(asked, narrow), store, init_distributed("cuda", precision)
+            training_plan,
+            build_network(training_plan, narrow),
+            store,
+            init_distributed("cuda", precision),
         )
         run.run(stop=lambda: False, on_step=lambda _: None, on_epoch=lambda *_: None)
         losses[precision] = run.history[-1].loss
@@ -193,15 +196,22 @@ def test_a_run_starts_from_weights_of_its_network_and_rejects_others(
 ):
     folder = photographs(40)
     first = train(plan(folder, tmp_path / "first"), narrow, silent(), resume=False)
-    asked = dataclasses.replace(plan(folder, tmp_path / "second"), weights=first)
-    store = open_store(asked.data, asked.data_root, 16)
-    begun = Trainer(asked, build_network(asked, narrow), store, init_distributed("cpu", "auto"))
-    state = begun.network.state_dict()
+    training_plan = dataclasses.replace(plan(folder, tmp_path / "second"), weights=first)
+    store = open_store(training_plan.data, training_plan.data_root, 16)
+    trainer = Trainer(
+        training_plan, build_network(training_plan, narrow), store, init_distributed("cpu", "auto")
+    )
+    state = trainer.network.state_dict()
     for name, value in load_file(first).items():
         assert torch.equal(state[name], value.to(state[name].dtype)), name
     other = dataclasses.replace(BETA, build=lambda options: Beta(BetaWidths(4, 4, 8, 4)))
     with pytest.raises(WeightsError, match="another network"):
-        Trainer(asked, build_network(asked, other), store, init_distributed("cpu", "auto"))
+        Trainer(
+            training_plan,
+            build_network(training_plan, other),
+            store,
+            init_distributed("cpu", "auto"),
+        )
 
 
 def test_a_validation_folder_is_held_out_completely(photographs, smooth_colour, tmp_path):

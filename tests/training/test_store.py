@@ -118,11 +118,11 @@ def test_pictures_whose_names_are_not_utf8_are_listed(photographs, tmp_path):
     assert "n.jpg: broken" in (store.folder / "skipped.log").read_text()
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "no photographs"), (1, "1 of 1")])
-def test_an_empty_folder_or_one_picture_is_a_data_error(photographs, tmp_path, count, words):
+@pytest.mark.parametrize(("count", "message"), [(0, "no photographs"), (1, "1 of 1")])
+def test_an_empty_folder_or_one_picture_is_a_data_error(photographs, tmp_path, count, message):
     folder = photographs(count)
     folder.mkdir(exist_ok=True)
-    with pytest.raises(TrainingDataError, match=words):
+    with pytest.raises(TrainingDataError, match=message):
         open_store(str(folder), tmp_path, 32)
 
 

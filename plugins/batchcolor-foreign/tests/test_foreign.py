@@ -190,16 +190,16 @@ class TestErrors:
         assert "exported for 128 pixels" in self.message_of(path, size=256)
 
     @pytest.mark.parametrize(
-        ("options", "words"),
+        ("options", "message"),
         [
             ({"space": "rgb", "scale": "110"}, "does not fit space=rgb"),
             ({"size": 4}, "below 16"),
         ],
     )
     def test_options_that_contradict_each_other_are_refused(
-        self, options: dict[str, Any], words: str
+        self, options: dict[str, Any], message: str
     ) -> None:
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             ForeignOptions(**options)
 
 

@@ -22,7 +22,7 @@ from batchcolor.evaluation.evaluate_settings import EvaluateSettings
 from batchcolor.evaluation.evaluator import Evaluation, evaluate
 from batchcolor.evaluation.inference import RGB, make_gray
 from batchcolor.evaluation.metrics import measure_lab_errors, rgb_mse
-from batchcolor.evaluation.references import read
+from batchcolor.evaluation.references import read_reference
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
@@ -59,9 +59,11 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     for model, model_settings in settings.items():
         result = evaluate(model_settings, plugins)
         table = compute_figures(model, result, load_runner(plugins.find(model)))
-        print_table(model, table, len(result.survey.truths))
+        print_table(model, table, len(result.reference_set.references))
         if options.cards:
-            write_card(options.cards / f"{model}.json", model, table, len(result.survey.truths))
+            write_card(
+                options.cards / f"{model}.json", model, table, len(result.reference_set.references)
+            )
 
 
 def copy_held_out(source: Path, target: Path) -> Path:
@@ -85,7 +87,8 @@ def compute_figures(model: str, result: Evaluation, runner: Runner) -> dict[str,
     assert isinstance(field, np.ndarray)
     with ThreadPoolExecutor() as pool:
         rgbs: Iterator[RGB] = pool.map(
-            lambda it: read(it.path, result.settings.size), result.survey.truths
+            lambda it: read_reference(it.path, result.settings.size),
+            result.reference_set.references,
         )
         oracle = np.mean([_measure_oracle(rgb, field.shape[-1]) for rgb in rgbs], axis=0)
     rows = {

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.evaluation.inference import RGB, make_gray
-from batchcolor.evaluation.metrics import METRICS, measured
-from batchcolor.evaluation.references import read, scan_references
+from batchcolor.evaluation.metrics import METRICS, measure_all
+from batchcolor.evaluation.references import read_reference, scan_references
 from batchcolor.hooks.manager import Plugins, load_plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
@@ -38,7 +38,9 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     plugins = load_plugins()
     with ThreadPoolExecutor() as pool:
         found = scan_references(options.data, pool, limit=options.limit, size=256)
-        rgbs = list(pool.map(lambda truth: read(truth.path, 256), found.truths))
+        rgbs = list(
+            pool.map(lambda reference: read_reference(reference.path, 256), found.references)
+        )
         rows: dict[tuple[str, str], Any] = {}
         for model in options.model.split(","):
             sizes = [int(size) for size in options.sizes.split(",")]
@@ -89,7 +91,7 @@ def _measure_metrics(
     def measure_one(rgb: RGB, field: Chroma) -> NDArray[np.float64]:
         joined = join(make_gray(rgb), field, 1.0, PNG).rgb
         assert joined is not None
-        metrics: NDArray[np.float64] = measured(rgb[None], joined[None].astype(np.uint8))[0]
+        metrics: NDArray[np.float64] = measure_all(rgb[None], joined[None].astype(np.uint8))[0]
         return metrics
 
     means = np.mean(list(pool.map(measure_one, rgbs, fields)), axis=0)

@@ -1,6 +1,6 @@
-"""`batchcolor evaluate`: truths made grey, coloured by the real steps, and compared with truth.
+"""`batchcolor evaluate --data`: converts references to grey, colours them and measures the results.
 
-Pictures pass in small groups: neither their number nor their size decides the memory.
+Pictures are processed in groups: memory depends neither on their number nor on their size.
 """
 
 from __future__ import annotations
@@ -16,31 +16,37 @@ from batchcolor.errors import ProcessingError
 from batchcolor.evaluation import metrics, perceptual, statistics
 from batchcolor.evaluation.evaluate_settings import CONSTANT_ROWS, EvaluateSettings
 from batchcolor.evaluation.inference import RGB, apply_constant_chroma, colorize_batches, make_gray
-from batchcolor.evaluation.metrics import METRICS, Numbers
-from batchcolor.evaluation.references import Reference, ReferenceSet, chunks, read, scan_references
+from batchcolor.evaluation.metrics import METRICS, FloatArray
+from batchcolor.evaluation.references import (
+    Reference,
+    ReferenceSet,
+    group_references,
+    read_reference,
+    scan_references,
+)
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins, format_error
 from batchcolor.images.picture import Picture
 from batchcolor.inference.runner import Runner
 
-GROUP = 64
-"""Pictures of a group."""
+GROUP_PICTURES = 64
+"""Pictures in a group, at most."""
 GROUP_PIXELS = 16_000_000
-"""Pixels of a group, unless one picture alone has more."""
+"""Pixels in a group, at most, unless a single picture has more."""
 
 
 @dataclass
 class ModelScores:
-    """A row of the table: one number a picture and metric, NaN where there is no result."""
+    """A row of the table: one number for each picture and metric, NaN where there is no result."""
 
     name: str
-    values: dict[str, Numbers]
+    values: dict[str, FloatArray]
     seconds: float = 0.0
     fid: float | None = None
 
     @property
     def measured(self) -> int:
-        """Pictures with a result."""
+        """Number of pictures with a result."""
         return int(np.isfinite(self.values["rgb_mse"]).sum())
 
     @property
@@ -49,86 +55,89 @@ class ModelScores:
         return self.measured / max(self.seconds, 1e-9)
 
     def mean(self, metric: str) -> float:
-        """Over the pictures that have a result; NaN where none has."""
-        kept = self.values[metric][np.isfinite(self.values[metric])]
-        return float(kept.mean()) if len(kept) else float("nan")
+        """Returns the mean over the pictures that have a result; NaN if none has."""
+        finite = self.values[metric][np.isfinite(self.values[metric])]
+        return float(finite.mean()) if len(finite) else float("nan")
 
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap interval of each metric's mean."""
-        made = {}
+    def compute_intervals(self) -> dict[str, tuple[float, float]]:
+        """Returns the 95 % bootstrap interval of the mean of each metric."""
+        intervals = {}
         for metric, values in self.values.items():
-            kept = values[np.isfinite(values)]
+            finite = values[np.isfinite(values)]
             low, high = (
-                statistics.bootstrap_intervals(kept[:, None])[0] if len(kept) else (np.nan, np.nan)
+                statistics.bootstrap_intervals(finite[:, None])[0]
+                if len(finite)
+                else (np.nan, np.nan)
             )
-            made[metric] = (float(low), float(high))
-        return made
+            intervals[metric] = (float(low), float(high))
+        return intervals
 
 
 @dataclass
 class Evaluation:
-    """What was measured. Every array has one number a picture, in the order of `survey.truths`."""
+    """The result. Every array has one number for each picture, in the order of the references."""
 
     settings: EvaluateSettings
-    survey: ReferenceSet
-    truth_colorfulness: Numbers
+    reference_set: ReferenceSet
+    reference_colorfulness: FloatArray
     rows: dict[str, ModelScores]
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    paired: list[statistics.RowComparison] = field(default_factory=list)
+    comparisons: list[statistics.RowComparison] = field(default_factory=list)
 
 
 def evaluate(
     settings: EvaluateSettings,
     plugins: Plugins,
-    watch: Callable[[str, int, int], None] = lambda what, done, total: None,
+    report_progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> Evaluation:
-    """Measure every model on the colour photographs of a folder; `watch` gets the progress.
+    """Measures every model on the colour photographs of `settings.data`.
 
-    A picture that a model fails on is in `failures`, and the others go on.
-    Raises EvaluationDataError, UsageError, ModelError before anything is coloured.
+    A picture that a model fails on is listed in `failures`; the others are measured.
+    Raises EvaluationDataError, UsageError and ModelError before any picture is coloured.
     """
     assert settings.data is not None
     baseline = statistics.read_baseline(settings.against) if settings.against else None
     runners = load_runners(settings.models, plugins, settings.loading)
     with ThreadPoolExecutor(thread_name_prefix="measure") as pool:
-        found = scan_references(
+        reference_set = scan_references(
             settings.data,
             pool,
             limit=settings.limit,
             size=settings.size,
-            advance=lambda done, total: watch("looking", done, total),
+            report_progress=lambda done, total: report_progress("scanning", done, total),
         )
-        made = _Measuring(settings, plugins, found, runners, pool)
-        made.run(watch)
-    result = made.result
+        evaluator = _Evaluator(settings, plugins, reference_set, runners, pool)
+        evaluator.run(report_progress)
+    result = evaluator.result
     for runner in runners:
         result.notes += [note for note in runner.notes if note not in result.notes]
     if baseline is not None:
-        names = [truth.name for truth in found.truths]
+        names = [reference.name for reference in reference_set.references]
         values = {name: row.values for name, row in result.rows.items()}
-        result.paired = baseline.compare(names, values, result.truth_colorfulness)
+        result.comparisons = baseline.compare(names, values, result.reference_colorfulness)
     return result
 
 
-class _Measuring:
+class _Evaluator:
     """One measurement in progress."""
 
     def __init__(
         self,
         settings: EvaluateSettings,
         plugins: Plugins,
-        found: ReferenceSet,
+        reference_set: ReferenceSet,
         runners: Sequence[Runner],
         pool: Executor,
     ) -> None:
         self.settings, self.plugins, self.runners, self.pool = settings, plugins, runners, pool
         names = (*CONSTANT_ROWS, *(runner.name for runner in runners))
-        count = len(found.truths)
+        count = len(reference_set.references)
         rows = {
-            name: ModelScores(name, {m: np.full(count, np.nan) for m in METRICS}) for name in names
+            name: ModelScores(name, {metric: np.full(count, np.nan) for metric in METRICS})
+            for name in names
         }
-        self.result = Evaluation(settings, found, np.full(count, np.nan), rows)
+        self.result = Evaluation(settings, reference_set, np.full(count, np.nan), rows)
         device = str(runners[0].device.torch_device)
         self.lpips, self.fids = perceptual.load_perceptual_metrics(
             names, device, self.result.notes.append
@@ -137,88 +146,93 @@ class _Measuring:
             for row in rows.values():
                 row.values["lpips"] = np.full(count, np.nan)
 
-    def run(self, watch: Callable[[str, int, int], None]) -> None:
-        """Every group of pictures through every row."""
-        truths, first = self.result.survey.truths, 0
-        for group in chunks(truths, GROUP, GROUP_PIXELS):
-            self._group(group, first)
+    def run(self, report_progress: Callable[[str, int, int], None]) -> None:
+        """Measures every group of pictures for every row."""
+        references, first = self.result.reference_set.references, 0
+        for group in group_references(references, GROUP_PICTURES, GROUP_PIXELS):
+            self._measure_group(group, first)
             first += len(group)
-            watch("measuring", first, len(truths))
+            report_progress("measuring", first, len(references))
         for name, fid in self.fids.items():
-            self.result.rows[name].fid = fid.value()
+            self.result.rows[name].fid = fid.compute()
 
-    def _group(self, group: Sequence[Reference], first: int) -> None:
-        rgbs, places = [], []
-        for place, truth, rgb in zip(
+    def _measure_group(self, group: Sequence[Reference], first: int) -> None:
+        """Measures pictures whose index starts at `first`."""
+        rgbs, indices = [], []
+        for index, reference, rgb in zip(
             range(first, first + len(group)), group, self.pool.map(self._read, group), strict=True
         ):
             if isinstance(rgb, str):
-                self.result.failures.append((truth.name, rgb))
+                self.result.failures.append((reference.name, rgb))
             else:
                 rgbs.append(rgb)
-                places.append(place)
+                indices.append(index)
         pictures = [make_gray(rgb) for rgb in rgbs]
         for row in self.result.rows.values():
-            self._row(row, rgbs, pictures, places)
-        for places_of, stack in _stacks(rgbs, places):
-            self.result.truth_colorfulness[places_of] = metrics.colorfulness(stack)
+            self._measure_row(row, rgbs, pictures, indices)
+        for stack_indices, stack in _stack_by_size(rgbs, indices):
+            self.result.reference_colorfulness[stack_indices] = metrics.colorfulness(stack)
 
-    def _read(self, truth: Reference) -> RGB | str:
-        """The truth, or why it cannot be had any more."""
+    def _read(self, reference: Reference) -> RGB | str:
+        """Returns the pixels, or the reason why they can no longer be read."""
         try:
-            rgb = read(truth.path, self.settings.size)
-        except Exception as error:  # a decoder may raise anything; one picture is not the set
+            rgb = read_reference(reference.path, self.settings.size)
+        except Exception as error:  # a decoder may raise any error; only this picture fails
             return format_error(error)
-        return rgb if rgb.shape[:2] == (truth.height, truth.width) else "changed while measuring"
+        is_same = rgb.shape[:2] == (reference.height, reference.width)
+        return rgb if is_same else "the file changed during the measurement"
 
-    def _row(
-        self, row: ModelScores, rgbs: list[RGB], pictures: list[Picture], places: list[int]
+    def _measure_row(
+        self, row: ModelScores, rgbs: list[RGB], pictures: list[Picture], indices: list[int]
     ) -> None:
-        begun = time.perf_counter()
-        outputs = list(self._outputs(row.name, pictures))
-        row.seconds += time.perf_counter() - begun
-        kept = []
-        for index, output in enumerate(outputs):
+        """Colours the pictures with the model of a row and measures the outputs."""
+        start = time.perf_counter()
+        outputs = list(self._colorize(row.name, pictures))
+        row.seconds += time.perf_counter() - start
+        finished: list[tuple[RGB, RGB, int]] = []
+        for rgb, output, index in zip(rgbs, outputs, indices, strict=True):
             if isinstance(output, ProcessingError):
-                name = self.result.survey.truths[places[index]].name
+                name = self.result.reference_set.references[index].name
                 self.result.failures.append((name, f"{row.name}: {output.reason}"))
             else:
-                kept.append((rgbs[index], output, places[index]))
-        if not kept:
+                finished.append((rgb, output, index))
+        if not finished:
             return
-        truths, made, at = zip(*kept, strict=True)
-        pairs = zip(_stacks(list(truths), list(at)), _stacks(list(made), list(at)), strict=True)
-        work = self.pool.map(lambda pair: self._measure(row, *pair), pairs)
-        for _ in work:  # what a thread raised is raised here
+        true_rgbs, output_rgbs, done = (list(column) for column in zip(*finished, strict=True))
+        pairs = zip(_stack_by_size(true_rgbs, done), _stack_by_size(output_rgbs, done), strict=True)
+        work = self.pool.map(lambda pair: self._measure_stack(row, *pair), pairs)
+        for _ in work:  # raises what a thread raised
             pass
         if row.name in self.fids:
-            for one, other in zip(truths, made, strict=True):
-                self.fids[row.name].add(one[None], other[None])
+            for rgb, output, _ in finished:
+                self.fids[row.name].add(rgb[None], output[None])
 
-    def _measure(
-        self, row: ModelScores, truth: tuple[list[int], RGB], made: tuple[list[int], RGB]
+    def _measure_stack(
+        self, row: ModelScores, references: tuple[list[int], RGB], outputs: tuple[list[int], RGB]
     ) -> None:
-        places, one, other = truth[0], truth[1], made[1]
-        for metric, numbers in zip(METRICS, metrics.measured(one, other).T, strict=True):
-            row.values[metric][places] = numbers
+        """Measures pictures of one size, given as indices and pixels `(N, H, W, 3)`."""
+        indices = references[0]
+        values = metrics.measure_all(references[1], outputs[1])
+        for metric, column in zip(METRICS, values.T, strict=True):
+            row.values[metric][indices] = column
         if self.lpips:
-            row.values["lpips"][places] = self.lpips(one, other)
+            row.values["lpips"][indices] = self.lpips(references[1], outputs[1])
 
-    def _outputs(self, name: str, pictures: list[Picture]) -> Iterator[RGB | ProcessingError]:
+    def _colorize(self, name: str, pictures: list[Picture]) -> Iterator[RGB | ProcessingError]:
         if name == "grey":
             return apply_constant_chroma(pictures, (0.0, 0.0))
         if name == "mean":
-            return apply_constant_chroma(pictures, self.result.survey.mean_chroma)
+            return apply_constant_chroma(pictures, self.result.reference_set.mean_chroma)
         (runner,) = (runner for runner in self.runners if runner.name == name)
         return colorize_batches(pictures, runner, self.plugins, self.settings.strength)
 
 
-def _stacks(rgbs: list[RGB], places: list[int]) -> list[tuple[list[int], RGB]]:
-    """Pictures of one size stacked, with their places; neighbours need not have one size."""
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, rgb in enumerate(rgbs):
-        by_size.setdefault(rgb.shape, []).append(index)
+def _stack_by_size(rgbs: list[RGB], indices: list[int]) -> list[tuple[list[int], RGB]]:
+    """Returns pictures of equal size as one array, with their indices."""
+    positions: dict[tuple[int, ...], list[int]] = {}
+    for position, rgb in enumerate(rgbs):
+        positions.setdefault(rgb.shape, []).append(position)
     return [
-        ([places[index] for index in part], np.stack([rgbs[index] for index in part]))
-        for part in by_size.values()
+        ([indices[p] for p in same_size], np.stack([rgbs[p] for p in same_size]))
+        for same_size in positions.values()
     ]

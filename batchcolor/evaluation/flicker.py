@@ -2,13 +2,13 @@
 
 Both figures are 0 for colours that do not change or that move with the luma:
 
-- `flicker`: the chroma of a frame against that of the frame before, propagated along the motion of
-  luma, where the motion is reliable; mean absolute difference of Cb and Cr, times 1000.
-- `drift`: Jensen-Shannon divergence of the distributions of colour of neighbouring frames, averaged
-  over steps of 1, 2 and 4 frames, times 1000. Known as CDC (Liu et al., "Temporally consistent
+- `flicker`: mean absolute difference of Cb and Cr, times 1000, between a frame and the previous
+  one propagated along the motion of luma, in areas where the motion estimate is reliable.
+- `drift`: Jensen-Shannon divergence between the chroma histograms of frames 1, 2 and 4 apart, mean
+  over these steps, times 1000. Known as CDC (Liu et al., "Temporally consistent
   video colorization with deep feature propagation and self-regularization learning", 2021).
 
-Neither is counted over a cut.
+Neither compares frames across a cut.
 """
 
 from __future__ import annotations
@@ -23,66 +23,70 @@ from batchcolor.video.temporal.shots import is_cut
 from batchcolor.video.temporal.stabilizer import resize_chroma
 
 STEPS = (1, 2, 4)
+"""Distances in frames between the histograms that are compared."""
 BINS = 32
-SPAN = 0.3
-"""Chroma beyond which colours of films do not go; the outermost bins hold the rest."""
-TRUSTED = 0.5
-UNIT = 1000.0
+MAX_CHROMA = 0.3
+"""Range of the histograms; the outermost bins also count chroma beyond it."""
+MIN_CONFIDENCE = 0.5
+"""Confidence of the motion estimate from which an area is compared."""
+SCALE = 1000.0
 
 
-class Flicker:
-    """Takes the frames of one film in order: luma `(64, 64)` in 0..1 and chroma `(2, s, s)`."""
+class FlickerMeter:
+    """Measures the frames of one film, which are added in order."""
 
     def __init__(self) -> None:
-        self._before: tuple[Field, Field] | None = None
-        self._histories: deque[NDArray[np.float64]] = deque(maxlen=max(STEPS))
+        self._previous: tuple[Field, Field] | None = None
+        self._histograms: deque[NDArray[np.float64]] = deque(maxlen=max(STEPS))
         self._differences: list[float] = []
         self._divergences: list[float] = []
         self.cuts = 0
 
     def add(self, luma: Field, chroma: Field) -> None:
-        """The next frame."""
+        """Adds the next frame: luma `(64, 64)` in 0..1, and chroma `(2, s, s)` in -0.5..0.5."""
         chroma = resize_chroma(chroma, luma.shape[0])
-        if self._before is not None:
-            found = match_frames(self._before[0], luma)
-            if is_cut(found):
+        if self._previous is not None:
+            motion = match_frames(self._previous[0], luma)
+            if is_cut(motion):
                 self.cuts += 1
-                self._histories.clear()
+                self._histograms.clear()
             else:
-                sure = found.confidence > TRUSTED
-                moved = self._before[1][:, found.rows, found.columns]
-                if sure.any():
-                    self._differences.append(float(np.abs(chroma - moved)[:, sure].mean()))
-        shares = _distributions(chroma)
+                is_reliable = motion.confidence > MIN_CONFIDENCE
+                propagated = self._previous[1][:, motion.rows, motion.columns]
+                if is_reliable.any():
+                    differences = np.abs(chroma - propagated)[:, is_reliable]
+                    self._differences.append(float(differences.mean()))
+        histograms = _compute_histograms(chroma)
         for step in STEPS:
-            if len(self._histories) >= step:
-                self._divergences.append(_divergence(self._histories[-step], shares))
-        self._histories.append(shares)
-        self._before = (luma, chroma)
+            if len(self._histograms) >= step:
+                self._divergences.append(_compute_divergence(self._histograms[-step], histograms))
+        self._histograms.append(histograms)
+        self._previous = (luma, chroma)
 
     @property
     def flicker(self) -> float:
         """Mean difference of chroma along motion, in thousandths."""
-        return UNIT * float(np.mean(self._differences)) if self._differences else 0.0
+        return SCALE * float(np.mean(self._differences)) if self._differences else 0.0
 
     @property
     def drift(self) -> float:
-        """Mean divergence of distributions of chroma, in thousandths."""
-        return UNIT * float(np.mean(self._divergences)) if self._divergences else 0.0
+        """Mean divergence of chroma histograms, in thousandths."""
+        return SCALE * float(np.mean(self._divergences)) if self._divergences else 0.0
 
 
-def _distributions(chroma: Field) -> NDArray[np.float64]:
-    """Shares of Cb and of Cr in each bin, `(2, BINS)`."""
-    edges = np.linspace(-SPAN, SPAN, BINS + 1)
-    clipped = np.clip(chroma, -SPAN, SPAN)
+def _compute_histograms(chroma: Field) -> NDArray[np.float64]:
+    """Returns the shares of Cb and of Cr in each bin, `(2, BINS)`."""
+    edges = np.linspace(-MAX_CHROMA, MAX_CHROMA, BINS + 1)
+    clipped = np.clip(chroma, -MAX_CHROMA, MAX_CHROMA)
     counts = np.stack([np.histogram(plane, edges)[0] for plane in clipped])
     shares: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
     return shares
 
 
-def _divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Jensen-Shannon divergence in nats, mean of Cb and Cr; scipy returns its square root."""
+def _compute_divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Returns the Jensen-Shannon divergence in nats, mean of Cb and Cr."""
     # Imported here, as scipy.spatial takes long to load and only `evaluate --video` needs it.
     from scipy.spatial.distance import jensenshannon
 
+    # scipy returns the square root of the divergence.
     return float(np.mean(jensenshannon(one, other, axis=1) ** 2))

@@ -1,4 +1,4 @@
-"""Pictures through a colorizer as a job sends them, but kept in memory: nothing is written."""
+"""Colours pictures in memory with the steps of a job."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ RGB = NDArray[np.uint8]
 
 
 def make_gray(rgb: RGB, path: Path = Path("picture")) -> Picture:
-    """The picture that a colour picture becomes by its own luma (BT.601, 8 bit)."""
+    """Returns the grey picture with the luma of a colour picture (BT.601, 8 bits)."""
     return Picture(path, rgb_to_luma(rgb), None, PNG)
 
 
 def colorize_batches(
     pictures: Iterable[Picture], runner: Runner, plugins: Plugins, strength: float = 1.0
 ) -> Iterator[RGB | ProcessingError]:
-    """Each picture in colour, or why it has none, in order; a batch at a time is held.
+    """Yields each picture in colour, or its failure, in order; one batch is in memory at a time.
 
-    The steps of `job/pipeline.py`: small square, batch, chroma, plugins' filters, join.
+    The steps of `pipeline/stages.py`: luma square, batch, chroma, filters of plugins, join.
     """
-    line = iter(pictures)
-    while batch := list(islice(line, runner.batch_size)):
+    remaining = iter(pictures)
+    while batch := list(islice(remaining, runner.batch_size)):
         squares = [resize_luma(picture.luma, runner.working_size) for picture in batch]
         fields = runner.run(squares)
         for picture, square, chroma in zip(batch, squares, fields, strict=True):
@@ -44,7 +44,7 @@ def colorize_batches(
 def apply_constant_chroma(
     pictures: Iterable[Picture], chroma: tuple[float, float]
 ) -> Iterator[RGB | ProcessingError]:
-    """Each picture with one chroma, Cb and Cr, all over: what a colorizer must be better than."""
+    """Yields each picture with one Cb and Cr everywhere: a baseline for every colorizer."""
     field = np.array(chroma, np.float32).reshape(2, 1, 1)
     for picture in pictures:
         try:
@@ -71,7 +71,7 @@ def _apply_filtered_chroma(
 
 
 def apply_chroma(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
-    """A picture with this small chroma `(2, s, s)`, as a job would write it."""
+    """Returns a picture with the chroma `(2, s, s)`, 8 bits a sample, as a job would write it."""
     rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None
     if rgb.dtype == np.uint16:

@@ -1,4 +1,4 @@
-"""Finds the colour photographs of a folder to measure against; lists the skipped files."""
+"""Finds the colour photographs of a folder, and reads them as references of a measurement."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.training.store import GREY
 
-TINY = 8
-"""Short side in pixels below which there is nothing to measure."""
-SQUARE = 64
-"""Side at which a picture is judged grey or not, as training judges it."""
-AHEAD = 256
-"""Pictures handed to the threads at once, so that Ctrl-C has not to wait for all of them."""
+MIN_SIDE = 8
+"""Short side in pixels below which a picture is skipped."""
+GREY_CHECK_SIDE = 64
+"""Side in pixels at which a picture is classified as grey or in colour, as in training."""
+PREFETCH = 256
+"""Pictures submitted to the threads at once; Ctrl-C waits for them and no more."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B"})
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A colour photograph: its name in the data folder, and its size as it is measured."""
+    """A colour photograph: its name in the data folder, and its size when it is measured."""
 
     name: str
     path: Path
@@ -43,26 +43,26 @@ class Reference:
 
 @dataclass
 class ReferenceSet:
-    """The truths of a folder in a fixed order.
+    """The references of a folder in a fixed order.
 
     `mean_chroma` is Cb, Cr (-0.5..0.5): the mean over pictures of each picture's mean.
-    `skipped` is name, reason (one word or two, to be counted), and what more there is to say.
+    `skipped` is name, reason (one word or two, which are counted) and detail of each skipped file.
     """
 
-    truths: list[Reference] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     mean_chroma: tuple[float, float] = (0.0, 0.0)
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def counts(self) -> dict[str, int]:
-        """Skipped pictures by reason."""
+    def count_skipped(self) -> dict[str, int]:
+        """Returns the number of skipped files by reason."""
         return dict(Counter(reason for _, reason, _ in self.skipped))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Result of inspecting a file."""
+class _InspectedPicture:
+    """A reference with the SHA-256 digest of its file and its mean Cb, Cr."""
 
-    truth: Reference
+    reference: Reference
     digest: str
     chroma: tuple[float, float]
 
@@ -73,109 +73,114 @@ def scan_references(
     *,
     limit: int | None = None,
     size: int | None = None,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    report_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ReferenceSet:
-    """Look at every picture once. Only numbers are kept.
+    """Inspects every picture once; no pixels are kept.
 
-    With `limit`, so many of them, evenly spread over the sorted list, before any is looked at.
-    Raises EvaluationDataError where there is no folder, no picture, or none in colour.
+    `limit` pictures, evenly spread over the sorted list, are selected before any is inspected.
+    Raises EvaluationDataError for a missing folder, one without pictures, or none in colour.
     """
     if not data.is_dir():
         raise EvaluationDataError(f"--data {data}: no such folder")
-    made = ReferenceSet()
+    reference_set = ReferenceSet()
     found: list[ScannedFile] = []
-    for it in scan(data):
-        if isinstance(it, ScannedFile) and not it.is_film:
-            found.append(it)
+    for entry in scan(data):
+        if isinstance(entry, ScannedFile) and not entry.is_film:
+            found.append(entry)
         else:
-            reason = "a film" if isinstance(it, ScannedFile) else it.reason
-            made.skipped.append((os.path.relpath(it.path, data), "no picture", reason))
+            detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
+            name = os.path.relpath(entry.path, data)
+            reference_set.skipped.append((name, "no picture", detail))
     if not found:
         raise EvaluationDataError(f"--data {data}: no pictures in it")
     if limit is not None and limit < len(found):
         found = [found[index * len(found) // limit] for index in range(limit)]
     chroma, digests = np.zeros(2), set[str]()
-    for start in range(0, len(found), AHEAD):
-        part = found[start : start + AHEAD]
-        for offset, look in enumerate(pool.map(lambda it: _look(it, size), part)):
-            if isinstance(look, _Look) and look.digest in digests:
-                look = (look.truth.name, "duplicate", "")
-            if isinstance(look, _Look):
-                digests.add(look.digest)
-                made.truths.append(look.truth)
-                chroma += look.chroma
+    for start in range(0, len(found), PREFETCH):
+        part = found[start : start + PREFETCH]
+        for offset, inspected in enumerate(pool.map(lambda file: _inspect(file, size), part)):
+            if not isinstance(inspected, _InspectedPicture):
+                reference_set.skipped.append(inspected)
+            elif inspected.digest in digests:
+                reference_set.skipped.append((inspected.reference.name, "duplicate", ""))
             else:
-                made.skipped.append(look)
-            advance(start + offset + 1, len(found))
-    if not made.truths:
-        why = ", ".join(f"{count} {reason}" for reason, count in made.counts().items())
-        raise EvaluationDataError(f"--data {data}: no colour photograph to measure against ({why})")
-    cb, cr = chroma / len(made.truths)
-    made.mean_chroma = float(cb), float(cr)
-    return made
+                digests.add(inspected.digest)
+                reference_set.references.append(inspected.reference)
+                chroma += inspected.chroma
+            report_progress(start + offset + 1, len(found))
+    if not reference_set.references:
+        counts = ", ".join(f"{n} {reason}" for reason, n in reference_set.count_skipped().items())
+        raise EvaluationDataError(
+            f"--data {data}: no colour photograph to measure against ({counts})"
+        )
+    cb, cr = chroma / len(reference_set.references)
+    reference_set.mean_chroma = float(cb), float(cr)
+    return reference_set
 
 
-def read(path: Path, size: int | None = None) -> RGB:
-    """A picture upright as 8-bit RGB, `(H, W, 3)`; with `size`, its short side at most that.
+def read_reference(path: Path, size: int | None = None) -> RGB:
+    """Reads a picture upright as 8-bit RGB, `(H, W, 3)`; `size` limits its short side in pixels.
 
-    Deep samples lose their low bits, transparency is laid on white. Raises whatever a decoder
-    raises.
+    Samples of more than 8 bits are truncated; transparency is composited over white. Raises any
+    error that the decoder raises.
     """
-    return np.asarray(_upright(path.read_bytes(), size))
+    return np.asarray(_open_upright(path.read_bytes(), size))
 
 
-def chunks(truths: list[Reference], pictures: int, pixels: int) -> Iterator[list[Reference]]:
-    """Neighbours in order, at most so many pictures and, but for a single one, pixels."""
-    held: list[Reference] = []
+def group_references(
+    references: list[Reference], max_pictures: int, max_pixels: int
+) -> Iterator[list[Reference]]:
+    """Yields groups in order, within both limits; a single picture may exceed the pixels."""
+    group: list[Reference] = []
     area = 0
-    for truth in truths:
-        more = truth.height * truth.width
-        if held and (len(held) == pictures or area + more > pixels):
-            yield held
-            held, area = [], 0
-        held.append(truth)
-        area += more
-    if held:
-        yield held
+    for reference in references:
+        pixels = reference.height * reference.width
+        if group and (len(group) == max_pictures or area + pixels > max_pixels):
+            yield group
+            group, area = [], 0
+        group.append(reference)
+        area += pixels
+    if group:
+        yield group
 
 
-def _look(found: ScannedFile, size: int | None) -> _Look | tuple[str, str, str]:
-    """A truth, or its name with the reason why it is none."""
+def _inspect(found: ScannedFile, size: int | None) -> _InspectedPicture | tuple[str, str, str]:
+    """Returns a reference, or name, reason and detail of a skipped file."""
     name = found.relative.as_posix()
     try:
         content = found.path.read_bytes()
-        image = _upright(content, size)
+        image = _open_upright(content, size)
     except _GreyError:
         return name, "grey", ""
-    except UnidentifiedImageError:  # its own words name an object in memory
-        empty = not found.path.stat().st_size
-        return name, "broken", "the file is empty" if empty else "not a picture in a known format"
-    except Exception as error:  # a decoder may raise anything; one picture is not the set
+    except UnidentifiedImageError:  # its message names an object in memory
+        detail = "not a picture in a known format" if content else "the file is empty"
+        return name, "broken", detail
+    except Exception as error:  # a decoder may raise any error; only this picture is skipped
         return name, "broken", " ".join(f"{type(error).__name__}: {error}".split())
-    if min(image.size) < TINY:
+    if min(image.size) < MIN_SIDE:
         return name, "tiny", f"{image.width} x {image.height} px"
-    if _grey(image):
+    if _is_grey(image):
         return name, "grey", ""
     red, green, blue = ImageStat.Stat(image).mean
     _, cb, cr = rgb_to_ycbcr(red / 255, green / 255, blue / 255)
-    truth = Reference(name, found.path, image.height, image.width)
-    return _Look(truth, hashlib.sha256(content).hexdigest(), (cb, cr))
+    reference = Reference(name, found.path, image.height, image.width)
+    return _InspectedPicture(reference, hashlib.sha256(content).hexdigest(), (cb, cr))
 
 
 class _GreyError(Exception):
     """The file has no colour channels."""
 
 
-def _upright(content: bytes, size: int | None) -> Image.Image:
+def _open_upright(content: bytes, size: int | None) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a bad EXIF block does not hurt the pixels
+        warnings.simplefilter("ignore")  # about EXIF blocks that cannot be parsed
         image: Image.Image = Image.open(io.BytesIO(content))
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} are more than {MAX_PIXELS:,} pixels")
         image.load()
         if image.mode in GREY_MODES:
             raise _GreyError
-        upright = _on_white(ImageOps.exif_transpose(image))
+        upright = _composite_over_white(ImageOps.exif_transpose(image))
     short = min(upright.size)
     if size is not None and size < short:
         width, height = (max(1, round(side * size / short)) for side in upright.size)
@@ -183,7 +188,7 @@ def _upright(content: bytes, size: int | None) -> Image.Image:
     return upright
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _composite_over_white(image: Image.Image) -> Image.Image:
     if image.mode not in ("RGBA", "RGBa", "PA") and "transparency" not in image.info:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
@@ -191,9 +196,9 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
-def _grey(image: Image.Image) -> bool:
-    """Whether training would leave the picture out as grey."""
-    width, height = (min(SQUARE, side) for side in image.size)
+def _is_grey(image: Image.Image) -> bool:
+    """Returns whether training would skip the picture as grey."""
+    width, height = (min(GREY_CHECK_SIDE, side) for side in image.size)
     small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     chroma = np.asarray(small.convert("YCbCr"), np.float32)[..., 1:] - 128
     return float(np.hypot(chroma[..., 0], chroma[..., 1]).mean()) < GREY

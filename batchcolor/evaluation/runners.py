@@ -1,4 +1,4 @@
-"""Several models loaded at once, to be held beside each other."""
+"""Loads several models, or one model with several sets of options, to compare them."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from batchcolor.inference.runner import Runner, load_runner
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A model as it was named, `delta` or `delta:vividness=1`, and the options in that name."""
+class _RequestedModel:
+    """A model as given on the command line, `delta` or `delta:vividness=1`, with its options."""
 
     label: str
-    owned: RegisteredColorizer
+    registered: RegisteredColorizer
     options: tuple[tuple[str, str], ...]
 
     @property
-    def keys(self) -> set[str]:
-        return {row.key for row in describe_options(self.owned.spec.options)}
+    def option_keys(self) -> set[str]:
+        return {option.key for option in describe_options(self.registered.spec.options)}
 
 
 def load_runners(names: Sequence[str], plugins: Plugins, loading: LoadOptions) -> list[Runner]:
-    """Each model once, in order; `NAME:KEY=VALUE` is that model with an option of its own.
+    """Loads each model once, in order; `NAME:KEY=VALUE` is a model with an option of its own.
 
-    A `--set` goes to the models that know it, or fails if none does. Runners are named as asked.
-    Raises UsageError, ModelError.
+    An option of `--set` is passed to the models that have it. The name of a runner is the name
+    that was requested. Raises UsageError, also for an option that no model has; ModelError.
     """
-    asked = [_asked(name, plugins) for name in dict.fromkeys(names)]
-    if loading.weights is not None and len({it.owned.spec.name for it in asked}) > 1:
+    requested = [_parse_model(name, plugins) for name in dict.fromkeys(names)]
+    if loading.weights is not None and len({it.registered.spec.name for it in requested}) > 1:
         raise UsageError("--weights are those of one model: name one --model")
     runners = []
-    for one in asked:
-        others = set().union(*(it.keys for it in asked if it is not one))
+    for model in requested:
+        others = set().union(*(it.option_keys for it in requested if it is not model))
         shared = (
             (key, value)
             for key, value in loading.options
-            if key.replace("_", "-") in one.keys or key.replace("_", "-") not in others
+            if key.replace("_", "-") in model.option_keys or key.replace("_", "-") not in others
         )
-        runner = load_runner(one.owned, replace(loading, options=(*shared, *one.options)))
-        runner.name = one.label
+        runner = load_runner(model.registered, replace(loading, options=(*shared, *model.options)))
+        runner.name = model.label
         runners.append(runner)
     return runners
 
 
-def _asked(name: str, plugins: Plugins) -> _Asked:
-    base, *own = name.split(":")
-    return _Asked(name, plugins.find(base), tuple(parse_key_values(own).items()))
+def _parse_model(text: str, plugins: Plugins) -> _RequestedModel:
+    name, *options = text.split(":")
+    return _RequestedModel(text, plugins.find(name), tuple(parse_key_values(options).items()))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from batchcolor.errors import UsageError
-from batchcolor.evaluation.metrics import Numbers
+from batchcolor.evaluation.metrics import FloatArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -24,7 +24,7 @@ RELATIVE_TOLERANCE = 1e-4
 """Relative difference between two measurements of one grey picture, due to rounding decoders."""
 
 
-def bootstrap_intervals(values: Numbers) -> Numbers:
+def bootstrap_intervals(values: FloatArray) -> FloatArray:
     """Returns 95 % percentile bootstrap intervals of the mean of each column: `(n, k)` to `(k, 2)`.
 
     Rows are resampled with replacement, the same rows for every column. The interval of a single
@@ -46,7 +46,7 @@ def bootstrap_intervals(values: Numbers) -> Numbers:
         method="percentile",
         rng=np.random.default_rng(SEED),
     )
-    intervals: Numbers = np.stack(result.confidence_interval, axis=1)
+    intervals: FloatArray = np.stack(result.confidence_interval, axis=1)
     return intervals
 
 
@@ -75,7 +75,7 @@ class RowComparison:
 
 
 def compare_paired(
-    new: Mapping[str, Numbers], old: Mapping[str, Numbers], reference_colorfulness: float
+    new: Mapping[str, FloatArray], old: Mapping[str, FloatArray], reference_colorfulness: float
 ) -> tuple[int, tuple[PairedDifference, ...]]:
     """Returns the number of pictures that both measured, and the difference of each common metric.
 
@@ -115,13 +115,13 @@ class Baseline:
     path: Path
     size: int | None
     names: tuple[str, ...]
-    rows: dict[str, dict[str, Numbers]]
+    rows: dict[str, dict[str, FloatArray]]
 
     def compare(
         self,
         names: Sequence[str],
-        rows: Mapping[str, Mapping[str, Numbers]],
-        reference_colorfulness: Numbers,
+        rows: Mapping[str, Mapping[str, FloatArray]],
+        reference_colorfulness: FloatArray,
     ) -> list[RowComparison]:
         """Compares rows of the same name; also the only model of each side under another name.
 
@@ -156,7 +156,7 @@ class Baseline:
             pairs.append((new[0], old[0]))
         return pairs
 
-    def _check_references(self, new: Numbers, old_indices: Sequence[int]) -> None:
+    def _check_references(self, new: FloatArray, old_indices: Sequence[int]) -> None:
         """The error of the grey picture follows from its reference alone, so it identifies it."""
         old = self.rows["grey"]["rgb_mse"][old_indices]
         changed = np.flatnonzero(
@@ -192,7 +192,7 @@ def read_baseline(path: Path) -> Baseline:
         ) from error
 
 
-def _parse_metrics(metrics: Mapping[str, Any], count: int) -> dict[str, Numbers]:
+def _parse_metrics(metrics: Mapping[str, Any], count: int) -> dict[str, FloatArray]:
     parsed = {}
     for metric, values in metrics.items():
         parsed[metric] = np.array(values, np.float64)  # None becomes NaN

@@ -1,7 +1,7 @@
-"""`batchcolor evaluate --video`: flicker, drift and colour error of a model on films in colour.
+"""`batchcolor evaluate --video`: measures flicker, drift and colour error on films in colour.
 
 The luma of a film is colorized with the steps of a job. The chroma is measured before it is
-encoded: without stabilization, with `fast` and `best`, and beside the film's own chroma.
+encoded: without stabilization, with `fast` and with `best`; so is the chroma of the film itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.flicker import Flicker
+from batchcolor.evaluation.flicker import FlickerMeter
 from batchcolor.evaluation.inference import RGB, apply_chroma, make_gray
 from batchcolor.evaluation.metrics import colorfulness, measure_lab_errors
 from batchcolor.hooks.manager import Plugins
@@ -30,21 +30,22 @@ from batchcolor.video.temporal.motion import SIDE, Field
 from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
 from batchcolor.video.temporal.stabilizer import MODES, Stabilizer
 
-TRUTH = "truth"
+REFERENCE_ROW = "truth"
+"""Name of the row of the film's own colours."""
 WIDTH = 160
 """Width in pixels at which colours are compared; predicted chroma has no finer detail."""
-EVERY = 5
-"""Every fifth frame is compared with the truth, as neighbouring frames hardly differ."""
-GREY = 3.0
-"""A film with a lower colorfulness is grey: there is no colour to compare with."""
+COMPARED_INTERVAL = 5
+"""Every fifth frame is compared with its reference, as neighbouring frames are similar."""
+MIN_COLORFULNESS = 3.0
+"""A film with a lower colorfulness is grey and has no colour error."""
 
 
 @dataclass
 class VideoScores:
     """One model with one stabilization mode on one film; `model` is `truth` for its own colours.
 
-    `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN where
-    the film has no colours.
+    `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN for a
+    grey film.
     """
 
     film: Path
@@ -58,107 +59,116 @@ class VideoScores:
 
 
 @dataclass
-class _Sum:
+class _RowMeter:
     """Accumulates the measurements of one row."""
 
-    steady: Stabilizer[_Seen]
-    flicker: Flicker = field(default_factory=Flicker)
+    stabilizer: Stabilizer[_ReferenceFrame]
+    flicker: FlickerMeter = field(default_factory=FlickerMeter)
     delta_e: list[float] = field(default_factory=list)
     colorful: list[float] = field(default_factory=list)
     frames: int = 0
 
-    def take(self, ready: Sequence[tuple[_Seen, Field]]) -> None:
-        """Measure frames with their final chroma."""
-        for seen, chroma in ready:
-            self.flicker.add(seen.guide, chroma)
-            if self.frames % EVERY == 0:
-                shown = apply_chroma(make_gray(seen.truth), chroma, 1.0)[None]
-                self.delta_e.append(float(measure_lab_errors(seen.truth[None], shown)[1][0]))
-                self.colorful.append(float(colorfulness(shown)[0]))
+    def add(self, stabilized: Sequence[tuple[_ReferenceFrame, Field]]) -> None:
+        """Measures frames with their final chroma."""
+        for frame, chroma in stabilized:
+            self.flicker.add(frame.guide, chroma)
+            if self.frames % COMPARED_INTERVAL == 0:
+                output = apply_chroma(make_gray(frame.rgb), chroma, 1.0)[None]
+                self.delta_e.append(float(measure_lab_errors(frame.rgb[None], output)[1][0]))
+                self.colorful.append(float(colorfulness(output)[0]))
             self.frames += 1
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """One upright frame: small luma for motion estimation, small RGB, and its shot position."""
+class _ReferenceFrame:
+    """One upright frame: reduced luma for motion estimation, reduced RGB, its shot position."""
 
     guide: Field
-    truth: RGB
-    place: ShotPosition
+    rgb: RGB
+    position: ShotPosition
 
 
 def evaluate_video(
     films: Sequence[Path],
     runners: Sequence[Runner],
     plugins: Plugins,
-    watch: Callable[[str, int, int], None],
+    report_progress: Callable[[str, int, int], None],
     *,
     strength: float = 1.0,
 ) -> tuple[list[VideoScores], list[tuple[str, str]]]:
-    """Measure every film; return the rows, and the films that failed with the reason."""
+    """Measures every film; returns the rows, and the films that failed with the reason."""
     rows: list[VideoScores] = []
     failures: list[tuple[str, str]] = []
     for path in films:
         try:
             film = probe(path, MAX_PIXELS)
-            truth = None
-            for runner in runners:
-                found = list(_measured(film, runner, plugins, watch, np.float32(strength)))
-                rows += found if truth is None else found[1:]
-                truth = found[0]
+            for index, runner in enumerate(runners):
+                film_rows = _evaluate_film(
+                    film, runner, plugins, report_progress, np.float32(strength)
+                )
+                rows += film_rows[1:] if index else film_rows  # one reference row for each film
         except ProcessingError as error:
             failures.append((str(path), error.reason))
     return rows, failures
 
 
-def _measured(
+def _evaluate_film(
     film: SourceInfo,
     runner: Runner,
     plugins: Plugins,
-    watch: Callable[[str, int, int], None],
+    report_progress: Callable[[str, int, int], None],
     strength: np.float32,
-) -> Iterator[VideoScores]:
-    """Yield the row of the truth, then one for each stabilization mode."""
-    own = _Sum(Stabilizer("off"))
-    sums = {mode: _Sum(Stabilizer(mode)) for mode in MODES}
-    for batch in _batches(film, runner):
-        begins = [seen.place.is_shot_start for seen, _ in batch]
-        fields = runner.run_frames([square for _, square in batch], begins)
-        for (seen, square), chroma in zip(batch, fields, strict=True):
+) -> list[VideoScores]:
+    """Returns the row of the reference, then one for each stabilization mode."""
+    reference = _RowMeter(Stabilizer("off"))
+    meters = {mode: _RowMeter(Stabilizer(mode)) for mode in MODES}
+    for batch in _read_batches(film, runner):
+        shot_starts = [frame.position.is_shot_start for frame, _ in batch]
+        fields = runner.run_frames([square for _, square in batch], shot_starts)
+        for (frame, square), chroma in zip(batch, fields, strict=True):
             if isinstance(chroma, ProcessingError):
                 raise chroma
             if plugins.filters_chroma:
                 chroma = plugins.filter_chroma(chroma, square, film)
-            found = seen.place.match
-            own.take(own.steady.add(seen.guide, _chroma_of(seen.truth), seen, found))
-            for row in sums.values():
-                row.take(row.steady.add(seen.guide, chroma * strength, seen, found))
-        watch(f"{runner.name}: {film.path.name}", own.frames, film.frames or own.frames)
-    for row in sums.values():
-        row.take(row.steady.flush())
-    coloured = float(np.mean(own.colorful)) >= GREY
-    yield _row(film, TRUTH, "", own, coloured)
-    for mode, row in sums.items():
-        yield _row(film, runner.name, mode, row, coloured)
+            motion = frame.position.match
+            true_chroma = _compute_chroma(frame.rgb)
+            reference.add(reference.stabilizer.add(frame.guide, true_chroma, frame, motion))
+            for meter in meters.values():
+                scaled = chroma * strength
+                meter.add(meter.stabilizer.add(frame.guide, scaled, frame, motion))
+        done = reference.frames
+        report_progress(f"{runner.name}: {film.path.name}", done, film.frames or done)
+    for meter in meters.values():
+        meter.add(meter.stabilizer.flush())
+    has_colour = float(np.mean(reference.colorful)) >= MIN_COLORFULNESS
+    reference.delta_e = [0.0]
+    return [
+        _make_row(film, REFERENCE_ROW, "", reference, has_colour),
+        *(_make_row(film, runner.name, mode, meter, has_colour) for mode, meter in meters.items()),
+    ]
 
 
-def _row(film: SourceInfo, model: str, mode: str, row: _Sum, coloured: bool) -> VideoScores:
-    delta_e = float(np.mean(row.delta_e)) if coloured else float("nan")
+def _make_row(
+    film: SourceInfo, model: str, mode: str, meter: _RowMeter, has_colour: bool
+) -> VideoScores:
     return VideoScores(
-        *(film.path, model, mode, row.frames, row.flicker.flicker, row.flicker.drift),
-        delta_e=delta_e if model != TRUTH else 0.0 if coloured else delta_e,
-        colorful=float(np.mean(row.colorful)),
+        *(film.path, model, mode, meter.frames, meter.flicker.flicker, meter.flicker.drift),
+        delta_e=float(np.mean(meter.delta_e)) if has_colour else float("nan"),
+        colorful=float(np.mean(meter.colorful)),
     )
 
 
-def _batches(film: SourceInfo, runner: Runner) -> Iterator[list[tuple[_Seen, Field]]]:
-    """Yield batches of frames with the luma square that the model gets."""
-    batch: list[tuple[_Seen, Field]] = []
+def _read_batches(
+    film: SourceInfo, runner: Runner
+) -> Iterator[list[tuple[_ReferenceFrame, Field]]]:
+    """Yields batches of frames with the luma square that the model gets."""
+    batch: list[tuple[_ReferenceFrame, Field]] = []
     shots = ShotTracker()
     for frame in VideoDecoder(film, strict=False):
         guide = frame_luma(frame, film.frame_format, SIDE)
-        seen = _Seen(guide, to_upright_rgb(frame, film.frame_format, WIDTH), shots.track(guide))
-        batch.append((seen, frame_luma(frame, film.frame_format, runner.working_size)))
+        rgb = to_upright_rgb(frame, film.frame_format, WIDTH)
+        reference = _ReferenceFrame(guide, rgb, shots.track(guide))
+        batch.append((reference, frame_luma(frame, film.frame_format, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch
             batch = []
@@ -166,10 +176,10 @@ def _batches(film: SourceInfo, runner: Runner) -> Iterator[list[tuple[_Seen, Fie
         yield batch
 
 
-def _chroma_of(rgb: RGB) -> Field:
-    """Cb and Cr `(2, SIDE, SIDE)` of 8-bit RGB."""
-    small = Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    red, green, blue = np.moveaxis(np.asarray(small, np.float32) / 255, -1, 0)
+def _compute_chroma(rgb: RGB) -> Field:
+    """Returns Cb and Cr `(2, SIDE, SIDE)` of 8-bit RGB."""
+    reduced = Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    red, green, blue = np.moveaxis(np.asarray(reduced, np.float32) / 255, -1, 0)
     _, cb, cr = rgb_to_ycbcr(red, green, blue)
     chroma: Field = np.stack([cb, cr]).astype(np.float32)
     return chroma

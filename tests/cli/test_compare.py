@@ -1,4 +1,4 @@
-"""`batchcolor compare`: sheets and pages of real files, by the real command."""
+"""`batchcolor compare`: sheets and pages of files, made by the command."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
 
-PICKY = """
+FAILS_ON_BRIGHT = """
     import batchcolor
 
-    class Picky:
+    class FailsOnBright:
         def __call__(self, luma):
             import torch
             if (luma.mean() > 0.9).item():
@@ -31,24 +31,25 @@ PICKY = """
 
     @batchcolor.hookimpl
     def batchcolor_colorizers():
-        return [batchcolor.ColorizerSpec("picky", "dark ones only", 16, lambda options: Picky())]
+        build = lambda options: FailsOnBright()
+        return [batchcolor.ColorizerSpec("fails-on-bright", "f", 16, build)]
 """
 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pixels are compared with what the CPU gives, at its precision."""
+    """Pixels are compared with results of the CPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
 def vivid(seed: int, width: int = 60, height: int = 40) -> Image.Image:
-    """A picture in colour: broad shapes, another one in each channel."""
+    """A picture in colour with low-frequency shapes, different in each channel."""
     shapes = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(shapes).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def places(image: np.ndarray, panel: np.ndarray) -> list[tuple[int, int]]:
-    """Every x, y where the panel lies in the image, pixel by pixel."""
+def find_panel(image: np.ndarray, panel: np.ndarray) -> list[tuple[int, int]]:
+    """Every position x, y at which the image contains the panel, pixel by pixel."""
     height, width = panel.shape[:2]
     starts = np.argwhere(
         (image[: image.shape[0] - height + 1, : image.shape[1] - width + 1] == panel[0, 0]).all(2)
@@ -65,7 +66,7 @@ def pixels(path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def through(picture, name: str, strength: float = 1.0) -> np.ndarray:
+def colorize(picture, name: str, strength: float = 1.0) -> np.ndarray:
     plugins = load_plugins()
     runner = load_runner(plugins.find(name), LoadOptions(device="cpu", batch_size=1))
     (output,) = colorize_batches([picture], runner, plugins, strength)
@@ -79,11 +80,11 @@ def test_a_picture_in_colour_gives_grey_output_true_and_difference(command, flat
     assert result.stderr.strip() == "compare.png: 1 picture"
     true = np.asarray(vivid(1))
     picture = make_gray(true)
-    output = through(picture, flat)
+    output = colorize(picture, flat)
     grey = np.repeat(picture.luma[..., None], 3, axis=2)
     image = pixels(tmp_path / "compare.png")
     found = [
-        places(image, panel) for panel in (grey, output, true, render_difference(output, true))
+        find_panel(image, panel) for panel in (grey, output, true, render_difference(output, true))
     ]
     assert [len(each) for each in found] == [1, 1, 1, 1]
     assert [each[0][0] for each in found] == sorted(each[0][0] for each in found)
@@ -93,29 +94,33 @@ def test_a_picture_in_colour_gives_grey_output_true_and_difference(command, flat
 def test_a_grey_picture_is_shown_at_three_strengths_of_every_model(
     command, flat, plugin, grey_picture, tmp_path
 ):
-    plugin("pickypack", PICKY)
+    plugin("brightpack", FAILS_ON_BRIGHT)
     source = grey_picture(60, 40, 3)
     source.save(tmp_path / "a.png")
-    result = command("compare", "a.png", "-m", flat, "-m", "picky", "--size", 60)
+    result = command("compare", "a.png", "-m", flat, "-m", "fails-on-bright", "--size", 60)
     assert result.returncode == 0, result.stderr
     image = pixels(tmp_path / "compare.png")
     grey = np.asarray(source.convert("RGB"))
     picture = make_gray(grey)
-    lefts = [places(image, through(picture, flat, strength))[0][0] for strength in (0.5, 1, 1.5)]
+    lefts = [
+        find_panel(image, colorize(picture, flat, strength))[0][0] for strength in (0.5, 1, 1.5)
+    ]
     assert lefts == sorted(set(lefts))
-    assert len(places(image, grey)) == 1 + 3  # the source, and what a model that adds nothing gives
+    assert (
+        len(find_panel(image, grey)) == 1 + 3
+    )  # the source, and what a model that adds nothing gives
 
 
-def test_strengths_that_are_asked_for_are_shown_of_pictures_in_colour_too(command, flat, tmp_path):
+def test_given_strengths_are_also_shown_for_pictures_in_colour(command, flat, tmp_path):
     vivid(1).save(tmp_path / "a.png")
     command("compare", "a.png", "-m", flat, "--size", 60, "--strengths", "0,2")
     image = pixels(tmp_path / "compare.png")
     picture = make_gray(np.asarray(vivid(1)))
-    assert len(places(image, np.repeat(picture.luma[..., None], 3, axis=2))) == 2
-    assert len(places(image, through(picture, flat, 2.0))) == 1
+    assert len(find_panel(image, np.repeat(picture.luma[..., None], 3, axis=2))) == 2
+    assert len(find_panel(image, colorize(picture, flat, 2.0))) == 1
 
 
-def test_every_suffix_is_made_in_one_go(command, flat, album, tmp_path):
+def test_one_command_writes_every_format(command, flat, album, tmp_path):
     result = command(
         *("compare", album(7), "-m", flat, "--title", "Seven <b>"),
         *("-o", "out/s.png", "-o", "s.jpg", "-o", "s.pdf", "-o", "s.html"),
@@ -133,7 +138,7 @@ def test_every_suffix_is_made_in_one_go(command, flat, album, tmp_path):
     assert not list(tmp_path.rglob("*.batchcolor-tmp"))
 
 
-def test_what_exists_is_left_as_it_is_unless_overwriting_is_asked_for(command, flat, album):
+def test_an_existing_file_is_kept_without_if_exists_overwrite(command, flat, album):
     source = album(1)
     target = source.parent / "mine.png"
     target.write_bytes(b"mine")
@@ -145,7 +150,7 @@ def test_what_exists_is_left_as_it_is_unless_overwriting_is_asked_for(command, f
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_broken_picture_is_shown_with_its_reason_and_the_rest_goes_on(
+def test_a_truncated_picture_is_shown_with_its_reason_beside_the_others(
     command, flat, album, tmp_path
 ):
     source = album(3)
@@ -162,13 +167,13 @@ def test_a_broken_picture_is_shown_with_its_reason_and_the_rest_goes_on(
     assert (tmp_path / "a.png").exists()
 
 
-def test_a_model_that_fails_for_a_picture_leaves_the_other_models_alone(
+def test_a_model_that_fails_on_a_picture_does_not_affect_the_other_models(
     command, flat, plugin, tmp_path
 ):
-    plugin("pickypack", PICKY)
+    plugin("brightpack", FAILS_ON_BRIGHT)
     Image.new("L", (40, 40), 250).save(tmp_path / "bright.png")
     result = command(
-        *("compare", "bright.png", "-m", "picky", "-m", flat, "-o", "a.html"),
+        *("compare", "bright.png", "-m", "fails-on-bright", "-m", flat, "-o", "a.html"),
         *("-o", "a.png", "--size", 40),
     )
     assert result.returncode == 3
@@ -178,10 +183,10 @@ def test_a_model_that_fails_for_a_picture_leaves_the_other_models_alone(
     assert page.count('class="right" data-kind="flat"') == 3
     picture = make_gray(np.full((40, 40, 3), 250, np.uint8))
     image = pixels(tmp_path / "a.png")
-    assert all(places(image, through(picture, flat, strength)) for strength in (0.5, 1, 1.5))
+    assert all(find_panel(image, colorize(picture, flat, strength)) for strength in (0.5, 1, 1.5))
 
 
-def test_the_limit_takes_pictures_evenly_and_says_how_many_are_left_out(
+def test_the_limit_selects_pictures_evenly_and_reports_how_many_are_skipped(
     command, flat, album, tmp_path
 ):
     result = command("compare", album(9), "-m", flat, "--limit", 3, "-o", "a.html")
@@ -193,7 +198,7 @@ def test_the_limit_takes_pictures_evenly_and_says_how_many_are_left_out(
     assert select_evenly(range(3), 12) == [0, 1, 2]
 
 
-ODD = [
+UNUSUAL_NAMES = [
     b"two\nlines.png",
     b"bad\xff.png",
     b"<img src=x onerror=alert(1)>.png",
@@ -204,10 +209,10 @@ ODD = [
 ]
 
 
-def test_odd_names_do_no_harm(command, flat, grey_picture, tmp_path):
-    folder = tmp_path / "odd"
+def test_unusual_names_are_shown_escaped(command, flat, grey_picture, tmp_path):
+    folder = tmp_path / "unusual"
     folder.mkdir()
-    for name in ODD:
+    for name in UNUSUAL_NAMES:
         grey_picture(40, 30).save(folder / os.fsdecode(name))
     result = command(
         *("compare", folder, "-m", flat, "-o", "a.html", "-o", "a.png", "-o", "a.pdf"),
@@ -222,13 +227,13 @@ def test_odd_names_do_no_harm(command, flat, grey_picture, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (7, 5)])
-def test_odd_sizes_are_shown(command, flat, grey_picture, tmp_path, size):
+def test_extreme_sizes_are_shown(command, flat, grey_picture, tmp_path, size):
     grey_picture(*size).save(tmp_path / "a.png")
     result = command("compare", "a.png", "-m", flat, "-o", "b.png", "-o", "b.html", "-o", "b.pdf")
     assert result.returncode == 0, result.stderr
 
 
-def test_a_turned_16_bit_and_a_transparent_picture_are_shown_upright_and_whole(
+def test_rotated_16_bit_and_transparent_pictures_are_shown_upright(
     command, flat, grey_picture, tmp_path
 ):
     turned = Image.Exif()
@@ -245,14 +250,14 @@ def test_a_turned_16_bit_and_a_transparent_picture_are_shown_upright_and_whole(
         target = tmp_path / f"{name}-sheet.png"
         result = command("compare", name, "-m", flat, "--size", 60, "-o", target)
         assert result.returncode == 0, result.stderr
-        assert len(places(pixels(target), np.ascontiguousarray(true))) == 1, name
+        assert len(find_panel(pixels(target), np.ascontiguousarray(true))) == 1, name
 
 
-def test_a_large_picture_is_shown_as_the_job_colours_it(command, flat, tmp_path):
+def test_a_large_picture_is_shown_as_run_colours_it(command, flat, tmp_path):
     vivid(5, 1600, 1200).save(tmp_path / "a.png")
     command("compare", "a.png", "-m", flat, "--size", 160)
     picture = make_gray(np.asarray(vivid(5, 1600, 1200)))
-    whole = Image.fromarray(through(picture, flat)).resize((160, 120), Image.Resampling.LANCZOS)
+    whole = Image.fromarray(colorize(picture, flat)).resize((160, 120), Image.Resampling.LANCZOS)
     image = pixels(tmp_path / "compare.png").astype(int)
     wanted = np.asarray(whole).astype(int)
     height, width = wanted.shape[:2]
@@ -283,7 +288,7 @@ def test_a_large_picture_is_shown_as_the_job_colours_it(command, flat, tmp_path)
         (["album", "-m", "flat", "--set", "a=1"], "flat has no options"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
+def test_a_usage_error_is_one_sentence_and_nothing_is_written(
     command, flat, album, tmp_path, arguments, sentence
 ):
     album(3)
@@ -296,13 +301,13 @@ def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
     assert sorted(p for p in tmp_path.rglob("*") if p.suffix != ".pyc") == before
 
 
-def test_an_unknown_model_ends_with_5_and_its_near_names(command, album):
+def test_an_unknown_model_ends_with_exit_code_5_and_similar_names(command, album):
     result = command("compare", album(1), "-m", "betta")
     assert result.returncode == 5
     assert "beta" in result.stderr
 
 
-def test_an_option_goes_to_the_model_that_knows_it(command, flat, plugin, album):
+def test_an_option_is_passed_to_the_model_that_has_it(command, flat, plugin, album):
     plugin(
         "optionpack",
         """
@@ -337,14 +342,14 @@ def test_an_option_goes_to_the_model_that_knows_it(command, flat, plugin, album)
     assert "cold-tone" in result.stderr
 
 
-def test_quiet_says_nothing_where_all_went_well(command, flat, album):
+def test_quiet_prints_nothing_on_success(command, flat, album):
     result = command("compare", album(1), "-m", flat, "-q", "--no-plugins")
     assert result.returncode == 5  # the model is a plugin's
     result = command("compare", album(1), "-m", flat, "-q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
+def test_a_file_created_in_the_meantime_is_not_replaced(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"theirs")
     with pytest.raises(UsageError, match="exists already"):
@@ -355,7 +360,7 @@ def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path):
     assert target.read_bytes() == b"ours"
 
 
-def test_sheets_of_one_run_are_equal_to_the_byte(command, flat, album, tmp_path):
+def test_equal_runs_write_equal_bytes(command, flat, album, tmp_path):
     source = album(2)
     for name in ("a.png", "b.png"):
         command("compare", source, "-m", flat, "-o", name)
@@ -392,5 +397,5 @@ def test_a_picture_of_a_plugin_reader_is_shown_in_its_colours(command, flat, plu
     assert result.returncode == 3, result.stderr
     assert "the second read fails" in result.stderr
     image = pixels(tmp_path / "compare.png")
-    assert len(places(image, true)) == 1
-    assert len(places(image, np.repeat(true[..., :1], 3, axis=2))) == 1
+    assert len(find_panel(image, true)) == 1
+    assert len(find_panel(image, np.repeat(true[..., :1], 3, axis=2))) == 1

@@ -1,4 +1,4 @@
-"""`batchcolor evaluate` as a process: truths, odd folders, tables, JSON, CSV, baselines."""
+"""`batchcolor evaluate`: references, skipped files, tables, JSON, CSV, baselines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def colours(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_json_has_grey_mean_and_each_model_with_every_figure(command, flat, colours):
+def test_the_json_document_has_grey_mean_and_each_model_with_every_metric(command, flat, colours):
     made = command("evaluate", "--data", colours, "-m", flat, "-m", "beta", "--json")
     assert made.returncode == 0, made.stderr
     document = json.loads(made.stdout)
@@ -64,9 +64,7 @@ def test_the_json_has_grey_mean_and_each_model_with_every_figure(command, flat, 
     assert document["truth_colorfulness"] > 20
 
 
-def test_grey_costs_what_the_formula_says_and_a_model_what_run_would_write(
-    command, flat, colours, tmp_path
-):
+def test_errors_equal_the_formula_on_grey_and_on_what_run_writes(command, flat, colours, tmp_path):
     document = json.loads(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     grey, _, model = document["rows"]
     album = tmp_path / "album"
@@ -85,7 +83,7 @@ def test_grey_costs_what_the_formula_says_and_a_model_what_run_would_write(
         assert model["per_picture"]["rgb_mse"][place] == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_mean_row_is_the_mean_chroma_of_the_truths(command, flat, colours):
+def test_the_mean_row_has_the_mean_chroma_of_the_references(command, flat, colours):
     document = json.loads(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     means = []
     for name in document["pictures"]:
@@ -130,7 +128,9 @@ def test_broken_grey_tiny_and_duplicate_pictures_are_counted_and_skipped(command
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "grey", "file"])
-def test_a_folder_without_colour_ends_with_2_and_one_sentence(command, flat, tmp_path, kind):
+def test_a_folder_without_colour_ends_with_exit_code_2_and_one_sentence(
+    command, flat, tmp_path, kind
+):
     data = tmp_path / "data"
     if kind == "file":
         picture(0).save(tmp_path / "data.png")
@@ -145,7 +145,7 @@ def test_a_folder_without_colour_ends_with_2_and_one_sentence(command, flat, tmp
     assert made.stdout == ""
 
 
-def test_a_picture_that_a_model_fails_on_is_named_and_the_others_are_measured(
+def test_a_picture_that_a_model_fails_on_is_reported_and_the_others_are_measured(
     command, plugin, colours
 ):
     plugin("faultypack", FAULTY)
@@ -163,7 +163,7 @@ def test_a_picture_that_a_model_fails_on_is_named_and_the_others_are_measured(
     assert "bright.png" in made.stderr
 
 
-def test_against_a_baseline_a_change_is_judged_picture_by_picture(command, flat, colours, tmp_path):
+def test_a_change_is_compared_with_a_baseline_picture_by_picture(command, flat, colours, tmp_path):
     base = tmp_path / "base.json"
     base.write_text(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     words = ("evaluate", "--data", colours, "-m", flat, "--strength", "0.2", "--against", base)
@@ -189,7 +189,7 @@ def test_a_baseline_of_other_pictures_is_refused(command, flat, colours, tmp_pat
     assert "0.png" in made.stderr
 
 
-def test_the_csv_has_a_line_a_row_with_the_ends_of_each_interval(command, flat, colours):
+def test_the_csv_has_one_line_for_each_row_with_the_limits_of_each_interval(command, flat, colours):
     made = command("evaluate", "--data", colours, "-m", flat, "--csv")
     assert made.returncode == 0, made.stderr
     rows = list(csv.DictReader(io.StringIO(made.stdout)))
@@ -199,7 +199,7 @@ def test_the_csv_has_a_line_a_row_with_the_ends_of_each_interval(command, flat, 
         assert int(row["n"]) == 6
 
 
-def test_limit_takes_pictures_evenly_and_size_shrinks_their_short_side(command, flat, colours):
+def test_limit_selects_pictures_evenly_and_size_reduces_their_short_side(command, flat, colours):
     made = command(
         *("evaluate", "--data", colours, "-m", flat, "--limit", "3", "--size", "16", "--json")
     )
@@ -214,7 +214,7 @@ def test_the_table_is_readable_at_80_columns(command, flat, colours):
     made = command("evaluate", "--data", colours, "-m", flat, COLUMNS="80")
     assert made.returncode == 0
     assert max(map(len, made.stdout.splitlines())) <= 80
-    for word in ("RGB MSE", "PSNR dB", "SSIM", "dE00", "truth", "grey", "mean", "flat"):
+    for word in ("RGB MSE", "PSNR dB", "SSIM", "dE00", "references", "grey", "mean", "flat"):
         assert word in made.stdout
     assert "\N{HORIZONTAL ELLIPSIS}" not in made.stdout
 
@@ -238,7 +238,7 @@ def test_the_table_is_readable_at_80_columns(command, flat, colours):
         ),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(command, flat, colours, arguments, code, sentence):
+def test_a_usage_error_is_one_sentence(command, flat, colours, arguments, code, sentence):
     made = command("evaluate", "--data", colours, *arguments)
     assert made.returncode == code
     assert sentence in made.stderr

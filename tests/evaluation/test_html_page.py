@@ -1,4 +1,4 @@
-"""The HTML page, in a real browser, from a file."""
+"""The HTML page in a browser, opened from a file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def page(browser: Any, tmp_path: Path) -> Any:
 
 
 def divider(page: Any) -> float:
-    """Where the first picture is divided, 0..100, as painted: by its clip and by its handle."""
+    """Position of the divider of the first picture, 0..100, by its clip and by its handle."""
     clip, line, width = page.execute_script(
         "const pair = document.querySelector('.pair');"
         "const shown = pair.querySelector('.right:not([hidden])');"
@@ -85,14 +85,14 @@ def divider(page: Any) -> float:
     return clipped
 
 
-def place(page: Any) -> dict[str, float]:
+def bounding_box(page: Any) -> dict[str, float]:
     return page.execute_script(
         "const b = document.querySelector('.pair').getBoundingClientRect();"
         "return {x: b.left, y: b.top, width: b.width, height: b.height}"
     )
 
 
-def resolve_device(page: Any, name: str, value: str) -> None:
+def select(page: Any, name: str, value: str) -> None:
     page.find_element("css selector", f"input[name={name}][value='{value}']").click()
 
 
@@ -118,22 +118,22 @@ def colour_at(page: Any, x: float, y: float) -> tuple[int, ...]:
     return image.getpixel((round(x), round(y)))
 
 
-def test_it_opens_from_a_file_and_asks_for_nothing_else(page):
+def test_the_page_requests_no_other_resource(page):
     assert page.execute_script("return [...document.images].every(i => i.naturalWidth === 300)")
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    asked = [
+    requested = [
         message["params"]["request"]["url"]
         for message in messages
         if message["method"] == "Network.requestWillBeSent"
         and message["params"]["documentURL"] == page.current_url
     ]
-    assert [url for url in asked if not url.startswith("data:")] == [page.current_url]
+    assert [url for url in requested if not url.startswith("data:")] == [page.current_url]
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert not [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def test_grey_is_painted_left_of_the_divider_and_the_output_right_of_it(page):
-    box = place(page)
+def test_grey_is_left_of_the_divider_and_the_output_right_of_it(page):
+    box = bounding_box(page)
     middle = box["y"] + box["height"] / 3
     left = colour_at(page, box["x"] + box["width"] * 0.25, middle)
     right = colour_at(page, box["x"] + box["width"] * 0.75, middle)
@@ -141,9 +141,9 @@ def test_grey_is_painted_left_of_the_divider_and_the_output_right_of_it(page):
     assert np.abs(np.subtract(right, (0, 200, 0))).max() < 8
 
 
-def test_the_mouse_drags_the_divider_and_lets_it_go(page):
+def test_the_mouse_drags_the_divider_and_releases_it(page):
     assert divider(page) == 50
-    box = place(page)
+    box = bounding_box(page)
 
     def mouse(kind: str, share: float) -> None:
         page.execute_cdp_cmd(
@@ -171,8 +171,8 @@ def test_the_mouse_drags_the_divider_and_lets_it_go(page):
     assert divider(page) == pytest.approx(80, abs=1)
 
 
-def test_a_finger_drags_the_divider(page):
-    box = place(page)
+def test_a_touch_drags_the_divider(page):
+    box = bounding_box(page)
     page.execute_script(
         "window.kinds = new Set();"
         "addEventListener('pointermove', e => kinds.add(e.pointerType), true)"
@@ -188,7 +188,7 @@ def test_a_finger_drags_the_divider(page):
     assert divider(page) == pytest.approx(20, abs=1)
 
 
-def test_the_keyboard_moves_the_divider_and_says_where_it_is(page):
+def test_the_keyboard_moves_the_divider_and_updates_its_value(page):
     from selenium.webdriver.common.keys import Keys
 
     handle = page.find_element("css selector", ".handle")
@@ -208,7 +208,7 @@ def test_the_keyboard_moves_the_divider_and_says_where_it_is(page):
     assert handle.get_attribute("aria-valuetext") == "100% grey, the rest alpha × 1"
 
 
-def test_focus_by_the_keyboard_is_seen(page):
+def test_keyboard_focus_is_visible(page):
     outline = "return getComputedStyle(document.querySelector('.pair')).outlineColor"
     before = page.execute_script(outline)
     from selenium.webdriver.common.keys import Keys
@@ -218,38 +218,38 @@ def test_focus_by_the_keyboard_is_seen(page):
     assert page.execute_script(outline) != before
 
 
-def test_the_buttons_change_what_is_shown(page):
+def test_the_buttons_select_model_strength_and_left_side(page):
     assert shown(page, "right") == [["alpha", "1"]]
-    resolve_device(page, "strength", "0.5")
+    select(page, "strength", "0.5")
     assert shown(page, "right") == [["alpha", "0.5"]]
-    resolve_device(page, "model", "beta")
+    select(page, "model", "beta")
     assert shown(page, "right") == [["beta", "0.5"]]
     assert page.find_element("css selector", ".tag.after").text == "beta × 0.5"
     assert shown(page, "left") == [["grey", ""]]
-    resolve_device(page, "left", "true")
+    select(page, "left", "true")
     assert shown(page, "left") == [["true", ""]]
     assert page.find_element("css selector", ".tag.before").text == "true"
 
 
-def test_a_picture_without_what_was_chosen_shows_what_it_has_and_says_so(page):
-    resolve_device(page, "strength", "0.5")
-    resolve_device(page, "left", "true")
+def test_a_picture_without_the_selected_result_shows_the_nearest_one_with_its_label(page):
+    select(page, "strength", "0.5")
+    select(page, "left", "true")
     assert shown(page, "right", picture=1) == [["alpha", "1"]]
     assert shown(page, "left", picture=1) == [["grey", ""]]
     assert page.find_elements("css selector", ".tag.after")[1].text == "alpha × 1"
 
 
-def test_a_failed_picture_and_a_failed_result_show_why(page):
+def test_a_failed_picture_and_a_failed_result_show_the_reason(page):
     torn = page.find_element("css selector", "figure.broken")
     assert "truncated: premature end" in torn.text
     assert "torn.jpg" in torn.text
-    resolve_device(page, "model", "beta")
+    select(page, "model", "beta")
     assert shown(page, "right") == [["beta", "1"]]
     reason = page.find_element("css selector", ".pair .right:not([hidden])").text
     assert "model beta raised <ValueError> & more" in reason
     handle = page.find_element("css selector", ".pair .handle")
     assert not handle.is_displayed()  # there is nothing to divide
-    resolve_device(page, "model", "alpha")
+    select(page, "model", "alpha")
     assert handle.is_displayed()
 
 
@@ -273,7 +273,7 @@ def test_a_name_never_becomes_markup(page):
     assert page.execute_script("return document.querySelectorAll('[onerror]').length") == 0
 
 
-def test_a_name_like_a_place_of_the_template_stays_a_name():
+def test_template_syntax_in_a_name_is_text():
     page = render_html(
         [ComparisonRow("{{ title }}.png", failure="{% for %}")], "{{ figures }}"
     ).decode()
@@ -282,7 +282,7 @@ def test_a_name_like_a_place_of_the_template_stays_a_name():
 
 
 @pytest.mark.parametrize("width", [320, 390, 1400])
-def test_nothing_is_cut_off_at_the_side(page, width):
+def test_nothing_is_clipped_at_the_side(page, width):
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
@@ -300,7 +300,7 @@ def test_nothing_is_cut_off_at_the_side(page, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_follows_the_light_or_dark_of_the_system(page, scheme):
+def test_the_page_follows_the_colour_scheme_of_the_system(page, scheme):
     page.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
         {"features": [{"name": "prefers-color-scheme", "value": scheme}]},

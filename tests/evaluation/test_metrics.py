@@ -1,4 +1,4 @@
-"""Each metric against a computation of its own, pixel by pixel, from the published formula."""
+"""Each metric against an independent computation, pixel by pixel, from the published formula."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from batchcolor.evaluation import metrics
 
 
 def pair(height: int = 13, width: int = 17, seed: int = 0) -> tuple[Any, Any]:
-    """A truth and an output that is near it, as stacks of one."""
-    chance = np.random.default_rng(seed)
-    truth = chance.integers(0, 256, (1, height, width, 3))
-    output = np.clip(truth + chance.integers(-40, 41, truth.shape), 0, 255)
-    return truth.astype(np.uint8), output.astype(np.uint8)
+    """A reference and an output similar to it, as stacks of one picture."""
+    rng = np.random.default_rng(seed)
+    reference = rng.integers(0, 256, (1, height, width, 3))
+    output = np.clip(reference + rng.integers(-40, 41, reference.shape), 0, 255)
+    return reference.astype(np.uint8), output.astype(np.uint8)
 
 
 def pixels(stack: Any) -> list[tuple[int, int, int]]:
@@ -93,77 +93,77 @@ def test_the_independent_ciede2000_gives_the_published_figures(one, other, publi
     assert ciede2000(one, other) == pytest.approx(published, abs=1e-4)
 
 
-def test_de00_and_ab_error_are_those_of_the_formulas():
-    truth, output = pair()
-    chroma, delta_e = metrics.measure_lab_errors(truth, output)
-    both = [(lab(t), lab(o)) for t, o in zip(pixels(truth), pixels(output), strict=True)]
+def test_de00_and_ab_error_equal_the_formulas():
+    reference, output = pair()
+    chroma, delta_e = metrics.measure_lab_errors(reference, output)
+    both = [(lab(t), lab(o)) for t, o in zip(pixels(reference), pixels(output), strict=True)]
     assert delta_e[0] == pytest.approx(statistics.mean(ciede2000(*it) for it in both), rel=2e-4)
     squares = [((o[i] - t[i]) / 128) ** 2 for t, o in both for i in (1, 2)]
     assert chroma[0] == pytest.approx(statistics.mean(squares), rel=2e-4)
 
 
-def test_rgb_mse_and_psnr_are_those_of_the_formulas():
-    truth, output = pair()
+def test_rgb_mse_and_psnr_equal_the_formulas():
+    reference, output = pair()
     squares = [
         ((o - t) / 255) ** 2
-        for one, other in zip(pixels(truth), pixels(output), strict=True)
+        for one, other in zip(pixels(reference), pixels(output), strict=True)
         for t, o in zip(one, other, strict=True)
     ]
-    mse = metrics.rgb_mse(truth, output)
+    mse = metrics.rgb_mse(reference, output)
     assert mse[0] == pytest.approx(statistics.mean(squares), rel=1e-12)
-    theirs = peak_signal_noise_ratio(truth[0], output[0], data_range=255)
+    theirs = peak_signal_noise_ratio(reference[0], output[0], data_range=255)
     assert metrics.psnr_db(mse)[0] == pytest.approx(theirs, rel=1e-12)
 
 
 def test_a_perfect_picture_has_a_finite_psnr_and_an_ssim_of_one():
-    truth, _ = pair()
-    numbers = dict(zip(metrics.METRICS, metrics.measured(truth, truth)[0], strict=True))
+    reference, _ = pair()
+    numbers = dict(zip(metrics.METRICS, metrics.measure_all(reference, reference)[0], strict=True))
     assert numbers["psnr_db"] == metrics.PSNR_CAP
     assert numbers["ssim"] == pytest.approx(1, abs=1e-12)
     assert (numbers["rgb_mse"], numbers["delta_e_2000"]) == (0, 0)
 
 
-def test_ssim_is_that_of_the_paper_window_by_window():
-    truth, output = pair()
+def test_ssim_equals_the_formula_of_the_paper_in_every_window():
+    reference, output = pair()
     reach, sigma = 5, 1.5
     line = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     weights = np.outer(line, line) / np.outer(line, line).sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     found = []
-    for y in range(reach, truth.shape[1] - reach):
-        for x in range(reach, truth.shape[2] - reach):
+    for y in range(reach, reference.shape[1] - reach):
+        for x in range(reach, reference.shape[2] - reach):
             window = slice(y - reach, y + reach + 1), slice(x - reach, x + reach + 1)
             for band in range(3):
-                one, other = (s[0][(*window, band)].astype(float) for s in (truth, output))
+                one, other = (s[0][(*window, band)].astype(float) for s in (reference, output))
                 m1, m2 = (weights * one).sum(), (weights * other).sum()
                 v1, v2 = (weights * (one - m1) ** 2).sum(), (weights * (other - m2) ** 2).sum()
                 both = (weights * (one - m1) * (other - m2)).sum()
                 top = (2 * m1 * m2 + c1) * (2 * both + c2)
                 found.append(top / ((m1**2 + m2**2 + c1) * (v1 + v2 + c2)))
-    assert metrics.ssim(truth, output)[0] == pytest.approx(statistics.mean(found), rel=1e-9)
+    assert metrics.ssim(reference, output)[0] == pytest.approx(statistics.mean(found), rel=1e-9)
 
 
-def test_colorfulness_is_that_of_hasler_and_suesstrunk():
-    truth, _ = pair()
-    rg = [r - g for r, g, _ in pixels(truth)]
-    yb = [(r + g) / 2 - b for r, g, b in pixels(truth)]
+def test_colorfulness_equals_the_formula_of_hasler_and_suesstrunk():
+    reference, _ = pair()
+    rg = [r - g for r, g, _ in pixels(reference)]
+    yb = [(r + g) / 2 - b for r, g, b in pixels(reference)]
     spread = math.hypot(statistics.pstdev(rg), statistics.pstdev(yb))
     mean = math.hypot(statistics.mean(rg), statistics.mean(yb))
-    assert metrics.colorfulness(truth)[0] == pytest.approx(spread + 0.3 * mean, rel=1e-9)
+    assert metrics.colorfulness(reference)[0] == pytest.approx(spread + 0.3 * mean, rel=1e-9)
     assert metrics.colorfulness(np.full((1, 9, 9, 3), 77, np.uint8))[0] == 0
 
 
-def test_a_stack_gives_what_its_pictures_give_one_by_one_however_it_is_cut(monkeypatch):
+def test_pictures_of_a_stack_are_measured_as_alone_for_any_height_of_strips(monkeypatch):
     pairs = [pair(seed=seed) for seed in range(3)]
-    truth, output = (np.concatenate([p[i] for p in pairs]) for i in range(2))
-    together = metrics.measured(truth, output)
+    reference, output = (np.concatenate([p[i] for p in pairs]) for i in range(2))
+    together = metrics.measure_all(reference, output)
     for index, (one, other) in enumerate(pairs):
-        assert np.allclose(together[index], metrics.measured(one, other)[0], rtol=1e-9)
+        assert np.allclose(together[index], metrics.measure_all(one, other)[0], rtol=1e-9)
     monkeypatch.setattr(metrics, "STRIP_PIXELS", 60)
-    assert np.allclose(metrics.measured(truth, output), together, rtol=1e-9)
+    assert np.allclose(metrics.measure_all(reference, output), together, rtol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 40), (8, 8)])
 def test_pictures_smaller_than_the_window_are_measured(shape):
-    truth, output = pair(*shape)
-    assert np.isfinite(metrics.measured(truth, output)).all()
+    reference, output = pair(*shape)
+    assert np.isfinite(metrics.measure_all(reference, output)).all()

@@ -1,4 +1,4 @@
-"""LPIPS and FID: there where their weights are, said where not, and never downloaded."""
+"""LPIPS and FID: measured if their weights are on the machine, noted if not, no download."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def colours(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def test_without_weights_both_are_left_out_and_this_is_said(command, flat, tmp_path):
+def test_without_weights_both_are_omitted_with_a_note(command, flat, tmp_path):
     made = command(
         "evaluate", "--data", colours(tmp_path / "c"), "-m", flat, "--json", TORCH_HOME="x"
     )
@@ -50,7 +50,7 @@ def test_without_weights_both_are_left_out_and_this_is_said(command, flat, tmp_p
     assert "lpips" not in document["rows"][0]
     assert "fid" not in document["rows"][0]
     for metric in ("LPIPS", "FID"):
-        assert f"no {metric}: its network's weights are not at hand" in made.stderr
+        assert f"no {metric}: put the weights of its network at " in made.stderr
 
 
 def test_with_weights_lpips_has_a_column_with_its_interval(command, flat, tmp_path, random_alexnet):
@@ -68,7 +68,7 @@ def test_with_weights_lpips_has_a_column_with_its_interval(command, flat, tmp_pa
 
 def test_lpips_of_a_picture_with_itself_is_zero(random_alexnet, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(random_alexnet))
-    assert perceptual.missing_reason("LPIPS", perceptual.ALEXNET) == ""
+    assert perceptual.find_missing("LPIPS", perceptual.ALEXNET) == ""
     lpips = perceptual.Lpips()
     one = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
     assert np.allclose(lpips(one, one), 0, atol=1e-6)
@@ -76,7 +76,7 @@ def test_lpips_of_a_picture_with_itself_is_zero(random_alexnet, monkeypatch):
 
 
 class Means(torch.nn.Module):
-    """Four numbers a picture instead of Inception's 2,048."""
+    """Four features for each picture instead of the 2,048 of Inception."""
 
     num_features = 4
 
@@ -85,24 +85,27 @@ class Means(torch.nn.Module):
         return cells.mean(dim=1).flatten(1)
 
 
-def test_fid_is_the_frechet_distance_of_two_normal_laws():
-    chance = np.random.default_rng(0)
-    truth = chance.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
-    output = np.clip(truth * 0.8 + chance.integers(0, 60, truth.shape), 0, 255).astype(np.uint8)
+def test_fid_is_the_frechet_distance_of_two_normal_distributions():
+    rng = np.random.default_rng(0)
+    reference = rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    output = np.clip(reference * 0.8 + rng.integers(0, 60, reference.shape), 0, 255).astype(
+        np.uint8
+    )
     fid = perceptual.Fid(feature=Means())
     for part in (slice(0, 15), slice(15, 40)):
-        fid.add(truth[part], output[part])
+        fid.add(reference[part], output[part])
     one, other = (
-        Means()(torch.from_numpy(s).permute(0, 3, 1, 2)).double().numpy() for s in (truth, output)
+        Means()(torch.from_numpy(s).permute(0, 3, 1, 2)).double().numpy()
+        for s in (reference, output)
     )
     c1, c2 = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
-    apart = np.square(one.mean(0) - other.mean(0)).sum()
-    expected = apart + np.trace(c1 + c2 - 2 * linalg.sqrtm(c1 @ c2).real)
-    assert fid.value() == pytest.approx(expected, rel=1e-3)
+    distance = np.square(one.mean(0) - other.mean(0)).sum()
+    expected = distance + np.trace(c1 + c2 - 2 * linalg.sqrtm(c1 @ c2).real)
+    assert fid.compute() == pytest.approx(expected, rel=1e-3)
 
 
-def test_fid_of_one_picture_is_no_number():
+def test_fid_of_one_picture_is_nan():
     fid = perceptual.Fid(feature=Means())
     picture = np.zeros((1, 8, 8, 3), np.uint8)
     fid.add(picture, picture)
-    assert np.isnan(fid.value())
+    assert np.isnan(fid.compute())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from batchcolor.evaluation.flicker import Flicker
+from batchcolor.evaluation.flicker import FlickerMeter
 from batchcolor.video.temporal.motion import SIDE, match_frames
 from batchcolor.video.temporal.shots import ShotTracker, is_cut
 from batchcolor.video.temporal.stabilizer import MODES, Stabilizer
@@ -38,7 +38,7 @@ def stabilized(mode, guides, fields, every=1):
 
 
 def flicker_of(guides, fields):
-    figure = Flicker()
+    figure = FlickerMeter()
     for guide, field in zip(guides, fields, strict=True):
         figure.add(guide, field)
     return figure

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.color import rgb16_to_luma
-from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
 from batchcolor.images.imageio_reader import decode_with_imageio
 from batchcolor.images.metadata import read_metadata
-from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.scan import ScannedFile
@@ -78,11 +78,10 @@ def picture_from_image(image: Image.Image) -> Picture:
 
 def _decode_with_pillow(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
     if found.format is None:
-        raise ProcessingError("decode", "not a picture in any format known here")
+        raise ProcessingError("decode", "not a picture in a known format")
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
-        if image.width * image.height > max_pixels:
-            raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+        check_size(image.width, image.height, max_pixels)
         if found.format != JPEG:
             if image.format == "TIFF":
                 _check_deflate_data(image, data)

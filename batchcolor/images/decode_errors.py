@@ -8,15 +8,15 @@ from PIL import UnidentifiedImageError
 
 
 def describe_error(error: Exception) -> str:
-    """Returns the reason for the user, in plain words."""
+    """Returns the reason that is reported to the user."""
     if isinstance(error, UnidentifiedImageError):
-        return "garbage, or a kind of picture that is not known here"
+        return "damaged, or not a picture in a known format"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     if isinstance(error, FileNotFoundError):
         return "vanished while the job ran"
     if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
+        return "cannot be read (permission denied)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):

@@ -24,7 +24,7 @@ class Format:
     supports_alpha: bool = False
     """Whether results can hold transparency."""
     supports_16_bits: bool = False
-    """Whether results can hold 16 bits a sample."""
+    """Whether results can hold 16 bits per sample."""
     is_film: bool = False
     """Whether it is a container of moving pictures."""
     substitute: Format | None = None
@@ -140,13 +140,16 @@ UNREAD_SUFFIXES = frozenset(
 
 
 def find_writable_format(name: str) -> Format:
-    """Returns the writable format of that name or suffix. Raises UsageError that lists them."""
+    """Returns the output format with this name or suffix.
+
+    Raises UsageError, which lists the output formats, for another name.
+    """
     writable = [known for known in (*FORMATS, *VIDEO_FORMATS) if known.is_writable]
     for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
             return known
     names = ", ".join(known.name for known in writable)
-    raise UsageError(f"--format {name}: not a format that is written here ({names})")
+    raise UsageError(f"--format {name}: not an output format; choose one of {names}")
 
 
 def is_writable_suffix(suffix: str) -> bool:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import HEIF, READ_ONLY_FORMATS, Format
+from batchcolor.images.picture import check_size
 from batchcolor.images.scan import VANISHED, ScannedFile
 
 # batchcolor compares sizes with --max-pixels before pixels are decoded; Pillow's own limit is
@@ -47,14 +48,10 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
         raise
     except Exception as error:  # decoders raise any type of error; one picture is not the job
         raise ProcessingError("decode", describe_error(error)) from error
-    if width * height > max_pixels:
-        raise ProcessingError(
-            LIMITS,
-            f"{width} x {height} are more than --max-pixels {max_pixels:,}; raise it if meant",
-        )
+    check_size(width, height, max_pixels)
     if pages > 1:
         raise ProcessingError(
-            "decode", f"has {pages} pages or frames; only single pictures are done"
+            "decode", f"has {pages} pages or frames; only files with one picture are coloured"
         )
     return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
 
@@ -118,4 +115,4 @@ def _describe_unknown_file(path: Path) -> str:
             file.read(1)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return "not a picture in any format known here"
+    return "not a picture in a known format"

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
 from batchcolor.images.metadata import DESCRIPTIVE_TAGS, Metadata
-from batchcolor.images.picture import Picture, Plane, array_to_luma
+from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile
 
@@ -58,11 +58,10 @@ def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
         try:
             pixels = np.asarray(file.read(index=0, **READ_OPTIONS.get(kind.name, {})))
         except UnboundLocalError as error:  # imageio's rawpy plugin discards LibRaw's exception
-            raise ProcessingError("decode", "damaged: LibRaw cannot decode its samples") from error
+            raise ProcessingError("decode", "damaged: LibRaw cannot decode its pixels") from error
     if _has_pages(pixels.shape):
         raise ProcessingError("decode", f"has {len(pixels)} pages or frames")
-    if pixels.shape[0] * pixels.shape[1] > max_pixels:
-        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+    check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     if kind == FITS:
         pixels = pixels[::-1]  # the first row of FITS is the lowest (FITS 4.0, section 5.1)
     if pixels.dtype != np.uint8 and kind.name not in READ_OPTIONS:

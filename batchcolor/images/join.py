@@ -45,10 +45,10 @@ def join(
     if picture.depth == 16 and not target.supports_16_bits:
         luma = _reduce_to_8_bits(luma)
         alpha = None if alpha is None else _reduce_to_8_bits(alpha)
-        picture.notes.append(f"16 bits became 8: {target.name} holds no more")
+        picture.notes.append(f"16 bits reduced to 8: {target.name} does not support 16")
     if alpha is not None and not target.supports_alpha:
         alpha = None
-        picture.notes.append(f"transparency dropped: {target.name} holds none")
+        picture.notes.append(f"transparency dropped: {target.name} does not support it")
     if target == JPEG:
         return _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
     return JoinedImage(target, rgb=_join_to_rgb(luma, alpha, scaled_chroma))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.color import rgb16_to_luma
+from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.formats import Format
 from batchcolor.images.metadata import Metadata
 
@@ -47,6 +48,16 @@ class Picture:
     def depth(self) -> int:
         """Bits per sample: 8 or 16."""
         return 8 * self.luma.itemsize
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raises ProcessingError for a picture of more than `max_pixels`."""
+    if width * height > max_pixels:
+        raise ProcessingError(
+            LIMITS,
+            f"{width} x {height} pixels exceed --max-pixels {max_pixels:,}; "
+            f"raise the limit to colour it",
+        )
 
 
 def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:

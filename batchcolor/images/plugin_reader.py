@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images.metadata import Metadata, read_metadata
-from batchcolor.images.picture import Picture, array_to_luma
+from batchcolor.images.picture import Picture, array_to_luma, check_size
 from batchcolor.images.scan import ScannedFile
 
 
@@ -29,8 +29,7 @@ def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> P
             "decode",
             f"reader {reader.name} returned {pixels.dtype} {pixels.shape}, not grey or RGB",
         )
-    if pixels.shape[0] * pixels.shape[1] > max_pixels:
-        raise ProcessingError(LIMITS, f"more pixels than --max-pixels {max_pixels:,}")
+    check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     alpha: Any = None if read.alpha is None else np.asarray(read.alpha)
     if alpha is not None and (alpha.shape != pixels.shape[:2] or alpha.dtype != pixels.dtype):
         raise ProcessingError(

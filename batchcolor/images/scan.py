@@ -116,7 +116,7 @@ def _walk(
         return
     identity = (status.st_dev, status.st_ino)
     if identity in parents:
-        yield SkippedEntry(folder, "a link that leads back to a folder above it")
+        yield SkippedEntry(folder, "a circular link: it leads to a folder above it")
         return
     if parents and not include_results and is_output_folder(folder):
         reason = "a folder of results (--include-results colours it)"
@@ -137,7 +137,7 @@ def is_output_folder(folder: Path) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that cannot be followed
+    except OSError:  # a link whose target cannot be reached
         return False
 
 
@@ -155,7 +155,7 @@ def _identify(
         status = path.stat()
     except OSError as error:
         if path.is_symlink():
-            return SkippedEntry(path, "a link to nothing")
+            return SkippedEntry(path, "a link without a target")
         if is_expected:  # it was listed: a picture that fails, not one that never existed
             return ScannedFile(path, relative, VANISHED, 0, None)
         return SkippedEntry(path, f"cannot be read: {error.strerror}")
@@ -171,7 +171,7 @@ def _identify(
         return None
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:
-        note = f"is {kind.name.upper()} by content, whatever its suffix says"
+        note = f"is {kind.name.upper()} by content, not by its suffix"
     return ScannedFile(path, relative, status.st_size, status.st_mtime_ns, kind, note)
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,20 +40,9 @@ from batchcolor.images.join import join
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
 
+ScanFile = Callable[[Path], ScannedFile]
+ReadPicture = Callable[[Path], Picture]
 NEUTRAL = np.zeros((2, 1, 1), np.float32)
-
-
-def scan_file(path: Path) -> ScannedFile:
-    (found,) = scan(path)
-    assert isinstance(found, ScannedFile), found
-    return found
-
-
-def read(path: Path) -> Picture:
-    """Reads as the pipeline does: first the header, then the pixels."""
-    found = scan_file(path)
-    assert estimate_memory(found, 10**9) > 0
-    return decode(found, 10**9)
 
 
 def ramp(width: int = 96, height: int = 64) -> NDArray[np.uint16]:
@@ -90,14 +79,16 @@ def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     describe_missing_decoder.cache_clear()
 
 
-def test_heic_is_read_with_orientation_and_exif_and_becomes_jpeg(tmp_path: Path) -> None:
+def test_heic_is_read_with_orientation_and_exif_and_becomes_jpeg(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "Aunt Ida, 1931", 6
     path = tmp_path / "in.HEIC"
     stored = Image.fromarray((ramp() >> 8).astype(np.uint8))
     pillow_heif.from_pillow(stored.convert("RGB")).save(path, quality=95, exif=exif.tobytes())
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.format == HEIF
     assert picture.format.result_format == JPEG
     assert picture.luma.shape == (96, 64)
@@ -108,7 +99,9 @@ def test_heic_is_read_with_orientation_and_exif_and_becomes_jpeg(tmp_path: Path)
     assert tags.get(0x0112, 1) == 1
 
 
-def test_heic_with_several_pictures_and_damaged_heic_fail(tmp_path: Path) -> None:
+def test_heic_with_several_pictures_and_damaged_heic_fail(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
     page = Image.new("RGB", (64, 64), (90, 90, 90))
     pages, damaged = tmp_path / "pages.heic", tmp_path / "damaged.heic"
@@ -117,38 +110,42 @@ def test_heic_with_several_pictures_and_damaged_heic_fail(tmp_path: Path) -> Non
     file.add_from_pillow(page)
     file.save(pages)
     with pytest.raises(ProcessingError, match="2 pages"):
-        read(pages)
+        read_picture(pages)
     damaged.write_bytes(damaged.read_bytes()[:-60])
     with pytest.raises(ProcessingError):
-        read(damaged)
+        read_picture(damaged)
 
 
-def test_avif_is_read_and_becomes_jpeg(tmp_path: Path) -> None:
+def test_avif_is_read_and_becomes_jpeg(tmp_path: Path, read_picture: ReadPicture) -> None:
     if describe_missing_decoder(formats.AVIF):
         pytest.skip("this Pillow is built without AVIF")
     path = tmp_path / "in.avif"
     Image.new("RGB", (40, 30), (120, 120, 120)).save(path)
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.format.result_format == JPEG
     assert abs(int(picture.luma.mean()) - 120) <= 2
 
 
 @pytest.mark.parametrize("suffix", [".jp2", ".pgm", ".ppm", ".pbm", ".tga", ".pcx", ".sgi"])
-def test_lossless_formats_of_pillow_keep_their_luma(tmp_path: Path, suffix: str) -> None:
+def test_lossless_formats_of_pillow_keep_their_luma(
+    tmp_path: Path, read_picture: ReadPicture, suffix: str
+) -> None:
     path = tmp_path / f"in{suffix}"
     stored = Image.fromarray((ramp() >> 8).astype(np.uint8))
     stored = stored.convert({".pbm": "1", ".ppm": "RGB"}.get(suffix, "L"))
     stored.save(path)
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.format.result_format == PNG
     assert np.array_equal(picture.luma, np.asarray(stored.convert("L")))
 
 
-def test_camera_raw_is_developed_upright_with_16_bits_and_exif(tmp_path: Path) -> None:
+def test_camera_raw_is_developed_upright_with_16_bits_and_exif(
+    tmp_path: Path, scan_file: ScanFile, read_picture: ReadPicture
+) -> None:
     pytest.importorskip("rawpy", reason="needs the extra raw")
     path = tmp_path / "in.DNG"
     write_dng(path, orientation=6)
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.format == CAMERA_RAW
     assert picture.format.result_format == TIFF
     assert picture.luma.dtype == np.uint16
@@ -165,22 +162,26 @@ def test_camera_raw_is_developed_upright_with_16_bits_and_exif(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", [".dng", ".nef", ".dcr"])
-def test_thumbnail_of_a_raw_file_is_never_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_thumbnail_of_a_raw_file_is_never_the_picture(
+    tmp_path: Path, read_picture: ReadPicture, suffix: str
+) -> None:
     pytest.importorskip("rawpy", reason="needs the extra raw")
     path = tmp_path / f"in{suffix}"
     Image.new("L", (80, 60), 90).save(path, "TIFF")
     with pytest.raises(ProcessingError, match="camera raw"):
-        read(path)
+        read_picture(path)
 
 
-def test_raw_file_with_the_suffix_of_tiff_is_refused(tmp_path: Path) -> None:
+def test_raw_file_with_the_suffix_of_tiff_is_refused(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
     raw, nef, dng = (tmp_path / f"{name}.tif" for name in ("raw", "nef", "dng"))
     write_dng(raw)
     tifffile.imwrite(nef, ramp(), subfiletype=1)
     tifffile.imwrite(dng, ramp(), extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
-    for path, reason in ((raw, "garbage"), (nef, "preview"), (dng, "preview")):
+    for path, reason in ((raw, "known format"), (nef, "preview"), (dng, "preview")):
         with pytest.raises(ProcessingError, match=reason):
-            read(path)
+            read_picture(path)
 
 
 def test_canon_raw_is_identified_by_content(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_canon_raw_is_identified_by_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixel_format", ["gray", "gray16le", "rgb24", "gbrp10le", "rgb48le"])
-def test_dpx_keeps_its_luma(tmp_path: Path, pixel_format: str) -> None:
+def test_dpx_keeps_its_luma(tmp_path: Path, read_picture: ReadPicture, pixel_format: str) -> None:
     frame = av.VideoFrame.from_ndarray(np.repeat(ramp()[..., None], 3, 2), format="rgb48le")
     context: Any = av.CodecContext.create("dpx", "w")
     context.width, context.height, context.pix_fmt = 96, 64, pixel_format
@@ -203,35 +204,38 @@ def test_dpx_keeps_its_luma(tmp_path: Path, pixel_format: str) -> None:
     frame.pts = 0
     path = tmp_path / "in.dpx"
     path.write_bytes(b"".join(bytes(packet) for packet in context.encode(frame)))
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.luma.dtype == np.uint16
     assert np.abs(picture.luma.astype(int) - ramp()).max() <= 400  # 8 bits: steps of 257
 
 
-def test_dicom_is_stretched_to_16_bits_with_a_note(tmp_path: Path) -> None:
+def test_dicom_is_stretched_to_16_bits_with_a_note(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
     pytest.importorskip("pydicom", reason="needs the extra dicom")
     import imageio.v3 as iio
 
     path = tmp_path / "in.dcm"
-    with iio.imopen(path, "w", plugin="pydicom") as file:
+    imopen: Any = iio.imopen
+    with imopen(path, "w", plugin="pydicom") as file:
         file.write(ramp() // 16)
-    picture = read(path)
+    picture = read_picture(path)
     assert picture.format == DICOM
     assert (picture.luma.min(), picture.luma.max()) == (0, 65535)
     assert "stretched" in picture.notes[0]
 
 
-def test_fits_is_read_from_its_lowest_row(tmp_path: Path) -> None:
+def test_fits_is_read_from_its_lowest_row(tmp_path: Path, read_picture: ReadPicture) -> None:
     fits = pytest.importorskip("astropy.io.fits", reason="needs the extra fits")
     path = tmp_path / "in.fits"
     fits.writeto(path, ramp(64, 96).T)
-    luma = read(path).luma
+    luma = read_picture(path).luma
     assert luma[0, 0] == 65535
     assert luma[-1, 0] == 0
     pages = tmp_path / "pages.fits"
     fits.writeto(pages, np.zeros((3, 20, 30), np.float32))
     with pytest.raises(ProcessingError, match="3 pages"):
-        read(pages)
+        read_picture(pages)
 
 
 @pytest.mark.parametrize(

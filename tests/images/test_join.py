@@ -1,0 +1,108 @@
+"""The luma of a picture is kept, whatever chroma is joined to it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
+from batchcolor.images.join import join
+
+
+def luma_difference(result: bytes, path) -> np.ndarray:
+    """The absolute difference of Pillow's luma of result and source."""
+    result_luma = np.asarray(Image.open(io.BytesIO(result)).convert("L"), int)
+    source_luma = np.asarray(Image.open(path).convert("L"), int)
+    return np.abs(result_luma - source_luma)
+
+
+@pytest.mark.parametrize("target", [PNG, TIFF, BMP], ids=lambda f: f.name)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "P", "1", "YCbCr"])
+def test_luma_is_within_one_step_with_any_chroma(
+    tmp_path, encode_result, random_chroma, target, mode
+):
+    rgb = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    image = Image.fromarray(rgb).resize((210, 133), Image.Resampling.BICUBIC).convert(mode)
+    path = tmp_path / ("in.tif" if mode in ("CMYK", "YCbCr") else "in.png")
+    image.save(path)
+    difference = luma_difference(encode_result(path, target, random_chroma), path)
+    assert (difference <= 1).mean() >= 0.99
+    assert difference.mean() <= 0.5
+
+
+def test_saturated_jpeg_keeps_the_luma_of_its_clipped_rgb(tmp_path, encode_result, random_chroma):
+    rgb = np.random.default_rng(2).choice([0, 255], (12, 12, 3)).astype(np.uint8)
+    path = tmp_path / "saturated.jpg"
+    Image.fromarray(rgb).resize((240, 240), Image.Resampling.NEAREST).save(path, quality=85)
+    difference = luma_difference(encode_result(path, PNG, random_chroma), path)
+    assert (difference <= 1).mean() >= 0.99
+    assert difference.mean() <= 0.5
+
+
+def test_photographs_keep_their_luma_in_png_and_within_the_codec_in_jpeg(
+    shared_data, encode_result, random_chroma
+):
+    paths = [
+        *sorted((shared_data / "old").glob("*.*g"))[:12],
+        *sorted((shared_data / "dev").glob("*"))[:12],
+    ]
+    for path in paths:
+        png = luma_difference(encode_result(path, PNG, random_chroma), path)
+        assert (png <= 1).mean() >= 0.99, path
+        assert png.mean() <= 0.5, path
+        jpeg = luma_difference(encode_result(path, JPEG, 0.2 * random_chroma), path)
+        assert jpeg.mean() <= 1.2, path
+
+
+def test_sixteen_bits_are_kept_in_png_and_tiff(tmp_path, encode_result, random_chroma):
+    import imagecodecs
+    import tifffile
+
+    deep = np.linspace(0, 65535, 120 * 90).reshape(90, 120).astype(np.uint16)
+    path = tmp_path / "deep.png"
+    path.write_bytes(imagecodecs.png_encode(deep))
+    for target in (PNG, TIFF):
+        data = encode_result(path, target, random_chroma)
+        rgb = imagecodecs.png_decode(data) if target == PNG else tifffile.imread(io.BytesIO(data))
+        assert rgb.dtype == np.uint16
+        luma = rgb.astype(float) @ [0.299, 0.587, 0.114]
+        assert np.abs(luma - deep).max() <= 1.0
+        assert len(np.unique(rgb[..., 1])) > 5000
+
+
+def test_sixteen_bits_are_reduced_for_jpeg_with_a_note(tmp_path, read_picture, random_chroma):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.full((20, 20), 40000, np.uint16)).save(path)
+    picture = read_picture(path)
+    image = join(picture, random_chroma, 0.0, JPEG)
+    assert image.luma is not None
+    assert int(image.luma[0, 0]) == round(40000 / 257)
+    assert any("16 bits reduced to 8" in note for note in picture.notes)
+
+
+def test_strength_scales_chroma_and_zero_gives_grey(tmp_path, read_picture, grey_picture):
+    path = tmp_path / "in.png"
+    grey_picture(64, 48).save(path)
+    saturation = []
+    for strength in (0.0, 0.5, 1.0):
+        chroma = np.full((2, 4, 4), 0.05, np.float32)
+        rgb = join(read_picture(path), chroma, strength, PNG).rgb
+        assert rgb is not None
+        saturation.append(float((rgb.max(axis=2).astype(int) - rgb.min(axis=2)).mean()))
+    assert saturation[0] == 0
+    assert saturation[1] == pytest.approx(saturation[2] / 2, rel=0.1)
+
+
+def test_transparency_is_kept_where_the_format_supports_it(
+    tmp_path, read_picture, encode_result, random_chroma
+):
+    rgba = np.random.default_rng(3).integers(0, 256, (40, 30, 4), dtype=np.uint8)
+    path = tmp_path / "in.png"
+    Image.fromarray(rgba).save(path)
+    for target in (PNG, WEBP, TIFF):
+        result = Image.open(io.BytesIO(encode_result(path, target, random_chroma)))
+        assert np.array_equal(np.asarray(result)[..., 3], rgba[..., 3])
+    picture = read_picture(path)
+    join(picture, random_chroma, 1.0, JPEG)
+    assert any("transparency" in note for note in picture.notes)

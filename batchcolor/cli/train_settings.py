@@ -14,7 +14,7 @@ from batchcolor.pipeline.settings_model import SettingsModel
 
 if TYPE_CHECKING:
     from batchcolor.hooks.types import Recipe
-    from batchcolor.training.settings import TrainingPlan
+    from batchcolor.training.plan import TrainingPlan
 
 
 class TrainSettings(SettingsModel):
@@ -134,7 +134,7 @@ class TrainSettings(SettingsModel):
 
     def make_plan(self, recipe: Recipe, command: str) -> TrainingPlan:
         """Returns the plan with the options above the recipe. Raises UsageError."""
-        from batchcolor.training.settings import TrainingPlan
+        from batchcolor.training.plan import TrainingPlan
 
         assert self.model is not None
         given = {

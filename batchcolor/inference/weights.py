@@ -81,7 +81,7 @@ def read_card(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Returns the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -93,7 +93,7 @@ def verify(path: Path) -> str:
     Raises WeightsError for a file that differs from its card or cannot be read.
     """
     try:
-        found = sha256(path)
+        found = hash_file(path)
     except OSError as error:
         raise WeightsError(path, f"cannot be read ({error.strerror})") from error
     stated = (read_card(path) or {}).get("sha256", found)

@@ -15,7 +15,7 @@ from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.inference import weights
 from batchcolor.inference.device import is_out_of_memory
 from batchcolor.inference.model_code import build_colorizer, find_model_location
-from batchcolor.training.settings import TrainingPlan
+from batchcolor.training.plan import TrainingPlan
 
 
 @runtime_checkable

@@ -16,8 +16,8 @@ from batchcolor.training import checkpoint, datasets, results
 from batchcolor.training.augment import needs_resampling
 from batchcolor.training.distributed import DistributedContext, init_distributed
 from batchcolor.training.network import build_network
+from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.records import EpochResult, Progress
-from batchcolor.training.settings import TrainingPlan
 from batchcolor.training.speed import measure_speed
 from batchcolor.training.store import Store, open_store
 from batchcolor.training.trainer import Trainer

@@ -25,8 +25,8 @@ from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
 from batchcolor.training.network import network_errors
 from batchcolor.training.optimization import ema_update, make_optimizer, make_scheduler
+from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.records import EpochResult, Progress, Speeds
-from batchcolor.training.settings import TrainingPlan
 from batchcolor.training.store import Store
 
 LOSS_FETCH_INTERVAL = 20

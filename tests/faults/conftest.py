@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -56,3 +57,36 @@ def small_disk(tmp_path, request):
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with three small grey pictures: dark, medium and bright."""
+    path = tmp_path / "in"
+    path.mkdir()
+    for value in (40, 120, 200):
+        Image.new("L", (24, 16), value).save(path / f"{value}.png")
+    return path
+
+
+MODEL = """
+    import batchcolor, torch
+
+    class Model:
+        def __call__(self, luma):
+            {body}
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("{name}", "made for a test", 16, lambda options: Model())]
+"""
+
+
+@pytest.fixture
+def install_model(plugin):
+    """Installs a plugin package with a model whose `__call__(self, luma)` has this body."""
+
+    def install(body, package="oddpack", name="odd", version="2.5"):
+        return plugin(package, MODEL.format(body=body, name=name), version=version)
+
+    return install

@@ -1,98 +1,15 @@
-"""Faults around a job: signals, kills, full disks, two jobs at once, closed standard output."""
+"""Faults around a job: full disks, two jobs at once, closed standard output, internal errors."""
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
-
-GATED = """
-    import os, threading, time
-    from pathlib import Path
-
-    import batchcolor
-    from batchcolor.pipeline.executor import Pipeline
-
-    GATE = Path(__file__).parent / "gate"
-    interrupt, fsync = Pipeline.interrupt, os.fsync
-    calls = 0
-
-    def wait_at(name):
-        (GATE / name).touch()
-        while not (GATE / "open").exists():
-            time.sleep(0.01)
-
-    def record_interrupt(pipeline, code):
-        interrupt(pipeline, code)
-        (GATE / "interrupted").touch()
-
-    def wait_to_fsync(handle):
-        if {gates_fsync} and threading.current_thread() is not threading.main_thread():
-            wait_at("fsync")
-        fsync(handle)
-
-    Pipeline.interrupt, os.fsync = record_interrupt, wait_to_fsync
-
-    class Gated:
-        def __call__(self, luma):
-            import torch
-            global calls
-            calls += 1
-            if calls == {first_gated}:
-                wait_at("colorizer")
-            return torch.full((len(luma), 2, 4, 4), 0.1)
-
-    @batchcolor.hookimpl
-    def batchcolor_colorizers():
-        return [batchcolor.ColorizerSpec("gated", "waits", 16, lambda options: Gated())]
-"""
-"""Waits before a picture, or before a result is flushed to the disk, until a file appears."""
-ONE_BY_ONE = ["--batch-size", "1", "--workers", "1", "--max-memory", "16M"]
-
-
-@dataclass
-class Gate:
-    """The files by which a test follows and controls a gated job."""
-
-    folder: Path
-
-    def wait_for(self, name: str, process: subprocess.Popen[str]) -> None:
-        """Waits until the job reaches a point: `colorizer`, `fsync` or `interrupted`."""
-        end = time.monotonic() + 60
-        while not (self.folder / name).exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, f"the job does not reach {name}"
-            time.sleep(0.01)
-
-    def open(self) -> None:
-        """Lets the job continue to its end."""
-        (self.folder / "open").touch()
-
-
-@pytest.fixture
-def gate(plugin, site):
-    """Installs the model `gated`, which waits before its picture number `first_gated`."""
-
-    def install(first_gated=3, gates_fsync=False):
-        plugin(
-            "gatedpack",
-            GATED.replace("{first_gated}", str(first_gated)).replace(
-                "{gates_fsync}", str(gates_fsync)
-            ),
-        )
-        (site / "gate").mkdir()
-        return Gate(site / "gate")
-
-    return install
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -105,124 +22,6 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def temporaries(folder: Path) -> list[Path]:
     return list(folder.rglob("*.batchcolor-tmp"))
-
-
-@pytest.fixture
-def start(environment, tmp_path, started):
-    """Starts `batchcolor run` without waiting for it."""
-
-    def run(*arguments, ignored=()):
-        def ignore_signals():
-            for number in ignored:
-                signal.signal(number, signal.SIG_IGN)
-
-        process = subprocess.Popen(
-            [sys.executable, "-m", "batchcolor", "run", *map(str, arguments)],
-            preexec_fn=ignore_signals,
-            env=environment,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    return run
-
-
-def wait_for(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
-)
-def test_one_signal_finishes_what_is_in_flight_and_the_next_run_resumes(
-    gate, start, command, album, tmp_path, number, code
-):
-    job, source, out = gate(), album(30), tmp_path / "out"
-    process = start(source, "-m", "gated", "-o", out, "--json", *ONE_BY_ONE)
-    job.wait_for("colorizer", process)
-    process.send_signal(number)
-    job.wait_for("interrupted", process)
-    job.open()
-    printed, shown = process.communicate(timeout=60)
-    assert process.returncode == code, shown
-    report = json.loads(printed)
-    assert report["failed"] == 0
-    assert 2 < report["done"] < 30
-    assert report["done"] == len(results(out))
-    assert not temporaries(out)
-    assert "run the same command again" in report["message"]
-    again = command("run", source, "-m", "gated", "-o", out, "--json")
-    assert again.returncode == 0
-    assert len(results(out)) == 30
-    assert json.loads(again.stdout)["skipped"] == report["done"]
-
-
-def test_a_second_sigint_ends_the_process_at_once_and_leaves_no_temporaries(
-    gate, start, album, tmp_path
-):
-    job, out = gate(first_gated=0, gates_fsync=True), tmp_path / "out"
-    process = start(album(8), "-m", "gated", "-o", out, *ONE_BY_ONE)
-    job.wait_for("fsync", process)
-    process.send_signal(signal.SIGINT)
-    job.wait_for("interrupted", process)
-    assert temporaries(out)  # the first signal waits for the result that is being written
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)  # the gate stays closed: no other way to end
-    assert process.returncode == 130
-    assert not temporaries(out)
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_signal_that_is_ignored_at_the_start_does_not_stop_the_job(
-    gate, start, album, tmp_path, number
-):
-    job, out = gate(), tmp_path / "out"
-    process = start(album(8), "-m", "gated", "-o", out, "--json", *ONE_BY_ONE, ignored=[number])
-    job.wait_for("colorizer", process)
-    process.send_signal(number)
-    process.send_signal(number)
-    job.open()
-    printed, shown = process.communicate(timeout=60)
-    assert process.returncode == 0, shown
-    assert not (job.folder / "interrupted").exists()
-    assert json.loads(printed)["done"] == len(results(out)) == 8
-
-
-@pytest.mark.slow
-def test_a_job_killed_at_random_moments_gives_the_results_of_an_uninterrupted_one(
-    flat, start, command, album, tmp_path
-):
-    source = album(80)
-    originals = results(source)
-    assert command("run", source, "-m", flat, "-o", "whole").returncode == 0
-    out, generator = tmp_path / "killed", random.Random(0)
-    journal = out / ".batchcolor" / "journal.jsonl"
-
-    def journal_size():
-        return journal.stat().st_size if journal.exists() else 0
-
-    for _ in range(6):
-        size = journal_size() + generator.randint(1, 3000)
-        process = start(source, "-m", flat, "-o", out, "--workers", "2")
-        wait_for(lambda p=process, n=size: p.poll() is not None or journal_size() > n)
-        process.kill()
-        process.communicate()
-        for path in out.rglob("*.jpg"):
-            with Image.open(path) as image:
-                image.load()  # no partial file under a final name
-    last = command("run", source, "-m", flat, "-o", out)
-    assert last.returncode == 0, last.stderr
-    assert results(out) == results(tmp_path / "whole")
-    assert not temporaries(out)
-    assert results(source) == originals
 
 
 def test_a_torn_journal_line_is_ignored(flat, command, album, tmp_path):
@@ -291,22 +90,6 @@ def test_a_second_job_on_the_same_output_is_refused(flat, command, album, tmp_pa
     assert result.returncode == 2
     assert "another job" in result.stderr
     assert command("run", tmp_path / "album", "-m", flat, "-o", "out").returncode == 0
-
-
-def test_a_source_that_vanishes_while_the_job_runs_fails_alone_and_is_reported(
-    gate, start, album, tmp_path
-):
-    job, source, out = gate(), album(30), tmp_path / "out"
-    process = start(source, "-m", "gated", "-o", out, "--json", *ONE_BY_ONE)
-    job.wait_for("colorizer", process)
-    vanished = sorted(source.glob("*.jpg"))[-1]  # far behind: no more than six are in flight
-    vanished.unlink()
-    job.open()
-    printed, shown = process.communicate(timeout=60)
-    report = json.loads(printed)
-    assert process.returncode == 3, shown
-    assert [Path(failure["source"]).name for failure in report["failures"]] == [vanished.name]
-    assert (report["done"], report["failed"]) == (29, 1)
 
 
 @pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])

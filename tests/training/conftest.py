@@ -13,7 +13,7 @@ from batchcolor.models.beta import Beta, BetaWidths
 from batchcolor.models.builtin import BETA
 from batchcolor.training.distributed import init_distributed
 from batchcolor.training.network import build_network
-from batchcolor.training.settings import TrainingPlan
+from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer
 

@@ -1,4 +1,4 @@
-"""The samples are what samples/README.md says, and batchcolor colours them."""
+"""The samples have the properties that samples/README.md lists, and batchcolor colours them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rgb(path: Path) -> NDArray[np.int16]:
 
 
 def luma(path: Path) -> NDArray[np.float64]:
-    """Luma in 0..255 as a viewer shows it, upright; of 16-bit PNGs with its fraction."""
+    """Returns luma in 0..255 as a viewer shows it, upright, with fractions for 16-bit PNG."""
     if path.suffix == ".png":
         pixels = imagecodecs.png_decode(path.read_bytes())
         if pixels.dtype == np.uint16:
@@ -37,7 +37,7 @@ def luma(path: Path) -> NDArray[np.float64]:
         return np.asarray(ImageOps.exif_transpose(image).convert("L")).astype(float)
 
 
-def test_there_are_at_least_nine_of_every_format_and_below_three_megabytes() -> None:
+def test_samples_are_at_least_nine_in_all_formats_below_3_megabytes() -> None:
     formats = set()
     for path in PHOTOS:
         with Image.open(path) as image:
@@ -48,24 +48,24 @@ def test_there_are_at_least_nine_of_every_format_and_below_three_megabytes() -> 
 
 
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
-def test_each_has_its_source_and_a_free_licence(path: Path) -> None:
+def test_each_sample_has_a_source_and_a_free_licence(path: Path) -> None:
     rows = (SAMPLES / "README.md").read_text().splitlines()
     (row,) = [row for row in rows if row.startswith(f"| `photos/{path.name}` |")]
     assert any(licence in row for licence in LICENCES)
 
 
-def test_one_is_turned_by_its_exif_orientation() -> None:
+def test_one_sample_has_an_exif_orientation() -> None:
     with Image.open(SAMPLES / "photos" / "dog.jpg") as image:
         assert image.getexif()[0x0112] == 6
 
 
-def test_one_has_16_bits_that_hold_more_than_8() -> None:
+def test_one_sample_has_more_than_8_bits_of_content() -> None:
     levels = np.unique(imagecodecs.png_decode((SAMPLES / "photos" / "river.png").read_bytes()))
     assert levels.dtype == np.uint16
     assert len(levels) > 10_000
 
 
-def test_one_is_sepia_and_the_others_are_grey() -> None:
+def test_one_sample_is_sepia_and_the_others_are_grey() -> None:
     toned = {path.name for path in PHOTOS if np.ptp(rgb(path), axis=2).mean() > 8}
     grey = {path.name for path in PHOTOS if np.ptp(rgb(path), axis=2).max() <= 2}
     assert toned == {"pagoda.jpg"}
@@ -73,7 +73,7 @@ def test_one_is_sepia_and_the_others_are_grey() -> None:
 
 
 @pytest.mark.parametrize("model", ["alpha", "beta"])
-def test_both_models_colour_them_and_keep_their_luma(
+def test_published_models_colour_the_samples_and_keep_their_luma(
     model: str, command: Command, tmp_path: Path
 ) -> None:
     done = command("run", SAMPLES / "photos", "-m", model, "-o", "out", "--format", "png", "--json")
@@ -82,14 +82,14 @@ def test_both_models_colour_them_and_keep_their_luma(
     coloured = 0
     for path in PHOTOS:
         result = tmp_path / "out" / f"{path.stem}.png"
-        off = np.abs(luma(result) - luma(path))
-        assert off.mean() <= 0.5, path.name
-        assert (off <= 1).mean() >= 0.99, path.name
+        difference = np.abs(luma(result) - luma(path))
+        assert difference.mean() <= 0.5, path.name
+        assert (difference <= 1).mean() >= 0.99, path.name
         coloured += np.ptp(rgb(result), axis=2).mean() > 4
     assert coloured >= 8
 
 
-def test_the_film_has_four_grey_shots_and_comes_out_whole_and_in_colour(
+def test_sample_film_has_four_grey_shots_and_a_complete_result_in_colour(
     command: Command, tmp_path: Path
 ) -> None:
     film = SAMPLES / "film.mp4"

@@ -20,12 +20,13 @@ from PIL import Image
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.evaluation.evaluate_settings import EvaluateSettings
 from batchcolor.evaluation.evaluator import Evaluation, evaluate
-from batchcolor.evaluation.inference import RGB, make_gray
+from batchcolor.evaluation.inference import make_gray
 from batchcolor.evaluation.metrics import measure_lab_errors, rgb_mse
 from batchcolor.evaluation.references import read_reference
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
+from batchcolor.images.picture import RgbArray
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.training.datasets import SUFFIXES, is_held_out
 
@@ -86,7 +87,7 @@ def compute_figures(model: str, result: Evaluation, runner: Runner) -> dict[str,
     (field,) = runner.run([square])
     assert isinstance(field, np.ndarray)
     with ThreadPoolExecutor() as pool:
-        rgbs: Iterator[RGB] = pool.map(
+        rgbs: Iterator[RgbArray] = pool.map(
             lambda it: read_reference(it.path, result.settings.size),
             result.reference_set.references,
         )
@@ -125,7 +126,7 @@ def write_card(path: Path, model: str, table: dict[str, dict[str, float]], count
     path.write_text(json.dumps(card, indent=2) + "\n")
 
 
-def _measure_oracle(rgb: RGB, side: int) -> tuple[float, float]:
+def _measure_oracle(rgb: RgbArray, side: int) -> tuple[float, float]:
     """Returns both errors of a picture with its true chroma, reduced to `side` x `side`."""
     planes = rgb_to_ycbcr(*(rgb[..., band].astype(np.float32) / 255 for band in range(3)))
     small = [

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.evaluation.inference import RGB, make_gray
+from batchcolor.evaluation.inference import make_gray
 from batchcolor.evaluation.metrics import METRICS, measure_all
 from batchcolor.evaluation.references import read_reference, scan_references
 from batchcolor.hooks.manager import Plugins, load_plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
-from batchcolor.images.picture import resize_luma
+from batchcolor.images.picture import RgbArray, resize_luma
 from batchcolor.inference.runner import load_runner
 
 Chroma = NDArray[np.float32]
@@ -59,7 +59,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         _plot(options.plot, {key: row for key, row in rows.items() if "+" not in key[1]})
 
 
-def _predict_chroma(plugins: Plugins, model: str, size: int, rgbs: list[RGB]) -> list[Chroma]:
+def _predict_chroma(plugins: Plugins, model: str, size: int, rgbs: list[RgbArray]) -> list[Chroma]:
     """Returns the model's chroma of each picture at this working size."""
     registered = plugins.find(model)
     runner = load_runner(
@@ -86,9 +86,9 @@ def _average(first: Chroma, second: Chroma) -> Chroma:
 
 
 def _measure_metrics(
-    pool: ThreadPoolExecutor, rgbs: list[RGB], fields: list[Chroma]
+    pool: ThreadPoolExecutor, rgbs: list[RgbArray], fields: list[Chroma]
 ) -> dict[str, float]:
-    def measure_one(rgb: RGB, field: Chroma) -> NDArray[np.float64]:
+    def measure_one(rgb: RgbArray, field: Chroma) -> NDArray[np.float64]:
         joined = join(make_gray(rgb), field, 1.0, PNG).rgb
         assert joined is not None
         metrics: NDArray[np.float64] = measure_all(rgb[None], joined[None].astype(np.uint8))[0]

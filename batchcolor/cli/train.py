@@ -45,7 +45,7 @@ def train(
     plan = settings.make_plan(spec.recipe, command)
     check_source(plan.data)  # before torch is imported, which takes seconds
 
-    from batchcolor.training.run import train as run
+    from batchcolor.training.training_run import train as run
 
     with TrainingView(_installed_weights(registered)) as view:
         path = run(plan, spec, view.callbacks(), resume=settings.resume)

@@ -17,8 +17,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from batchcolor.training.records import EpochResult, Progress
-    from batchcolor.training.run import Callbacks
     from batchcolor.training.trainer import Trainer
+    from batchcolor.training.training_run import Callbacks
 
 LINE_INTERVAL = 15.0
 """Seconds between progress lines where there is no terminal."""
@@ -74,7 +74,7 @@ class TrainingView:
 
     def callbacks(self) -> Callbacks:
         """Returns the functions that the run calls."""
-        from batchcolor.training.run import Callbacks
+        from batchcolor.training.training_run import Callbacks
 
         return Callbacks(
             on_pack=self.show_packing,

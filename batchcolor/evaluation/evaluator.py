@@ -15,7 +15,7 @@ import numpy as np
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation import metrics, perceptual, statistics
 from batchcolor.evaluation.evaluate_settings import CONSTANT_ROWS, EvaluateSettings
-from batchcolor.evaluation.inference import RGB, apply_constant_chroma, colorize_batches, make_gray
+from batchcolor.evaluation.inference import apply_constant_chroma, colorize_batches, make_gray
 from batchcolor.evaluation.metrics import METRICS, FloatArray
 from batchcolor.evaluation.references import (
     Reference,
@@ -26,7 +26,7 @@ from batchcolor.evaluation.references import (
 )
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins, format_error
-from batchcolor.images.picture import Picture
+from batchcolor.images.picture import Picture, RgbArray
 from batchcolor.inference.runner import Runner
 
 GROUP_PICTURES = 64
@@ -173,7 +173,7 @@ class _Evaluator:
         for stack_indices, stack in _stack_by_size(rgbs, indices):
             self.result.reference_colorfulness[stack_indices] = metrics.colorfulness(stack)
 
-    def _read(self, reference: Reference) -> RGB | str:
+    def _read(self, reference: Reference) -> RgbArray | str:
         """Returns the pixels, or the reason why they can no longer be read."""
         try:
             rgb = read_reference(reference.path, self.settings.size)
@@ -183,13 +183,13 @@ class _Evaluator:
         return rgb if is_same else "the file changed during the measurement"
 
     def _measure_row(
-        self, row: ModelScores, rgbs: list[RGB], pictures: list[Picture], indices: list[int]
+        self, row: ModelScores, rgbs: list[RgbArray], pictures: list[Picture], indices: list[int]
     ) -> None:
         """Colours the pictures with the model of a row and measures the outputs."""
         start = time.perf_counter()
         outputs = list(self._colorize(row.name, pictures))
         row.seconds += time.perf_counter() - start
-        finished: list[tuple[RGB, RGB, int]] = []
+        finished: list[tuple[RgbArray, RgbArray, int]] = []
         for rgb, output, index in zip(rgbs, outputs, indices, strict=True):
             if isinstance(output, ProcessingError):
                 name = self.result.reference_set.references[index].name
@@ -208,7 +208,10 @@ class _Evaluator:
                 self.fids[row.name].add(rgb[None], output[None])
 
     def _measure_stack(
-        self, row: ModelScores, references: tuple[list[int], RGB], outputs: tuple[list[int], RGB]
+        self,
+        row: ModelScores,
+        references: tuple[list[int], RgbArray],
+        outputs: tuple[list[int], RgbArray],
     ) -> None:
         """Measures pictures of one size, given as indices and pixels `(N, H, W, 3)`."""
         indices = references[0]
@@ -218,7 +221,7 @@ class _Evaluator:
         if self.lpips:
             row.values["lpips"][indices] = self.lpips(references[1], outputs[1])
 
-    def _colorize(self, name: str, pictures: list[Picture]) -> Iterator[RGB | ProcessingError]:
+    def _colorize(self, name: str, pictures: list[Picture]) -> Iterator[RgbArray | ProcessingError]:
         if name == "grey":
             return apply_constant_chroma(pictures, (0.0, 0.0))
         if name == "mean":
@@ -227,7 +230,7 @@ class _Evaluator:
         return colorize_batches(pictures, runner, self.plugins, self.settings.strength)
 
 
-def _stack_by_size(rgbs: list[RGB], indices: list[int]) -> list[tuple[list[int], RGB]]:
+def _stack_by_size(rgbs: list[RgbArray], indices: list[int]) -> list[tuple[list[int], RgbArray]]:
     """Returns pictures of equal size as one array, with their indices."""
     positions: dict[tuple[int, ...], list[int]] = {}
     for position, rgb in enumerate(rgbs):

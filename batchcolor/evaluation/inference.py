@@ -14,21 +14,18 @@ from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
-from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.picture import Picture, RgbArray, resize_luma
 from batchcolor.inference.runner import Runner
 
-RGB = NDArray[np.uint8]
-"""`(H, W, 3)`, 8 bits a sample, gamma-encoded as stored."""
 
-
-def make_gray(rgb: RGB, path: Path = Path("picture")) -> Picture:
+def make_gray(rgb: RgbArray, path: Path = Path("picture")) -> Picture:
     """Returns the grey picture with the luma of a colour picture (BT.601, 8 bits)."""
     return Picture(path, rgb_to_luma(rgb), None, PNG)
 
 
 def colorize_batches(
     pictures: Iterable[Picture], runner: Runner, plugins: Plugins, strength: float = 1.0
-) -> Iterator[RGB | ProcessingError]:
+) -> Iterator[RgbArray | ProcessingError]:
     """Yields each picture in colour, or its failure, in order; one batch is in memory at a time.
 
     The steps of `pipeline/stages.py`: luma square, batch, chroma, filters of plugins, join.
@@ -43,7 +40,7 @@ def colorize_batches(
 
 def apply_constant_chroma(
     pictures: Iterable[Picture], chroma: tuple[float, float]
-) -> Iterator[RGB | ProcessingError]:
+) -> Iterator[RgbArray | ProcessingError]:
     """Yields each picture with one Cb and Cr everywhere: a baseline for every colorizer."""
     field = np.array(chroma, np.float32).reshape(2, 1, 1)
     for picture in pictures:
@@ -59,7 +56,7 @@ def _apply_filtered_chroma(
     chroma: NDArray[np.float32] | ProcessingError,
     plugins: Plugins,
     strength: float,
-) -> RGB | ProcessingError:
+) -> RgbArray | ProcessingError:
     if isinstance(chroma, ProcessingError):
         return chroma
     try:
@@ -70,7 +67,7 @@ def _apply_filtered_chroma(
         return error
 
 
-def apply_chroma(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RGB:
+def apply_chroma(picture: Picture, chroma: NDArray[np.float32], strength: float) -> RgbArray:
     """Returns a picture with the chroma `(2, s, s)`, 8 bits a sample, as a job would write it."""
     rgb = join(picture, chroma, strength, PNG).rgb
     assert rgb is not None

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import EvaluationDataError
-from batchcolor.evaluation.inference import RGB
+from batchcolor.images.picture import RgbArray
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.training.store import GREY
@@ -118,7 +118,7 @@ def scan_references(
     return reference_set
 
 
-def read_reference(path: Path, size: int | None = None) -> RGB:
+def read_reference(path: Path, size: int | None = None) -> RgbArray:
     """Reads a picture upright as 8-bit RGB, `(H, W, 3)`; `size` limits its short side in pixels.
 
     Samples of more than 8 bits are truncated; transparency is composited over white. Raises any

@@ -16,9 +16,10 @@ from PIL import Image
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.flicker import FlickerMeter
-from batchcolor.evaluation.inference import RGB, apply_chroma, make_gray
+from batchcolor.evaluation.inference import apply_chroma, make_gray
 from batchcolor.evaluation.metrics import colorfulness, measure_lab_errors
 from batchcolor.hooks.manager import Plugins
+from batchcolor.images.picture import RgbArray
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.video.color_conversion import to_upright_rgb
@@ -84,7 +85,7 @@ class _ReferenceFrame:
     """One upright frame: reduced luma for motion estimation, reduced RGB, its shot position."""
 
     guide: Field
-    rgb: RGB
+    rgb: RgbArray
     position: ShotPosition
 
 
@@ -176,7 +177,7 @@ def _read_batches(
         yield batch
 
 
-def _compute_chroma(rgb: RGB) -> Field:
+def _compute_chroma(rgb: RgbArray) -> Field:
     """Returns Cb and Cr `(2, SIDE, SIDE)` of 8-bit RGB."""
     reduced = Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     red, green, blue = np.moveaxis(np.asarray(reduced, np.float32) / 255, -1, 0)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from batchcolor.images.picture import RgbArray
 from batchcolor.images.sheet_page import (
     LIGHT,
     Box,
     PlacedImage,
-    RgbArray,
     SheetPage,
     TextLine,
     Theme,

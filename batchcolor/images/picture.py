@@ -17,6 +17,8 @@ from batchcolor.images.metadata import Metadata
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """Samples of one channel `(H, W)` over the full range of their type."""
+RgbArray = NDArray[np.uint8]
+"""`(H, W, 3)`, 8 bits a sample, gamma-encoded as stored."""
 
 
 @dataclass

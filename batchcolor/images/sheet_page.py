@@ -9,14 +9,10 @@ import io
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from batchcolor.images.picture import RgbArray
 from batchcolor.images.sheet_text import FontStyle, load_font
-
-RgbArray = NDArray[np.uint8]
-"""`(H, W, 3)`, 8 bits a sample."""
 
 JPEG_QUALITY = 90
 

@@ -13,9 +13,9 @@ from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.pipeline.contact_strip import write_contact_strip
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
 

@@ -22,12 +22,12 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
-from batchcolor.pipeline.contact_strip import write_contact_strip
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.stages import ByteBudget, Channel
+from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_admission import Admission, open_frames, open_sink
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error

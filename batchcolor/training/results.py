@@ -25,7 +25,8 @@ from batchcolor.images.contact_sheet import (
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.sheet_page import RgbArray, encode_page
+from batchcolor.images.picture import RgbArray
+from batchcolor.images.sheet_page import encode_page
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.training.records import EpochResult
 from batchcolor.training.trainer import Trainer

@@ -13,7 +13,8 @@ from batchcolor.images.contact_sheet import (
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.sheet_page import DARK, RgbArray, encode_page
+from batchcolor.images.picture import RgbArray
+from batchcolor.images.sheet_page import DARK, encode_page
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import frame_luma

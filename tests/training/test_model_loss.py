@@ -15,9 +15,9 @@ from batchcolor.models.builtin import DELTA
 from batchcolor.models.delta import Delta
 from batchcolor.training.distributed import init_distributed
 from batchcolor.training.network import build_network
-from batchcolor.training.run import Callbacks, train
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer
+from batchcolor.training.training_run import Callbacks, train
 
 
 class NetworkWithLoss(nn.Module):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.comparison.panels import ComparisonRow
-from batchcolor.evaluation.inference import RGB
+from batchcolor.images.picture import RgbArray
 
 WEBP_QUALITY = 84
 MIN_ASPECT_RATIO, MAX_ASPECT_RATIO = 0.5, 3.0
@@ -120,7 +120,7 @@ def _make_layer(
     side: Literal["left", "right"],
     kind: str,
     strength: float | None,
-    content: RGB | ProcessingError,
+    content: RgbArray | ProcessingError,
     *,
     is_visible: bool,
 ) -> SliderLayer:
@@ -136,7 +136,7 @@ def _make_layer(
     return SliderLayer(*common, data_uri=_encode_data_uri(content))
 
 
-def _encode_data_uri(rgb: RGB) -> str:
+def _encode_data_uri(rgb: RgbArray) -> str:
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "WEBP", quality=WEBP_QUALITY, method=4)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
-from batchcolor.evaluation.inference import RGB, make_gray
+from batchcolor.evaluation.inference import make_gray
 from batchcolor.hooks.manager import Plugins, format_error
 from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.metadata import read_metadata
-from batchcolor.images.picture import Picture
+from batchcolor.images.picture import Picture, RgbArray
 from batchcolor.images.pixel_modes import ORIENTATION_TRANSFORMS
 from batchcolor.images.scan import ScannedFile
 from batchcolor.pipeline.settings import MAX_PIXELS
@@ -33,7 +33,7 @@ Of 200 colour photographs two are below, a toned one and one on white; of 30 old
 above.
 """
 
-Panel = RGB | ProcessingError
+Panel = RgbArray | ProcessingError
 """Pixels, or the reason why there are none."""
 
 
@@ -47,8 +47,8 @@ class ComparisonRow:
 
     name: str
     size: tuple[int, int] = (0, 0)
-    grey: RGB | None = None
-    true: RGB | None = None
+    grey: RgbArray | None = None
+    true: RgbArray | None = None
     outputs: dict[tuple[str, float], Panel] = field(default_factory=dict)
     failure: str = ""
 
@@ -72,19 +72,19 @@ class ComparisonRow:
             yield self.name, reason
 
 
-def render_difference(output: RGB, true: RGB) -> RGB:
+def render_difference(output: RgbArray, true: RgbArray) -> RgbArray:
     """Returns twice the absolute difference of RGB; 0 is black."""
     absolute = np.abs(output.astype(np.int16) - true.astype(np.int16))
-    doubled: RGB = np.minimum(2 * absolute, 255).astype(np.uint8)
+    doubled: RgbArray = np.minimum(2 * absolute, 255).astype(np.uint8)
     return doubled
 
 
-def luma_to_rgb(picture: Picture) -> RGB:
+def luma_to_rgb(picture: Picture) -> RgbArray:
     """Returns the 8-bit luma of a picture as RGB."""
     return np.repeat(picture.luma[..., None], 3, axis=2).astype(np.uint8)
 
 
-def fit_panel(rgb: RGB, side: int) -> RGB:
+def fit_panel(rgb: RgbArray, side: int) -> RgbArray:
     """Returns a picture reduced to a long side of `side`, or enlarged by an integer factor."""
     height, width = rgb.shape[:2]
     long = max(height, width)
@@ -95,7 +95,7 @@ def fit_panel(rgb: RGB, side: int) -> RGB:
     return rgb.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def has_colour(rgb: RGB) -> bool:
+def has_colour(rgb: RgbArray) -> bool:
     """Returns whether a picture is in colour: neither grey, by the rule of training, nor toned.
 
     In a sepia print or a tinted scan chroma is a function of luma: pixels of equal luma have
@@ -118,7 +118,7 @@ def has_colour(rgb: RGB) -> bool:
 
 def load_picture(
     source: ScannedFile, side: int, min_short_side: int, plugins: Plugins
-) -> tuple[Picture, RGB | None, tuple[int, int]]:
+) -> tuple[Picture, RgbArray | None, tuple[int, int]]:
     """Returns the grey picture for the models, its true colours or None, and width and height.
 
     Both are reduced to a long side of `side`, but not below a short side of `min_short_side`.
@@ -139,7 +139,7 @@ def load_picture(
     return Picture(source.path, reduced, None, PNG), None, (width, height)
 
 
-def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) -> RGB | None:
+def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) -> RgbArray | None:
     """Returns the RGB of a file, upright, in this width and height; None if it has one channel."""
     for reader in plugins.readers():
         if source.format and not source.format.is_writable and reader.name == source.format.name:
@@ -162,7 +162,9 @@ def _read_colours(source: ScannedFile, size: tuple[int, int], plugins: Plugins) 
     return np.stack([transform(stored[..., band]) for band in range(3)], axis=2)
 
 
-def _read_plugin_colours(source: ScannedFile, reader: Reader, size: tuple[int, int]) -> RGB | None:
+def _read_plugin_colours(
+    source: ScannedFile, reader: Reader, size: tuple[int, int]
+) -> RgbArray | None:
     """Returns what `_read_colours` does, through a plugin's reader that `decode` has checked."""
     try:
         read: Any = reader.decode(source.path)

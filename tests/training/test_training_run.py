@@ -24,9 +24,9 @@ from batchcolor.training import trainer as trainer_module
 from batchcolor.training.distributed import init_distributed
 from batchcolor.training.network import build_network
 from batchcolor.training.optimization import make_scheduler
-from batchcolor.training.run import Callbacks, train
 from batchcolor.training.store import open_store
 from batchcolor.training.trainer import Trainer
+from batchcolor.training.training_run import Callbacks, train
 
 
 def silent() -> Callbacks:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from batchcolor.cli.app import main
 from batchcolor.hooks.manager import clear_plugin_cache
+from batchcolor.video.output import segments
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -43,20 +44,42 @@ FLAT = """
 """
 """A colorizer that needs no weights and costs nothing: what most tests colour with."""
 
-SLOW = """
-    import batchcolor, time
+GATE = """
+    import os, time
 
-    class Slow:
-        def __call__(self, luma):
-            import torch
-            time.sleep(0.02)
-            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
+    calls = 0
+
+    def pass_gate():
+        # Blocks after GATE_AFTER calls until the file GATE_FILE exists.
+        global calls
+        calls += 1
+        limit = int(os.environ.get("GATE_AFTER", "0"))
+        while limit and calls > limit and not os.path.exists(os.environ["GATE_FILE"]):
+            time.sleep(0.01)
+"""
+"""For colorizers of jobs that a test interrupts: a job waits at a known frame."""
+
+GATED_FILM = (
+    GATE
+    + """
+    import batchcolor
+
+    def gated(luma):
+        pass_gate()
+        return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
 
     @batchcolor.hookimpl
     def batchcolor_colorizers():
-        return [batchcolor.ColorizerSpec("slow", "takes its time", 16, lambda options: Slow())]
+        return [batchcolor.ColorizerSpec("gated-film", "can wait", 16, lambda options: gated)]
 """
-"""One that gives a test the time to stop it."""
+)
+
+SHORT_SEGMENTS = """
+    import batchcolor.video.output.segments
+
+    batchcolor.video.output.segments.SEGMENT_FRAMES = 25
+"""
+"""Stores a segment every 25 frames, so that films of tests are short."""
 
 
 @pytest.fixture
@@ -175,22 +198,36 @@ def started(default_signals: None) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def start(
+def gate_code() -> str:
+    """Code that defines `pass_gate()` in the colorizer of a test."""
+    return GATE
+
+
+@pytest.fixture
+def start_film(
     plugin: Callable[..., Path],
     environment: dict[str, str],
     tmp_path: Path,
     started: list[subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Starts a slow job on a film and waits only until a segment of it is done."""
-    plugin("slowpack", SLOW)
+    """Starts a job on a film with segments of 25 frames, and waits until one segment is stored.
+
+    The colorizer then blocks after `calls` calls until the file `gate` in `tmp_path` exists. The
+    default is enough frames for one segment in each stabilization mode, and too few for two.
+    """
+    plugin("gatedfilmpack", GATED_FILM)
+    plugin("shortsegments", SHORT_SEGMENTS)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 25)
 
     def run(
-        clip: Path, out: Path, *options: str, model: str = "slow", **more: str
+        clip: Path, out: Path, *options: str, model: str = "gated-film", calls: int = 40
     ) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", model, "-o", out]
+        gate = {"GATE_AFTER": str(calls), "GATE_FILE": str(tmp_path / "gate")}
         process = subprocess.Popen(
             [*map(str, words), "--batch-size", "1", *options],
-            env={**environment, **more},
+            env={**environment, **gate},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -202,7 +239,6 @@ def start(
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end
             time.sleep(0.02)
-        time.sleep(0.3)
         return process
 
     return run

@@ -1,4 +1,4 @@
-"""`--every N`: one of so many frames goes to the model, and its colours are carried on."""
+"""`--every N`: one of N frames is colorized, and its colours are propagated."""
 
 import json
 
@@ -7,32 +7,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TELLING = """
-    import batchcolor, os, time
+LOGGING = """
+    import batchcolor
 
-    class Telling:
-        # Says how many pictures it was shown, those that fill a batch up dropped.
-        def __call__(self, luma):
-            import torch
-            time.sleep(float(os.environ.get("TELLING_SECONDS", "0")))
-            different = len({float(one.mean()) for one in luma})
-            with open(os.environ["TELLING_LOG"], "a") as file:
-                file.write(f"{different} ")
-            return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
+    def log_frames(luma):
+        # Logs the number of frames of a batch, its padding not counted.
+        pass_gate()
+        different = len({float(one.mean()) for one in luma})
+        with open(os.environ["FRAME_LOG"], "a") as file:
+            file.write(f"{different} ")
+        return (luma[:, :, ::4, ::4] - 0.5).mul(0.4).expand(-1, 2, 4, 4)
 
     @batchcolor.hookimpl
     def batchcolor_colorizers():
-        build = lambda options: Telling()
-        return [batchcolor.ColorizerSpec("telling", "counts what it sees", 16, build)]
+        return [batchcolor.ColorizerSpec("logging", "logs", 16, lambda options: log_frames)]
 """
 
 
 @pytest.fixture
-def shown(plugin, environment, tmp_path):
-    """Installs the colorizer; gives how many frames it has been shown since it was last asked."""
+def count_colorized(plugin, gate_code, environment, tmp_path):
+    """Installs the colorizer; returns the number of frames it received since the last call."""
     log = tmp_path / "log"
-    plugin("tellingpack", TELLING)
-    environment["TELLING_LOG"] = str(log)
+    plugin("loggingpack", gate_code + LOGGING)
+    environment["FRAME_LOG"] = str(log)
 
     def count():
         total = sum(map(int, log.read_text().split())) if log.exists() else 0
@@ -44,7 +41,7 @@ def shown(plugin, environment, tmp_path):
 
 @pytest.fixture
 def film(tmp_path):
-    """A film of so many shots of so many frames that become brighter, without loss."""
+    """Writes a lossless film; frames become brighter within each shot."""
 
     def make(shots, frames):
         path = tmp_path / "film.mkv"
@@ -70,47 +67,47 @@ def pixels_of(path):
 
 
 @pytest.mark.parametrize("mode", ["fast", "best"])
-def test_only_every_fourth_frame_and_the_first_of_each_shot_are_shown_to_the_model(
-    shown, film, command, tmp_path, mode
+def test_only_every_fourth_frame_and_the_first_of_each_shot_are_colorized(
+    count_colorized, film, command, tmp_path, mode
 ):
     clip = film(shots=3, frames=22)
     result = command(
-        *("run", clip, "-m", "telling", "-o", "out", "--every", "4", "--stabilize", mode, "--json")
+        *("run", clip, "-m", "logging", "-o", "out", "--every", "4", "--stabilize", mode, "--json")
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["frames"] == 66
-    assert shown() <= 3 * 6  # a film of one brightness twice over counts once
+    assert count_colorized() <= 3 * 6  # frames of equal brightness in one batch count once
     assert len(pixels_of(tmp_path / "out" / "film.mkv")) == 66
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("count_colorized")
 @pytest.mark.parametrize("mode", ["fast", "best"])
-def test_a_killed_film_goes_on_in_step_and_equals_one_that_was_not(
-    shown, film, start, command, tmp_path, mode
+def test_killed_film_resumes_with_the_same_stride_and_equals_an_uninterrupted_one(
+    film, start_film, command, tmp_path, mode
 ):
-    clip, out = film(shots=1, frames=330), tmp_path / "out"
+    clip, out = film(shots=1, frames=60), tmp_path / "out"
     options = ("--every", "7", "--stabilize", mode, "--codec", "ffv1")
-    process = start(clip, out, *options, model="telling", TELLING_SECONDS="0.15")
+    process = start_film(clip, out, *options, model="logging", calls=6)  # up to frame 41
     process.kill()
     process.communicate()
-    words = ("-m", "telling", "--batch-size", "1", *options)
-    again = command("run", clip, "-o", out, *words, "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["frames"] == 80
+    words = ("-m", "logging", "--batch-size", "1", *options)
+    resumed = command("run", clip, "-o", out, *words, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["frames"] == 35
     assert command("run", clip, "-o", "whole", *words).returncode == 0
     assert pixels_of(out / "film.mkv") == pixels_of(tmp_path / "whole" / "film.mkv")
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("options", "message"),
     [
         (["--every", "4", "--stabilize", "off"], "--stabilize fast or best"),
         (["--every", "0"], "--every 0"),
         (["--every", "100"], "--every 100"),
     ],
 )
-def test_what_cannot_be_carried_is_refused(flat, command, make_clip, tmp_path, more, words):
-    result = command("run", make_clip(tmp_path / "film.mp4"), "-m", flat, *more)
+def test_unusable_stride_is_refused(flat, command, make_clip, tmp_path, options, message):
+    result = command("run", make_clip(tmp_path / "film.mp4"), "-m", flat, *options)
     assert result.returncode == 2
-    assert words in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "film-colorized").exists()

@@ -19,9 +19,19 @@ def describe_error(error: Exception) -> str:
         return "cannot be read (permission denied)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    ffmpeg_message = getattr(error, "strerror", None)
+    if ffmpeg_message:
+        return f"damaged: {ffmpeg_message}"
     if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):
         return f"damaged: {type(error).__name__} {error}".strip()
-    text = str(error).strip()
+    text = _read_message(error).strip()
     if "premature end" in text.lower() or "truncated" in text.lower():
         return f"truncated: {text}"
     return f"damaged: {text or type(error).__name__}"
+
+
+def _read_message(error: Exception) -> str:
+    """Returns the message of an error; rawpy passes that of LibRaw as bytes."""
+    if len(error.args) == 1 and isinstance(error.args[0], bytes):
+        return error.args[0].decode("utf-8", "replace")
+    return str(error)

@@ -170,5 +170,5 @@ def test_a_foreign_network_without_its_file_ends_with_exit_5(run: Command, tmp_p
     missing = run("run", "photos", "--model", "foreign", "--set", "path=nowhere.onnx")
     assert (without.returncode, missing.returncode) == (5, 5)
     assert "--set path=" in without.stderr
-    assert "nowhere.onnx: there is no such network file" in missing.stderr
+    assert "nowhere.onnx: no such network file" in missing.stderr
     assert not (tmp_path / "photos-colorized").exists()

@@ -72,7 +72,7 @@ def _describe(loaded: Plugins, origin: Origin) -> dict[str, Any]:
         "name": origin.name,
         "package": origin.package,
         "version": origin.version,
-        "hooks": loaded.hooks_of(origin),
+        "hooks": loaded.list_hooks(origin),
         "state": "switched off" if origin in loaded.disabled else state,
         "error": "; ".join(failure.error for failure in failures),
         "location": next((failure.location for failure in failures if failure.location), ""),

@@ -48,22 +48,22 @@ class PluginFailure:
     model: str = ""
 
     def describe(self, *, with_location: bool = False) -> str:
-        """One line for the user; `with_location` adds the file and the line."""
+        """Formats the failure on one line; `with_location` adds the file and the line."""
         where = f" ({self.location})" if with_location and self.location else ""
         return f"plugin {self.origin}: {self.error}{where}"
 
 
 def format_error(error: BaseException) -> str:
-    """An error on one line."""
+    """Formats an error on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def find_location(error: BaseException, libraries: Iterable[Path] = ()) -> str:
-    """`FILE:LINE` where a plugin raised, without the frames of batchcolor's hooks and of pluggy.
+    """Returns `FILE:LINE` where a plugin raised; frames of the hooks and of pluggy do not count.
 
     `libraries` are folders of which no frame counts either: a plugin calls torch, and an error that
-    torch raises has its cause in the plugin. Empty where no frame of the plugin is left.
+    torch raises has its cause in the plugin. Returns "" where no frame of the plugin is left.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -78,6 +78,6 @@ def find_location(error: BaseException, libraries: Iterable[Path] = ()) -> str:
 
 
 def find_definition(function: Any) -> str:
-    """`FILE:LINE` where a function is defined, or empty for one without Python code."""
+    """Returns `FILE:LINE` where a function is defined, or "" for one without Python code."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""

@@ -31,16 +31,16 @@ class HookGuard:
         self.definitions: dict[Origin, str] = {}
         """Where each plugin defines its implementation: the location of a wrong result."""
 
-    def arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The values that the implementation gets."""
+    def select_arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Returns the values that the implementation gets."""
         return values
 
     def check_result(self, origin: Origin, result: Any) -> Any:
-        """The usable part of what one implementation returned. Raises InvalidResultError."""
+        """Returns the usable part of one result. Raises InvalidResultError."""
         return result
 
     def check_results(self, origin: Origin, results: Any) -> Any:
-        """The usable part of the list that a wrapper returned. Raises InvalidResultError."""
+        """Returns the usable part of a list of results. Raises InvalidResultError."""
         if not isinstance(results, list):
             raise InvalidResultError(
                 f"its wrapper returned {type(results).__name__}, not the list of results"
@@ -48,14 +48,14 @@ class HookGuard:
         return results
 
     def after_call(self, origin: Origin) -> None:
-        """Called after each implementation, also after one that failed."""
+        """Is called after each implementation, also after one that failed."""
 
     def fail(self, origin: Origin, error: BaseException) -> None:
-        """Record the failure of one implementation; the hook call continues."""
+        """Records the failure of one implementation; the hook call continues."""
         self.record_failure(origin, error)
 
     def record_failure(self, origin: Origin, error: BaseException, model: str = "") -> None:
-        """Record an error under this hook, with its place in the plugin's code."""
+        """Records an error under this hook, with its location in the plugin's code."""
         text = str(error) if isinstance(error, InvalidResultError) else format_error(error)
         location = find_location(error) or self.definitions.get(origin, "")
         failure = PluginFailure(origin, f"{self.hook}: {text}", location, self.hook, model)
@@ -73,7 +73,7 @@ class ListGuard(HookGuard):
         self._owners: dict[int, tuple[Any, Origin]] = {}
 
     def check_result(self, origin: Origin, result: Any) -> list[Any]:
-        """The valid objects of one implementation; their owner is remembered."""
+        """Returns the valid objects of one implementation, and stores their owner."""
         try:
             items = list(result)
         except TypeError as error:
@@ -94,17 +94,17 @@ class ListGuard(HookGuard):
         return valid
 
     def check_results(self, origin: Origin, results: Any) -> list[Any]:
-        """The lists that a wrapper returned; objects it created are its own."""
+        """Returns the lists of a wrapper, which owns the objects that it created."""
         return [
             self.check_result(origin, items) for items in super().check_results(origin, results)
         ]
 
-    def owner(self, item: Any) -> Origin:
-        """The plugin that returned this object first."""
+    def find_owner(self, item: Any) -> Origin:
+        """Returns the plugin that returned this object first."""
         return self._owners[id(item)][1]
 
-    def owned_by(self, origin: Origin) -> list[Any]:
-        """The valid objects of one plugin, in the order in which it returned them."""
+    def list_owned_by(self, origin: Origin) -> list[Any]:
+        """Returns the valid objects of one plugin, in its order."""
         return [item for item, owner in self._owners.values() if owner == origin]
 
 
@@ -114,12 +114,12 @@ class CommandGuard(HookGuard):
     app: typer.Typer
 
     def after_call(self, origin: Origin) -> None:
-        """Remove the commands whose names are taken, and record them."""
+        """Removes the commands whose names are taken, and records them."""
         for registered in (self.app.registered_commands, self.app.registered_groups):
             names: set[str] = set()
             kept = []
             for command in registered:
-                name = _command_name(command)
+                name = _get_command_name(command)
                 if name in names:
                     error = InvalidResultError(f"there is a command {name} already")
                     self.record_failure(origin, error)
@@ -140,7 +140,7 @@ class ChromaGuard(HookGuard):
         self._field: ContextVar[NDArray[np.float32]] = ContextVar(hook)
 
     def filter(self, call: Function, chroma: NDArray[np.float32], **rest: Any) -> Any:
-        """The field `(2, s, s)` after all filters of the hook `call`."""
+        """Returns the field `(2, s, s)` after all filters of the hook `call`."""
         token = self._field.set(chroma)
         try:
             results = call(chroma=chroma, **rest)
@@ -148,38 +148,41 @@ class ChromaGuard(HookGuard):
         finally:
             self._field.reset(token)
 
-    def arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A copy of the current field in place of the first one."""
+    def select_arguments(self, names: list[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Returns the values with a copy of the current field instead of the first one."""
         pairs = zip(names, values, strict=True)
         return tuple(self._field.get().copy() if n == "chroma" else v for n, v in pairs)
 
     def check_result(self, origin: Origin, result: Any) -> NDArray[np.float32]:
-        """The field that a filter returned, which becomes the current one."""
+        """Returns the field of a filter, which becomes the current one."""
         field = check_chroma_field(result)
         self._field.set(field)
         return field
 
     def check_results(self, origin: Origin, results: Any) -> list[Any]:
-        """The list that a wrapper returned; its last field becomes the current one."""
+        """Returns the list of a wrapper, whose last field becomes the current one."""
         fields = super().check_results(origin, results)
         return [*fields[:-1], self.check_result(origin, fields[-1])] if fields else []
 
     def fail(self, origin: Origin, error: BaseException) -> None:
-        """Raise ProcessingError that names the plugin."""
+        """Raises ProcessingError that names the plugin."""
         self.record_failure(origin, error)
         text = str(error) if isinstance(error, InvalidResultError) else format_error(error)
         raise ProcessingError("chroma", f"filter of {origin}: {text}") from error
 
 
-def _command_name(command: Any) -> str:
-    """The name of a typer command or group, as typer forms it."""
+def _get_command_name(command: Any) -> str:
+    """Returns the name of a typer command or group, as typer forms it."""
     callback = getattr(command, "callback", None)
     name = getattr(command, "name", None) or getattr(callback, "__name__", "")
     return str(name).lower().replace("_", "-")
 
 
 def check_chroma_field(given: Any) -> NDArray[np.float32]:
-    """A chroma field `(2, s, s)`, finite, in -0.5..0.5, as float32. Raises InvalidResultError."""
+    """Returns a chroma field `(2, s, s)` as float32.
+
+    Raises InvalidResultError for a wrong shape, NaN, or values outside -0.5..0.5.
+    """
     import numpy as np
 
     field = np.asarray(given, np.float32)

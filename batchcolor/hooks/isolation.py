@@ -20,21 +20,21 @@ from batchcolor.hooks.hook_guards import CAUGHT, Function, HookGuard, InvalidRes
 def guard_implementation(
     function: Function, options: Any, origin: Origin, guard: HookGuard
 ) -> Function:
-    """The implementation inside its guard. pluggy reads its signature and options as before."""
+    """Returns the implementation in its guard, with the signature that pluggy reads."""
     guard.definitions[origin] = find_definition(function)
     is_wrapper = options.get("wrapper") or options.get("hookwrapper")
     if is_wrapper and not inspect.isgeneratorfunction(function):
-        return function  # pluggy refuses it when it is registered, with its own words
+        return function  # pluggy itself refuses it when it is registered
     if options.get("hookwrapper"):
         return _guard_hookwrapper(function, origin, guard)
     if is_wrapper:
         return _guard_wrapper(function, origin, guard)
-    names = _parameter_names(function)
+    names = _list_parameters(function)
 
     @functools.wraps(function)
     def guarded(*values: Any) -> Any:
         try:
-            result = function(*guard.arguments(names, values))
+            result = function(*guard.select_arguments(names, values))
             return None if result is None else guard.check_result(origin, result)
         except CAUGHT as error:
             return guard.fail(origin, error)
@@ -45,12 +45,12 @@ def guard_implementation(
 
 
 def _guard_wrapper(function: Function, origin: Origin, guard: HookGuard) -> Function:
-    """A `wrapper=True` implementation: without it, the results pass unchanged."""
-    names = _parameter_names(function)
+    """Guards a `wrapper=True` implementation; if it fails, the results are unchanged."""
+    names = _list_parameters(function)
 
     @functools.wraps(function)
     def guarded(*values: Any) -> Generator[None, Any, Any]:
-        wrapper = _start(function, guard.arguments(names, values), origin, guard)
+        wrapper = _start_wrapper(function, guard.select_arguments(names, values), origin, guard)
         failure: BaseException | None = None
         results: Any = None
         try:
@@ -58,7 +58,7 @@ def _guard_wrapper(function: Function, origin: Origin, guard: HookGuard) -> Func
         except CAUGHT as error:
             failure = error
         if wrapper is None:
-            return _result_of(results, failure)
+            return _return_or_raise(results, failure)
         try:
             _ = wrapper.throw(failure) if failure is not None else wrapper.send(results)
             wrapper.close()
@@ -72,18 +72,18 @@ def _guard_wrapper(function: Function, origin: Origin, guard: HookGuard) -> Func
             if error is failure:
                 raise
             guard.fail(origin, error)
-        return _result_of(results, failure)
+        return _return_or_raise(results, failure)
 
     return guarded
 
 
 def _guard_hookwrapper(function: Function, origin: Origin, guard: HookGuard) -> Function:
-    """A `hookwrapper=True` implementation, which gets a `pluggy.Result`."""
-    names = _parameter_names(function)
+    """Guards a `hookwrapper=True` implementation, which gets a `pluggy.Result`."""
+    names = _list_parameters(function)
 
     @functools.wraps(function)
     def guarded(*values: Any) -> Generator[None, Any, None]:
-        wrapper = _start(function, guard.arguments(names, values), origin, guard)
+        wrapper = _start_wrapper(function, guard.select_arguments(names, values), origin, guard)
         outcome: Any = yield
         if wrapper is None:
             return
@@ -108,10 +108,10 @@ def _guard_hookwrapper(function: Function, origin: Origin, guard: HookGuard) -> 
     return guarded
 
 
-def _start(
+def _start_wrapper(
     function: Function, values: Iterable[Any], origin: Origin, guard: HookGuard
 ) -> Generator[Any, Any, Any] | None:
-    """The wrapper's generator at its yield, or None where it failed before."""
+    """Returns the wrapper's generator at its yield, or None if it failed before."""
     generator: Generator[Any, Any, Any] = function(*values)
     try:
         next(generator)
@@ -124,13 +124,13 @@ def _start(
     return None
 
 
-def _result_of(results: Any, failure: BaseException | None) -> Any:
+def _return_or_raise(results: Any, failure: BaseException | None) -> Any:
     if failure is not None:
         raise failure
     return results
 
 
-def _parameter_names(function: Function) -> list[str]:
-    """The arguments that pluggy passes: those without a default."""
+def _list_parameters(function: Function) -> list[str]:
+    """Returns the names of the arguments that pluggy passes: those without a default."""
     parameters = inspect.signature(function).parameters.values()
     return [item.name for item in parameters if item.default is inspect.Parameter.empty]

@@ -83,25 +83,25 @@ class Plugins:
         self._guards: dict[str, HookGuard] = {guard.hook: guard for guard in guards}
 
     def register(self, plugin: object, origin: Origin) -> None:
-        """Register one plugin; what is wrong with it is recorded."""
+        """Registers one plugin, and records its faults."""
         if register_plugin(self.manager, plugin, origin, self._guards, self.record):
             self.origins.append(origin)
 
     def record(self, failure: PluginFailure) -> None:
-        """Record a failure, once."""
+        """Records a failure, once."""
         with self._recording:
             if failure not in self.broken:
                 self.broken.append(failure)
 
     def _record_once(self, failure: PluginFailure) -> None:
-        """Record the first failure of a plugin's hook or model that is called for every picture."""
+        """Records the first failure of a hook or model that is called for every picture."""
         with self._recording:
             recorded = {(broken.origin, broken.hook, broken.model) for broken in self.broken}
             if (failure.origin, failure.hook, failure.model) not in recorded:
                 self.broken.append(failure)
 
     def colorizers(self) -> dict[str, RegisteredColorizer]:
-        """The colorizers by name, the built-in ones first.
+        """Returns the colorizers by name, the built-in ones first.
 
         A built-in name stays with its model, and the other claim is recorded in `broken`. A
         name that two plugins claim is in `clashes` instead.
@@ -109,13 +109,13 @@ class Plugins:
         if self._colorizers is None:
             lists = self.manager.hook.batchcolor_colorizers()
             builtin = self.origins[0]
-            own = {spec.name: spec for spec in self._specs.owned_by(builtin)}
+            own = {spec.name: spec for spec in self._specs.list_owned_by(builtin)}
             found: dict[str, list[RegisteredColorizer]] = {
                 name: [RegisteredColorizer(spec, builtin, self._record_once)]
                 for name, spec in own.items()
             }
             for spec in (spec for specs in lists for spec in specs):
-                owner = self._specs.owner(spec)
+                owner = self._specs.find_owner(spec)
                 if spec.name not in own:
                     claim = RegisteredColorizer(spec, owner, self._record_once)
                     found.setdefault(spec.name, []).append(claim)
@@ -135,18 +135,18 @@ class Plugins:
         return self._colorizers
 
     def readers(self) -> list[Reader]:
-        """Readers of more still formats, in pluggy's order."""
+        """Returns the readers of more still formats, in pluggy's order."""
         if self._readers is None:
             lists = self.manager.hook.batchcolor_readers()
             self._readers = [
-                guard_reader(reader, self._reader_guard.owner(reader), self._record_once)
+                guard_reader(reader, self._reader_guard.find_owner(reader), self._record_once)
                 for readers in lists
                 for reader in readers
             ]
         return self._readers
 
     def add_commands(self, app: typer.Typer) -> None:
-        """Add the plugins' sub-commands to the app."""
+        """Adds the plugins' sub-commands to the app."""
         self._command_guard.app = app
         self.manager.hook.batchcolor_commands(app=app)
 
@@ -158,7 +158,7 @@ class Plugins:
     def filter_chroma(
         self, chroma: NDArray[np.float32], luma: NDArray[np.float32], picture: PictureInfo
     ) -> NDArray[np.float32]:
-        """Chroma `(2, s, s)` after every plugin's filter, in pluggy's order.
+        """Returns chroma `(2, s, s)` after every plugin's filter, in pluggy's order.
 
         Raises ProcessingError that names the plugin whose filter raised or returned a wrong field.
         """
@@ -167,11 +167,11 @@ class Plugins:
         return result
 
     def done(self, outcome: Outcome) -> None:
-        """Pass a finished picture to every plugin."""
+        """Passes the result of a picture to every plugin."""
         self.manager.hook.batchcolor_done(outcome=outcome)
 
     def find(self, name: str) -> RegisteredColorizer:
-        """The colorizer of that name.
+        """Returns the colorizer of that name.
 
         Raises UnknownModelError, or PluginError where the plugin that should have it is broken
         or two plugins claim it.
@@ -197,15 +197,15 @@ class Plugins:
         )
         raise UnknownModelError(f"no model is called {name}; {hint}{also}")
 
-    def hooks_of(self, origin: Origin) -> list[str]:
-        """The hooks that a plugin implements."""
+    def list_hooks(self, origin: Origin) -> list[str]:
+        """Returns the names of the hooks that a plugin implements."""
         plugin = self.manager.get_plugin(origin.plugin_id)
         callers = self.manager.get_hookcallers(plugin) if plugin is not None else None
         return sorted(caller.name for caller in callers or [])
 
 
 def load_plugins(enabled: bool = True) -> Plugins:
-    """Every plugin that is installed and not disabled, loaded once a process.
+    """Loads every plugin that is installed and not disabled, once a process.
 
     `enabled=False` (`--no-plugins`) loads only the built-in models. The environment variable
     BATCHCOLOR_DISABLE_PLUGINS disables single plugins, by entry point or package, separated by
@@ -216,7 +216,7 @@ def load_plugins(enabled: bool = True) -> Plugins:
 
 
 def clear_plugin_cache() -> None:
-    """Load the plugins anew at the next `load_plugins`, for tests that install some."""
+    """Makes the next `load_plugins` load them again, for tests that install some."""
     _load.cache_clear()
 
 

@@ -56,25 +56,25 @@ class _Option:
     @property
     def expected(self) -> str:
         """Type and range as a phrase."""
-        return f"{_type_name(self.type)} {self.range}".strip()
+        return f"{_format_type(self.type)} {self.range}".strip()
 
 
 def describe_options(options: type[Any] | None) -> list[OptionInfo]:
-    """The `--set` keys of an options dataclass, in order."""
+    """Returns the `--set` keys of an options dataclass, in order."""
     return [
         OptionInfo(
             key=key,
-            type=_type_name(option.type),
-            default=_default_of(option.field),
+            type=_format_type(option.type),
+            default=_format_default(option.field),
             help=option.field.metadata.get("help", ""),
             range=option.range,
         )
-        for key, option in _options_of(options).items()
+        for key, option in _collect_options(options).items()
     ]
 
 
 def parse_key_values(given: Iterable[str]) -> dict[str, str]:
-    """`KEY=VALUE` strings as a dictionary. Raises UsageError for one without `=`."""
+    """Parses `KEY=VALUE` strings. Raises UsageError for one without `=`."""
     found = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -85,7 +85,7 @@ def parse_key_values(given: Iterable[str]) -> dict[str, str]:
 
 
 def parse_options(spec: ColorizerSpec, given: Mapping[str, object]) -> Any:
-    """An instance of the spec's options dataclass, or None where it has none.
+    """Returns an instance of the spec's options dataclass, or None if it has none.
 
     Values are text, as `--set` takes them, or objects of the field's type. Raises UsageError
     for unknown keys (with near ones), wrong values and missing ones.
@@ -94,12 +94,12 @@ def parse_options(spec: ColorizerSpec, given: Mapping[str, object]) -> Any:
         if given:
             raise UsageError(f"--set {next(iter(given))}: {spec.name} has no options")
         return None
-    known = _options_of(spec.options)
+    known = _collect_options(spec.options)
     values = {}
     for key, value in given.items():
-        option = known.get(_key(key))
+        option = known.get(_make_key(key))
         if option is None:
-            near = difflib.get_close_matches(_key(key), known, n=2) or sorted(known)
+            near = difflib.get_close_matches(_make_key(key), known, n=2) or sorted(known)
             raise UsageError(
                 f"--set {key}: {spec.name} has no such option; it has {', '.join(near)}"
             )
@@ -110,16 +110,16 @@ def parse_options(spec: ColorizerSpec, given: Mapping[str, object]) -> Any:
         raise UsageError(f"options of {spec.name}: {error}") from error
 
 
-def _options_of(options: type[Any] | None) -> dict[str, _Option]:
-    """The fields of an options dataclass that can be set, by key."""
+def _collect_options(options: type[Any] | None) -> dict[str, _Option]:
+    """Returns the fields of an options dataclass that can be set, by key."""
     if options is None:
         return {}
     hints = typing.get_type_hints(options, include_extras=True)
     fields = [field for field in dataclasses.fields(options) if field.init]
-    return {_key(field.name): _option(field, hints[field.name]) for field in fields}
+    return {_make_key(field.name): _make_option(field, hints[field.name]) for field in fields}
 
 
-def _option(field: dataclasses.Field[Any], hint: Any) -> _Option:
+def _make_option(field: dataclasses.Field[Any], hint: Any) -> _Option:
     stated = {name: field.metadata[name] for name in BOUNDS if name in field.metadata}
     annotation: Any = Annotated[hint, Field(**stated)] if stated else hint
     info = FieldInfo.from_annotation(annotation)
@@ -133,19 +133,19 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> _Option:
 
 
 def _parse(key: str, value: object, option: _Option) -> Any:
-    choices = (choice for kind in _alternatives(option.type) for choice in _choices(kind))
+    choices = (choice for kind in _list_alternatives(option.type) for choice in _list_choices(kind))
     value = next((choice for choice in choices if str(choice) == value), value)
     try:
         return TypeAdapter(option.annotation, config=_CONFIG).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]
-        # A check of the plugin's own has its own words.
+        # The plugin's own checks have their own messages.
         is_own = reason["type"] in ("value_error", "assertion_error")
         wanted = reason["msg"] if is_own else f"must be {option.expected}"
         raise UsageError(f"--set {key}={value}: {wanted}") from error
 
 
-def _default_of(field: dataclasses.Field[Any]) -> str:
+def _format_default(field: dataclasses.Field[Any]) -> str:
     default: Any = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
@@ -154,26 +154,26 @@ def _default_of(field: dataclasses.Field[Any]) -> str:
     return str(default.value if isinstance(default, enum.Enum) else default)
 
 
-def _key(name: str) -> str:
+def _make_key(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    """The members of a union without None, or the type itself."""
+def _list_alternatives(kind: Any) -> tuple[Any, ...]:
+    """Returns the members of a union without None, or the type itself."""
     if typing.get_origin(kind) in (Union, types.UnionType):
         return tuple(part for part in typing.get_args(kind) if part is not type(None))
     return (kind,)
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """The values of a Literal. pydantic accepts `1` for `Literal[1]`, and not its text."""
+def _list_choices(kind: Any) -> tuple[Any, ...]:
+    """Returns the values of a Literal: pydantic accepts 1 for `Literal[1]`, but not "1"."""
     return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
-def _type_name(kind: Any) -> str:
+def _format_type(kind: Any) -> str:
     names = []
-    for part in _alternatives(kind):
-        if choices := _choices(part):
+    for part in _list_alternatives(kind):
+        if choices := _list_choices(part):
             names.append("|".join(map(str, choices)))
         elif isinstance(part, type) and issubclass(part, enum.Enum):
             names.append("|".join(str(member.value) for member in part))

@@ -15,7 +15,7 @@ HOOK = "batchcolor_readers"
 
 
 def guard_reader(reader: Reader, origin: Origin, record: Record) -> Reader:
-    """The reader with its functions in guards.
+    """Returns the reader with its functions in guards.
 
     A `sniff` that raises does not know the file. A `decode` that raises fails its picture with a
     ProcessingError that names the plugin. The first error of each plugin is recorded.

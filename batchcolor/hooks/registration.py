@@ -34,7 +34,7 @@ def register_plugin(
     guards: Mapping[str, HookGuard],
     record: Record,
 ) -> bool:
-    """Register the plugin's hook implementations, each in its guard.
+    """Registers the plugin's hook implementations, each in its guard.
 
     Returns whether the plugin is registered. What is refused is passed to `record`.
     """
@@ -48,16 +48,16 @@ def register_plugin(
         return False
     # A module, as pluggy does not bind the functions of a module to it.
     guarded = types.ModuleType(origin.plugin_id)
-    for name, function, options in _implementations(manager, plugin):
+    for name, function, options in _find_implementations(manager, plugin):
         hook = options.get("specname") or name
         if hook in guards:
             setattr(guarded, name, guard_implementation(function, options, origin, guards[hook]))
         elif not options.get("optionalhook"):
-            error = f"{hook} is not a hook{_suggestion(hook, guards)}"
+            error = f"{hook} is not a hook{_suggest_hook(hook, guards)}"
             record(PluginFailure(origin, error, find_definition(function), hook))
-    for name, function in _undecorated(manager, plugin):
+    for name, function in _find_undecorated(manager, plugin):
         error = f"{name} is not decorated with @batchcolor.hookimpl"
-        error += "" if name in guards else f", and not a hook{_suggestion(name, guards)}"
+        error += "" if name in guards else f", and not a hook{_suggest_hook(name, guards)}"
         record(PluginFailure(origin, error, find_definition(function), name))
     try:
         manager.register(guarded, name=origin.plugin_id)
@@ -70,18 +70,18 @@ def register_plugin(
     return True
 
 
-def _implementations(
+def _find_implementations(
     manager: pluggy.PluginManager, plugin: object
 ) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """Name, function and pluggy's options of each decorated function."""
+    """Yields name, function and pluggy's options of each decorated function."""
     for name in dir(plugin):
         options = manager.parse_hookimpl_opts(plugin, name)
         if options is not None:
             yield name, getattr(plugin, name), dict(options)
 
 
-def _undecorated(manager: pluggy.PluginManager, plugin: object) -> Iterator[tuple[str, Any]]:
-    """The functions of the plugin itself that are named as hooks and not decorated as such."""
+def _find_undecorated(manager: pluggy.PluginManager, plugin: object) -> Iterator[tuple[str, Any]]:
+    """Yields the plugin's own functions with the name of a hook and without its decorator."""
     home = getattr(plugin, "__name__", type(plugin).__module__)
     for name in dir(plugin):
         if name.startswith(PREFIX) and manager.parse_hookimpl_opts(plugin, name) is None:
@@ -90,7 +90,7 @@ def _undecorated(manager: pluggy.PluginManager, plugin: object) -> Iterator[tupl
                 yield name, function
 
 
-def _suggestion(name: str, hooks: Mapping[str, HookGuard]) -> str:
-    words = [hook.removeprefix(PREFIX) for hook in hooks]
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
+def _suggest_hook(name: str, hooks: Mapping[str, HookGuard]) -> str:
+    short_names = [hook.removeprefix(PREFIX) for hook in hooks]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), short_names, n=1)
     return f"; did you mean {PREFIX}{near[0]}?" if near else f"; the hooks are {', '.join(hooks)}"

@@ -18,9 +18,9 @@ TOLERANCE = 1e-4
 
 
 def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
-    """Build the colorizer on the CPU and check what it returns.
+    """Builds the colorizer on the CPU and checks what it returns.
 
-    Checked are the spec, the shape, type and range of the chroma, that it is finite, that the
+    It checks the spec, the shape, type and range of the chroma, that it is finite, that the
     input is unchanged, that the same luma gives the same chroma, alone and in a batch, and for
     a temporal colorizer that `reset()` forgets the frames before. `options` are values of the
     spec's options dataclass. Weights are not loaded.
@@ -33,7 +33,7 @@ def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
     colorizer = spec.build(parse_options(spec, options))
     if isinstance(colorizer, nn.Module):
         colorizer.eval()
-    luma = _sample_luma(spec.working_size)
+    luma = _make_test_luma(spec.working_size)
     with torch.inference_mode():
         if spec.temporal:
             _check_temporal(spec.name, colorizer, luma)
@@ -41,8 +41,8 @@ def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
             _check_batches(spec.name, colorizer, luma)
 
 
-def _sample_luma(size: int) -> torch.Tensor:
-    """`(4, 1, size, size)`: black, white, a gradient, noise."""
+def _make_test_luma(size: int) -> torch.Tensor:
+    """Returns luma `(4, 1, size, size)`: black, white, a gradient, noise."""
     gradient = torch.linspace(0, 1, size).expand(size, size)
     noise = torch.rand(size, size, generator=torch.Generator().manual_seed(0))
     flat = torch.ones(size, size)

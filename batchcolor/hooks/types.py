@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_MODEL = "delta"
-"""The model of every command and function where none is named."""
+"""The model of every command and function if none is given."""
 
 CONTRACT_VERSION = 1
 """It is increased when plugins for an older batchcolor no longer work."""
@@ -35,7 +35,7 @@ class Colorizer(Protocol):
     """Predicts chroma from luma; shapes and ranges are on top of this file."""
 
     def __call__(self, luma: torch.Tensor, /) -> torch.Tensor:
-        """Chroma `(N, 2, s, s)` in -0.5..0.5 for luma `(N, 1, S, S)` in 0..1."""
+        """Returns chroma `(N, 2, s, s)` in -0.5..0.5 for luma `(N, 1, S, S)` in 0..1."""
         ...
 
 
@@ -44,7 +44,7 @@ class TemporalColorizer(Colorizer, Protocol):
     """A colorizer with a state for each shot of a film; its spec has `temporal=True`."""
 
     def reset(self) -> None:
-        """Clear the state: the next frame is the first of a shot."""
+        """Clears the state: the next frame is the first of a shot."""
         ...
 
 

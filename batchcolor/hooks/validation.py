@@ -11,7 +11,7 @@ MAX_WORKING_SIZE = 4096
 
 
 def find_spec_fault(spec: ColorizerSpec) -> str:
-    """What is wrong with a ColorizerSpec."""
+    """Describes what is wrong with a ColorizerSpec."""
     if not isinstance(spec.name, str) or not spec.name:
         return f"a ColorizerSpec has the name {spec.name!r}"
     size: Any = spec.working_size
@@ -21,7 +21,7 @@ def find_spec_fault(spec: ColorizerSpec) -> str:
 
 
 def find_reader_fault(reader: Reader) -> str:
-    """What is wrong with a Reader."""
+    """Describes what is wrong with a Reader."""
     if not isinstance(reader.name, str) or not reader.name:
         return f"a Reader has the name {reader.name!r}"
     suffixes: Any = reader.suffixes

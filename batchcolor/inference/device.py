@@ -79,7 +79,7 @@ class Device:
             if is_out_of_memory(error):
                 raise torch.OutOfMemoryError(str(error)) from error
             if self.is_lost_after(error):
-                raise DeviceLostError(_first_line(error)) from error
+                raise DeviceLostError(_get_first_line(error)) from error
             raise
 
     def is_lost_after(self, error: BaseException) -> bool:
@@ -130,5 +130,5 @@ def _has_mps() -> bool:
     return torch.backends.mps.is_available()
 
 
-def _first_line(error: BaseException) -> str:
+def _get_first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -157,11 +157,11 @@ class Runner:
             return self._run_batch([square])[0]
         except (torch.OutOfMemoryError, DeviceLostError) as error:
             if self.device.is_cpu:
-                return _no_memory()
+                return _make_memory_failure()
             self._continue_on_cpu(error)
             return self._run_frame(square, is_shot_start=True)  # the state was on the device
         except InvalidChromaError as error:
-            return self._failure(error)
+            return self._make_failure(error)
 
     def _reset(self) -> None:
         """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
@@ -187,14 +187,14 @@ class Runner:
     def _run_batch_on_cpu(self, part: Sequence[Square]) -> list[Result]:
         """Runs this batch on the host's copy; the next one runs on the device again."""
         if self.device.is_cpu:
-            return [_no_memory() for _ in part]
+            return [_make_memory_failure() for _ in part]
         self._note(f"{self.device.name} has no memory for a single picture: it runs on the CPU")
         device, colorizer = self.device, self.colorizer
         self._switch_to_cpu()
         try:
             return self._run_batch(part)
         except torch.OutOfMemoryError:
-            return [_no_memory() for _ in part]
+            return [_make_memory_failure() for _ in part]
         finally:
             self.device, self.colorizer = device, colorizer
 
@@ -225,7 +225,7 @@ class Runner:
             fields = self._forward(part)
         except InvalidChromaError as error:
             if len(part) == 1:
-                return [self._failure(error)]
+                return [self._make_failure(error)]
             return [self._run_batch([square])[0] for square in part]
         if self.color_transfer is None:
             return list(fields)
@@ -261,7 +261,7 @@ class Runner:
             raise InvalidChromaError("changed its input")
         return chroma
 
-    def _failure(self, error: InvalidChromaError) -> ProcessingError:
+    def _make_failure(self, error: InvalidChromaError) -> ProcessingError:
         """Returns the failure of a picture, and records where the colorizer's code caused it."""
         origin = self.registered.origin
         location = find_model_location(error.__cause__, self.colorizer)
@@ -285,5 +285,5 @@ def _move_to_device(colorizer: Colorizer, device: Device) -> None:
         device.move(colorizer)
 
 
-def _no_memory() -> ProcessingError:
+def _make_memory_failure() -> ProcessingError:
     return ProcessingError("chroma", "not enough memory to run the model")

@@ -26,7 +26,7 @@ def cache_folder(on_note: Callable[[str], None]) -> Path:
         if not _is_writable(folder):
             raise UsageError(f"{CACHE_VARIABLE}: {folder} is not a writable folder")
         return folder / "stores"
-    default = _user_cache()
+    default = _find_user_cache()
     if default is not None and _is_writable(default):
         return default / "stores"
     user = os.getuid() if hasattr(os, "getuid") else "user"
@@ -43,7 +43,7 @@ def cache_folder(on_note: Callable[[str], None]) -> Path:
     return fallback / "stores"
 
 
-def _user_cache() -> Path | None:
+def _find_user_cache() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return Path(base or Path.home() / ".cache") / "batchcolor"

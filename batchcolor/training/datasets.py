@@ -55,7 +55,7 @@ def check_source(data: str) -> None:
     """Raises TrainingDataError if `data` is neither a data set nor a folder with photographs."""
     if data in DATA_SETS:
         return
-    folder = _as_folder(data)
+    folder = _resolve_folder(data)
     if next(_find_files(folder), None) is None:
         raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
 
@@ -78,8 +78,8 @@ def list_images(data: str, root: Path) -> tuple[list[TrainingImage], str]:
     Raises TrainingDataError if there is no picture.
     """
     if data == "cifar10":
-        return _cifar10(root)
-    folder = _flowers102(root) if data == "flowers102" else _as_folder(data)
+        return _list_cifar10(root)
+    folder = _find_flowers102(root) if data == "flowers102" else _resolve_folder(data)
     paths = sorted(_find_files(folder))
     if not paths:
         raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
@@ -93,7 +93,7 @@ def list_images(data: str, root: Path) -> tuple[list[TrainingImage], str]:
     ], state.hexdigest()
 
 
-def _as_folder(data: str) -> Path:
+def _resolve_folder(data: str) -> Path:
     try:
         folder = Path(data).expanduser()
     except RuntimeError as error:  # `~` without a home folder
@@ -131,40 +131,40 @@ def _read_image(path: Path, side: int) -> LoadedImage:
     return LoadedImage(upright, hashlib.sha256(content).hexdigest())
 
 
-def _cifar10(root: Path) -> tuple[list[TrainingImage], str]:
+def _list_cifar10(root: Path) -> tuple[list[TrainingImage], str]:
     """Lists CIFAR-10, read by torchvision: 50,000 for training, the 10,000 of the test held out."""
     from torchvision.datasets import CIFAR10
 
     found: list[TrainingImage] = []
     for train in (True, False):
-        pictures: NDArray[np.uint8] = _torchvision(CIFAR10, root, train=train).data
+        pictures: NDArray[np.uint8] = _open_torchvision(CIFAR10, root, train=train).data
         part = "train" if train else "test"
         for index in range(len(pictures)):
             found.append(
                 TrainingImage(
                     f"{part}/{index:05d}",
-                    partial(_from_array, pictures[index]),
+                    partial(_load_array, pictures[index]),
                     is_held_out=not train,
                 )
             )
     return found, f"cifar10 {len(found)}"
 
 
-def _flowers102(root: Path) -> Path:
+def _find_flowers102(root: Path) -> Path:
     """Returns the folder of Oxford Flowers 102's pictures, in torchvision's layout."""
     from torchvision.datasets import Flowers102
 
     folder = root / "flowers-102" / "jpg"
     if not folder.is_dir():
         try:
-            _torchvision(Flowers102, root, split="train")
+            _open_torchvision(Flowers102, root, split="train")
         except ImportError:  # the labels need scipy, the pictures do not
             if not folder.is_dir():
                 raise
     return folder
 
 
-def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
+def _open_torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
     try:
         return kind(root, download=False, **which)
     except RuntimeError:
@@ -181,5 +181,5 @@ def _torchvision(kind: Callable[..., Any], root: Path, **which: object) -> Any:
         ) from error
 
 
-def _from_array(picture: NDArray[np.uint8], side: int) -> LoadedImage:
+def _load_array(picture: NDArray[np.uint8], side: int) -> LoadedImage:
     return LoadedImage(Image.fromarray(picture), hashlib.sha256(picture.tobytes()).hexdigest())

@@ -47,7 +47,7 @@ def make_scheduler(optimizer: torch.optim.Optimizer, total_steps: int) -> Sequen
     return SequentialLR(optimizer, [warm_up, decay], milestones=[warm_up_steps])
 
 
-def ema_update(decay: float) -> Callable[..., None]:
+def make_ema_update(decay: float) -> Callable[..., None]:
     """Returns the update of an exponential moving average, for `AveragedModel`.
 
     The decay rises with the number of updates up to `decay`, as in TensorFlow's

@@ -198,7 +198,7 @@ def _write_index(store: Path, contents: _Contents) -> None:
 def _load_all(
     found: Sequence[TrainingImage], side: int, workers: int | None
 ) -> Iterator[tuple[TrainingImage, _LoadedImage | str]]:
-    """Each entry with its square or the reason why not, in order, a bounded number ahead."""
+    """Yields each entry in order with its square, or the reason why it is skipped."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, len(found), 256):
             part = found[start : start + 256]

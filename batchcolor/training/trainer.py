@@ -24,7 +24,7 @@ from batchcolor.training.distributed import DistributedContext
 from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
 from batchcolor.training.network import network_errors
-from batchcolor.training.optimization import ema_update, make_optimizer, make_scheduler
+from batchcolor.training.optimization import make_ema_update, make_optimizer, make_scheduler
 from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.records import EpochResult, Progress, Speeds
 from batchcolor.training.store import Store
@@ -52,7 +52,7 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * self.recipe.epochs
         self.scheduler = make_scheduler(self.optimizer, self.total_steps)
         self.averaged = AveragedModel(
-            self.network, multi_avg_fn=ema_update(self.recipe.ema), use_buffers=True
+            self.network, multi_avg_fn=make_ema_update(self.recipe.ema), use_buffers=True
         )
         self.speeds: Speeds | None = None
         self.step = 0

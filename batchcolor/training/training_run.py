@@ -28,9 +28,9 @@ class Callbacks:
     """Functions that report a run; called in the main process only, except `on_pack`."""
 
     on_pack: Callable[[int, int], None]
-    """Pictures packed so far, and their total."""
+    """Number of packed pictures, and their total."""
     on_note: Callable[[str], None]
-    """What the run does next, or how it differs from what was asked for."""
+    """The next step of the run, or how the run differs from its settings."""
     on_start: Callable[[Trainer, dict[str, float]], None]
     """Before the first step, with the baselines."""
     on_step: Callable[[Progress], None]

@@ -103,7 +103,7 @@ def test_a_misspelt_or_undecorated_hook_is_reported_with_the_near_name(plugin, c
     failure = failure_of(plugins, "aa")
     assert message in failure.error
     assert failure.location.startswith(f"{module}:")
-    assert plugins.hooks_of(failure.origin) == ["batchcolor_readers"]
+    assert plugins.list_hooks(failure.origin) == ["batchcolor_readers"]
 
 
 def test_an_optional_hook_and_imported_functions_are_not_misspelt(plugin):

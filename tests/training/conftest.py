@@ -24,7 +24,7 @@ NARROW = dataclasses.replace(BETA, build=lambda options: Beta(BetaWidths(8, 8, 1
 
 
 def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:
-    """A plan that takes seconds; `changes` are fields of its recipe."""
+    """Makes a plan of a short run; `changes` are fields of its recipe."""
     recipe = dataclasses.replace(RECIPE, data=str(folder), **changes)
     return TrainingPlan(
         model="beta", data=str(folder), output=output, recipe=recipe, device="cpu", workers=2
@@ -32,7 +32,7 @@ def toy_plan(folder: Path, output: Path, **changes: object) -> TrainingPlan:
 
 
 def toy_trainer(of: TrainingPlan) -> Trainer:
-    """The trainer of a plan, on the CPU."""
+    """Makes the trainer of a plan, on the CPU."""
     store = open_store(
         of.data, of.data_root, of.recipe.size, validation=of.validation, limit=of.limit
     )
@@ -52,7 +52,7 @@ def make() -> Callable[..., Trainer]:
 
 
 def smooth_colour(seed: int, side: int = 48) -> Image.Image:
-    """A picture of broad, saturated patches."""
+    """Makes a picture of broad, saturated patches."""
     patches = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC)
 

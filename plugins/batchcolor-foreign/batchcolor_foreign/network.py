@@ -40,18 +40,16 @@ class Foreign:
         self.options = options
         path = _check_path(options.path)
         self.network = _open_network(path)
-        wanted = CHANNELS[options.input]
-        if self.network.channels not in (None, wanted):
-            instead = [k for k, n in CHANNELS.items() if n == self.network.channels]
-            hint = f"; try --set input={instead[0]}" if instead else ""
+        expected = CHANNELS[options.input]
+        if self.network.channels not in (None, expected):
+            fitting = [k for k, n in CHANNELS.items() if n == self.network.channels]
+            hint = f"; try --set input={fitting[0]}" if fitting else ""
             raise ModelError(
                 f"{path} takes {self.network.channels} channels, input={options.input} "
-                f"has {wanted}{hint}"
+                f"has {expected}{hint}"
             )
         if options.size and self.network.side not in (None, options.size):
-            raise ModelError(
-                f"{path} was exported for {self.network.side} pixels: leave --set size out"
-            )
+            raise ModelError(f"{path} was exported for {self.network.side} pixels: omit --set size")
         self.side = options.size or self.network.side or DEFAULT_SIDE
         try:  # options that do not fit are reported once, and not for every picture
             with torch.inference_mode():
@@ -63,10 +61,10 @@ class Foreign:
             ) from error
 
     def __call__(self, luma: torch.Tensor) -> torch.Tensor:
-        """Chroma `(N, 2, s, s)`, s as the network gives it, in the precision of `luma`."""
+        """Returns chroma `(N, 2, s, s)` in the precision of `luma`; the network determines s."""
         small = resize(luma.float(), self.side)
-        given = self.network.call(prepare_input(small, self.options.input).contiguous())
-        chroma = convert_output(given.float(), small, self.options.space, self.options.scale)
+        output = self.network.call(prepare_input(small, self.options.input).contiguous())
+        chroma = convert_output(output.float(), small, self.options.space, self.options.scale)
         return chroma.clamp(-0.5, 0.5).to(luma.dtype)
 
 
@@ -75,7 +73,7 @@ def _check_path(path: Path | None) -> Path:
         raise ModelError("foreign needs a network file: --set path=net.onnx, or a TorchScript .pt")
     path = path.expanduser()
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such network file")
+        raise ModelError(f"{path}: no such network file")
     return path
 
 
@@ -106,7 +104,7 @@ def _open_torchscript(path: Path) -> Network:
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(f"{path}: damaged: {error}") from error
     if not any("/code/" in name for name in names):
-        raise ModelError(f"{path}: holds weights only; {_export_hint()}")
+        raise ModelError(f"{path}: contains only weights; {_export_hint()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the loader is deprecated, not gone
         try:
@@ -119,9 +117,8 @@ def _open_torchscript(path: Path) -> Network:
 
     def call(batch: torch.Tensor) -> torch.Tensor:
         module.to(batch.device)
-        given = module(batch)
-        given = given[0] if isinstance(given, tuple | list) else given
-        return _four_dimensional(given)
+        output = module(batch)
+        return _check_dimensions(output[0] if isinstance(output, tuple | list) else output)
 
     return Network(call)
 
@@ -129,12 +126,12 @@ def _open_torchscript(path: Path) -> Network:
 def _open_onnx(path: Path) -> Network:
     import onnxruntime
 
-    silent = onnxruntime.SessionOptions()
-    silent.log_severity_level = 4
-    here = onnxruntime.get_available_providers()
-    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in here]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    available = onnxruntime.get_available_providers()
+    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
     try:
-        session = onnxruntime.InferenceSession(str(path), silent, providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         raise ModelError(f"{path}: neither TorchScript nor ONNX: {_format_error(error)}") from error
     inputs = session.get_inputs()
@@ -142,7 +139,7 @@ def _open_onnx(path: Path) -> Network:
         shapes = ", ".join(f"{one.name} {one.shape}" for one in inputs)
         raise ModelError(f"{path} takes {shapes}, not one picture (N, C, H, W)")
     name, shape = inputs[0].name, inputs[0].shape
-    last = shape[3] in (1, 3) and shape[1] not in (1, 3)  # channels last, as Keras exports them
+    is_channels_last = shape[3] in (1, 3) and shape[1] not in (1, 3)  # as Keras exports them
     batch_of_one = shape[0] == 1
     dtype = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(
         inputs[0].type, np.float32
@@ -150,31 +147,32 @@ def _open_onnx(path: Path) -> Network:
 
     def call(batch: torch.Tensor) -> torch.Tensor:
         array = batch.cpu().numpy().astype(dtype)
-        array = array.transpose(0, 2, 3, 1) if last else array
+        array = array.transpose(0, 2, 3, 1) if is_channels_last else array
         parts = np.split(array, len(array)) if batch_of_one else [array]
-        given = np.concatenate([np.asarray(session.run(None, {name: p})[0]) for p in parts])
-        field = _four_dimensional(torch.from_numpy(given))
-        field = field.permute(0, 3, 1, 2) if last else field
+        output = np.concatenate([np.asarray(session.run(None, {name: p})[0]) for p in parts])
+        field = _check_dimensions(torch.from_numpy(output))
+        field = field.permute(0, 3, 1, 2) if is_channels_last else field
         return field.to(batch.device)
 
-    high, channels = (shape[1], shape[3]) if last else (shape[2], shape[1])
+    height, channels = (shape[1], shape[3]) if is_channels_last else (shape[2], shape[1])
     return Network(
         call,
         channels=channels if isinstance(channels, int) else None,
-        side=high if isinstance(high, int) else None,
+        side=height if isinstance(height, int) else None,
     )
 
 
-def _four_dimensional(given: object) -> torch.Tensor:
-    if not isinstance(given, torch.Tensor) or given.ndim != 4:
-        shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+def _check_dimensions(output: object) -> torch.Tensor:
+    """Returns the output if it has four dimensions. Raises ValueError."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 4:
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ValueError(f"the network returns {shape}, not a picture (N, C, H, W)")
-    return given
+    return output
 
 
 def _format_error(error: Exception) -> str:
-    """The telling line of an error that may have many."""
+    """Returns the line of a long error message that states the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # TorchScript tells where it was first, and what was wrong last.
-    telling = lines[-1] if lines and lines[0].startswith("The following operation") else None
-    return (telling or (lines or [type(error).__name__])[0])[:200]
+    # TorchScript prints the stack first and the cause last.
+    cause = lines[-1] if lines and lines[0].startswith("The following operation") else None
+    return (cause or (lines or [type(error).__name__])[0])[:200]

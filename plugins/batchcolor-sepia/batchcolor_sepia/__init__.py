@@ -14,8 +14,8 @@ from typing import Any, Literal
 from batchcolor import Colorizer, ColorizerSpec, hookimpl
 
 
-def number(default: float, low: float, high: float, text: str) -> Any:
-    """A float option with its range and help text."""
+def float_option(default: float, low: float, high: float, text: str) -> Any:
+    """Returns a float option with its range and help text."""
     return field(default=default, metadata={"help": text, "ge": low, "le": high})
 
 
@@ -23,16 +23,18 @@ def number(default: float, low: float, high: float, text: str) -> Any:
 class SepiaOptions:
     """Sulphide toning: bleached silver turns brown, highlights first."""
 
-    depth: float = number(0.7, 0, 1, "depth of the bleach: highlights first, then also the shadows")
-    tint: float = number(0.0, -1, 1, "yellow-brown at -1, red-brown at 1")
-    highlight: float = number(0.4, 0, 1, "cream colour of the paper in the whites")
+    depth: float = float_option(
+        0.7, 0, 1, "depth of the bleach: highlights first, then also the shadows"
+    )
+    tint: float = float_option(0.0, -1, 1, "yellow-brown at -1, red-brown at 1")
+    highlight: float = float_option(0.4, 0, 1, "cream colour of the paper in the whites")
 
 
 @dataclass(frozen=True)
 class CyanotypeOptions:
     """Iron print: Prussian blue on white paper."""
 
-    depth: float = number(0.7, 0, 1, "strength of the blue")
+    depth: float = float_option(0.7, 0, 1, "strength of the blue")
     tint: Literal["prussian", "washed", "tea"] = field(
         default="prussian",
         metadata={
@@ -40,26 +42,26 @@ class CyanotypeOptions:
             "tea: toned with tannin, blue-black on ochre paper"
         },
     )
-    highlight: float = number(0.2, 0, 1, "stain of the sheet in the whites")
+    highlight: float = float_option(0.2, 0, 1, "stain of the sheet in the whites")
 
 
 @dataclass(frozen=True)
 class SeleniumOptions:
     """Selenium toning: shadows turn first, whites are unchanged."""
 
-    depth: float = number(0.6, 0, 1, "strength of the bath")
-    tint: float = number(0.0, -1, 1, "cool violet at -1, aubergine at 0, red-brown at 1")
-    highlight: float = number(0.3, 0, 1, "brightest tones that are toned")
+    depth: float = float_option(0.6, 0, 1, "strength of the bath")
+    tint: float = float_option(0.0, -1, 1, "cool violet at -1, aubergine at 0, red-brown at 1")
+    highlight: float = float_option(0.3, 0, 1, "brightest tones that are toned")
 
 
 @dataclass(frozen=True)
 class HandTintOptions:
     """Washes by position and tone, as on postcards of 1900; objects are not recognized."""
 
-    sky: float = number(0.6, 0, 1, "pale blue on bright, smooth areas near the top")
-    foliage: float = number(0.6, 0, 1, "olive on dark to medium, textured areas")
-    skin: float = number(0.6, 0, 1, "peach on medium tones near the centre")
-    wash: float = number(0.03, 0, 0.2, "width of the brush, as a share of the picture")
+    sky: float = float_option(0.6, 0, 1, "pale blue on bright, smooth areas near the top")
+    foliage: float = float_option(0.6, 0, 1, "olive on dark to medium, textured areas")
+    skin: float = float_option(0.6, 0, 1, "peach on medium tones near the centre")
+    wash: float = float_option(0.03, 0, 0.2, "width of the brush, as a share of the picture")
 
 
 def _sepia(options: SepiaOptions) -> Colorizer:

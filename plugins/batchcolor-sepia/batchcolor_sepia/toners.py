@@ -20,13 +20,13 @@ Stop = tuple[float, float, float]
 
 
 def smoothstep(luma: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """The smoothstep function: 0 below `low`, 1 above `high`, any shape."""
+    """Computes the smoothstep function: 0 below `low`, 1 above `high`; any shape."""
     x = ((luma - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)
 
 
 def interpolate_chroma(luma: torch.Tensor, stops: Sequence[Stop]) -> torch.Tensor:
-    """Chroma `(N, 2, S, S)` interpolated between the stops, which are in order of luma."""
+    """Returns chroma `(N, 2, S, S)` interpolated between the stops, which are in order of luma."""
     chroma = luma.new_tensor(stops[0][1:]).view(1, 2, 1, 1)
     for (low, *before), (high, *after) in pairwise(stops):
         step = luma.new_tensor(after) - luma.new_tensor(before)
@@ -42,7 +42,7 @@ def rotate_hue(chroma: torch.Tensor, degrees: float) -> torch.Tensor:
 
 
 def sepia(luma: torch.Tensor, options: SepiaOptions) -> torch.Tensor:
-    """Brown that reaches the deepest shadows last, on slightly cream paper."""
+    """Returns brown that reaches the deepest shadows last, on slightly cream paper."""
     silver = interpolate_chroma(
         luma.float(),
         [
@@ -87,7 +87,7 @@ BLUES: dict[str, list[Stop]] = {
 
 
 def cyanotype(luma: torch.Tensor, options: CyanotypeOptions) -> torch.Tensor:
-    """Blue that is deepest in the shadows, and absent in the highlights."""
+    """Returns blue that is deepest in the shadows, and absent in the highlights."""
     blue = interpolate_chroma(luma.float(), BLUES[options.tint]) * (0.25 + 1.1 * options.depth)
     stain = (-0.060, 0.022) if options.tint == "tea" else (0.030, -0.022)
     sheet = smoothstep(luma.float(), 0.5, 1.0) * luma.new_tensor(stain).view(1, 2, 1, 1)
@@ -95,7 +95,7 @@ def cyanotype(luma: torch.Tensor, options: CyanotypeOptions) -> torch.Tensor:
 
 
 def selenium(luma: torch.Tensor, options: SeleniumOptions) -> torch.Tensor:
-    """Aubergine in the shadows; `highlight` sets the brightest tones that are toned."""
+    """Returns aubergine in the shadows; `highlight` sets the brightest tones that are toned."""
     shadow = luma.new_tensor([0.006, 0.028]).view(1, 2, 1, 1)
     hue = rotate_hue(shadow.float(), -55 * options.tint if options.tint < 0 else 45 * options.tint)
     reach = 0.35 + 0.65 * options.highlight
@@ -104,7 +104,7 @@ def selenium(luma: torch.Tensor, options: SeleniumOptions) -> torch.Tensor:
 
 
 def blur(field: torch.Tensor, width: float) -> torch.Tensor:
-    """Two box blurs of `width`, as a share of the side; same shape."""
+    """Blurs twice with a box of `width`, a share of the side; same shape."""
     radius = round(width * field.shape[-1] / 2)
     if radius < 1:
         return field
@@ -115,14 +115,14 @@ def blur(field: torch.Tensor, width: float) -> torch.Tensor:
 
 
 def open_mask(mask: torch.Tensor, width: float) -> torch.Tensor:
-    """Morphological opening: removes parts thinner than `width`, a share of the side."""
+    """Opens a mask morphologically: removes parts thinner than `width`, a share of the side."""
     size = 2 * max(1, round(width * mask.shape[-1] / 2)) + 1
     less = -functional.max_pool2d(-mask, size, stride=1, padding=size // 2)
     return functional.max_pool2d(less, size, stride=1, padding=size // 2)
 
 
 def hand_tint(luma: torch.Tensor, options: HandTintOptions) -> torch.Tensor:
-    """Three transparent washes with soft edges, on a warm ground."""
+    """Returns three transparent washes with soft edges, on a warm ground."""
     cell = max(1, luma.shape[-1] // 128)
     grey = functional.avg_pool2d(luma.float(), cell)  # washes are soft: 128 pixels are enough
     side = grey.shape[-1]

@@ -21,7 +21,7 @@ def compare(
     no_plugins: options.NoPlugins = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Show grey, output, true colours and difference, or models x strengths of grey pictures."""
+    """Show results of several models side by side, on a contact sheet or an HTML page."""
     from batchcolor.evaluation.comparison.comparison import compare as compare_models
     from batchcolor.hooks.manager import load_plugins
 
@@ -40,9 +40,9 @@ def compare(
     if not quiet:
         for note in result.notes:
             print_line(console, make_printable(note))
-        pictures = "1 picture" if result.shown == 1 else f"{result.shown} pictures"
-        skipped = result.found - result.shown
-        limited = f"; {skipped} of {result.found} skipped (--limit)" if skipped else ""
+        pictures = "1 picture" if result.shown_count == 1 else f"{result.shown_count} pictures"
+        skipped = result.found_count - result.shown_count
+        limited = f"; {skipped} of {result.found_count} skipped (--limit)" if skipped else ""
         for path in result.written:
             print_line(console, f"{make_printable(path)}: {pictures}{limited}")
     return ExitCode.SOME_FAILED if result.failures else ExitCode.DONE

@@ -27,7 +27,7 @@ def evaluate(
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
-    """Measure models on colour photographs: made grey, coloured by the real steps, compared."""
+    """Measure models on colour photographs, which are converted to grey and coloured again."""
     settings = EvaluateSettings(**given)
     if as_json and as_csv:
         raise UsageError("--json and --csv both use standard output: choose one")

@@ -39,13 +39,13 @@ def print_tables(console: Console, result: Evaluation) -> None:
     has_fid = any(row.fid is not None for row in rows)
     pictures = len(result.reference_set.references)
     title = f"{pictures} pictures, colourfulness of the references {colorfulness:.1f}"
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    made.add_column("", overflow="fold")
+    summary = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    summary.add_column("", overflow="fold")
     for metric in rows[0].values:
-        made.add_column(COLUMN_FORMATS[metric][0], justify="right", no_wrap=True)
+        summary.add_column(COLUMN_FORMATS[metric][0], justify="right", no_wrap=True)
     if has_fid:
-        made.add_column("FID", justify="right")
-    made.add_column("pics/s", justify="right")
+        summary.add_column("FID", justify="right")
+    summary.add_column("pics/s", justify="right")
     for row in rows:
         cells = [Text(make_printable(row.name))]
         for metric, (low, high) in row.compute_intervals().items():
@@ -56,8 +56,8 @@ def print_tables(console: Console, result: Evaluation) -> None:
             )
         if has_fid:
             cells.append(Text("" if row.fid is None else f"{row.fid:.2f}"))
-        made.add_row(*cells, Text(f"{row.images_per_second:.1f}"))
-    console.print(made)
+        summary.add_row(*cells, Text(f"{row.images_per_second:.1f}"))
+    console.print(summary)
     for comparison in result.comparisons:
         has_changed = any(difference.mean for difference in comparison.differences)
         if has_changed or comparison.row not in CONSTANT_ROWS:

@@ -1,1 +1,1 @@
-"""Metrics against ground truth, and comparison sheets."""
+"""Metrics against reference photographs, and comparison of models on sheets and pages."""

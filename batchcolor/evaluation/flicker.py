@@ -83,10 +83,10 @@ def _compute_histograms(chroma: Field) -> NDArray[np.float64]:
     return shares
 
 
-def _compute_divergence(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _compute_divergence(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Returns the Jensen-Shannon divergence in nats, mean of Cb and Cr."""
     # Imported here, as scipy.spatial takes long to load and only `evaluate --video` needs it.
     from scipy.spatial.distance import jensenshannon
 
     # scipy returns the square root of the divergence.
-    return float(np.mean(jensenshannon(one, other, axis=1) ** 2))
+    return float(np.mean(jensenshannon(first, second, axis=1) ** 2))

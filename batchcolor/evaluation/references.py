@@ -83,21 +83,21 @@ def scan_references(
     if not data.is_dir():
         raise EvaluationDataError(f"--data {data}: no such folder")
     reference_set = ReferenceSet()
-    found: list[ScannedFile] = []
+    files: list[ScannedFile] = []
     for entry in scan(data):
         if isinstance(entry, ScannedFile) and not entry.is_film:
-            found.append(entry)
+            files.append(entry)
         else:
             detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
             name = os.path.relpath(entry.path, data)
             reference_set.skipped.append((name, "no picture", detail))
-    if not found:
+    if not files:
         raise EvaluationDataError(f"--data {data}: no pictures in it")
-    if limit is not None and limit < len(found):
-        found = [found[index * len(found) // limit] for index in range(limit)]
+    if limit is not None and limit < len(files):
+        files = [files[index * len(files) // limit] for index in range(limit)]
     chroma, digests = np.zeros(2), set[str]()
-    for start in range(0, len(found), PREFETCH):
-        part = found[start : start + PREFETCH]
+    for start in range(0, len(files), PREFETCH):
+        part = files[start : start + PREFETCH]
         for offset, inspected in enumerate(pool.map(lambda file: _inspect(file, size), part)):
             if not isinstance(inspected, _InspectedPicture):
                 reference_set.skipped.append(inspected)
@@ -107,7 +107,7 @@ def scan_references(
                 digests.add(inspected.digest)
                 reference_set.references.append(inspected.reference)
                 chroma += inspected.chroma
-            report_progress(start + offset + 1, len(found))
+            report_progress(start + offset + 1, len(files))
     if not reference_set.references:
         counts = ", ".join(f"{n} {reason}" for reason, n in reference_set.count_skipped().items())
         raise EvaluationDataError(
@@ -144,11 +144,11 @@ def group_references(
         yield group
 
 
-def _inspect(found: ScannedFile, size: int | None) -> _InspectedPicture | tuple[str, str, str]:
+def _inspect(file: ScannedFile, size: int | None) -> _InspectedPicture | tuple[str, str, str]:
     """Returns a reference, or name, reason and detail of a skipped file."""
-    name = found.relative.as_posix()
+    name = file.relative.as_posix()
     try:
-        content = found.path.read_bytes()
+        content = file.path.read_bytes()
         image = _open_upright(content, size)
     except _GreyError:
         return name, "grey", ""
@@ -163,7 +163,7 @@ def _inspect(found: ScannedFile, size: int | None) -> _InspectedPicture | tuple[
         return name, "grey", ""
     red, green, blue = ImageStat.Stat(image).mean
     _, cb, cr = rgb_to_ycbcr(red / 255, green / 255, blue / 255)
-    reference = Reference(name, found.path, image.height, image.width)
+    reference = Reference(name, file.path, image.height, image.width)
     return _InspectedPicture(reference, hashlib.sha256(content).hexdigest(), (cb, cr))
 
 

@@ -14,7 +14,7 @@ from batchcolor.video.contact_strip import render_contact_strip
 
 
 def write_contact_strip(task: Task, settings: RunSettings) -> list[str]:
-    """Renders the finished film of `task` to `task.strip`, if one is asked for.
+    """Renders the finished film of `task` to `task.strip`, if one is requested.
 
     Returns notes about what failed: a strip never fails its film.
     """

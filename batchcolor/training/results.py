@@ -143,7 +143,7 @@ def to_half(value: torch.Tensor) -> torch.Tensor:
 def make_card(
     trainer: Trainer, spec: ColorizerSpec, errors: dict[str, float], sha256: str
 ) -> dict[str, Any]:
-    """Returns the card: how these weights were made, on which data, and how good they are."""
+    """Returns the card: the command, the data and the losses of these weights."""
     last = trainer.history[-1]
     return {
         "name": spec.name,

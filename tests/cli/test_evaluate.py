@@ -40,16 +40,16 @@ def colours(tmp_path: Path) -> Path:
     """Six colour pictures of two sizes, in two folders."""
     folder = tmp_path / "colours"
     for index in range(6):
-        place = folder / ("deep" if index % 2 else "")
-        place.mkdir(parents=True, exist_ok=True)
-        picture(index, 64 + 8 * (index % 2)).save(place / f"{index}.png")
+        subfolder = folder / ("deep" if index % 2 else "")
+        subfolder.mkdir(parents=True, exist_ok=True)
+        picture(index, 64 + 8 * (index % 2)).save(subfolder / f"{index}.png")
     return folder
 
 
 def test_the_json_document_has_grey_mean_and_each_model_with_every_metric(command, flat, colours):
-    made = command("evaluate", "--data", colours, "-m", flat, "-m", "beta", "--json")
-    assert made.returncode == 0, made.stderr
-    document = json.loads(made.stdout)
+    result = command("evaluate", "--data", colours, "-m", flat, "-m", "beta", "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
     assert document["data"] == str(colours)
     assert document["n"] == 6
     assert [row["name"] for row in document["rows"]] == ["grey", "mean", "flat", "beta"]
@@ -70,17 +70,17 @@ def test_errors_equal_the_formula_on_grey_and_on_what_run_writes(command, flat, 
     album = tmp_path / "album"
     for name in document["pictures"]:
         (album / name).parent.mkdir(parents=True, exist_ok=True)
-        truth = np.asarray(Image.open(colours / name))
-        Image.fromarray(rgb_to_luma(truth)).save(album / name)
+        reference = np.asarray(Image.open(colours / name))
+        Image.fromarray(rgb_to_luma(reference)).save(album / name)
     assert command("run", album, "-m", flat).returncode == 0
-    for place, name in enumerate(document["pictures"]):
-        truth = np.asarray(Image.open(colours / name), np.float64) / 255
+    for index, name in enumerate(document["pictures"]):
+        reference = np.asarray(Image.open(colours / name), np.float64) / 255
         luma = np.asarray(Image.open(album / name), np.float64)[..., None] / 255
-        expected = np.square(truth - luma).mean()
-        assert grey["per_picture"]["rgb_mse"][place] == pytest.approx(expected, rel=1e-9)
+        expected = np.square(reference - luma).mean()
+        assert grey["per_picture"]["rgb_mse"][index] == pytest.approx(expected, rel=1e-9)
         written = np.asarray(Image.open(tmp_path / "album-colorized" / name), np.float64) / 255
-        expected = np.square(truth - written).mean()
-        assert model["per_picture"]["rgb_mse"][place] == pytest.approx(expected, rel=1e-9)
+        expected = np.square(reference - written).mean()
+        assert model["per_picture"]["rgb_mse"][index] == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_mean_row_has_the_mean_chroma_of_the_references(command, flat, colours):
@@ -91,14 +91,14 @@ def test_the_mean_row_has_the_mean_chroma_of_the_references(command, flat, colou
         _, cb, cr = rgb_to_ycbcr(rgb[..., 0], rgb[..., 1], rgb[..., 2])
         means.append((cb.mean(), cr.mean()))
     cb, cr = np.mean(means, axis=0)
-    for place, name in enumerate(document["pictures"]):
+    for index, name in enumerate(document["pictures"]):
         rgb = np.asarray(Image.open(colours / name))
         luma = rgb_to_luma(rgb).astype(np.float64) / 255
-        made = [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb]
-        error = np.square(np.clip(np.stack(made, 2), 0, 1) - rgb / 255.0).mean()
-        found = document["rows"][1]["per_picture"]["rgb_mse"][place]
+        constant = [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb]
+        error = np.square(np.clip(np.stack(constant, 2), 0, 1) - rgb / 255.0).mean()
+        measured = document["rows"][1]["per_picture"]["rgb_mse"][index]
         # Out-of-gamut chroma is scaled down, not clipped.
-        assert found == pytest.approx(error, rel=0.05)
+        assert measured == pytest.approx(error, rel=0.05)
 
 
 def test_broken_grey_tiny_and_duplicate_pictures_are_counted_and_skipped(command, flat, colours):
@@ -110,9 +110,9 @@ def test_broken_grey_tiny_and_duplicate_pictures_are_counted_and_skipped(command
     (colours / "notes.txt").write_text("no picture")
     (colours / "empty.jpg").write_bytes(b"")
     picture(9).save(colours / "film.gif", save_all=True, append_images=[picture(10)])
-    made = command("evaluate", "--data", colours, "-m", flat, "--json")
-    assert made.returncode == 0, made.stderr
-    document = json.loads(made.stdout)
+    result = command("evaluate", "--data", colours, "-m", flat, "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
     assert document["n"] == 6
     reasons = {it["picture"]: it["reason"] for it in document["skipped"]}
     assert reasons["torn.png"] == reasons["empty.jpg"] == "broken"
@@ -120,11 +120,11 @@ def test_broken_grey_tiny_and_duplicate_pictures_are_counted_and_skipped(command
     assert reasons["tiny.png"] == "tiny"
     assert reasons["twice.png"] == "duplicate"
     assert reasons["film.gif"] == "no picture"
-    assert "2 broken" in made.stderr
-    assert "2 grey" in made.stderr
-    named = command("evaluate", "--data", colours, "-m", flat, "-v").stderr
-    assert "torn.png" in named
-    assert "the file is empty" in named
+    assert "2 broken" in result.stderr
+    assert "2 grey" in result.stderr
+    listed = command("evaluate", "--data", colours, "-m", flat, "-v").stderr
+    assert "torn.png" in listed
+    assert "the file is empty" in listed
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "grey", "file"])
@@ -139,10 +139,10 @@ def test_a_folder_without_colour_ends_with_exit_code_2_and_one_sentence(
         data.mkdir()
     if kind == "grey":
         picture(0).convert("L").save(data / "a.jpg")
-    made = command("evaluate", "--data", data, "-m", flat)
-    assert made.returncode == 2
-    assert made.stderr.count("\n") == 1
-    assert made.stdout == ""
+    result = command("evaluate", "--data", data, "-m", flat)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
 
 
 def test_a_picture_that_a_model_fails_on_is_reported_and_the_others_are_measured(
@@ -152,31 +152,33 @@ def test_a_picture_that_a_model_fails_on_is_reported_and_the_others_are_measured
     bright = np.full((48, 64, 3), 250, np.uint8)
     bright[:, :20] = (255, 240, 200)
     Image.fromarray(bright).save(colours / "bright.png")
-    made = command("evaluate", "--data", colours, "-m", "faulty", "--json")
-    assert made.returncode == 3, made.stderr
-    document = json.loads(made.stdout)
+    result = command("evaluate", "--data", colours, "-m", "faulty", "--json")
+    assert result.returncode == 3, result.stderr
+    document = json.loads(result.stdout)
     (failure,) = document["failures"]
     assert failure["picture"] == "bright.png"
     assert "faulty" in failure["reason"]
     assert [row["n"] for row in document["rows"]] == [7, 7, 6]
     assert document["rows"][2]["per_picture"]["rgb_mse"].count(None) == 1
-    assert "bright.png" in made.stderr
+    assert "bright.png" in result.stderr
 
 
 def test_a_change_is_compared_with_a_baseline_picture_by_picture(command, flat, colours, tmp_path):
     base = tmp_path / "base.json"
     base.write_text(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
-    words = ("evaluate", "--data", colours, "-m", flat, "--strength", "0.2", "--against", base)
-    made = command(*words, "--json")
-    assert made.returncode == 0, made.stderr
-    grey, _, model = json.loads(made.stdout)["against"]
+    arguments = ("evaluate", "--data", colours, "-m", flat, "--strength", "0.2", "--against", base)
+    result = command(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    grey, _, model = json.loads(result.stdout)["against"]
     assert (grey["row"], model["row"], model["n"]) == ("grey", "flat", 6)
     assert all(it["mean"] == 0 and it["verdict"] == "" for it in grey["differences"])
     (mse,) = (it for it in model["differences"] if it["metric"] == "rgb_mse")
-    old, new = (json.loads(text)["rows"][2]["rgb_mse"] for text in (base.read_text(), made.stdout))
+    old, new = (
+        json.loads(text)["rows"][2]["rgb_mse"] for text in (base.read_text(), result.stdout)
+    )
     assert mse["mean"] == pytest.approx(new - old)
     assert mse["low"] <= mse["mean"] <= mse["high"]
-    shown = command(*words)
+    shown = command(*arguments)
     assert "new minus baseline, 6 pictures" in shown.stdout
 
 
@@ -184,15 +186,15 @@ def test_a_baseline_of_other_pictures_is_refused(command, flat, colours, tmp_pat
     base = tmp_path / "base.json"
     base.write_text(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     picture(99).save(colours / "0.png")
-    made = command("evaluate", "--data", colours, "-m", flat, "--against", base)
-    assert made.returncode == 2
-    assert "0.png" in made.stderr
+    result = command("evaluate", "--data", colours, "-m", flat, "--against", base)
+    assert result.returncode == 2
+    assert "0.png" in result.stderr
 
 
 def test_the_csv_has_one_line_for_each_row_with_the_limits_of_each_interval(command, flat, colours):
-    made = command("evaluate", "--data", colours, "-m", flat, "--csv")
-    assert made.returncode == 0, made.stderr
-    rows = list(csv.DictReader(io.StringIO(made.stdout)))
+    result = command("evaluate", "--data", colours, "-m", flat, "--csv")
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["name"] for row in rows] == ["grey", "mean", "flat"]
     for row in rows:
         assert float(row["rgb_mse_low"]) <= float(row["rgb_mse"]) <= float(row["rgb_mse_high"])
@@ -200,10 +202,10 @@ def test_the_csv_has_one_line_for_each_row_with_the_limits_of_each_interval(comm
 
 
 def test_limit_selects_pictures_evenly_and_size_reduces_their_short_side(command, flat, colours):
-    made = command(
+    result = command(
         *("evaluate", "--data", colours, "-m", flat, "--limit", "3", "--size", "16", "--json")
     )
-    document = json.loads(made.stdout)
+    document = json.loads(result.stdout)
     assert (document["n"], document["size"]) == (3, 16)
     whole = json.loads(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     assert set(document["pictures"]) < set(whole["pictures"])
@@ -211,12 +213,12 @@ def test_limit_selects_pictures_evenly_and_size_reduces_their_short_side(command
 
 
 def test_the_table_is_readable_at_80_columns(command, flat, colours):
-    made = command("evaluate", "--data", colours, "-m", flat, COLUMNS="80")
-    assert made.returncode == 0
-    assert max(map(len, made.stdout.splitlines())) <= 80
+    result = command("evaluate", "--data", colours, "-m", flat, COLUMNS="80")
+    assert result.returncode == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
     for word in ("RGB MSE", "PSNR dB", "SSIM", "dE00", "references", "grey", "mean", "flat"):
-        assert word in made.stdout
-    assert "\N{HORIZONTAL ELLIPSIS}" not in made.stdout
+        assert word in result.stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_the_table_is_readable_at_80_columns(command, flat, colours):
     ],
 )
 def test_a_usage_error_is_one_sentence(command, flat, colours, arguments, code, sentence):
-    made = command("evaluate", "--data", colours, *arguments)
-    assert made.returncode == code
-    assert sentence in made.stderr
-    assert made.stderr.count("\n") == 1
+    result = command("evaluate", "--data", colours, *arguments)
+    assert result.returncode == code
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1

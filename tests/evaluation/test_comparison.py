@@ -24,8 +24,8 @@ def noise(seed: int, height: int = 64, width: int = 96) -> Any:
 
 
 def figure_row(name: str = "a.png", **outputs: Any) -> ComparisonRow:
-    made = {(model, 1.0): output for model, output in outputs.items()} or {("m", 1.0): noise(2)}
-    return ComparisonRow(name, (96, 64), noise(0), noise(1), made)
+    panels = {(model, 1.0): output for model, output in outputs.items()} or {("m", 1.0): noise(2)}
+    return ComparisonRow(name, (96, 64), noise(0), noise(1), panels)
 
 
 def grey_row(name: str = "a.png") -> ComparisonRow:
@@ -44,8 +44,8 @@ def test_a_figure_has_grey_output_true_and_difference():
     row = figure_row()
     (section,) = make_sections([row])
     assert row.true is not None
-    apart = np.abs(row.outputs["m", 1.0].astype(int) - row.true.astype(int)) * 2
-    expected = [row.grey, row.outputs["m", 1.0], row.true, apart.clip(0, 255)]
+    difference = np.abs(row.outputs["m", 1.0].astype(int) - row.true.astype(int)) * 2
+    expected = [row.grey, row.outputs["m", 1.0], row.true, difference.clip(0, 255)]
     (sheet_row,) = section.rows
     for cell, pixels in zip(sheet_row.cells, expected, strict=True):
         assert np.array_equal(cell.rgb, pixels)

@@ -111,8 +111,8 @@ def test_rgb_mse_and_psnr_equal_the_formulas():
     ]
     mse = metrics.rgb_mse(reference, output)
     assert mse[0] == pytest.approx(statistics.mean(squares), rel=1e-12)
-    theirs = peak_signal_noise_ratio(reference[0], output[0], data_range=255)
-    assert metrics.psnr_db(mse)[0] == pytest.approx(theirs, rel=1e-12)
+    expected = peak_signal_noise_ratio(reference[0], output[0], data_range=255)
+    assert metrics.psnr_db(mse)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_perfect_picture_has_a_finite_psnr_and_an_ssim_of_one():
@@ -129,7 +129,7 @@ def test_ssim_equals_the_formula_of_the_paper_in_every_window():
     line = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     weights = np.outer(line, line) / np.outer(line, line).sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    found = []
+    values = []
     for y in range(reach, reference.shape[1] - reach):
         for x in range(reach, reference.shape[2] - reach):
             window = slice(y - reach, y + reach + 1), slice(x - reach, x + reach + 1)
@@ -139,8 +139,8 @@ def test_ssim_equals_the_formula_of_the_paper_in_every_window():
                 v1, v2 = (weights * (one - m1) ** 2).sum(), (weights * (other - m2) ** 2).sum()
                 both = (weights * (one - m1) * (other - m2)).sum()
                 top = (2 * m1 * m2 + c1) * (2 * both + c2)
-                found.append(top / ((m1**2 + m2**2 + c1) * (v1 + v2 + c2)))
-    assert metrics.ssim(reference, output)[0] == pytest.approx(statistics.mean(found), rel=1e-9)
+                values.append(top / ((m1**2 + m2**2 + c1) * (v1 + v2 + c2)))
+    assert metrics.ssim(reference, output)[0] == pytest.approx(statistics.mean(values), rel=1e-9)
 
 
 def test_colorfulness_equals_the_formula_of_hasler_and_suesstrunk():

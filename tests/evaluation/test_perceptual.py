@@ -42,26 +42,28 @@ def colours(folder: Path, count: int = 3) -> Path:
 
 
 def test_without_weights_both_are_omitted_with_a_note(command, flat, tmp_path):
-    made = command(
+    result = command(
         "evaluate", "--data", colours(tmp_path / "c"), "-m", flat, "--json", TORCH_HOME="x"
     )
-    assert made.returncode == 0, made.stderr
-    document = json.loads(made.stdout)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
     assert "lpips" not in document["rows"][0]
     assert "fid" not in document["rows"][0]
     for metric in ("LPIPS", "FID"):
-        assert f"no {metric}: put the weights of its network at " in made.stderr
+        assert f"no {metric}: put the weights of its network at " in result.stderr
 
 
 def test_with_weights_lpips_has_a_column_with_its_interval(command, flat, tmp_path, random_alexnet):
     data = colours(tmp_path / "c")
-    made = command("evaluate", "--data", data, "-m", flat, "--json", TORCH_HOME=str(random_alexnet))
-    assert made.returncode == 0, made.stderr
-    grey, _, model = json.loads(made.stdout)["rows"]
+    result = command(
+        "evaluate", "--data", data, "-m", flat, "--json", TORCH_HOME=str(random_alexnet)
+    )
+    assert result.returncode == 0, result.stderr
+    grey, _, model = json.loads(result.stdout)["rows"]
     assert 0 < grey["lpips"] != model["lpips"] > 0
     low, high = grey["interval_95"]["lpips"]
     assert low <= grey["lpips"] <= high
-    assert "no LPIPS" not in made.stderr
+    assert "no LPIPS" not in result.stderr
     shown = command("evaluate", "--data", data, "-m", flat, TORCH_HOME=str(random_alexnet))
     assert "LPIPS" in shown.stdout
 

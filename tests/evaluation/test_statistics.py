@@ -39,46 +39,46 @@ def test_columns_are_resampled_together_in_batches_of_any_size(monkeypatch):
 
 
 def test_about_95_percent_of_the_intervals_contain_the_true_mean():
-    rng, held = np.random.default_rng(2), 0
+    rng, contained = np.random.default_rng(2), 0
     for _ in range(200):
         ((low, high),) = statistics.bootstrap_intervals(rng.exponential(1.0, (80, 1)))
-        held += low <= 1 <= high
-    assert 0.88 < held / 200 < 0.99
+        contained += low <= 1 <= high
+    assert 0.88 < contained / 200 < 0.99
 
 
 def test_a_paired_difference_is_found_where_the_means_alone_show_nothing():
     rng = np.random.default_rng(3)
     hard = rng.exponential(1.0, 100)  # pictures differ far more than models do
     old, new = {"rgb_mse": hard}, {"rgb_mse": hard * 0.97 + rng.normal(0, 0.002, 100)}
-    count, (found,) = statistics.compare_paired(new, old, 40.0)
-    assert (count, found.verdict) == (100, "better")
-    assert found.low < found.mean < found.high < 0
-    apart = statistics.bootstrap_intervals(np.stack([new["rgb_mse"], hard], axis=1))
-    assert apart[0][1] > apart[1][0]  # the two intervals overlap
+    count, (difference,) = statistics.compare_paired(new, old, 40.0)
+    assert (count, difference.verdict) == (100, "better")
+    assert difference.low < difference.mean < difference.high < 0
+    intervals = statistics.bootstrap_intervals(np.stack([new["rgb_mse"], hard], axis=1))
+    assert intervals[0][1] > intervals[1][0]  # the two intervals overlap
 
 
 def test_a_difference_within_the_noise_has_no_verdict():
     values = np.random.default_rng(4).normal(1, 0.1, 50)
     noise = np.random.default_rng(5).normal(0, 0.1, 50)
-    _, (found,) = statistics.compare_paired(
+    _, (difference,) = statistics.compare_paired(
         {"ssim": values + noise - noise.mean()}, {"ssim": values}, 40
     )
-    assert found.verdict == ""
+    assert difference.verdict == ""
 
 
 def test_more_colour_is_better_only_towards_the_colorfulness_of_the_references():
     base = np.full(20, 30.0) + np.arange(20) / 10
-    for made, verdict in ((base + 5, "better"), (base + 30, "worse"), (base - 5, "worse")):
-        _, (found,) = statistics.compare_paired(
-            {"colorfulness": made}, {"colorfulness": base}, 40.0
+    for new, verdict in ((base + 5, "better"), (base + 30, "worse"), (base - 5, "worse")):
+        _, (difference,) = statistics.compare_paired(
+            {"colorfulness": new}, {"colorfulness": base}, 40.0
         )
-        assert found.verdict == verdict
+        assert difference.verdict == verdict
 
 
 def test_pictures_without_a_result_are_omitted_from_both_sides():
     new, old = np.array([1.0, np.nan, 3.0, 4.0]), np.array([1.0, 2.0, np.nan, 5.0])
-    count, (found,) = statistics.compare_paired({"psnr_db": new}, {"psnr_db": old}, 40.0)
-    assert (count, found.mean) == (2, -0.5)
+    count, (difference,) = statistics.compare_paired({"psnr_db": new}, {"psnr_db": old}, 40.0)
+    assert (count, difference.mean) == (2, -0.5)
 
 
 @pytest.mark.parametrize(

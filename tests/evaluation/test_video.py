@@ -127,8 +127,8 @@ def test_unreadable_film_is_reported_and_the_others_are_measured(
 ):
     (tmp_path / "bad.mp4").write_bytes(b"rubbish")
     clip = make_clip(tmp_path / "film.mp4")
-    words = ("--video", tmp_path / "bad.mp4", "--video", clip, "-m", flat, "--json")
-    result = command("evaluate", *words)
+    arguments = ("--video", tmp_path / "bad.mp4", "--video", clip, "-m", flat, "--json")
+    result = command("evaluate", *arguments)
     assert result.returncode == 3
     document = json.loads(result.stdout)
     assert [failure[0] for failure in document["failures"]] == [str(tmp_path / "bad.mp4")]
@@ -136,7 +136,7 @@ def test_unreadable_film_is_reported_and_the_others_are_measured(
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--data", ".", "--video", "f.mp4"], ["--video", "f.mp4", "--limit", "3"]]
+    "arguments", [[], ["--data", ".", "--video", "f.mp4"], ["--video", "f.mp4", "--limit", "3"]]
 )
-def test_options_that_exclude_each_other_are_refused(command, words):
-    assert command("evaluate", *words).returncode == 2
+def test_options_that_exclude_each_other_are_refused(command, arguments):
+    assert command("evaluate", *arguments).returncode == 2

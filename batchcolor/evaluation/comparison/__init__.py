@@ -1,1 +1,1 @@
-"""Contact sheets, figures and HTML pages that compare models."""
+"""Contact sheets, PDF and HTML pages that compare models."""

@@ -40,11 +40,11 @@ T = TypeVar("T")
 
 @dataclass
 class Comparison:
-    """What was written. `failures` are names of pictures with a reason, each reason once."""
+    """The result: the files written, and names of pictures that failed with the reason."""
 
     written: list[Path] = field(default_factory=list)
-    shown: int = 0
-    found: int = 0
+    shown_count: int = 0
+    found_count: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -61,14 +61,14 @@ def compare(
     Raises UsageError and ModelError before anything is written; OutputError.
     """
     check_outputs(settings)
-    found = _find_pictures(settings.sources, plugins)
-    check_sources(settings.outputs, [source for _, source in found])
-    selected = select_evenly(found, settings.limit)
+    pictures = _find_pictures(settings.sources, plugins)
+    check_sources(settings.outputs, [source for _, source in pictures])
+    selected = select_evenly(pictures, settings.limit)
     sides = choose_sides(settings)
     for side, outputs in sides.items():
         check_size(settings, len(selected), side, outputs)
     runners = load_runners(settings.models, plugins, settings.loading)
-    result = Comparison(shown=len(selected), found=len(found))
+    result = Comparison(shown_count=len(selected), found_count=len(pictures))
     rows: dict[int, list[ComparisonRow]] = {side: [] for side in sides}
     for done, (name, source) in enumerate(selected, 1):
         row = _make_row(name, source, max(sides), runners, plugins, settings.strengths)
@@ -96,15 +96,15 @@ def select_evenly(items: Sequence[T], count: int) -> list[T]:
 
 def _find_pictures(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, ScannedFile]]:
     """Returns every picture once, with the name that is shown for it. Raises UsageError."""
-    found: dict[Path, tuple[str, ScannedFile]] = {}
+    pictures: dict[Path, tuple[str, ScannedFile]] = {}
     for root in make_plan(RunSettings(sources=tuple(sources))).roots:
         for source in scan(root.path, readers=plugins.readers()):
             if isinstance(source, ScannedFile) and not source.is_film:
                 name = make_printable(root.below / source.relative)
-                found.setdefault(source.path, (name, source))
-    if not found:
+                pictures.setdefault(source.path, (name, source))
+    if not pictures:
         raise UsageError(f"no pictures found in {', '.join(sources)}")
-    return list(found.values())
+    return list(pictures.values())
 
 
 def _make_row(

@@ -1,6 +1,6 @@
 """Renders a comparison as one HTML file with a before/after slider for each picture.
 
-The file needs nothing outside of it: pictures are embedded as WebP.
+The file is self-contained: pictures are embedded as WebP.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.decode import decode, picture_from_image
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
-from batchcolor.images.metadata import Metadata
+from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, array_to_luma, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Runner, load_runner
@@ -272,7 +272,7 @@ def _image_info(metadata: Metadata) -> dict[str, Any]:
         "exif": b"Exif\0\0" + metadata.exif if metadata.exif else b"",
         "icc_profile": metadata.icc,
         "xmp": metadata.xmp,
-        "comment": metadata.comment,
+        "comment": metadata.comments[0] if metadata.comments else b"",
         "dpi": metadata.dpi,
     }
     return {key: value for key, value in info.items() if value}

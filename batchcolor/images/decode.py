@@ -19,7 +19,7 @@ from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
 from batchcolor.images.imageio_reader import decode_with_imageio
-from batchcolor.images.metadata import read_metadata
+from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader

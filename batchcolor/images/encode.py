@@ -13,10 +13,11 @@ from PIL import Image
 
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
-from batchcolor.images.jpeg_segments import insert_metadata_segments
-from batchcolor.images.metadata import SOFTWARE, Metadata, read_descriptive_tags
+from batchcolor.images.metadata.jpeg import insert_metadata_segments
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.pillow import SOFTWARE, read_descriptive_tags
+from batchcolor.images.metadata.png import insert_metadata_chunks
 from batchcolor.images.picture import Plane
-from batchcolor.images.png_chunks import insert_metadata_chunks
 
 JPEG_QUALITY = 96
 """From here on simplejpeg uses the accurate DCT; the fast one changes luma by 0.4 steps more."""
@@ -28,8 +29,12 @@ ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, 
 that an error in batchcolor's own code is not reported as a picture that cannot be encoded."""
 
 
-def encode(image: JoinedImage, metadata: Metadata, quality: int | None) -> bytes:
+def encode(
+    image: JoinedImage, metadata: Metadata, quality: int | None, notes: list[str] | None = None
+) -> bytes:
     """Returns the content of a file in the format of `image`.
+
+    Appends to `notes` which metadata the format cannot hold.
 
     `quality` is 1..100 for JPEG and WebP, or None for `DEFAULT_QUALITY`; other formats ignore it.
     """
@@ -98,8 +103,8 @@ def _png_text_options(metadata: Metadata) -> dict[str, object]:
     texts = PngInfo()
     if metadata.xmp:
         texts.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    if metadata.comment:
-        texts.add_itxt("Comment", metadata.comment.decode("utf-8", "replace"))
+    for comment in metadata.comments:
+        texts.add_itxt("Comment", comment.decode("utf-8", "replace"))
     return {"pnginfo": texts}
 
 

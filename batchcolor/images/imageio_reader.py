@@ -16,7 +16,8 @@ from PIL import ExifTags, Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
-from batchcolor.images.metadata import DESCRIPTIVE_TAGS, Metadata
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.pillow import DESCRIPTIVE_TAGS
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile

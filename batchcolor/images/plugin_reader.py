@@ -9,7 +9,8 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
-from batchcolor.images.metadata import Metadata, read_metadata
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
 from batchcolor.images.scan import ScannedFile
 

@@ -216,7 +216,7 @@ class Pipeline:
 
     def _encode_image(self, image: JoinedImage, picture: Picture) -> bytes:
         try:
-            return encode(image, picture.metadata, self.settings.quality)
+            return encode(image, picture.metadata, self.settings.quality, picture.notes)
         except ENCODER_ERRORS as error:
             raise ProcessingError("encode", format_error(error)) from error
 

@@ -16,7 +16,7 @@ from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import estimate_memory
-from batchcolor.images.metadata import read_metadata
+from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, RgbArray
 from batchcolor.images.pixel_modes import ORIENTATION_TRANSFORMS
 from batchcolor.images.scan import ScannedFile

@@ -12,7 +12,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import JPEG, is_writable_suffix
 from batchcolor.images.join import JoinedImage
-from batchcolor.images.metadata import Metadata
+from batchcolor.images.metadata.model import Metadata
 from batchcolor.storage.atomic import (
     replace_folder,
     restore_folder,

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from PIL import Image
+
+from batchcolor.images.metadata.model import Metadata
 
 ORIENTATION = 0x0112
 SOFTWARE = 0x0131
 XMP_ORIENTATION = (b'tiff:Orientation="', b"<tiff:Orientation>")
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Metadata blocks in the form that files hold them; empty where the source has none.
-
-    `exif` begins with the TIFF header, without `Exif\\0\\0`. `dpi` is horizontal, vertical.
-    """
-
-    exif: bytes = b""
-    icc: bytes = b""
-    xmp: bytes = b""
-    comment: bytes = b""
-    dpi: tuple[float, float] | None = None
 
 
 def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
@@ -38,7 +24,9 @@ def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
         icc = b""
     xmp = _reset_xmp_orientation(_to_bytes(image.info.get("xmp")))
     comment = _to_bytes(image.info.get("comment"))
-    return Metadata(exif, icc, xmp, comment, _read_dpi(image)), orientation
+    comments = (comment,) if comment else ()
+    metadata = Metadata(exif, icc, xmp, comments=comments, dpi=_read_dpi(image))
+    return metadata, orientation
 
 
 def _to_bytes(block: bytes | str | None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchcolor.images.metadata import Metadata
+from batchcolor.images.metadata.model import Metadata
 
 MAX_PAYLOAD = 65533
 """Bytes of payload of the largest segment."""
@@ -34,8 +34,8 @@ def insert_metadata_segments(jpeg: bytes, metadata: Metadata) -> bytes:
     if len(parts) <= 255:
         for number, part in enumerate(parts, 1):
             head += _build_segment(APP2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
-    if metadata.comment:
-        head += _build_segment(COMMENT, metadata.comment)
+    for comment in metadata.comments:
+        head += _build_segment(COMMENT, comment)
     return head + rest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from batchcolor.images.metadata import Metadata
+from batchcolor.images.metadata.model import Metadata
 
 HEADER_SIZE = 33
 """Bytes of the signature and the IHDR chunk; metadata chunks follow them."""
@@ -21,7 +21,10 @@ def insert_metadata_chunks(png: bytes, metadata: Metadata) -> bytes:
         chunks += _build_chunk(b"pHYs", x + y + b"\1")
     if metadata.exif:
         chunks += _build_chunk(b"eXIf", metadata.exif)
-    for keyword, text in ((b"XML:com.adobe.xmp", metadata.xmp), (b"Comment", metadata.comment)):
+    for keyword, text in (
+        (b"XML:com.adobe.xmp", metadata.xmp),
+        (b"Comment", b"\n".join(metadata.comments)),
+    ):
         if text:
             chunks += _build_chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
     return png[:HEADER_SIZE] + chunks + png[HEADER_SIZE:]

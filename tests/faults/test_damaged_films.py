@@ -1,4 +1,4 @@
-"""Films that are damaged, odd, or hold what cannot be held."""
+"""Films that are damaged, or have streams that cannot be coloured or stored."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def duration_of(path):
 
 @pytest.fixture
 def report(flat, command, tmp_path):
-    """Runs the command on films and gives its exit code and report."""
+    """Runs the command on films; returns its exit code and report."""
 
     def run(*arguments):
         result = command("run", *arguments, "-m", flat, "-o", "out", "--json")
@@ -26,13 +26,13 @@ def report(flat, command, tmp_path):
 
 
 def failure(document):
-    """The one failure of a report, as its step and reason."""
+    """Returns step and reason of the only failure of a report."""
     (only,) = document["failures"]
     return only["step"], only["reason"]
 
 
-def index_first(clip, target):
-    """The same film with its index before its pictures, as films on the web have it."""
+def copy_with_index_first(clip, target):
+    """Copies a film with its index before its packets, as films on the web have it."""
     options = {"movflags": "faststart"} if target.suffix == ".mp4" else {}
     with (
         av.open(str(clip)) as source,
@@ -46,11 +46,11 @@ def index_first(clip, target):
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
-def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
+def test_truncated_film_keeps_intact_frames_and_its_length_and_is_reported(
     report, make_clip, tmp_path, name, frames_of
 ):
     cut = tmp_path / name
-    index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
+    copy_with_index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
     whole = duration_of(cut)
     os.truncate(cut, cut.stat().st_size * 2 // 3)
     code, document = report(cut)
@@ -66,7 +66,7 @@ def test_a_truncated_film_keeps_what_decodes_and_its_length_and_says_so(
     assert "shown until there" not in failure(document)[1]  # no film was made
 
 
-def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp_path):
+def test_avi_shorter_than_its_header_states_is_reported_as_truncated(report, make_clip, tmp_path):
     rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
     cut = make_clip(
         tmp_path / "tape.avi", codec="mjpeg", pixel_format="yuvj420p", frames=100, **rates
@@ -80,7 +80,7 @@ def test_an_avi_that_is_shorter_than_its_head_says_is_cut(report, make_clip, tmp
     assert report(cut, "--strict", "--if-exists", "overwrite")[0] == 3
 
 
-def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
+def test_damaged_packets_are_reported_and_other_frames_keep_their_times(
     report, make_clip, tmp_path, frames_of
 ):
     broken = make_clip(tmp_path / "film.mp4", frames=60, sizes=((96, 64),))
@@ -103,7 +103,7 @@ def test_damaged_packets_are_named_and_all_other_frames_keep_their_time(
 @pytest.mark.parametrize(
     ("codec", "slices"), [("libx264", 1), ("libx264", 4), ("mpeg2video", 1), ("mpeg4", 1)]
 )
-def test_damage_that_a_decoder_mends_is_named_and_costs_no_frame(
+def test_damage_concealed_by_the_decoder_is_reported_and_loses_no_frame(
     report, make_clip, tmp_path, frames_of, codec, slices
 ):
     def setup(stream):
@@ -142,9 +142,9 @@ def test_damage_that_a_decoder_mends_is_named_and_costs_no_frame(
 
 
 @pytest.mark.parametrize(("name", "codec"), [("film.mkv", "libx264"), ("film.avi", "mjpeg")])
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
-    report, make_clip, tmp_path, frames_of, name, codec, whole
+@pytest.mark.parametrize("is_intact", [True, False])
+def test_block_silently_skipped_by_the_demuxer_is_reported(
+    report, make_clip, tmp_path, frames_of, name, codec, is_intact
 ):
     clip = make_clip(
         tmp_path / name,
@@ -155,7 +155,7 @@ def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
         audio=("pcm_s16le",),
         muxer={"cluster_time_limit": "200"} if name.endswith("mkv") else {},
     )
-    if not whole:
+    if not is_intact:
         with av.open(str(clip)) as film:
             places = [(p.pos, p.size) for p in film.demux(film.streams.video[0]) if p.size]
         start, size = places[30]
@@ -166,19 +166,20 @@ def test_a_block_that_the_containers_reader_steps_over_in_silence_is_named(
     code, document = report(clip)
     assert code == 0, document
     times = frames_of(tmp_path / "out" / name.replace("avi", "mkv"))
-    assert (len(times) == 60) is whole
+    assert (len(times) == 60) is is_intact
     assert (
-        any("bytes between packets are damaged" in note for note in document["notes"]) is not whole
+        any("bytes between packets are damaged" in note for note in document["notes"])
+        is not is_intact
     )
     assert times[-1] == pytest.approx(59 / 25, abs=0.003)
     code, document = report(clip, "--strict", "--if-exists", "overwrite")
-    assert code == (0 if whole else 3)
+    assert code == (0 if is_intact else 3)
 
 
-def test_a_whole_film_whose_sizes_look_like_heads_of_blocks_is_not_called_damaged(
+def test_intact_film_with_sizes_that_look_like_block_headers_is_not_reported(
     report, make_clip, tmp_path
 ):
-    """The size 0x21A3xx ends with two bytes that a small block begins with, too."""
+    """The size 0x21A3xx contains the two bytes with which a small SimpleBlock starts."""
     clip = make_clip(
         tmp_path / "made.mkv",
         codec="mjpeg",
@@ -190,7 +191,7 @@ def test_a_whole_film_whose_sizes_look_like_heads_of_blocks_is_not_called_damage
     with av.open(str(clip)) as source, av.open(str(film), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
         for number, packet in enumerate(p for p in source.demux() if p.size):
-            size = 0x1A3E0 + number - 4  # the head of its block holds four bytes more
+            size = 0x1A3E0 + number - 4  # the header of its block has four more bytes
             padded = av.Packet(bytes(packet).ljust(size, b"\0"))
             padded.pts, padded.dts, padded.time_base = packet.pts, packet.dts, packet.time_base
             padded.stream, padded.is_keyframe = stream, True
@@ -236,22 +237,22 @@ def no_frames(path, make_clip):
     path.write_bytes(data)
 
 
-def rubbish(path, make_clip):
+def random_bytes(path, make_clip):
     path.write_bytes(b"\0\0\0\x20ftypisom" + bytes(range(256)) * 8)
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (sound_only, "no video stream, only audio"),
         (cover_only, "only a cover picture"),
         (no_frames, "no frame can be decoded"),
-        (rubbish, "cannot be read"),
+        (random_bytes, "cannot be read"),
     ],
-    ids=["sound only", "cover only", "no frames", "rubbish"],
+    ids=["sound only", "cover only", "no frames", "random bytes"],
 )
-def test_what_has_no_picture_to_colour_is_named_and_makes_nothing(
-    report, make_clip, tmp_path, make, words
+def test_file_without_decodable_video_fails_and_writes_nothing(
+    report, make_clip, tmp_path, make, message
 ):
     (tmp_path / "films").mkdir()
     make(tmp_path / "films" / "film.mp4", make_clip)
@@ -259,13 +260,11 @@ def test_what_has_no_picture_to_colour_is_named_and_makes_nothing(
     assert code == 3
     step, reason = failure(document)
     assert step == "decode"
-    assert words in reason
+    assert message in reason
     assert not (tmp_path / "out").exists()
 
 
-def test_of_two_video_streams_the_better_is_coloured_and_the_other_copied(
-    report, make_clip, tmp_path
-):
+def test_second_video_stream_is_copied(report, make_clip, tmp_path):
     def setup(stream):
         stream.disposition = av.stream.Disposition.default if stream.width == 128 else 0
 
@@ -274,11 +273,11 @@ def test_of_two_video_streams_the_better_is_coloured_and_the_other_copied(
     assert code == 0
     assert any("2 video streams: 1 is coloured, 0 copied" in note for note in document["notes"])
     with av.open(str(clip)) as before, av.open(str(tmp_path / "out" / "film.mp4")) as after:
-        same = [[bytes(p) for p in film.demux(video=0)] for film in (before, after)]
-    assert same[0] == same[1]
+        copied, source = ([bytes(p) for p in film.demux(video=0)] for film in (after, before))
+    assert copied == source
 
 
-def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
+def test_frames_are_scaled_to_the_initial_size_if_it_changes(
     report, make_clip, tmp_path, frames_of
 ):
     parts = [
@@ -309,7 +308,7 @@ def test_a_size_that_changes_in_the_middle_is_brought_to_that_of_the_beginning(
     assert len(frames_of(tmp_path / "out" / "film.mkv")) == 24
 
 
-def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_that_can(
+def test_stream_that_the_container_cannot_hold_is_reported_with_a_container_that_can(
     report, make_clip, tmp_path, temporaries
 ):
     clip, target = make_clip(tmp_path / "film.mkv", subtitles=("deu",)), "mp4"
@@ -326,7 +325,7 @@ def test_a_track_that_the_container_cannot_hold_is_said_before_work_with_one_tha
     assert not temporaries(tmp_path / "out")
 
 
-def test_films_and_photographs_go_through_one_job(report, make_clip, album, tmp_path):
+def test_films_and_photographs_are_coloured_in_one_job(report, make_clip, album, tmp_path):
     folder = album(5)
     for index in range(3):
         make_clip(folder / f"film-{index}.mp4", frames=10)
@@ -341,7 +340,7 @@ def test_films_and_photographs_go_through_one_job(report, make_clip, album, tmp_
     assert names == {".png", ".mp4"}
 
 
-def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip, tmp_path):
+def test_damaged_film_to_frames_has_no_gap_in_its_numbers(report, make_clip, tmp_path):
     broken = make_clip(
         tmp_path / "film.mkv", frames=40, codec="mjpeg", pixel_format="yuvj420p", sizes=((96, 64),)
     )
@@ -357,8 +356,8 @@ def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip,
     )
     pictures = sorted((tmp_path / "out" / "film-frames").iterdir())
     assert len(pictures) == 40
-    same = [a.read_bytes() == b.read_bytes() for a, b in pairwise(pictures)]
-    assert [number for number, equal in enumerate(same) if equal] == [10, 11]
+    is_repeated = [a.read_bytes() == b.read_bytes() for a, b in pairwise(pictures)]
+    assert [number for number, repeated in enumerate(is_repeated) if repeated] == [10, 11]
     code, document = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
     assert code == 3
 
@@ -373,11 +372,11 @@ def test_a_damaged_film_gives_numbered_pictures_without_a_gap(report, make_clip,
         "batchcolor.video.output.muxer.decoding_timestamps",
     ],
 )
-def test_an_error_in_own_code_is_an_internal_error_and_not_a_damaged_film(
+def test_error_in_own_code_is_an_internal_error_and_not_a_damaged_film(
     flat, command, make_clip, tmp_path, monkeypatch, function, error
 ):
     def fail(*arguments, **more):
-        raise error("a fault of batchcolor itself")
+        raise error("an error in batchcolor")
 
     clip = make_clip(tmp_path / "film.mp4")
     monkeypatch.setattr(function, fail)

@@ -1,4 +1,4 @@
-"""What a reader that knows nothing of batchcolor sees of a film."""
+"""Fixtures that read films with PyAV alone, independently of batchcolor."""
 
 import hashlib
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ CONTAINER_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands"
 
 
 def planes(frame):
-    """All planes as integers, without padding."""
+    """Returns all planes as integers, without padding."""
     deep = frame.format.components[0].bits > 8
     kind = np.dtype("<u2" if deep else "u1")
     return [
@@ -20,71 +20,73 @@ def planes(frame):
     ]
 
 
-def seen_of(path, stream=None):
-    """A film as a reader that knows nothing of batchcolor sees it."""
-    seen = SimpleNamespace(packets={}, times=[], luma=[], chroma=[])
+def read_film(path, stream=None):
+    """Reads streams, packets, timestamps, planes and tags of a film."""
+    content = SimpleNamespace(packets={}, times=[], luma=[], chroma=[])
     with av.open(str(path)) as film:
-        seen.index = film.streams.best("video").index if stream is None else stream
+        content.index = film.streams.best("video").index if stream is None else stream
         for packet in film.demux():
             if packet.size:
                 digest = hashlib.sha256(bytes(packet)).hexdigest()
                 place = packet.pts * packet.time_base if packet.pts is not None else None
-                seen.packets.setdefault(packet.stream_index, []).append((digest, place))
-        seen.tracks = [
+                content.packets.setdefault(packet.stream_index, []).append((digest, place))
+        content.streams = [
             (s.type, s.metadata.get("language"), s.metadata.get("title"), int(s.disposition))
             for s in film.streams
         ]
-        seen.chapters = [
+        content.chapters = [
             (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"])
             for c in film.chapters()
         ]
-        seen.metadata = {k: v for k, v in film.metadata.items() if k.lower() not in CONTAINER_TAGS}
-        seen.seconds = film.duration / 1e6
-        video = film.streams[seen.index]
-        seen.codec, seen.tag = video.codec_context.name, video.codec_context.codec_tag
-        seen.aspect, seen.rate = video.sample_aspect_ratio, video.average_rate
-        seen.field_order, seen.time_base = video.codec_context.field_order, video.time_base
+        content.metadata = {
+            k: v for k, v in film.metadata.items() if k.lower() not in CONTAINER_TAGS
+        }
+        content.seconds = film.duration / 1e6
+        video = film.streams[content.index]
+        content.codec, content.tag = video.codec_context.name, video.codec_context.codec_tag
+        content.aspect, content.rate = video.sample_aspect_ratio, video.average_rate
+        content.field_order, content.time_base = video.codec_context.field_order, video.time_base
     with av.open(str(path)) as film:
-        for frame in film.decode(film.streams[seen.index]):
-            seen.times.append(frame.pts * frame.time_base)
+        for frame in film.decode(film.streams[content.index]):
+            content.times.append(frame.pts * frame.time_base)
             y, *chroma = planes(frame)
-            seen.luma.append(y)
-            seen.chroma.append(chroma)
-            seen.size, seen.format = (frame.width, frame.height), frame.format.name
-            seen.colour = (
+            content.luma.append(y)
+            content.chroma.append(chroma)
+            content.size, content.format = (frame.width, frame.height), frame.format.name
+            content.colour = (
                 frame.color_range,
                 frame.colorspace,
                 frame.color_primaries,
                 frame.color_trc,
             )
-            seen.rotation, seen.interlaced = frame.rotation, frame.interlaced_frame
+            content.rotation, content.interlaced = frame.rotation, frame.interlaced_frame
             matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-            seen.display = bytes(matrix) if matrix is not None else b""
-    return seen
+            content.display = bytes(matrix) if matrix is not None else b""
+    return content
+
+
+@pytest.fixture(name="read_film")
+def read_film_fixture():
+    """Reads streams, packets, timestamps, planes and tags of a film."""
+    return read_film
 
 
 @pytest.fixture
-def look():
-    """Looks at a film: its tracks, packets, times, planes and tags."""
-    return seen_of
-
-
-@pytest.fixture
-def coloured(flat, command, tmp_path):
-    """Colours one film by the command and gives what a reader sees before and after."""
+def colour_film(flat, command, tmp_path):
+    """Colours a film; returns the contents of source and result, and the path of the result."""
 
     def run(source, *options):
         result = command("run", source, "-m", flat, "-o", "out", "--crf", "1", *options)
         assert result.returncode == 0, result.stderr
         (target,) = [p for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")]
-        return seen_of(source), seen_of(target), target
+        return read_film(source), read_film(target), target
 
     return run
 
 
 @pytest.fixture
-def same_times():
-    """Asserts that two films have as many frames, each at its time, to one tick."""
+def assert_same_times():
+    """Asserts that two films have the same number of frames, with equal times to one tick."""
 
     def check(before, after):
         tick = max(before.time_base, after.time_base)

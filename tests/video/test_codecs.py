@@ -1,4 +1,4 @@
-"""Codecs, depths and sizes that are read and written."""
+"""Codecs, bit depths, chroma subsampling and sizes that are read and written."""
 
 from fractions import Fraction
 
@@ -8,8 +8,8 @@ import pytest
 
 
 @pytest.mark.parametrize("pixels", ["yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "yuvj420p"])
-def test_depth_chroma_size_and_range_are_kept(make_clip, coloured, tmp_path, pixels):
-    before, after, _ = coloured(make_clip(tmp_path / "film.mkv", pixel_format=pixels))
+def test_bit_depth_chroma_subsampling_and_range_are_kept(make_clip, colour_film, tmp_path, pixels):
+    before, after, _ = colour_film(make_clip(tmp_path / "film.mkv", pixel_format=pixels))
     assert before.format == after.format == pixels
     assert before.colour[0] == after.colour[0]
     assert np.abs(before.luma[5] - after.luma[5]).mean() < 2.0
@@ -18,9 +18,9 @@ def test_depth_chroma_size_and_range_are_kept(make_clip, coloured, tmp_path, pix
 
 
 @pytest.mark.parametrize("size", [(65, 49), (63, 48), (17, 33)])
-def test_odd_sizes_are_kept(make_clip, coloured, tmp_path, size):
+def test_odd_sizes_are_kept(make_clip, colour_film, tmp_path, size):
     clip = make_clip(tmp_path / "film.mkv", sizes=(size,), codec="ffv1")
-    before, after, _ = coloured(clip)
+    before, after, _ = colour_film(clip)
     assert after.size == before.size == size
 
 
@@ -38,8 +38,8 @@ def test_odd_sizes_are_kept(make_clip, coloured, tmp_path, size):
         ("film.mkv", "ffv1", "bgr0"),
     ],
 )
-def test_films_of_other_codecs_are_read(
-    make_clip, coloured, tmp_path, name, codec, pixels, same_times
+def test_films_with_other_codecs_are_read(
+    make_clip, colour_film, tmp_path, name, codec, pixels, assert_same_times
 ):
     clip = make_clip(
         *(tmp_path / name,),
@@ -48,10 +48,10 @@ def test_films_of_other_codecs_are_read(
         sizes=((96, 64),),
         time_base=Fraction(1, 25),
     )
-    before, after, target = coloured(clip)
+    before, after, target = colour_film(clip)
     assert after.codec == "h264"
     assert target.suffix == (clip.suffix if clip.suffix in (".mp4", ".mkv", ".mov") else ".mkv")
-    same_times(before, after)
+    assert_same_times(before, after)
 
 
 @pytest.mark.parametrize(
@@ -65,36 +65,35 @@ def test_films_of_other_codecs_are_read(
     ],
 )
 def test_each_codec_is_written(
-    make_clip, flat, command, tmp_path, codec, suffix, pixels, read_as, look, same_times
+    make_clip, flat, command, tmp_path, codec, suffix, pixels, read_as, read_film, assert_same_times
 ):
     clip = make_clip(tmp_path / "film.mp4", sizes=((96, 64),))
     result = command("run", clip, "-m", flat, "-o", "out", "--codec", codec)
     assert result.returncode == 0, result.stderr
-    before, after = look(clip), look((tmp_path / "out" / "film").with_suffix(suffix))
+    before, after = read_film(clip), read_film((tmp_path / "out" / "film").with_suffix(suffix))
     assert after.codec == read_as
     assert after.format == pixels
-    same_times(before, after)
+    assert_same_times(before, after)
     if codec == "ffv1":
         assert all((a == b).all() for a, b in zip(before.luma, after.luma, strict=True))
 
 
-def test_ten_bits_can_be_asked_for(make_clip, coloured, tmp_path):
-    _, after, _ = coloured(make_clip(tmp_path / "film.mkv"), "--bit-depth", "10")
+def test_bit_depth_10_is_written_on_request(make_clip, colour_film, tmp_path):
+    _, after, _ = colour_film(make_clip(tmp_path / "film.mkv"), "--bit-depth", "10")
     assert after.format == "yuv420p10le"
 
 
 @pytest.mark.parametrize("name", ["h264", "h265"])
-def test_a_codec_gives_the_same_film_in_every_run(make_clip, command, tmp_path, name):
-    """A film that is resumed can only then equal one that was not. glibc's MALLOC_PERTURB_ fills
-    uninitialized memory, so that an encoder that reads it is found out."""
+def test_encoder_output_is_deterministic(make_clip, flat, process, tmp_path, name):
+    """A resumed film equals an uninterrupted one only then. glibc's MALLOC_PERTURB_ fills
+    uninitialized memory, so that an encoder that reads it has different output."""
     clip = make_clip(tmp_path / "film.mp4", frames=40, sizes=((160, 128),))
-    made = []
+    packets = []
     for number, filling in enumerate(("17", "170")):
         out = tmp_path / f"out{number}"
-        command(
-            *("run", clip, "-m", "beta", "--strength", "0", "--codec", name, "-o", out),
-            MALLOC_PERTURB_=filling,
-        )
+        words = ("run", clip, "-m", flat, "--strength", "0", "--codec", name, "-o", out)
+        result = process(*words, MALLOC_PERTURB_=filling)
+        assert result.returncode == 0, result.stderr
         with av.open(str(out / "film.mp4")) as film:
-            made.append([bytes(packet) for packet in film.demux(video=0)])
-    assert made[0] == made[1]
+            packets.append([bytes(packet) for packet in film.demux(video=0)])
+    assert packets[0] == packets[1]

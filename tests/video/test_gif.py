@@ -1,5 +1,4 @@
-"""Animated GIFs: every frame in colour, shown as long and as often as before, seen through where
-it was."""
+"""Animated GIFs: all frames in colour; durations, loop count and transparency are kept."""
 
 import json
 
@@ -9,11 +8,11 @@ import pytest
 from PIL import Image
 
 DURATIONS = [20, 10, 70, 200, 1000, 3330]
-"""Milliseconds; a GIF counts hundredths of a second."""
+"""Milliseconds; a GIF stores hundredths of a second."""
 
 
-def animated(path, durations=DURATIONS, see_through=False, size=(64, 48), **more):
-    """A grey GIF whose bright square moves; at its top, and behind it, it can be seen through."""
+def write_animation(path, durations=DURATIONS, is_transparent=False, size=(64, 48), **options):
+    """Writes a grey animation with a moving square; optionally with transparent areas."""
     width, height = size
     pictures = []
     for index in range(len(durations)):
@@ -21,20 +20,20 @@ def animated(path, durations=DURATIONS, see_through=False, size=(64, 48), **more
         luma[10:20, 5 * index : 5 * index + 10] = 255
         picture = Image.fromarray(luma).convert("RGBA")
         alpha = np.full((height, width), 255, np.uint8)
-        if see_through:
+        if is_transparent:
             alpha[:5] = 0
             alpha[30:40, 5 * index : 5 * index + 8] = 0
         picture.putalpha(Image.fromarray(alpha))
         pictures.append(picture)
     path.parent.mkdir(parents=True, exist_ok=True)
-    more = {"disposal": 2} | more
+    options = {"disposal": 2} | options
     first, *rest = pictures
-    first.save(path, save_all=True, append_images=rest, duration=durations, **more)
+    first.save(path, save_all=True, append_images=rest, duration=durations, **options)
     return path
 
 
-def look(path):
-    """Frames as RGBA, durations in ms and the loop count, as Pillow sees them."""
+def read_gif(path):
+    """Reads frames as RGBA, durations in ms and the loop count with Pillow."""
     frames, durations = [], []
     with Image.open(path) as image:
         assert image.format == "GIF"
@@ -50,14 +49,12 @@ def rgb_to_luma(rgba):
     return rgba[..., :3] @ np.array([0.299, 0.587, 0.114])
 
 
-@pytest.mark.parametrize("loop", [{}, {"loop": 0}, {"loop": 3}], ids=["once", "endless", "3"])
-def test_a_gif_becomes_a_gif_in_colour_with_its_durations_and_its_loop(
-    flat, command, tmp_path, loop
-):
-    source = animated(tmp_path / "a.gif", **loop)
+@pytest.mark.parametrize("loop", [{}, {"loop": 0}, {"loop": 3}], ids=["once", "forever", "3"])
+def test_gif_is_coloured_and_keeps_durations_and_loop_count(flat, command, tmp_path, loop):
+    source = write_animation(tmp_path / "a.gif", **loop)
     result = command("run", source, "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
-    before, after = look(source), look(tmp_path / "out" / "a.gif")
+    before, after = read_gif(source), read_gif(tmp_path / "out" / "a.gif")
     assert after[1:] == before[1:] == (DURATIONS, loop.get("loop"))
     for old, new in zip(before[0], after[0], strict=True):
         assert np.abs(rgb_to_luma(old) - rgb_to_luma(new)).mean() < 3
@@ -65,39 +62,37 @@ def test_a_gif_becomes_a_gif_in_colour_with_its_durations_and_its_loop(
         assert blue > red + 20
 
 
-def test_what_can_be_seen_through_stays_so(flat, command, tmp_path):
-    source = animated(tmp_path / "a.gif", see_through=True, loop=0)
+def test_transparency_is_kept(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", is_transparent=True, loop=0)
     result = command("run", source, "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
-    before, after = look(source), look(tmp_path / "out" / "a.gif")
+    before, after = read_gif(source), read_gif(tmp_path / "out" / "a.gif")
     assert before[0][0][..., 3].min() == 0
     for old, new in zip(before[0], after[0], strict=True):
         assert (old[..., 3] == new[..., 3]).all()
 
 
-def test_a_gif_of_one_frame_stays_a_gif(flat, command, tmp_path):
+def test_gif_with_one_frame_stays_a_gif(flat, command, tmp_path):
     Image.fromarray(np.full((9, 7), 90, np.uint8)).save(tmp_path / "one.gif")
     result = command("run", tmp_path / "one.gif", "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
-    (frame,), _, _ = look(tmp_path / "out" / "one.gif")
+    (frame,), _, _ = read_gif(tmp_path / "out" / "one.gif")
     assert frame.shape == (9, 7, 4)
     assert frame[..., 2].mean() > frame[..., 0].mean() + 10
 
 
-def test_a_gif_stays_one_whatever_format_and_codec_other_pictures_get(
-    flat, command, album, tmp_path
-):
+def test_format_and_codec_of_other_files_do_not_apply_to_a_gif(flat, command, album, tmp_path):
     source = album(2)
-    animated(source / "b.gif", loop=0)
+    write_animation(source / "b.gif", loop=0)
     for index, options in enumerate((["--format", "png"], ["--codec", "ffv1"])):
         result = command("run", source, "-m", flat, "-o", f"out{index}", *options)
         assert result.returncode == 0, result.stderr
-        assert len(look(tmp_path / f"out{index}" / "b.gif")[0]) == len(DURATIONS)
+        assert len(read_gif(tmp_path / f"out{index}" / "b.gif")[0]) == len(DURATIONS)
     assert len(list((tmp_path / "out0").rglob("*.png"))) == 2
 
 
-def test_a_gif_becomes_a_film_where_that_is_asked_for(flat, command, tmp_path):
-    source = animated(tmp_path / "a.gif", loop=0)
+def test_gif_becomes_a_film_with_format_mp4(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", loop=0)
     result = command("run", source, "-m", flat, "-o", "out", "--format", "mp4")
     assert result.returncode == 0, result.stderr
     with av.open(str(tmp_path / "out" / "a.mp4")) as film:
@@ -107,7 +102,9 @@ def test_a_gif_becomes_a_film_where_that_is_asked_for(flat, command, tmp_path):
     assert times == [0, *np.cumsum(DURATIONS)[:-1]]
 
 
-def test_a_film_becomes_a_gif_unless_it_has_sound(flat, command, make_clip, tmp_path):
+def test_silent_film_becomes_a_gif_and_one_with_audio_is_refused(
+    flat, command, make_clip, tmp_path
+):
     films = tmp_path / "films"
     make_clip(films / "silent.mp4", frames=25)
     make_clip(films / "talking.mp4", frames=25, audio=("aac",))
@@ -117,26 +114,24 @@ def test_a_film_becomes_a_gif_unless_it_has_sound(flat, command, make_clip, tmp_
     assert failure["source"].endswith("talking.mp4")
     assert failure["step"] == "plan"
     assert "gif cannot hold audio stream 1 (aac); --format mkv can" in failure["reason"]
-    frames, durations, loop = look(tmp_path / "out" / "silent.gif")
+    frames, durations, loop = read_gif(tmp_path / "out" / "silent.gif")
     assert (len(frames), durations, loop) == (25, [40] * 25, 0)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
-def test_the_codec_gif_makes_gifs_of_films_of_every_container(
-    flat, command, make_clip, tmp_path, suffix
-):
+def test_codec_gif_converts_films_of_any_container(flat, command, make_clip, tmp_path, suffix):
     clip = make_clip(tmp_path / f"silent.{suffix}", codec="mpeg4", frames=10)
     result = command("run", clip, "-m", flat, "-o", "out", "--codec", "gif")
     assert result.returncode == 0, result.stderr
-    assert len(look(tmp_path / "out" / "silent.gif")[0]) == 10
+    assert len(read_gif(tmp_path / "out" / "silent.gif")[0]) == 10
 
 
-def test_a_gif_that_is_cut_gives_what_is_left_of_it(flat, command, tmp_path):
-    source = animated(tmp_path / "a.gif", durations=[100] * 20, loop=0)
+def test_truncated_gif_keeps_its_intact_frames(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", durations=[100] * 20, loop=0)
     source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
     result = command("run", source, "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
-    frames, durations, _ = look(tmp_path / "out" / "a.gif")
+    frames, durations, _ = read_gif(tmp_path / "out" / "a.gif")
     assert 8 < len(frames) < 20
     assert set(durations) == {100}
     result = command("run", source, "-m", flat, "-o", "strict", "--strict")
@@ -144,15 +139,15 @@ def test_a_gif_that_is_cut_gives_what_is_left_of_it(flat, command, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".png"])
-def test_moving_webp_and_png_are_refused_by_name(flat, command, tmp_path, suffix):
-    animated(tmp_path / f"a{suffix}", disposal=0)
+def test_animated_webp_and_png_are_refused(flat, command, tmp_path, suffix):
+    write_animation(tmp_path / f"a{suffix}", disposal=0)
     result = command("run", tmp_path / f"a{suffix}", "-m", flat, "-o", "out", "--json")
     assert result.returncode == 3
     (failure,) = json.loads(result.stdout)["failures"]
     assert "6 pages or frames" in failure["reason"]
 
 
-def test_a_gif_with_other_than_its_own_codec_is_refused(flat, command, album):
+def test_format_gif_with_another_codec_is_refused(flat, command, album):
     result = command("run", album(1), "-m", flat, "--format", "gif", "--codec", "av1")
     assert result.returncode == 2
     assert "av1 is written to" in result.stderr

@@ -1,4 +1,4 @@
-"""Folders of numbered frames that become films, and films that become such folders."""
+"""Folders of numbered frames to films, and films to such folders."""
 
 import json
 from fractions import Fraction
@@ -11,23 +11,23 @@ from PIL import Image
 from batchcolor.video.output.codecs import parse_frame_rate
 
 
-def rgb_to_luma(index, width=64, height=48):
-    """A frame that tells its number: a bright bar moves over a ramp."""
+def frame_luma(index, width=64, height=48):
+    """Returns luma in which the position of a bright bar encodes the frame number."""
     luma = np.linspace(30, 180, width * height).reshape(height, width).astype(np.uint8)
     luma[:, 5 * index % (width - 8) :][:, :8] = 220
     return luma
 
 
-def folder_of(place, numbers=range(1, 13), name="{:04d}.png", **size):
-    place.mkdir(parents=True, exist_ok=True)
+def write_frames(folder, numbers=range(1, 13), name="{:04d}.png", **size):
+    folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
-        Image.fromarray(rgb_to_luma(number, **size)).save(place / name.format(number))
-    return place
+        Image.fromarray(frame_luma(number, **size)).save(folder / name.format(number))
+    return folder
 
 
 @pytest.fixture
 def run(flat, command):
-    """Runs the command and gives its exit code and report."""
+    """Runs the command; returns its exit code and report."""
 
     def job(*words):
         result = command("run", *words, "-m", flat, "--json")
@@ -36,16 +36,16 @@ def run(flat, command):
     return job
 
 
-def test_a_folder_of_frames_becomes_one_film_in_the_order_of_its_numbers(run, tmp_path, look):
-    folder_of(tmp_path / "reel", range(8, 13), "frame {}.png")  # 10 comes after 9, not after 1
+def test_frames_become_a_film_in_numerical_order(run, tmp_path, read_film):
+    write_frames(tmp_path / "reel", range(8, 13), "frame {}.png")  # 10 comes after 9, not after 1
     code, document = run(tmp_path / "reel", "--frames", "--crf", "1")
     assert code == 0, document
-    film = look(tmp_path / "reel-colorized" / "reel.mp4")
+    film = read_film(tmp_path / "reel-colorized" / "reel.mp4")
     assert film.rate == 24
     assert film.times == [Fraction(n, 24) for n in range(5)]
     for number, luma in zip(range(8, 13), film.luma, strict=True):
-        assert np.abs(luma - rgb_to_luma(number)).mean() < 1
-    assert film.colour[0] == 2  # full range: the luma of pictures as it is
+        assert np.abs(luma - frame_luma(number)).mean() < 1
+    assert film.colour[0] == 2  # full range, so the luma of the pictures is unchanged
     assert film.chroma[2][0].mean() > 128 + 10
 
 
@@ -60,49 +60,55 @@ def test_a_folder_of_frames_becomes_one_film_in_the_order_of_its_numbers(run, tm
         ("16", Fraction(16)),
     ],
 )
-def test_rates_are_meant_as_they_are_written(text, rate):
+def test_frame_rates_are_parsed(text, rate):
     assert parse_frame_rate(text) == rate
 
 
-def test_a_rate_is_kept_in_the_film(run, tmp_path, look):
-    code, document = run(folder_of(tmp_path / "reel"), "--frames", "--fps", "23.976", "-o", "out")
+def test_film_has_the_given_frame_rate(run, tmp_path, read_film):
+    code, document = run(
+        write_frames(tmp_path / "reel"), "--frames", "--fps", "23.976", "-o", "out"
+    )
     assert code == 0, document
-    film = look(tmp_path / "out" / "reel.mp4")
+    film = read_film(tmp_path / "out" / "reel.mp4")
     assert film.rate == Fraction(24000, 1001)
     assert film.times == [n * Fraction(1001, 24000) for n in range(12)]
 
 
-def test_a_gap_is_named_and_the_frame_before_it_is_held(run, tmp_path, look):
-    source = folder_of(tmp_path / "reel", [1, 2, 3, 6, 7])
+def test_gap_is_reported_and_filled_with_the_previous_frame(run, tmp_path, read_film):
+    source = write_frames(tmp_path / "reel", [1, 2, 3, 6, 7])
     (source / "cover.png").write_bytes((source / "0001.png").read_bytes())
     code, document = run(source, "--frames", "-o", "out")
     assert code == 0, document
     assert any("frame 4, 5 missing" in note for note in document["notes"])
     assert any("no number in cover.png: skipped" in note for note in document["notes"])
-    film = look(tmp_path / "out" / "reel.mp4")
+    film = read_film(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in (0, 1, 2, 5, 6)]
     code, document = run(source, "--frames", "-o", "strict", "--strict")
     assert code == 3
     assert "frame 4 is missing" in document["failures"][0]["reason"]
 
 
-def test_frames_numbered_in_tens_have_no_gaps(run, tmp_path, look):
-    code, document = run(folder_of(tmp_path / "reel", range(10, 60, 10)), "--frames", "-o", "out")
+def test_frames_numbered_in_steps_of_ten_have_no_gaps(run, tmp_path, read_film):
+    code, document = run(
+        write_frames(tmp_path / "reel", range(10, 60, 10)), "--frames", "-o", "out"
+    )
     assert code == 0, document
     assert not any("missing" in note for note in document["notes"])
-    assert len(look(tmp_path / "out" / "reel.mp4").times) == 5
+    assert len(read_film(tmp_path / "out" / "reel.mp4").times) == 5
 
 
 @pytest.mark.parametrize("number", [5, 12], ids=["in the middle", "last"])
-def test_for_a_broken_frame_the_last_good_one_is_held_and_it_is_named(run, tmp_path, number, look):
-    source = folder_of(tmp_path / "reel")
-    (source / f"{number:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
+def test_unreadable_frame_is_reported_and_replaced_by_the_previous_one(
+    run, tmp_path, number, read_film
+):
+    source = write_frames(tmp_path / "reel")
+    (source / f"{number:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     code, document = run(source, "--frames", "-o", "out")
     assert code == 0, document
     assert any(
         f"{number:04d}.png" in note and "last intact frame" in note for note in document["notes"]
     )
-    film = look(tmp_path / "out" / "reel.mp4")
+    film = read_film(tmp_path / "out" / "reel.mp4")
     assert film.times == [Fraction(n, 24) for n in range(12) if n != number - 1]
     assert film.seconds == pytest.approx(0.5, abs=0.01)
     code, document = run(source, "--frames", "-o", "strict", "--strict")
@@ -111,34 +117,32 @@ def test_for_a_broken_frame_the_last_good_one_is_held_and_it_is_named(run, tmp_p
     assert not (tmp_path / "strict" / "reel.mp4").exists()
 
 
-def test_two_frames_of_one_number_are_refused_by_name(run, tmp_path):
-    source = folder_of(tmp_path / "reel")
-    Image.fromarray(rgb_to_luma(1)).save(source / "0003.jpg")
+def test_two_frames_with_one_number_are_refused(run, tmp_path):
+    source = write_frames(tmp_path / "reel")
+    Image.fromarray(frame_luma(1)).save(source / "0003.jpg")
     code, document = run(source, "--frames", "-o", "out")
     assert code == 3
     assert "0003.jpg and 0003.png are both frame 3" in document["failures"][0]["reason"]
 
 
-def test_several_folders_become_a_film_each(run, tmp_path):
+def test_each_folder_becomes_a_film(run, tmp_path):
     for name in ("a", "b"):
-        folder_of(tmp_path / "reels" / name)
+        write_frames(tmp_path / "reels" / name)
     code, document = run("reels/*", "--frames", "-o", "out", "--format", "mkv")
     assert code == 0, document
     assert document["done"] == 2
     assert {p.name for p in (tmp_path / "out").glob("*.mkv")} == {"a.mkv", "b.mkv"}
 
 
-def test_a_folder_of_folders_without_frames_of_its_own_says_how_to_name_them(
-    command, flat, tmp_path
-):
-    folder_of(tmp_path / "reels" / "a")
+def test_folder_of_folders_is_refused_with_the_pattern_to_use(command, flat, tmp_path):
+    write_frames(tmp_path / "reels" / "a")
     document = command("run", "reels", "--frames", "-m", flat)
     assert document.returncode == 2
     assert "reels: holds no numbered pictures" in " ".join(document.stderr.split())
     assert "FOLDER/*" in document.stderr
 
 
-def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
+def test_16_bit_frames_become_a_10_bit_film(run, tmp_path, read_film):
     source = tmp_path / "reel"
     source.mkdir()
     deep = (np.linspace(3000, 60000, 64 * 48).reshape(48, 64)).astype(np.uint16)
@@ -146,26 +150,26 @@ def test_deep_frames_make_a_film_of_10_bits(run, tmp_path, look):
         Image.fromarray(deep).save(source / f"{number}.png")
     code, document = run(source, "--frames", "-o", "out", "--crf", "1")
     assert code == 0, document
-    film = look(tmp_path / "out" / "reel.mp4")
+    film = read_film(tmp_path / "out" / "reel.mp4")
     assert film.format == "yuv420p10le"
     assert np.abs(film.luma[2] - deep / 65535 * 1023).mean() < 3
 
 
-def pictures_in(folder):
+def read_pictures(folder):
     return {
         path.name: np.asarray(Image.open(path).convert("RGB")).astype(float)
         for path in sorted(folder.iterdir())
     }
 
 
-def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, tmp_path, look):
+def test_film_becomes_a_folder_of_numbered_colour_pictures(run, make_clip, tmp_path, read_film):
     clip = make_clip(tmp_path / "film.mp4", audio=("aac",))
     code, document = run(clip, "--to-frames", "-o", "out")
     assert code == 0, document
     assert any("other streams (audio) are dropped" in note for note in document["notes"])
-    pictures = pictures_in(tmp_path / "out" / "film-frames")
+    pictures = read_pictures(tmp_path / "out" / "film-frames")
     assert list(pictures) == [f"{n:06d}.png" for n in range(1, 13)]
-    before = look(clip)
+    before = read_film(clip)
     for old, rgb in zip(before.luma, pictures.values(), strict=True):
         shown = (old.clip(16, 235) - 16) * 255 / 219
         assert np.abs(rgb @ [0.299, 0.587, 0.114] - shown).mean() < 1.5
@@ -182,7 +186,7 @@ def test_a_film_becomes_a_folder_of_numbered_pictures_in_colour(run, make_clip, 
         ("webp", "yuv444p", ".webp", "RGB"),
     ],
 )
-def test_the_format_of_pictures_can_be_chosen(run, make_clip, tmp_path, kind, pixels, suffix, mode):
+def test_format_of_pictures_can_be_selected(run, make_clip, tmp_path, kind, pixels, suffix, mode):
     clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, sizes=((65, 49),), codec="ffv1")
     code, document = run(clip, "--to-frames", "--format", kind, "-o", "out")
     assert code == 0, document
@@ -197,32 +201,32 @@ def test_the_format_of_pictures_can_be_chosen(run, make_clip, tmp_path, kind, pi
         assert tifffile.imread(paths[3]).dtype == np.uint16
 
 
-def test_frames_become_frames_stabilized_as_a_film_with_their_own_numbers(run, tmp_path):
-    source = folder_of(tmp_path / "reel", [3, 4, 5, 7, 8, 9])
-    (source / "0009.png").write_bytes(b"rubbish")
+def test_frames_to_frames_keep_their_numbers_and_fill_gaps(run, tmp_path):
+    source = write_frames(tmp_path / "reel", [3, 4, 5, 7, 8, 9])
+    (source / "0009.png").write_bytes(b"damaged")
     code, document = run(source, "--frames", "--to-frames", "-o", "out")
     assert code == 0, document
-    pictures = pictures_in(tmp_path / "out" / "reel-frames")
+    pictures = read_pictures(tmp_path / "out" / "reel-frames")
     assert list(pictures) == [f"{n:04d}.png" for n in range(3, 10)]
     assert (pictures["0006.png"] == pictures["0005.png"]).all()
     assert (pictures["0009.png"] == pictures["0008.png"]).all()
     for number in (3, 4, 5, 7, 8):
         luma = pictures[f"{number:04d}.png"] @ [0.299, 0.587, 0.114]
-        assert np.abs(luma - rgb_to_luma(number)).mean() < 1
+        assert np.abs(luma - frame_luma(number)).mean() < 1
 
 
-def test_a_preview_and_the_whole_of_a_film_lie_beside_each_other(run, make_clip, tmp_path, look):
+def test_preview_and_whole_film_have_different_names(run, make_clip, tmp_path, read_film):
     clip = make_clip(tmp_path / "film.mp4", frames=50)
     assert run(clip, "--to-frames", "-o", "out", "--preview", "1s")[0] == 0
     assert run(clip, "--to-frames", "-o", "out")[0] == 0
-    assert len(pictures_in(tmp_path / "out" / "film-preview-frames")) == 25
-    assert len(pictures_in(tmp_path / "out" / "film-frames")) == 50
-    source = folder_of(tmp_path / "reel", range(48))
+    assert len(read_pictures(tmp_path / "out" / "film-preview-frames")) == 25
+    assert len(read_pictures(tmp_path / "out" / "film-frames")) == 50
+    source = write_frames(tmp_path / "reel", range(48))
     assert run(source, "--frames", "-o", "out", "--preview", "1s")[0] == 0
-    assert len(look(tmp_path / "out" / "reel-preview.mp4").times) == 24
+    assert len(read_film(tmp_path / "out" / "reel-preview.mp4").times) == 24
 
 
-def test_a_turned_film_gives_upright_pictures(run, make_clip, tmp_path):
+def test_rotated_film_becomes_upright_pictures(run, make_clip, tmp_path):
     clip = make_clip(tmp_path / "film.mp4", setup=lambda stream: stream.set_display_rotation(90))
     assert run(clip, "--to-frames", "-o", "out")[0] == 0
     with Image.open(tmp_path / "out" / "film-frames" / "000001.png") as picture:
@@ -230,23 +234,23 @@ def test_a_turned_film_gives_upright_pictures(run, make_clip, tmp_path):
     with av.open(str(clip)) as film:
         frame = next(film.decode(video=0))
         turned = np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90).astype(float)
-    luma = pictures_in(tmp_path / "out" / "film-frames")["000001.png"] @ [0.299, 0.587, 0.114]
+    luma = read_pictures(tmp_path / "out" / "film-frames")["000001.png"] @ [0.299, 0.587, 0.114]
     assert np.corrcoef(luma.ravel(), turned.ravel())[0, 1] > 0.99
 
 
-def test_overwrite_replaces_a_folder_of_frames_whole(run, make_clip, tmp_path):
+def test_overwrite_replaces_a_whole_folder_of_frames(run, make_clip, tmp_path):
     clip = make_clip(tmp_path / "film.mp4", frames=20)
     assert run(clip, "--to-frames", "-o", "out")[0] == 0
     make_clip(clip, frames=8)
     assert run(clip, "--to-frames", "-o", "out")[1]["skipped"] == 1
     code, document = run(clip, "--to-frames", "-o", "out", "--if-exists", "overwrite")
     assert (code, document["done"]) == (0, 1)
-    assert len(pictures_in(tmp_path / "out" / "film-frames")) == 8
+    assert len(read_pictures(tmp_path / "out" / "film-frames")) == 8
     assert [p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."] == ["film-frames"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["film.mp4", "--frames"], "film.mp4 is a file"),
         (["film.mp4", "--fps", "24"], "--fps goes with --frames"),
@@ -259,10 +263,10 @@ def test_overwrite_replaces_a_folder_of_frames_whole(run, make_clip, tmp_path):
         (["empty", "--frames"], "empty: holds no numbered pictures"),
     ],
 )
-def test_what_does_not_go_together_is_refused(command, flat, make_clip, tmp_path, words, said):
+def test_contradictory_options_are_refused(command, flat, make_clip, tmp_path, arguments, message):
     make_clip(tmp_path / "film.mp4")
-    folder_of(tmp_path / "reel")
+    write_frames(tmp_path / "reel")
     (tmp_path / "empty").mkdir()
-    result = command("run", *words, "-m", flat)
+    result = command("run", *arguments, "-m", flat)
     assert result.returncode == 2, result.stderr
-    assert said in " ".join(result.stderr.split())
+    assert message in " ".join(result.stderr.split())

@@ -1,4 +1,4 @@
-"""NVIDIA's encoders, on request: refused in a sentence where there are none."""
+"""NVIDIA's encoders: their options, and the message if there are none."""
 
 import av
 import pytest
@@ -12,8 +12,8 @@ from batchcolor.video.output.encoders import require_encoder
 NAMES = ["h264_nvenc", "hevc_nvenc"]
 
 
-def reason_against(name):
-    """Why there is no such encoder here; empty where there is one."""
+def unavailable_reason(name):
+    """Returns why the encoder is not available; empty if it is."""
     try:
         require_encoder(VideoSettings(name))
     except UsageError as error:
@@ -22,55 +22,55 @@ def reason_against(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_options_are_those_of_the_encoder(name):
-    usual = VideoSettings(name)
-    assert usual.encoder_options == {
+def test_crf_and_preset_set_the_options_of_the_encoder(name):
+    defaults = VideoSettings(name)
+    assert defaults.encoder_options == {
         "rc": "vbr",
         "b": "0",
         "cq": "19" if name == "h264_nvenc" else "22",
         "preset": "p5",
     }
-    asked = VideoSettings(name, crf=30, preset="p7").encoder_options
-    assert (asked["cq"], asked["preset"]) == ("30", "p7")
-    assert usual.choose_container(MOV) == MOV
-    assert usual.choose_container(WEBM).name == "mkv"
+    custom = VideoSettings(name, crf=30, preset="p7").encoder_options
+    assert (custom["cq"], custom["preset"]) == ("30", "p7")
+    assert defaults.choose_container(MOV) == MOV
+    assert defaults.choose_container(WEBM).name == "mkv"
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("options", "message"),
     [
         ({"preset": "medium"}, "presets of h264_nvenc: p1, p2"),
         ({"crf": 52}, "0 to 51"),
         ({"bit_depth": 10}, "h264_nvenc supports only 8"),
     ],
 )
-def test_what_the_encoder_does_not_know_is_refused(more, words):
-    with pytest.raises(UsageError, match=words):
-        VideoSettings("h264_nvenc", **more)
+def test_options_that_the_encoder_lacks_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        VideoSettings("h264_nvenc", **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_a_machine_without_it_says_so_before_anything_is_touched(
-    flat, command, make_clip, tmp_path, name, more
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_missing_encoder_is_reported_before_anything_is_written(
+    flat, command, make_clip, tmp_path, name, options
 ):
-    if not reason_against(name):
+    if not unavailable_reason(name):
         pytest.skip("this machine has the encoder")
     clip = make_clip(tmp_path / "film.mp4")
-    result = command("run", clip, "-m", flat, "-o", "out", "--codec", name, *more)
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", name, *options)
     assert result.returncode == 2
-    said = " ".join(result.stderr.split())
-    assert f"--codec {name}" in said
-    assert "NVIDIA GPU" in said or "the installed PyAV has no encoder" in said
+    message = " ".join(result.stderr.split())
+    assert f"--codec {name}" in message
+    assert "NVIDIA GPU" in message or "the installed PyAV has no encoder" in message
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", NAMES)
-def test_a_film_is_written_by_the_gpu(flat, command, make_clip, tmp_path, name):
+def test_film_is_encoded_by_the_gpu(flat, command, make_clip, tmp_path, name):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
-    if reason := reason_against(name):
+    if reason := unavailable_reason(name):
         pytest.skip(reason)
     clip = make_clip(tmp_path / "film.mp4", frames=30, sizes=((640, 480),), audio=("aac",))
     result = command("run", clip, "-m", flat, "-o", "out", "--codec", name)

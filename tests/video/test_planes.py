@@ -1,4 +1,4 @@
-"""Chroma in a stream's own matrix, range, size and depth: what RGB it shows."""
+"""Luma read from frames, and chroma written into them, in each matrix, range, size and depth."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def field(cb, cr):
 
 
 def frame_of(frame_format, luma):
-    """A frame of one grey, `luma` in 0..1 at full range."""
+    """Returns a uniformly grey frame; `luma` is 0..1 at full range."""
     frame = av.VideoFrame(frame_format.width, frame_format.height, frame_format.pixel_format)
     step = 1 << (frame_format.bits - 8)
     black, span = (
@@ -32,7 +32,7 @@ def frame_of(frame_format, luma):
 
 
 def rgb_of(frame, frame_format):
-    """R, G, B of the middle of the frame by the stream's own matrix (ITU-T H.273)."""
+    """Converts the middle of a frame to R, G, B by the matrix of its format (ITU-T H.273)."""
     step = 1 << (frame_format.bits - 8)
     y, cb, cr = (
         float(plane_view(frame, i)[frame.planes[i].height // 2, frame.planes[i].width // 2])
@@ -59,18 +59,18 @@ VARIANTS = [
     VARIANTS,
     ids=lambda f: f"{f.matrix.name} {'full' if f.is_full_range else 'limited'} {f.pixel_format}",
 )
-def test_the_colours_are_the_models_whatever_matrix_range_and_depth(frame_format):
+def test_colours_do_not_depend_on_matrix_range_and_depth(frame_format):
     expected = np.array(ycbcr_to_rgb(0.5, *CHROMA))
     shown = rgb_of(
         write_chroma(frame_of(frame_format, 0.5), field(*CHROMA), frame_format, 1.0), frame_format
     )
-    # Differences of R, G and B are the model's; luma is the picture's own in either matrix.
+    # Only differences of R, G and B are compared, because luma differs between matrices.
     assert np.abs((shown - shown[1]) - (expected - expected[1])).max() < 0.012
 
 
 @pytest.mark.parametrize("frame_format", VARIANTS[:2], ids=["limited", "full"])
 @pytest.mark.parametrize("luma", [0.0, 0.25, 1.0])
-def test_a_colorizer_sees_luma_at_full_range(frame_format, luma):
+def test_luma_is_read_at_full_range(frame_format, luma):
     seen = frame_luma(frame_of(frame_format, luma), frame_format, 8)
     assert seen.shape == (8, 8)
     assert seen.dtype == np.float32
@@ -78,7 +78,7 @@ def test_a_colorizer_sees_luma_at_full_range(frame_format, luma):
 
 
 @pytest.mark.parametrize("luma", [0.0, 0.02, 0.98, 1.0])
-def test_chroma_gives_way_where_rgb_would_leave_its_range(luma):
+def test_chroma_is_limited_to_the_rgb_gamut(luma):
     frame_format = replace(FRAME_FORMAT, matrix=BT709)
     shown = rgb_of(
         write_chroma(frame_of(frame_format, luma), field(0.3, -0.25), frame_format, 1.0),
@@ -88,7 +88,7 @@ def test_chroma_gives_way_where_rgb_would_leave_its_range(luma):
     assert shown.max() < 1.02
 
 
-def test_luma_is_not_touched():
+def test_luma_is_not_changed():
     frame_format = FRAME_FORMAT
     frame = frame_of(frame_format, 0.5)
     luma = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
@@ -104,7 +104,7 @@ def test_strength_0_is_grey():
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_a_colorizer_sees_turned_film_upright_and_its_colour_turns_back(degrees):
+def test_luma_is_read_upright_and_chroma_is_rotated_back(degrees):
     frame_format = replace(FRAME_FORMAT, rotation=degrees)
     stored = np.full((48, 64), 60, np.uint8)
     stored[:12] = 200  # bright along the stored upper edge

@@ -1,34 +1,35 @@
-"""Parts of a film, and the film beside its source."""
+"""`--preview`, the beginning of a film, and `--compare`, the film beside its grey source."""
 
 import av
 import numpy as np
 import pytest
 
 
-def test_a_preview_is_the_beginning_under_a_name_of_its_own(
-    make_clip, flat, command, tmp_path, look
-):
+def test_preview_is_the_beginning_with_its_own_name(make_clip, flat, command, tmp_path, read_film):
     clip = make_clip(tmp_path / "film.mp4", frames=75, audio=("aac",))
     for options, name in ((("--preview", "1s"), "film-preview.mp4"), ((), "film.mp4")):
         result = command("run", clip, "-m", flat, "-o", "out", *options)
         assert result.returncode == 0, result.stderr
         assert (tmp_path / "out" / name).exists()
-    whole, part = look(tmp_path / "out" / "film.mp4"), look(tmp_path / "out" / "film-preview.mp4")
-    assert part.times == whole.times[:25]
+    whole, preview = (
+        read_film(tmp_path / "out" / "film.mp4"),
+        read_film(tmp_path / "out" / "film-preview.mp4"),
+    )
+    assert preview.times == whole.times[:25]
     assert len(whole.times) == 75
-    assert part.seconds == pytest.approx(1.0, abs=0.05)
-    assert part.packets[1] == whole.packets[1][: len(part.packets[1])]
+    assert preview.seconds == pytest.approx(1.0, abs=0.05)
+    assert preview.packets[1] == whole.packets[1][: len(preview.packets[1])]
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
-def test_compare_shows_the_grey_source_beside_the_film(
-    make_clip, coloured, tmp_path, pixels, same_times
+def test_comparison_shows_the_grey_source_at_the_left(
+    make_clip, colour_film, tmp_path, pixels, assert_same_times
 ):
     clip = make_clip(tmp_path / "film.mkv", pixel_format=pixels, audio=("aac",))
-    before, after, target = coloured(clip, "--compare")
+    before, after, target = colour_film(clip, "--compare")
     assert target.name == "film-compare.mkv"
     assert after.size == (2 * before.size[0], before.size[1])
-    same_times(before, after)
+    assert_same_times(before, after)
     luma, chroma = after.luma[5], after.chroma[5][0]
     half, middle = luma.shape[1] // 2, 128 << (2 if "10" in pixels else 0)
     assert np.abs(luma[:, :half] - luma[:, half:]).mean() < 1.5
@@ -40,9 +41,7 @@ def test_compare_shows_the_grey_source_beside_the_film(
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_the_grey_source_is_at_the_left_of_what_is_seen_also_of_a_turned_film(
-    make_clip, command, flat, tmp_path, degrees
-):
+def test_grey_source_is_at_the_left_of_a_rotated_film(make_clip, command, flat, tmp_path, degrees):
     clip = make_clip(
         tmp_path / "phone.mp4", setup=lambda stream: stream.set_display_rotation(degrees)
     )
@@ -58,7 +57,7 @@ def test_the_grey_source_is_at_the_left_of_what_is_seen_also_of_a_turned_film(
 
 
 @pytest.mark.parametrize("value", ["", "0", "ten", "-3s"])
-def test_a_preview_of_no_time_is_refused(make_clip, flat, command, tmp_path, value):
+def test_invalid_preview_length_is_refused(make_clip, flat, command, tmp_path, value):
     clip = make_clip(tmp_path / "film.mp4")
     result = command("run", clip, "-m", flat, f"--preview={value}")
     assert result.returncode == 2

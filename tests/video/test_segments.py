@@ -1,4 +1,4 @@
-"""Files on the disk of films that are not finished."""
+"""Segments on disk of unfinished films."""
 
 import threading
 
@@ -10,25 +10,25 @@ from batchcolor.video.output.timestamps import Timeline
 from batchcolor.video.probe import probe
 
 
-def test_films_that_end_take_nothing_from_films_that_begin(make_clip, tmp_path):
+def test_films_that_end_do_not_remove_folders_of_films_that_start(make_clip, tmp_path):
     source = probe(make_clip(tmp_path / "film.mp4", frames=2), 10**6)
     output = resolve_output_spec(source, VideoSettings(), MP4)
-    lost = []
+    errors = []
 
     def work(number):
         segments = PacketSegments(tmp_path / "films" / str(number), output, Timeline(source))
         try:
             for _ in range(300):
-                segments.resume("some film")
+                segments.resume("fingerprint")
                 (segments.folder / "proof").write_bytes(b"")
                 segments.remove()
         except OSError as error:
-            lost.append(error)
+            errors.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not lost
+    assert not errors
     assert not (tmp_path / "films").exists()

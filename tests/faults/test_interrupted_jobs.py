@@ -17,34 +17,38 @@ GATED = """
     from pathlib import Path
 
     import batchcolor
-    from batchcolor.pipeline.executor import Pipeline
 
-    GATE = Path(__file__).parent / "gate"
-    interrupt, fsync = Pipeline.interrupt, os.fsync
+    GATE = os.environ.get("GATE_FOLDER")  # only in processes that `start` starts
     calls = 0
 
-    def wait_at(name):
-        (GATE / name).touch()
-        while not (GATE / "open").exists():
+    def wait_at(point):
+        Path(GATE, point).touch()
+        while not Path(GATE, "open").exists():
             time.sleep(0.01)
 
-    def record_interrupt(pipeline, code):
-        interrupt(pipeline, code)
-        (GATE / "interrupted").touch()
+    if GATE:
+        from batchcolor.pipeline.executor import Pipeline
 
-    def wait_to_fsync(handle):
-        if {gates_fsync} and threading.current_thread() is not threading.main_thread():
-            wait_at("fsync")
-        fsync(handle)
+        interrupt, fsync = Pipeline.interrupt, os.fsync
 
-    Pipeline.interrupt, os.fsync = record_interrupt, wait_to_fsync
+        def record_interrupt(pipeline, code):
+            interrupt(pipeline, code)
+            Path(GATE, "interrupted").touch()
+
+        def fsync_behind_gate(handle):
+            is_main = threading.current_thread() is threading.main_thread()
+            if os.environ["GATE_POINT"] == "fsync" and not is_main:
+                wait_at("fsync")
+            fsync(handle)
+
+        Pipeline.interrupt, os.fsync = record_interrupt, fsync_behind_gate
 
     class Gated:
         def __call__(self, luma):
             import torch
             global calls
             calls += 1
-            if calls == {first_gated}:
+            if GATE and os.environ["GATE_POINT"] == "colorizer" and calls == 3:
                 wait_at("colorizer")
             return torch.full((len(luma), 2, 4, 4), 0.1)
 
@@ -52,15 +56,13 @@ GATED = """
     def batchcolor_colorizers():
         return [batchcolor.ColorizerSpec("gated", "waits", 16, lambda options: Gated())]
 """
-"""Waits before a picture, or before a result is flushed to the disk, until a file appears."""
-
-
+"""Waits in the third call of the colorizer, or before results are flushed to the disk."""
 ONE_BY_ONE = ["--batch-size", "1", "--workers", "1", "--max-memory", "16M"]
 
 
 @dataclass
 class Gate:
-    """The files by which a test follows and controls a gated job."""
+    """The files by which a test follows and controls a gated gate."""
 
     folder: Path
 
@@ -78,20 +80,12 @@ class Gate:
 
 
 @pytest.fixture
-def gate(plugin, site):
-    """Installs the model `gated`, which waits before its picture number `first_gated`."""
-
-    def install(first_gated=3, gates_fsync=False):
-        plugin(
-            "gatedpack",
-            GATED.replace("{first_gated}", str(first_gated)).replace(
-                "{gates_fsync}", str(gates_fsync)
-            ),
-        )
-        (site / "gate").mkdir()
-        return Gate(site / "gate")
-
-    return install
+def gate(plugin, tmp_path):
+    """Installs the model `gated`, whose job waits at a gate where it is started with `start`."""
+    plugin("gatedpack", GATED)
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    return Gate(folder)
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -108,17 +102,18 @@ def temporaries(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def start(environment, tmp_path, started):
-    """Starts `batchcolor run` without waiting for it."""
+    """Starts `batchcolor run` without waiting for it; a gated job waits at `gate_point`."""
 
-    def run(*arguments, ignored=()):
+    def run(*arguments, ignored=(), gate_point="colorizer"):
         def ignore_signals():
             for number in ignored:
                 signal.signal(number, signal.SIG_IGN)
 
+        gate = {"GATE_FOLDER": str(tmp_path / "gate"), "GATE_POINT": gate_point}
         process = subprocess.Popen(
             [sys.executable, "-m", "batchcolor", "run", *map(str, arguments)],
             preexec_fn=ignore_signals,
-            env=environment,
+            env={**environment, **gate},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -144,12 +139,12 @@ def wait_for(condition, seconds=60.0):
 def test_one_signal_finishes_what_is_in_flight_and_the_next_run_resumes(
     gate, start, command, album, tmp_path, number, code
 ):
-    job, source, out = gate(), album(30), tmp_path / "out"
+    source, out = album(30), tmp_path / "out"
     process = start(source, "-m", "gated", "-o", out, "--json", *ONE_BY_ONE)
-    job.wait_for("colorizer", process)
+    gate.wait_for("colorizer", process)
     process.send_signal(number)
-    job.wait_for("interrupted", process)
-    job.open()
+    gate.wait_for("interrupted", process)
+    gate.open()
     printed, shown = process.communicate(timeout=60)
     assert process.returncode == code, shown
     report = json.loads(printed)
@@ -167,11 +162,11 @@ def test_one_signal_finishes_what_is_in_flight_and_the_next_run_resumes(
 def test_a_second_sigint_ends_the_process_at_once_and_leaves_no_temporaries(
     gate, start, album, tmp_path
 ):
-    job, out = gate(first_gated=0, gates_fsync=True), tmp_path / "out"
-    process = start(album(8), "-m", "gated", "-o", out, *ONE_BY_ONE)
-    job.wait_for("fsync", process)
+    out = tmp_path / "out"
+    process = start(album(8), "-m", "gated", "-o", out, *ONE_BY_ONE, gate_point="fsync")
+    gate.wait_for("fsync", process)
     process.send_signal(signal.SIGINT)
-    job.wait_for("interrupted", process)
+    gate.wait_for("interrupted", process)
     assert temporaries(out)  # the first signal waits for the result that is being written
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)  # the gate stays closed: no other way to end
@@ -183,15 +178,15 @@ def test_a_second_sigint_ends_the_process_at_once_and_leaves_no_temporaries(
 def test_a_signal_that_is_ignored_at_the_start_does_not_stop_the_job(
     gate, start, album, tmp_path, number
 ):
-    job, out = gate(), tmp_path / "out"
+    out = tmp_path / "out"
     process = start(album(8), "-m", "gated", "-o", out, "--json", *ONE_BY_ONE, ignored=[number])
-    job.wait_for("colorizer", process)
+    gate.wait_for("colorizer", process)
     process.send_signal(number)
     process.send_signal(number)
-    job.open()
+    gate.open()
     printed, shown = process.communicate(timeout=60)
     assert process.returncode == 0, shown
-    assert not (job.folder / "interrupted").exists()
+    assert not (gate.folder / "interrupted").exists()
     assert json.loads(printed)["done"] == len(results(out)) == 8
 
 
@@ -227,12 +222,12 @@ def test_a_job_killed_at_random_moments_gives_the_results_of_an_uninterrupted_on
 def test_a_source_that_vanishes_while_the_job_runs_fails_alone_and_is_reported(
     gate, start, album, tmp_path
 ):
-    job, source, out = gate(), album(30), tmp_path / "out"
+    source, out = album(30), tmp_path / "out"
     process = start(source, "-m", "gated", "-o", out, "--json", *ONE_BY_ONE)
-    job.wait_for("colorizer", process)
+    gate.wait_for("colorizer", process)
     vanished = sorted(source.glob("*.jpg"))[-1]  # far behind: no more than six are in flight
     vanished.unlink()
-    job.open()
+    gate.open()
     printed, shown = process.communicate(timeout=60)
     report = json.loads(printed)
     assert process.returncode == 3, shown

@@ -72,14 +72,15 @@ def ycbcr_to_rgb(luma: ArrayT, cb: ArrayT, cr: ArrayT) -> tuple[ArrayT, ArrayT, 
     return luma + RED_CR * cr, luma + GREEN_CB * cb + GREEN_CR * cr, luma + BLUE_CB * cb
 
 
-def rgb_mse(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def rgb_mse(chroma: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Returns the mean squared error of R, G and B in 0..1 that predicted chroma causes.
 
-    Chroma and truth are tensors `(N, 2, S, S)` of Cb, Cr. Luma is the same in both, so the error
-    of each channel is linear in the error of chroma (BT.601). Values are not clipped to 0..1,
-    which would reduce the error. The published losses of Alpha and Beta are read as this error.
+    Chroma and reference are tensors `(N, 2, S, S)` of Cb, Cr. Luma is the same in both, so the
+    error of each channel is linear in the error of chroma (BT.601). Values are not clipped to
+    0..1, which would reduce the error. The published losses of Alpha and Beta are read as this
+    error.
     """
-    error = chroma.float() - truth.float()
+    error = chroma.float() - reference.float()
     cb, cr = error[:, 0], error[:, 1]
     green = GREEN_CB * cb + GREEN_CR * cr
     return ((RED_CR * cr) ** 2 + green**2 + (BLUE_CB * cb) ** 2).mean() / 3

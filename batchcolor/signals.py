@@ -38,11 +38,11 @@ def handle_signals(interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
         received.append(number)
         interrupt(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
 
-    former = {number: signal.signal(number, receive) for number in _active_signals()}
+    previous = {number: signal.signal(number, receive) for number in _active_signals()}
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

@@ -239,7 +239,7 @@ def test_run_makes_a_film_of_a_folder_of_frames(tmp_path, grey_picture, flat):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ({"strength": "x"}, "strength='x': must be a valid number"),
         ({"strength": 3}, "from 0 to 2"),
@@ -255,8 +255,8 @@ def test_run_makes_a_film_of_a_folder_of_frames(tmp_path, grey_picture, flat):
         ({"vividness": 1}, "vividness: there is no such argument"),
     ],
 )
-def test_run_refuses_an_argument_of_a_wrong_type_and_names_it(arguments, words):
-    with pytest.raises(UsageError, match=words):
+def test_run_refuses_an_argument_of_a_wrong_type_and_names_it(arguments, message):
+    with pytest.raises(UsageError, match=message):
         batchcolor.run("samples", **arguments)
 
 

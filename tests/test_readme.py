@@ -73,8 +73,8 @@ def test_a_batchcolor_command_of_the_readme_works(line: str, attic: Path, comman
 
 @pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("pip ")])
 def test_what_the_pip_commands_install_can_be_built(line: str) -> None:
-    words = [sys.executable, "-m", *shlex.split(line), "--dry-run", *OFFLINE]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    message = [sys.executable, "-m", *shlex.split(line), "--dry-run", *OFFLINE]
+    done = subprocess.run(message, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Would install batchcolor-" in done.stdout
 
@@ -82,8 +82,8 @@ def test_what_the_pip_commands_install_can_be_built(line: str) -> None:
 @pytest.mark.slow
 def test_the_tests_that_the_readme_runs_are_found() -> None:
     assert "pytest" in COMMANDS
-    words = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    message = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    done = subprocess.run(message, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     for place in ("tests/test_readme.py", "batchcolor-sepia/tests", "batchcolor-foreign/tests"):
         assert place in done.stdout
@@ -102,9 +102,9 @@ def test_an_installed_package_brings_its_weights_and_colours_the_samples(
     subprocess.run(install, cwd=ROOT, check=True, timeout=300)
     path = os.pathsep.join([str(target), environment["PYTHONPATH"]])
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*message: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "batchcolor", *words],
+            [sys.executable, "-m", "batchcolor", *message],
             cwd=attic,
             env={**environment, "PYTHONPATH": path},
             capture_output=True,

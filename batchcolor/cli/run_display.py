@@ -104,16 +104,18 @@ class RunView:
 
     def _show_failures(self, report: Report) -> None:
         """One line for each failure, and one for all that failed in an earlier run."""
-        former = 0
+        previous = 0
         for failure in report.failures:
             if RETRY_HINT in failure.reason and not self.verbose:
-                former += 1
+                previous += 1
             elif not self.verbose:
                 self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
         for failure in report.failures[self.shown_failures :] if self.verbose else []:
             self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
-        if former:
-            self._say(f"{former} failed in an earlier run and were not tried again (-v lists them)")
+        if previous:
+            self._say(
+                f"{previous} failed in an earlier run and were not tried again (-v lists them)"
+            )
 
     def _show_notes(self, report: Report) -> None:
         if self.verbose:

@@ -171,26 +171,26 @@ class Plan:
             return "refused", "plan", "its result would replace it; choose another --output"
         if conflict := self._guard.find_conflict(target):
             return "refused", "plan", conflict
-        former = journal.find(file.path, file.size, file.mtime_ns)
-        is_same = former is not None and (former.settings, former.weights) == (
+        previous = journal.find(file.path, file.size, file.mtime_ns)
+        is_same = previous is not None and (previous.settings, previous.weights) == (
             self.fingerprint(format_, is_film=file.is_film),
             weights_hash,
         )
-        if former is not None and is_same and former.outcome == "done" and exists:
+        if previous is not None and is_same and previous.outcome == "done" and exists:
             return "done before", "", ""
-        if former is not None and self._fails_again(former, is_same=is_same):
-            reason = f"{former.reason} (as before; --retry-failed tries again)"
-            return "failed before", former.step, reason
+        if previous is not None and self._fails_again(previous, is_same=is_same):
+            reason = f"{previous.reason} (as before; --retry-failed tries again)"
+            return "failed before", previous.step, reason
         if exists and self.settings.if_exists != "overwrite":
-            reason = "made with other settings" if former else "not made by this job"
+            reason = "made with other settings" if previous else "not made by this job"
             return "exists", "", reason
         return "colour", "", ""
 
-    def _fails_again(self, former: JournalEntry, *, is_same: bool) -> bool:
+    def _fails_again(self, previous: JournalEntry, *, is_same: bool) -> bool:
         """Whether a source that failed in an earlier job is not tried again."""
-        if former.outcome != "failed" or self.settings.retry_failed or former.step == LIMITS:
+        if previous.outcome != "failed" or self.settings.retry_failed or previous.step == LIMITS:
             return False  # limits are options, which may have changed
-        return former.step == "decode" or is_same  # no option makes a damaged file readable
+        return previous.step == "decode" or is_same  # no option makes a damaged file readable
 
 
 def make_plan(settings: RunSettings) -> Plan:

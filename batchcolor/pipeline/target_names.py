@@ -50,7 +50,7 @@ class TargetNames:
         """
         source = absolute_source(file.path)
         is_folder = file.is_film and self.settings.films.to_frames
-        relative = self._former_name(file, format_, is_folder=is_folder)
+        relative = self._previous_name(file, format_, is_folder=is_folder)
         if relative is None:
             relative = self._plain_name(below / file.relative, file, format_)
         suffix = "" if is_folder else relative.suffix
@@ -92,17 +92,17 @@ class TargetNames:
         ending = self.settings.films.name_suffix if file.is_film else ""
         return relative.with_name(stem + ending + suffix)
 
-    def _former_name(self, file: ScannedFile, format_: Format, *, is_folder: bool) -> Path | None:
+    def _previous_name(self, file: ScannedFile, format_: Format, *, is_folder: bool) -> Path | None:
         """The name that the source's result has from an earlier job, if it still fits."""
-        former = self.journal.former_target(file.path)
-        if former is None:
+        previous = self.journal.previous_target(file.path)
+        if previous is None:
             return None
-        has_suffix = Path(former).suffix.lower() in format_.suffixes
+        has_suffix = Path(previous).suffix.lower() in format_.suffixes
         if has_suffix is is_folder:
             return None
-        if file.is_film and _film_ending(former) != self.settings.films.name_suffix:
+        if file.is_film and _film_ending(previous) != self.settings.films.name_suffix:
             return None
-        return Path(former)
+        return Path(previous)
 
 
 def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:
 
 
 def _film_ending(target: str) -> str:
-    """The `VideoSettings.name_suffix` of a former result."""
+    """The `VideoSettings.name_suffix` of a previous result."""
     stem = Path(target).stem
     found = ""
     for ending in FILM_ENDINGS:

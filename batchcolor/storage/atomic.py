@@ -115,23 +115,23 @@ def temporary_folder(target: Path) -> Iterator[Path]:
         _remove_own(temporary)
 
 
-def replace_folder(source: Path, target: Path, former: Path) -> None:
-    """Rename a complete folder to `target`, after renaming an existing `target` to `former`.
+def replace_folder(source: Path, target: Path, previous: Path) -> None:
+    """Rename a complete folder to `target`, after renaming an existing `target` to `previous`.
 
     No system replaces a folder in one step: after a kill between the two, call `restore_folder`.
     Raises OSError.
     """
     if target.exists():
-        target.rename(former)
+        target.rename(previous)
     source.rename(target)
     _sync_folder(target.parent)
 
 
-def restore_folder(target: Path, former: Path) -> None:
+def restore_folder(target: Path, previous: Path) -> None:
     """Undo a `replace_folder` that was killed between its two steps, where the system permits."""
     with contextlib.suppress(OSError):
-        if former.exists() and not target.exists():
-            former.rename(target)
+        if previous.exists() and not target.exists():
+            previous.rename(target)
 
 
 def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:

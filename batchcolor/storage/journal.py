@@ -228,7 +228,7 @@ class Journal:
             return None
         return entry if entry.edges == head_tail_digest(path) else None
 
-    def former_target(self, path: Path) -> str | None:
+    def previous_target(self, path: Path) -> str | None:
         """The target of this source in an earlier job, relative to the output folder."""
         entry = self._entries.get(absolute_source(path))
         return entry.target if entry and entry.target else None

@@ -172,7 +172,7 @@ def test_odd_names_work_and_are_printed_without_harm(command, flat, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["nowhere"], "no such file or folder"),
         (["album/*.xyz"], "no pictures found"),
@@ -193,7 +193,7 @@ def test_odd_names_work_and_are_printed_without_harm(command, flat, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_2_before_anything_is_written(
-    command, flat, album, tmp_path, arguments, words
+    command, flat, album, tmp_path, arguments, message
 ):
     album(2)
     (tmp_path / "empty").mkdir()
@@ -201,7 +201,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_2_before_anything_is_written(
     before = tree(tmp_path)
     result = command("run", *arguments)
     assert result.returncode == 2, result.stderr
-    assert words in result.stderr
+    assert message in result.stderr
     assert result.stderr.strip().count("\n") == 0
     assert tree(tmp_path) == before
 

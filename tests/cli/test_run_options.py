@@ -62,7 +62,7 @@ def test_an_unknown_option_that_is_not_near_suggests_nothing(command, option):
 
 
 @pytest.mark.parametrize(
-    ("words", "value"),
+    ("message", "value"),
     [
         ("--model al", "alpha"),
         ("--codec pro", "prores"),
@@ -71,10 +71,10 @@ def test_an_unknown_option_that_is_not_near_suggests_nothing(command, option):
         ("--stabilize b", "best"),
     ],
 )
-def test_completion_offers_values(process, words, value):
+def test_completion_offers_values(process, message, value):
     result = process(
         _BATCHCOLOR_COMPLETE="complete_bash",
-        COMP_WORDS=f"batchcolor run {words}",
+        COMP_WORDS=f"batchcolor run {message}",
         COMP_CWORD="3",
     )
     assert value in result.stdout.split()

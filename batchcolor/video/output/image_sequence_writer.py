@@ -60,7 +60,7 @@ class ImageSegments(Segments):
     ) -> None:
         super().__init__(folder, output, timeline)
         self.target, self.quality = target, quality
-        self.pictures, self.former_result = folder / "pictures", folder / "former"
+        self.pictures, self.previous_result = folder / "pictures", folder / "previous"
         self._is_image_sequence = source.is_image_sequence
         frames = list_numbered_frames(source.path) if source.is_image_sequence else None
         self._first, self._step = (frames.first, frames.step) if frames else (1, 1)
@@ -131,7 +131,7 @@ class ImageSegments(Segments):
 
     def remove(self) -> None:
         """Deletes all segments. If a job was killed while it replaced a result, restores that."""
-        restore_folder(self.target, self.former_result)
+        restore_folder(self.target, self.previous_result)
         super().remove()
 
     def publish(self, *, replace: bool, mtime_ns: int) -> None:
@@ -145,4 +145,4 @@ class ImageSegments(Segments):
             raise FileExistsError(target)
         if target.exists():
             check_replaceable(target)
-        replace_folder(self.pictures, target, self.former_result)
+        replace_folder(self.pictures, target, self.previous_result)

@@ -39,7 +39,7 @@ class Matrix:
     blue: float
 
     @property
-    def shifts(self) -> tuple[tuple[float, float], ...]:
+    def chroma_factors(self) -> tuple[tuple[float, float], ...]:
         """Factors of Cb and Cr in R - Y, G - Y and B - Y."""
         red_cr, blue_cb = 2 * (1 - self.red), 2 * (1 - self.blue)
         green = 1 - self.red - self.blue
@@ -103,7 +103,7 @@ def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArra
     The differences between R, G and B are kept. Luma is that of the picture with both matrices
     and does not occur in the conversion, which therefore is linear and valid at any luma.
     """
-    red, green, blue = (cb * chroma[0] + cr * chroma[1] for cb, cr in BT601.shifts)
+    red, green, blue = (cb * chroma[0] + cr * chroma[1] for cb, cr in BT601.chroma_factors)
     mean = matrix.red * red + (1 - matrix.red - matrix.blue) * green + matrix.blue * blue
     cb = (blue - mean) / (2 * (1 - matrix.blue))
     cr = (red - mean) / (2 * (1 - matrix.red))
@@ -119,9 +119,9 @@ def compute_gamut_scale(
     reduces saturation.
     """
     scale = np.ones_like(luma)
-    for shift in (RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb):
-        room = np.where(shift > 0, 1 - luma, luma)
-        np.minimum(scale, room / np.maximum(np.abs(shift), 1e-6), out=scale)
+    for offset in (RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb):
+        headroom = np.where(offset > 0, 1 - luma, luma)
+        np.minimum(scale, headroom / np.maximum(np.abs(offset), 1e-6), out=scale)
     return scale
 
 

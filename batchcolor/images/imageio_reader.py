@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,18 +105,24 @@ def _read_raw_exif(path: Path, notes: list[str]) -> Metadata:
     Tags that describe how samples are stored, and the orientation, which LibRaw applies to the
     pixels, are not kept.
     """
-    stored, kept = Image.Exif(), Image.Exif()
     try:
         with path.open("rb") as file:
-            stored.load_from_fp(file)
-        kept.update({tag: value for tag, value in stored.items() if tag in DESCRIPTIVE_TAGS})
-        is_empty = not kept
-        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            tags = {t: v for t, v in stored.get_ifd(ifd).items() if t not in DROPPED_EXIF_TAGS}
-            if tags:
-                kept.get_ifd(ifd).update(tags)
-                is_empty = False
-        return Metadata(exif=b"" if is_empty else kept.tobytes().removeprefix(b"Exif\0\0"))
+            exif = _copy_exif(file)
     except Exception as error:  # another structure than that of TIFF, or a damaged one
         notes.append(f"EXIF dropped: it cannot be read from this raw file ({error})")
         return Metadata()
+    return Metadata(exif=exif)
+
+
+def _copy_exif(file: BinaryIO) -> bytes:
+    """Returns an EXIF block of the tags that describe a photograph; empty where there is none."""
+    stored, kept = Image.Exif(), Image.Exif()
+    stored.load_from_fp(file)  # values are read from the file when they are accessed
+    kept.update({tag: value for tag, value in stored.items() if tag in DESCRIPTIVE_TAGS})
+    is_empty = not kept
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        tags = {t: v for t, v in stored.get_ifd(ifd).items() if t not in DROPPED_EXIF_TAGS}
+        if tags:
+            kept.get_ifd(ifd).update(tags)
+            is_empty = False
+    return b"" if is_empty else kept.tobytes().removeprefix(b"Exif\0\0")

@@ -128,5 +128,5 @@ def _luma_at_chroma_size(
 
 def _rgb_extremes(field: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
     """Returns how far the largest of R, G, B is above luma and the smallest below; `(2, s, s)`."""
-    shifts = np.stack([cb * field[0] + cr * field[1] for cb, cr in matrix.shifts])
+    shifts = np.stack([cb * field[0] + cr * field[1] for cb, cr in matrix.chroma_factors])
     return np.stack([shifts.max(axis=0), -shifts.min(axis=0)]).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,24 @@ from imageio.config import known_extensions
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import (
     CAMERA_RAW,
+    JPEG,
     READ_ONLY_BY_SUFFIX,
     TIFF,
     UNREAD_SUFFIXES,
 )
 from batchcolor.images.header import estimate_memory
+from batchcolor.images.join import join
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 
 ScanFile = Callable[[Path], ScannedFile]
 ReadPicture = Callable[[Path], Picture]
+EXIF_POINTER = 0x8769
+EXIF_PLACEHOLDER = EXIF_POINTER + 1
+"""tifffile writes no pointer to an Exif directory; `append_exif_directory` renames this tag."""
 RAMP = np.tile(np.linspace(2000, 60000, 96).astype(np.uint16), (64, 1))
 """Samples that increase from left to right."""
 
@@ -44,6 +52,7 @@ def write_dng(path: Path, orientation: int = 1) -> None:
         (50778, "H", 1, 21, True),  # CalibrationIlluminant1
         (274, "H", 1, orientation, True),
         (271, "s", 0, "Leica", True),
+        (EXIF_PLACEHOLDER, "I", 1, 0, True),
     ]
     tifffile.imwrite(path, RAMP, photometric=32803, extratags=tags, metadata=None, software=False)
 
@@ -68,6 +77,43 @@ def test_camera_raw_is_developed_upright_with_16_bits_and_exif(
     assert 0x0112 not in exif
     with pytest.raises(ProcessingError, match="max-pixels"):
         estimate_memory(scan_file(path), 96 * 64 - 1)
+
+
+def append_exif_directory(path: Path) -> None:
+    """Appends an Exif directory with a time, an exposure and a maker note to a DNG."""
+    tags = [
+        (0x829A, 5, 1, struct.pack("<II", 1, 60)),  # ExposureTime
+        (0x9003, 2, 20, b"1986:05:04 12:00:00\0"),  # DateTimeOriginal
+        (0x927C, 7, 8, b"unknown\0"),  # MakerNote
+    ]
+    with tifffile.TiffFile(path) as file:
+        placeholder = file.pages.first.tags[EXIF_PLACEHOLDER]
+    data = bytearray(path.read_bytes())
+    start = len(data)
+    struct.pack_into("<H", data, placeholder.offset, EXIF_POINTER)
+    struct.pack_into("<I", data, placeholder.valueoffset, start)
+    directory, values = struct.pack("<H", len(tags)), b""
+    values_start = start + 2 + 12 * len(tags) + 4
+    for tag, kind, count, value in tags:
+        directory += struct.pack("<HHII", tag, kind, count, values_start + len(values))
+        values += value
+    end = bytes(1000)  # LibRaw reads beyond a maker note
+    path.write_bytes(bytes(data) + directory + bytes(4) + values + end)
+
+
+def test_exif_directory_of_a_raw_file_is_kept_without_the_maker_note(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    pytest.importorskip("rawpy", reason="needs the extra raw")
+    path = tmp_path / "in.dng"
+    write_dng(path)
+    append_exif_directory(path)
+    picture = read_picture(path)
+    data = encode(join(picture, np.zeros((2, 1, 1), np.float32), 1.0, JPEG), picture.metadata, None)
+    tags = Image.open(io.BytesIO(data)).getexif().get_ifd(EXIF_POINTER)
+    assert tags[0x9003] == "1986:05:04 12:00:00"
+    assert float(tags[0x829A]) == pytest.approx(1 / 60)
+    assert 0x927C not in tags
 
 
 @pytest.mark.parametrize("suffix", [".dng", ".nef", ".dcr"])

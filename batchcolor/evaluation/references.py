@@ -83,18 +83,7 @@ def scan_references(
     if not data.is_dir():
         raise EvaluationDataError(f"--data {data}: no such folder")
     reference_set = ReferenceSet()
-    files: list[ScannedFile] = []
-    for entry in scan(data):
-        if isinstance(entry, ScannedFile) and not entry.is_film:
-            files.append(entry)
-        else:
-            detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
-            name = os.path.relpath(entry.path, data)
-            reference_set.skipped.append((name, "no picture", detail))
-    if not files:
-        raise EvaluationDataError(f"--data {data}: no pictures in it")
-    if limit is not None and limit < len(files):
-        files = [files[index * len(files) // limit] for index in range(limit)]
+    files = _find_pictures(data, limit, reference_set.skipped)
     chroma, digests = np.zeros(2), set[str]()
     for start in range(0, len(files), PREFETCH):
         part = files[start : start + PREFETCH]
@@ -116,6 +105,24 @@ def scan_references(
     cb, cr = chroma / len(reference_set.references)
     reference_set.mean_chroma = float(cb), float(cr)
     return reference_set
+
+
+def _find_pictures(
+    data: Path, limit: int | None, skipped: list[tuple[str, str, str]]
+) -> list[ScannedFile]:
+    """Returns the pictures of a folder, and adds other files to `skipped`."""
+    files: list[ScannedFile] = []
+    for entry in scan(data):
+        if isinstance(entry, ScannedFile) and not entry.is_film:
+            files.append(entry)
+        else:
+            detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
+            skipped.append((os.path.relpath(entry.path, data), "no picture", detail))
+    if not files:
+        raise EvaluationDataError(f"--data {data}: no pictures in it")
+    if limit is not None and limit < len(files):
+        files = [files[index * len(files) // limit] for index in range(limit)]
+    return files
 
 
 def read_reference(path: Path, size: int | None = None) -> RgbArray:

@@ -142,7 +142,7 @@ def _evaluate_film(
     for meter in meters.values():
         meter.add(meter.stabilizer.flush())
     has_colour = float(np.mean(reference.colorful)) >= MIN_COLORFULNESS
-    reference.delta_e = [0.0]
+    reference.delta_e = [0.0]  # exact, without the rounding of its own chroma
     return [
         _make_row(film, REFERENCE_ROW, "", reference, has_colour),
         *(_make_row(film, runner.name, mode, meter, has_colour) for mode, meter in meters.items()),

@@ -71,48 +71,55 @@ def write_atomic(target: Path, data: bytes, *, replace: bool = True) -> None:
         raise OutputError(f"{target} cannot be written: {error.reason}") from error
 
 
-@contextlib.contextmanager
-def temporary_path(target: Path, size: int | None = None) -> Iterator[Path]:
+def temporary_path(
+    target: Path, size: int | None = None
+) -> contextlib.AbstractContextManager[Path]:
     """An empty temporary file in the folder of `target`, removed at the end if it still exists.
 
     An OSError in the block becomes OutputError or ProcessingError; `size` is the number of bytes to
     be written, if known. FileExistsError is not translated.
     """
+    return _temporary(_create_file, target, size)
+
+
+def temporary_folder(target: Path) -> contextlib.AbstractContextManager[Path]:
+    """An empty temporary folder beside `target`, removed at the end with all that it contains.
+
+    Errors are those of `temporary_path`.
+    """
+    return _temporary(_create_folder, target, None)
+
+
+@contextlib.contextmanager
+def _temporary(
+    create: Callable[[str, Path], Path], target: Path, size: int | None
+) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(f".{_process_token()}{SUFFIX}", ".", target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = create(f".{_process_token()}{SUFFIX}", target.parent)
         _own.add(temporary)
-        with contextlib.suppress(OSError):  # mkstemp creates files that only their owner reads
-            temporary.chmod(0o666 & ~_umask())
         yield temporary
     except FileExistsError:
         raise
     except OSError as error:
         raise _translate(error, target, size) from error
     finally:
-        _remove_own(temporary)
+        if temporary is not None:
+            _remove(temporary)
+            _own.discard(temporary)
 
 
-@contextlib.contextmanager
-def temporary_folder(target: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `target`, removed at the end with all that it contains.
+def _create_file(suffix: str, folder: Path) -> Path:
+    handle, name = tempfile.mkstemp(suffix, ".", folder)
+    os.close(handle)
+    with contextlib.suppress(OSError):  # mkstemp creates files that only their owner reads
+        Path(name).chmod(0o666 & ~_umask())
+    return Path(name)
 
-    An OSError in the block becomes OutputError or ProcessingError.
-    """
-    temporary: Path | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        name = tempfile.mkdtemp(f".{_process_token()}{SUFFIX}", ".", target.parent)
-        temporary = Path(name)
-        _own.add(temporary)
-        yield temporary
-    except OSError as error:
-        raise _translate(error, target, None) from error
-    finally:
-        _remove_own(temporary)
+
+def _create_folder(suffix: str, folder: Path) -> Path:
+    return Path(tempfile.mkdtemp(suffix, ".", folder))
 
 
 def replace_folder(source: Path, target: Path, previous: Path) -> None:
@@ -184,12 +191,6 @@ def remove_own_temporaries() -> None:
         _remove(path)
 
 
-def _remove_own(temporary: Path | None) -> None:
-    if temporary is not None:
-        _remove(temporary)
-        _own.discard(temporary)
-
-
 def _remove(temporary: Path) -> bool:
     """Remove a temporary file or folder. Returns whether it existed and is gone."""
     try:
@@ -232,14 +233,8 @@ def _link(temporary: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows does not open folders
-        return
-    try:
-        _fsync(handle)
-    finally:
-        os.close(handle)
+    with contextlib.suppress(PermissionError):  # Windows does not open folders
+        sync_to_disk(folder)
 
 
 def _tolerate(error: OSError, consequence: str) -> None:

@@ -1,11 +1,13 @@
-"""Rejects terms of the glossary's left column in code, tests and documentation.
+"""Rejects terms of the glossary's left columns in code, tests and documentation.
 
-The forbidden terms are read from the first table of `docs/glossary.md`. Run it from the root of
-the checkout: `python docs/check_terms.py`. Exit code 1 if a term is found.
+The forbidden terms are read from the first table of `docs/glossary.md`, forbidden names of
+functions, classes, parameters and fields from the second. Run it from the root of the checkout:
+`python docs/check_terms.py`. Exit code 1 if a term is found.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,11 +20,14 @@ EXEMPT = {"docs/glossary.md", "CHANGELOG.md"}
 SUFFIXES = (".py", ".md", ".html")
 
 
-def read_forbidden_terms(page: str) -> list[str]:
-    """Return the terms of the left column of the first table of a Markdown page."""
-    rows = re.findall(r"^\| ([^|]+) \| [^|]*\|$", page.split("\n\n| term |")[0], re.MULTILINE)
-    cells = [cell for row in rows if row.strip() != "not" for cell in row.split(",")]
-    return [cell.strip() for cell in cells if cell.strip()]
+TERMS_HEAD, NAMES_HEAD = "| not | but |", "| not this name | but |"
+
+
+def read_left_column(page: str, head: str) -> list[str]:
+    """Returns the comma-separated terms in the left column of the table with the line `head`."""
+    _, _, table = page.partition(f"\n{head}\n")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]*\|$", table.split("\n\n")[0], re.MULTILINE)
+    return [term.strip() for row in rows for term in row.split(",") if term.strip()]
 
 
 def find_terms(text: str, pattern: re.Pattern[str]) -> list[tuple[int, str]]:
@@ -33,23 +38,46 @@ def find_terms(text: str, pattern: re.Pattern[str]) -> list[tuple[int, str]]:
     ]
 
 
+def find_names(source: str, names: set[str]) -> list[tuple[int, str]]:
+    """Returns line number and name of each definition with one of the names."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        name = ""
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        if name.lstrip("_") in names:
+            found.append((node.lineno, name))
+    return found
+
+
 def main() -> int:
-    """Print each forbidden term with its place. Return the exit code."""
-    terms = read_forbidden_terms(GLOSSARY.read_text(encoding="utf-8"))
-    words = "|".join(r"[\s#]+".join(map(re.escape, term.split())) for term in terms)
+    """Prints each forbidden term with its place. Returns the exit code."""
+    page = GLOSSARY.read_text(encoding="utf-8")
+    words = "|".join(
+        r"[\s#]+".join(map(re.escape, term.split())) for term in read_left_column(page, TERMS_HEAD)
+    )
     pattern = re.compile(rf"(?<![A-Za-z-])(?:{words})(?![A-Za-z-])")
+    names = set(read_left_column(page, NAMES_HEAD))
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    found = 0
-    for name in sorted(listed):
-        if name in EXEMPT or not name.endswith(SUFFIXES) or not (ROOT / name).exists():
+    count = 0
+    for path in sorted(listed):
+        if path in EXEMPT or not path.endswith(SUFFIXES) or not (ROOT / path).exists():
             continue
-        for line, term in find_terms((ROOT / name).read_text(encoding="utf-8"), pattern):
-            print(f"{name}:{line}: “{term}”: see docs/glossary.md")
-            found += 1
-    print(f"{found} forbidden terms" if found else "no forbidden terms")
-    return 1 if found else 0
+        text = (ROOT / path).read_text(encoding="utf-8")
+        found = find_terms(text, pattern)
+        if path.endswith(".py"):
+            found += find_names(text, names)
+        for line, term in found:
+            print(f"{path}:{line}: “{term}”: see docs/glossary.md")
+        count += len(found)
+    print(f"{count} forbidden terms" if count else "no forbidden terms")
+    return 1 if count else 0
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def _compute_histograms(chroma: Field) -> NDArray[np.float64]:
     edges = np.linspace(-MAX_CHROMA, MAX_CHROMA, BINS + 1)
     clipped = np.clip(chroma, -MAX_CHROMA, MAX_CHROMA)
     counts = np.stack([np.histogram(plane, edges)[0] for plane in clipped])
-    shares: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
-    return shares
+    histograms: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return histograms
 
 
 def _compute_divergence(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -15,7 +15,7 @@ MAX_PIXELS = 10**9
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"hello, I am no picture", "not a picture"),
@@ -23,10 +23,10 @@ MAX_PIXELS = 10**9
         (b"\x89PNG\r\n\x1a\n" + bytes(60), "damaged|truncated"),
     ],
 )
-def test_file_without_a_picture_is_refused_with_a_reason(tmp_path, read_picture, content, words):
+def test_file_without_a_picture_is_refused_with_a_reason(tmp_path, read_picture, content, message):
     path = tmp_path / "in.jpg"
     path.write_bytes(content)
-    with pytest.raises(ProcessingError, match=words):
+    with pytest.raises(ProcessingError, match=message):
         read_picture(path)
 
 

@@ -159,7 +159,7 @@ def test_strip_of_an_untagged_film_uses_the_matrix_that_players_assume(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("display_matrix", "turns"),
+    ("display_matrix", "quarter_turns"),
     [
         ((0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30), -1),  # 90 degrees clockwise
         ((-(1 << 16), 0, 0, 0, -(1 << 16), 0, 0, 0, 1 << 30), 2),
@@ -167,13 +167,13 @@ def test_strip_of_an_untagged_film_uses_the_matrix_that_players_assume(tmp_path,
     ],
     ids=["clockwise", "180", "counterclockwise"],
 )
-def test_strip_of_a_rotated_film_is_upright(tmp_path, display_matrix, turns):
+def test_strip_of_a_rotated_film_is_upright(tmp_path, display_matrix, quarter_turns):
     clip = colored_clip(
         tmp_path / "film.mp4",
         (192, 128),
         "bt601",
         lambda stream: stream.set_display_matrix(display_matrix),
     )
-    width, height = (128, 192) if turns % 2 else (192, 128)
+    width, height = (128, 192) if quarter_turns % 2 else (192, 128)
     shown = shown_quadrants(clip, width, height)
-    assert np.abs(shown - np.rot90(QUADRANTS, turns)).max() < 4
+    assert np.abs(shown - np.rot90(QUADRANTS, quarter_turns)).max() < 4

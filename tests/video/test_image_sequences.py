@@ -29,8 +29,8 @@ def write_frames(folder, numbers=range(1, 13), name="{:04d}.png", **size):
 def run(flat, command):
     """Runs the command; returns its exit code and report."""
 
-    def job(*words):
-        result = command("run", *words, "-m", flat, "--json")
+    def job(*message):
+        result = command("run", *message, "-m", flat, "--json")
         return result.returncode, json.loads(result.stdout) if result.stdout else result.stderr
 
     return job

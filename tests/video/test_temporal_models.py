@@ -51,9 +51,9 @@ def read_log(plugin, gate_code, environment, tmp_path):
     environment["COUNTING_LOG"] = str(log)
 
     def read():
-        words = log.read_text().split() if log.exists() else []
+        message = log.read_text().split() if log.exists() else []
         log.unlink(missing_ok=True)
-        return words
+        return message
 
     return read
 
@@ -79,9 +79,9 @@ def mean_cb(path):
         return [f.to_ndarray(format="yuv444p")[1].mean() - 128 for f in film.decode(video=0)]
 
 
-def frames_per_reset(words):
+def frames_per_reset(message):
     """Returns the number of frames after each reset."""
-    text = " ".join(words)
+    text = " ".join(message)
     return [len(part.split()) for part in text.split("reset")[1:]]
 
 
@@ -146,8 +146,8 @@ def test_pictures_fail_if_the_reset_of_a_temporal_model_raises(
 ):
     code = gate_code + COUNTING.replace('self.log("reset")', 'raise ValueError("worn out")')
     plugin("countingpack", code)
-    words = ("-m", "counting", "-o", "out", "--json")
-    result = command("run", album(2), *words, COUNTING_LOG=str(tmp_path / "log"))
+    message = ("-m", "counting", "-o", "out", "--json")
+    result = command("run", album(2), *message, COUNTING_LOG=str(tmp_path / "log"))
     assert result.returncode == 3
     failures = json.loads(result.stdout)["failures"]
     assert len(failures) == 2

@@ -23,13 +23,15 @@ def page():
 
 
 def test_both_tables_of_the_glossary_are_read(checker, page):
-    assert "passed over" in checker.read_left_column(page, checker.TERMS_HEAD)
-    assert "take_up" in checker.read_left_column(page, checker.NAMES_HEAD)
+    terms = checker.read_left_column(page, checker.TERMS_HEAD)
+    names = checker.read_left_column(page, checker.NAMES_HEAD)
+    assert {"Picture" + "Error", "Target" + "LostError"}.issubset(terms)
+    assert {"take_up", "Passed"}.issubset(names)
 
 
 def test_a_term_is_found_across_a_line_break(checker):
-    pattern = re.compile(r"(?<![A-Za-z-])(?:passed[\s#]+over)(?![A-Za-z-])")
-    assert checker.find_terms("a file is passed\n# over here", pattern) == [(1, "passed # over")]
+    pattern = re.compile(r"old[\s#]+term")
+    assert checker.find_terms("this is an old\n# term here", pattern) == [(1, "old # term")]
 
 
 @pytest.mark.parametrize(

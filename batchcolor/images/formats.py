@@ -56,7 +56,7 @@ JPEG_2000 = Format(
 NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm"), is_writable=False)
 TGA = Format("tga", (".tga", ".targa"), is_writable=False)
 PCX = Format("pcx", (".pcx",), is_writable=False)
-SGI = Format("sgi", (".sgi", ".rgb", ".bw"), is_writable=False)
+SGI = Format("sgi", (".sgi",), is_writable=False)
 AVIF = Format("avif", (".avif",), is_writable=False, substitute=JPEG, module="PIL._avif")
 HEIF = Format(
     "heif",
@@ -70,7 +70,17 @@ CAMERA_RAW = Format(
     "camera raw",
     (
         *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
-        *(".raf", ".pef", ".ptx", ".srw", ".3fr", ".fff", ".iiq", ".mos", ".rwl", ".dcr", ".dcs"),
+        *(
+            ".raf",
+            ".pef",
+            ".srw",
+            ".3fr",
+            ".fff",
+            ".iiq",
+            ".mos",
+            ".rwl",
+            ".dcr",
+        ),
         *(".kdc", ".k25", ".mrw", ".mef", ".erf", ".x3f", ".gpr", ".bay"),
     ),
     is_writable=False,
@@ -90,7 +100,7 @@ DICOM = Format(
 )
 FITS = Format(
     "fits",
-    (".fits", ".fit", ".fts"),
+    (".fits", ".fts"),
     is_writable=False,
     imageio_plugin="FITS",
     module="astropy",

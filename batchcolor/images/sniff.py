@@ -70,7 +70,7 @@ def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Form
         try:
             if reader.sniff(head):
                 return Format(reader.name, reader.suffixes, is_writable=False)
-        except Exception:  # a plugin's sniff may raise anything; then the file is not its own
+        except Exception:  # of any type, from a plugin's code; the reader does not know the file
             continue
     return CAMERA_RAW if is_raw else _sniff_read_only(head, suffix)
 

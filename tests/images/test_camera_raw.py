@@ -158,7 +158,7 @@ def test_every_camera_raw_suffix_of_imageio_is_known() -> None:
     }
     assert camera_raw - {*READ_ONLY_BY_SUFFIX, *UNREAD_SUFFIXES} == {
         *(".bmq", ".cap", ".cine", ".cs1", ".dc2", ".drf", ".dsc", ".ia", ".kc2", ".mdc"),
-        *(".pxn", ".qtk", ".rdc", ".rwz", ".sti"),
+        *(".ptx", ".pxn", ".qtk", ".rdc", ".rwz", ".sti"),
     }
 
 

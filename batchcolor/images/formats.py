@@ -70,17 +70,7 @@ CAMERA_RAW = Format(
     "camera raw",
     (
         *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
-        *(
-            ".raf",
-            ".pef",
-            ".srw",
-            ".3fr",
-            ".fff",
-            ".iiq",
-            ".mos",
-            ".rwl",
-            ".dcr",
-        ),
+        *(".raf", ".pef", ".srw", ".3fr", ".fff", ".iiq", ".mos", ".rwl", ".dcr"),
         *(".kdc", ".k25", ".mrw", ".mef", ".erf", ".x3f", ".gpr", ".bay"),
     ),
     is_writable=False,

@@ -68,7 +68,7 @@ def test_a_package_is_complete(package: Path, installed: Path) -> None:
     assert list(installed.glob(f"{module}-*.dist-info/licenses/LICENSE"))
 
 
-def test_both_are_listed_with_their_models(run: Command) -> None:
+def test_both_packages_are_listed_with_their_models(run: Command) -> None:
     plugins = {row["name"]: row for row in json.loads(run("plugins", "--json").stdout)}
     assert plugins["sepia"]["package"] == "batchcolor-sepia"
     assert plugins["foreign"]["state"] == plugins["sepia"]["state"] == "works"

@@ -22,7 +22,7 @@ CHROMA = "torch.full((len(luma), 2, 4, 4), 0.1)"
         (f"luma += 1; return {CHROMA}", "changed its input|Inplace|inplace"),
     ],
 )
-def test_a_model_with_wrong_results_fails_its_pictures_and_is_named(
+def test_a_model_with_wrong_results_fails_its_pictures_and_is_reported(
     install_model, command, folder, tmp_path, body, message
 ):
     install_model(body)

@@ -35,7 +35,7 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_with_its_version_and_the_res
     assert {"alpha", "beta"} <= {row["name"] for row in json.loads(models.stdout)}
 
 
-def test_a_name_that_two_plugins_claim_is_refused_and_both_are_named(
+def test_a_name_that_two_plugins_claim_is_refused_and_both_are_reported(
     install_model, command, folder, tmp_path
 ):
     for package in ("first", "second"):

@@ -96,7 +96,7 @@ def test_a_check_across_fields_is_a_usage_error():
         ("rows=3", "rows must be even"),
     ],
 )
-def test_wrong_keys_and_values_say_what_would_be_right(given, message):
+def test_an_error_for_a_wrong_key_or_value_names_valid_ones(given, message):
     with pytest.raises(UsageError) as caught:
         parse_options(SPEC, parse_key_values([given]))
     assert message in str(caught.value)

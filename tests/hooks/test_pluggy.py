@@ -122,7 +122,7 @@ def test_a_wrapper_sees_and_changes_the_filters_result(plugin, code):
         ("[*fields, fields[-1] * 2]", "fields[-1]", "not the list of results"),
     ],
 )
-def test_a_broken_wrapper_fails_the_picture_and_is_named(plugin, code, before, after, message):
+def test_a_broken_wrapper_fails_the_picture_and_is_reported(plugin, code, before, after, message):
     assert before in code
     plugin("wrap", code.replace(before, after), version="3.1")
     plugins, _ = install(plugin, "")
@@ -175,7 +175,7 @@ def test_a_wrapper_is_not_blamed_for_the_filter_inside(plugin, code):
         ("'blue'", "ValueError"),
     ],
 )
-def test_a_filter_that_returns_no_chroma_field_is_refused_and_named(plugin, result, message):
+def test_a_filter_that_returns_no_chroma_field_is_refused_and_reported(plugin, result, message):
     plugin("aa", FILTER.format(options="", result=result), version="0.7")
     plugins = load_plugins()
     for _ in range(3):

@@ -106,7 +106,7 @@ def test_a_misspelt_or_undecorated_hook_is_reported_with_the_near_name(plugin, c
     assert plugins.list_hooks(failure.origin) == ["batchcolor_readers"]
 
 
-def test_an_optional_hook_and_imported_functions_are_not_misspelt(plugin):
+def test_an_optional_hook_and_imported_functions_are_not_reported_as_misspelt(plugin):
     plugin("lib", "def batchcolor_helper(): ...")
     plugin(
         "aa",

@@ -50,7 +50,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("message", "colorizer"), BAD.items(), ids=BAD)
-def test_a_breach_is_named_with_the_model(message, colorizer):
+def test_a_fault_is_reported_with_the_model(message, colorizer):
     with pytest.raises(AssertionError) as caught:
         batchcolor.testing.check_colorizer(spec(colorizer))
     assert message in str(caught.value)
@@ -65,7 +65,7 @@ def test_a_breach_is_named_with_the_model(message, colorizer):
         (ColorizerSpec("made", "-", 0, lambda options: flat), "working_size 0"),
     ],
 )
-def test_a_wrong_spec_or_temporal_colorizer_is_named(bad, message):
+def test_a_wrong_spec_or_temporal_colorizer_is_reported(bad, message):
     with pytest.raises(AssertionError, match=message):
         check_colorizer(bad)
 

@@ -68,7 +68,7 @@ def test_a_network_file_keeps_the_contract(onnx_file: Make) -> None:
     check_colorizer(SPEC, path=str(onnx_file(1, (0.0, 0.0), gain=0.1)), size=64)
 
 
-def test_cbcr_is_taken_as_it_is(onnx_file: Make) -> None:
+def test_cbcr_output_is_unchanged(onnx_file: Make) -> None:
     chroma = coloured(onnx_file(1, (0.1, -0.2)), space="cbcr", input="grey")
     torch.testing.assert_close(chroma[0, :, 0, 0], torch.tensor([0.1, -0.2]))
 
@@ -84,7 +84,7 @@ def test_the_lightness_of_a_network_with_three_lab_channels_is_ignored(
     ("kind", "value"),
     [("l100", 0.6322), ("l", 63.22), ("l-50", 13.22), ("l50", 0.2644), ("grey", 0.6)],
 )
-def test_one_channel_inputs_have_the_range_that_they_are_named_for(
+def test_each_one_channel_input_has_its_stated_range(
     onnx_file: Make, kind: str, value: float
 ) -> None:
     """The network returns its input as Cb, divided by 1,000 so that nothing is clipped."""
@@ -93,21 +93,21 @@ def test_one_channel_inputs_have_the_range_that_they_are_named_for(
     assert float(cb) * 1000 == pytest.approx(value, rel=2e-3)
 
 
-def test_a_file_of_fixed_size_and_batch_of_one_is_called_picture_by_picture(
+def test_a_file_exported_for_one_picture_is_called_for_each_picture(
     onnx_file: Make,
 ) -> None:
     chroma = coloured(onnx_file(1, (20.0, 30.0), shape=(1, 1, 128, 128)))
     assert chroma.shape == (3, 2, 128, 128)
 
 
-def test_a_channels_last_file_is_recognised(onnx_file: Make) -> None:
+def test_a_channels_last_file_is_recognized(onnx_file: Make) -> None:
     last = coloured(onnx_file(3, (0.8, 0.4, 0.2), channels_last=True), space="rgb", input="rgb")
     first = coloured(onnx_file(3, (0.8, 0.4, 0.2)), space="rgb", input="rgb")
     torch.testing.assert_close(last, first)
 
 
 @pytest.mark.parametrize("size", [64, 320])
-def test_the_network_is_given_the_size_that_was_asked_for(torchscript: Make, size: int) -> None:
+def test_the_network_gets_the_requested_size(torchscript: Make, size: int) -> None:
     assert coloured(torchscript(1, (1.0, 1.0)), size=size).shape[-1] == size
 
 
@@ -127,10 +127,10 @@ class TestErrors:
     def test_a_missing_path_option_is_suggested(self) -> None:
         assert "--set path=" in self.message_of(None)
 
-    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_reported(self, tmp_path: Path) -> None:
         assert "nowhere.onnx: there is no such" in self.message_of(tmp_path / "nowhere.onnx")
 
-    def test_other_bytes_are_no_network(self, tmp_path: Path) -> None:
+    def test_a_file_of_other_bytes_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "net.onnx"
         path.write_bytes(b"not a network at all")
         assert "neither TorchScript nor ONNX" in self.message_of(path)
@@ -185,7 +185,7 @@ class TestErrors:
             onnx_file(3, (1.0, 1.0)), space="rgb", input="rgb"
         )
 
-    def test_a_size_against_that_of_the_file_is_refused(self, onnx_file: Make) -> None:
+    def test_a_size_other_than_that_of_the_file_is_refused(self, onnx_file: Make) -> None:
         path = onnx_file(1, (1.0, 1.0), shape=("n", 1, 128, 128))
         assert "exported for 128 pixels" in self.message_of(path, size=256)
 
@@ -196,9 +196,7 @@ class TestErrors:
             ({"size": 4}, "below 16"),
         ],
     )
-    def test_options_that_contradict_each_other_are_refused(
-        self, options: dict[str, Any], message: str
-    ) -> None:
+    def test_contradictory_options_are_refused(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             ForeignOptions(**options)
 

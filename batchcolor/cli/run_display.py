@@ -154,8 +154,12 @@ def _printed(path: Path) -> str:
 def closing_sentence(report: Report) -> str:
     """How many were coloured, skipped and failed, in what time, how fast, with what model."""
     parts = [f"{report.done} coloured"]
-    if report.skipped:
-        parts.append(f"{report.skipped} skipped")
+    if report.copied:
+        parts.append(f"{report.copied} in colour already and copied")
+    if report.colored_skipped:
+        parts.append(f"{report.colored_skipped} in colour already and skipped")
+    if skipped := report.skipped - report.colored_skipped:
+        parts.append(f"{skipped} skipped")
     parts.append(f"{report.failed} failed")
     took = timedelta(seconds=round(report.seconds))
     rate = _rate(report)
@@ -165,7 +169,7 @@ def closing_sentence(report: Report) -> str:
 def counts(report: Report) -> str:
     """Done of the total, skipped, failed, rate and time left on one line."""
     total = "" if report.total is None else f" of {report.total}"
-    parts = [f"{report.done + report.skipped}{total} done"]
+    parts = [f"{report.done + report.copied + report.skipped}{total} done"]
     if report.skipped:
         parts.append(f"{report.skipped} skipped")
     if report.failed:

@@ -172,7 +172,8 @@ class Outcome:
 
     source: Path
     target: Path | None
-    status: Literal["done", "skipped", "failed"]
+    status: Literal["done", "copied", "skipped", "failed"]
+    """`copied`: it is in colour already, and the result is a copy of the source."""
     step: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()

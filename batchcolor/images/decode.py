@@ -15,6 +15,7 @@ from PIL import Image
 from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
+from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
@@ -90,22 +91,23 @@ def _decode_with_pillow(found: ScannedFile, data: bytes, max_pixels: int) -> Pic
         jpeg_luma = _decode_jpeg_luma(data, image) if found.format == JPEG else None
         planes: tuple[Plane, Plane | None]
         if jpeg_luma is not None:
-            planes = jpeg_luma, None
+            planes, is_colored = (jpeg_luma[0], None), jpeg_luma[1]
         else:
             planes = _decode_luma_and_alpha(image, data, found.path, notes)
+            is_colored = has_colors(image)
     luma, alpha = turn_upright(planes, orientation)
-    return Picture(found.path, luma, alpha, found.format, metadata, notes)
+    return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
 
 
-def _decode_jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
+def _decode_jpeg_luma(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8], bool] | None:
     """Decodes the luma of a grey or YCbCr JPEG; returns None for RGB, CMYK and YCCK.
 
-    It is the Y plane, unless more than `MAX_CLIPPED_SHARE` of the pixels are saturated colours:
-    there viewers clip RGB, and Y differs from the luma of the RGB that they show. A decoding at
-    one eighth of the size decides.
+    The second value is whether the picture is in colour. The luma is the Y plane, unless more
+    than `MAX_CLIPPED_SHARE` of the pixels are saturated colours: there viewers clip RGB, and Y
+    differs from the luma of the RGB that they show. A decoding at one eighth of the size decides.
     """
     if image.mode == "L":
-        return _decode_y_plane(data)
+        return _decode_y_plane(data), False
     if image.mode != "RGB" or image.info.get("adobe_transform", 1) != 1:
         return None
     min_size = {"min_width": max(1, image.width // 8), "min_height": max(1, image.height // 8)}
@@ -113,9 +115,9 @@ def _decode_jpeg_luma(data: bytes, image: Image.Image) -> NDArray[np.uint8] | No
     high, low = small.max(axis=2).astype(np.int16), small.min(axis=2).astype(np.int16)
     is_clipped = ((high > NEAR_WHITE) | (low < NEAR_BLACK)) & (high - low > MIN_SATURATION)
     if is_clipped.mean() < MAX_CLIPPED_SHARE:
-        return _decode_y_plane(data)
+        return _decode_y_plane(data), has_colors(small)
     rgb = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-    return np.asarray(Image.fromarray(rgb).convert("L"))
+    return np.asarray(Image.fromarray(rgb).convert("L")), has_colors(small)
 
 
 def _decode_y_plane(data: bytes) -> NDArray[np.uint8]:

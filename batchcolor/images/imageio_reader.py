@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_detection import has_colors
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import DESCRIPTIVE_TAGS
@@ -69,7 +70,8 @@ def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
         pixels = stretch_to_16_bits(pixels.astype(np.float64), notes)
     luma, alpha = _split_alpha(np.ascontiguousarray(pixels))
     metadata = _read_raw_exif(found.path, notes) if kind == CAMERA_RAW else Metadata()
-    return Picture(found.path, luma, alpha, kind, metadata, notes)
+    is_colored = has_colors(pixels)
+    return Picture(found.path, luma, alpha, kind, metadata, notes, is_colored)
 
 
 def _open(path: Path, kind: Format) -> Any:

@@ -35,6 +35,8 @@ class Picture:
     format: Format
     metadata: Metadata = field(default_factory=Metadata)
     notes: list[str] = field(default_factory=list)
+    is_colored: bool = False
+    """Whether the source is a picture in colour, and not grey or toned."""
 
     @property
     def width(self) -> int:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
+from batchcolor.images.color_detection import has_colors
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
@@ -41,7 +42,9 @@ def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> P
     assert found.format is not None
     notes = [found.note] if found.note else []
     metadata = _check_metadata(read, notes)
-    return Picture(found.path, array_to_luma(pixels), alpha, found.format, metadata, notes)
+    is_colored = has_colors(pixels)
+    luma = array_to_luma(pixels)
+    return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
 
 
 def _check_metadata(read: ReadImage, notes: list[str]) -> Metadata:

@@ -48,6 +48,7 @@ class RunArguments(ModelArguments, total=False):
     model: str
     strength: float
     format: str | None
+    if_colored: Literal["recolor", "copy", "skip"]
     quality: int | None
     workers: int | None
     max_memory: int | None

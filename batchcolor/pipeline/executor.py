@@ -30,6 +30,7 @@ from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
+from batchcolor.pipeline.colored_pictures import copy_source
 from batchcolor.pipeline.film_prober import FilmProber
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
@@ -125,6 +126,9 @@ class Pipeline:
             try:
                 self.report.current = str(task.source.relative)
                 picture = decode(task.source, self.settings.max_pixels, self.readers)
+                if picture.is_colored and self.settings.if_colored != "recolor":
+                    self._keep_colored(task, share)
+                    continue
                 square = resize_luma(picture.luma, self.runner.working_size)
                 self.to_chroma.put(Item(task, share, picture, square))
             except ProcessingError as error:
@@ -178,6 +182,16 @@ class Pipeline:
             return False
         self.to_decode.put(film or (task, share))
         return True
+
+    def _keep_colored(self, task: Task, share: int) -> None:
+        """Copies or skips a picture that is in colour already."""
+        if self.settings.if_colored == "copy":
+            self.journal.open()
+            target, _ = copy_source(self.plan, task)
+            self.recorder.copy(task, target)
+        else:
+            self.recorder.skip_colored(task)
+        self.budget.release(share)
 
     def _batches(self) -> Iterator[list[Item | FrameItem]]:
         """Batches across pictures and films; for temporal models one frame at a time."""

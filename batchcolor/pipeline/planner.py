@@ -112,6 +112,10 @@ class Plan:
                 pictures += is_picture_suffix(suffix, readers)
         return pictures + films, films > 0
 
+    def find_conflict(self, target: Path) -> str:
+        """Why a result may not have this path: it is a source; empty where it may."""
+        return self._guard.find_conflict(target)
+
     @property
     def _includes_results(self) -> bool:
         return self.settings.include_results
@@ -178,6 +182,8 @@ class Plan:
         )
         if previous is not None and is_same and previous.outcome == "done" and exists:
             return "done before", "", ""
+        if previous is not None and self._is_kept_in_colour(previous):
+            return "done before", "", ""
         if previous is not None and self._fails_again(previous, is_same=is_same):
             reason = f"{previous.reason} (as before; --retry-failed tries again)"
             return "failed before", previous.step, reason
@@ -185,6 +191,12 @@ class Plan:
             reason = "made with other settings" if previous else "not made by this job"
             return "exists", "", reason
         return "colour", "", ""
+
+    def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
+        """Whether the source is known to be in colour, and was copied or skipped as asked now."""
+        if self.settings.if_colored == "copy":
+            return previous.outcome == "copied" and (self.output / previous.target).exists()
+        return previous.outcome == "skipped" and self.settings.if_colored == "skip"
 
     def _fails_again(self, previous: JournalEntry, *, is_same: bool) -> bool:
         """Whether a source that failed in an earlier job is not tried again."""

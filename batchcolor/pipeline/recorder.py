@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
@@ -21,6 +21,7 @@ from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, h
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists; further ones are dropped."""
+IN_COLOUR = "in colour already"
 
 
 class Recorder:
@@ -36,6 +37,17 @@ class Recorder:
     def succeed(self, task: Task, notes: list[str]) -> None:
         """Records a committed picture or film."""
         outcome = Outcome(task.source.path, task.target, "done", notes=tuple(notes))
+        self._record(outcome, self._entry(task, outcome))
+
+    def copy(self, task: Task, target: Path) -> None:
+        """Records a picture in colour that was copied to `target`."""
+        outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR)
+        self._record(outcome, self._entry(replace(task, target=target), outcome))
+
+    def skip_colored(self, task: Task) -> None:
+        """Records a picture in colour that has no result, as asked."""
+        self.report.colored_skipped += 1
+        outcome = Outcome(task.source.path, None, "skipped", reason=IN_COLOUR)
         self._record(outcome, self._entry(task, outcome))
 
     def fail(self, task: Task, error: ProcessingError) -> None:

@@ -25,6 +25,10 @@ class Report:
     skipped: int = 0
     existed: int = 0
     """Of those skipped: results that were made with other settings, or not by batchcolor."""
+    copied: int = 0
+    """Pictures in colour that were copied as they are; counted in none of the others."""
+    colored_skipped: int = 0
+    """Of those skipped: pictures in colour, with `--if-colored skip`."""
     failed: int = 0
     scanned: int = 0
     """Pictures and films that the scan has found so far."""
@@ -54,6 +58,8 @@ class Report:
         """Counts the outcome of one picture or film."""
         if outcome.status == "done":
             self.done += 1
+        elif outcome.status == "copied":
+            self.copied += 1
         elif outcome.status == "skipped":
             self.skipped += 1
         else:
@@ -87,7 +93,7 @@ class Report:
         """Time for the remaining pictures at the present rate; None while unknown."""
         if self.total is None or not self.done:
             return None
-        return (self.total - self.done - self.skipped - self.failed) / self.rate
+        return (self.total - self.done - self.skipped - self.copied - self.failed) / self.rate
 
     def expect(self, frames: int) -> None:
         """Adds the frames of a film that is begun."""
@@ -101,7 +107,7 @@ class Report:
     @property
     def left(self) -> int:
         """Pictures and films that are scanned and not finished."""
-        return self.scanned - self.done - self.skipped - self.failed
+        return self.scanned - self.done - self.skipped - self.copied - self.failed
 
     def finish(self) -> None:
         """Sets the time, and the exit code where nothing else has set one.
@@ -129,6 +135,8 @@ class Report:
             "done": self.done,
             "skipped": self.skipped,
             "existed": self.existed,
+            "copied": self.copied,
+            "colored_skipped": self.colored_skipped,
             "failed": self.failed,
             "frames": self.frames,
             "seconds": round(self.seconds, 3),

@@ -47,6 +47,7 @@ LEAST_MEMORY = 16 * MIB
 MAX_EVERY = 12
 MAX_PIXELS = 400_000_000
 
+IfColored = Literal["recolor", "copy", "skip"]
 IfExists = Literal["skip", "overwrite", "error"]
 Stabilize = Literal["off", "fast", "best"]
 
@@ -112,6 +113,14 @@ class RunSettings(SettingsModel):
             values=format_names,
         ),
     ] = None
+    if_colored: Annotated[
+        IfColored,
+        Option(
+            "Colour",
+            "Pictures that are in colour already: copy them as they are, skip them, or recolor "
+            "them from their luma. Toned and tinted pictures are always coloured.",
+        ),
+    ] = "copy"
     quality: Annotated[
         int | None,
         Field(ge=1, le=100),

@@ -27,7 +27,8 @@ LOCK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One line. `target` is relative to the output folder; `outcome` is done or failed."""
+    """One line. `target` is relative to the output folder; `outcome` is done, copied (the
+    source was in colour), skipped (in colour as well) or failed."""
 
     source: str
     size: int
@@ -249,9 +250,9 @@ class Journal:
         Raises OutputError. Call it from one thread at a time.
         """
         self._waiting.append(entry)
-        if self._file is None and entry.outcome == "failed":
+        if self._file is None and entry.outcome in ("failed", "skipped"):
             return
-        self._has_results |= entry.outcome == "done"
+        self._has_results |= entry.outcome in ("done", "copied")
         self.open()
         self._write_waiting()
 

@@ -20,6 +20,8 @@ from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
 from batchcolor.images.imageio_reader import decode_with_imageio
+from batchcolor.images.jpeg_frame import parse_frame_header
+from batchcolor.images.jpeg_processes import check_process, decode_rare_process
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import split_luma_and_alpha, turn_upright
@@ -80,6 +82,11 @@ def picture_from_image(image: Image.Image) -> Picture:
 def _decode_with_pillow(found: ScannedFile, data: bytes, max_pixels: int) -> Picture:
     if found.format is None:
         raise ProcessingError("decode", "not a picture in a known format")
+    if found.format == JPEG:
+        frame = parse_frame_header(io.BytesIO(data))
+        check_process(frame)
+        if not frame.is_8_bit_dct:
+            return decode_rare_process(found, data, frame, max_pixels)
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)

@@ -12,7 +12,8 @@ from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import HEIF, READ_ONLY_FORMATS, Format
+from batchcolor.images.formats import HEIF, JPEG, READ_ONLY_FORMATS, Format
+from batchcolor.images.jpeg_frame import read_frame_header
 from batchcolor.images.picture import check_size
 from batchcolor.images.scan import VANISHED, ScannedFile
 
@@ -85,13 +86,16 @@ def read_bits_per_sample(image: Image.Image, path: Path) -> int:
 
 def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     """Returns width, height, number of pages, and whether samples have more than 8 bits."""
+    if kind == JPEG:
+        frame = read_frame_header(path)
+        return frame.width, frame.height, 1, frame.precision > 8
     if kind.imageio_plugin:
         return *imageio_reader.read_header(path, kind), True
     with open_with_pillow(path, kind) as image:
         _check_not_preview(image)
         width, height = image.size
         is_deep = image.mode.startswith(("I", "F")) or read_bits_per_sample(image, path) == 16
-        pages = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+        pages = getattr(image, "n_frames", 1)
     return width, height, pages, is_deep
 
 

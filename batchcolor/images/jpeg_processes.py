@@ -1,0 +1,104 @@
+"""Decodes the JPEG processes that Pillow and simplejpeg do not: lossless, 12 bits, JPEG-LS.
+
+libjpeg-turbo 3 and CharLS, both through imagecodecs, decode them. What neither reads is refused
+with its name.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
+from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.picture import Picture, array_to_luma, check_size
+from batchcolor.images.pixel_modes import turn_upright
+from batchcolor.images.scan import ScannedFile
+
+DECODED_MARKERS = frozenset({0xC0, 0xC1, PROGRESSIVE, LOSSLESS, JPEG_LS, 0xC9, 0xCA})
+END_OF_IMAGE = b"\xff\xd9"
+
+
+def check_process(frame: JpegFrame) -> None:
+    """Raises ProcessingError, which names the process, for a JPEG that no decoder here reads."""
+    if frame.marker not in DECODED_MARKERS:
+        raise ProcessingError("decode", f"{frame.process}: no decoder here reads it")
+    if not frame.is_8_bit_dct and frame.components not in (1, 3):
+        depth = f"{frame.precision}-bit {frame.process}"
+        reason = f"{depth} with {frame.components} components: no decoder here reads it"
+        raise ProcessingError("decode", reason)
+    if not frame.height:
+        reason = "its height is in a DNL marker: no decoder here reads it; recode it as JPEG"
+        raise ProcessingError("decode", reason)
+
+
+def decode_rare_process(
+    found: ScannedFile, data: bytes, frame: JpegFrame, max_pixels: int
+) -> Picture:
+    """Returns the picture of a JPEG whose frame is not `is_8_bit_dct`.
+
+    Samples of more than 8 bits are scaled to 16, with a note, and fewer to 8. Raises
+    ProcessingError for more than `max_pixels` and for a truncated file.
+    """
+    assert found.format is not None
+    check_process(frame)
+    check_size(frame.width, frame.height, max_pixels)
+    if data.find(END_OF_IMAGE, frame.offset) < 0:
+        raise ProcessingError("decode", "truncated: it has no end marker")
+    notes = [found.note] if found.note else []
+    image = _open_as_baseline(data, frame)
+    metadata, orientation = read_metadata(image, notes)
+    luma = array_to_luma(_scale_to_full_range(_decode_samples(data, frame, image), frame))
+    if 8 < frame.precision < 16:
+        notes.append(f"its {frame.precision} bits per sample became 16")
+    upright, _ = turn_upright((luma, None), orientation)
+    return Picture(found.path, upright, None, found.format, metadata, notes)
+
+
+def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
+    """Returns the header as Pillow opens it, with the metadata: Pillow refuses the real frame."""
+    size = frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
+    components = b"".join(bytes((number, 0x11, 0)) for number in range(frame.components))
+    body = b"\x08" + size + bytes((frame.components,)) + components
+    segment = b"\xff\xc0" + (len(body) + 2).to_bytes(2, "big") + body
+    scan = bytes((0xFF, SOS, 0, 2))
+    return Image.open(io.BytesIO(data[: frame.offset] + segment + scan + END_OF_IMAGE))
+
+
+def _decode_samples(data: bytes, frame: JpegFrame, header: Image.Image) -> NDArray[Any]:
+    """Returns the samples as stored: luma `(H, W)`, or RGB `(H, W, 3)`.
+
+    imagecodecs reports no damage inside the compressed data, so only a truncated or structurally
+    damaged file fails.
+    """
+    import imagecodecs
+
+    if frame.marker == JPEG_LS:
+        samples: NDArray[Any] = imagecodecs.jpegls_decode(data)
+    elif frame.marker != LOSSLESS:
+        samples = imagecodecs.jpeg8_decode(data, outcolorspace="grayscale")
+    elif frame.components == 1:
+        samples = imagecodecs.jpeg8_decode(data)
+    else:  # libjpeg-turbo converts no colours of lossless frames
+        samples = imagecodecs.jpeg8_decode(data, colorspace="ycbcr", outcolorspace="ycbcr")
+        if "jfif" in header.info or header.info.get("adobe_transform") == 1:
+            samples = samples[..., 0]
+    if samples.shape[:2] != (frame.height, frame.width):
+        raise ProcessingError("decode", f"damaged: it decodes to {samples.shape}")
+    return samples
+
+
+def _scale_to_full_range(samples: NDArray[Any], frame: JpegFrame) -> NDArray[Any]:
+    """Returns samples of `frame.precision` bits over the full range of uint8 or uint16."""
+    target = np.uint8 if frame.precision <= 8 else np.uint16
+    maximum, full = (1 << frame.precision) - 1, int(np.iinfo(target).max)
+    if maximum == full:
+        return np.ascontiguousarray(samples, target)
+    scale = (np.arange(maximum + 1, dtype=np.uint32) * full + maximum // 2) // maximum
+    result: NDArray[Any] = scale.astype(target).take(samples, mode="clip")
+    return result

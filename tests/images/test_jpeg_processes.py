@@ -1,0 +1,141 @@
+"""Every JPEG process is decoded, or refused with its name, before a library sees the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.decode import decode
+from batchcolor.images.header import estimate_memory
+from batchcolor.images.picture import Picture
+from batchcolor.images.scan import ScannedFile, scan
+
+GREY = np.add.outer(np.arange(40), np.arange(56)) * 2.5
+RGB = np.stack([GREY, 250 - GREY, GREY / 2], -1)
+JFIF = bytes.fromhex("ffe000104a46494600010100000100010000")
+ARITHMETIC = bytes.fromhex(
+    "ffd8ffdb00430006040506050406060506070706080a100a0a09090a140e0f0c1017141818171416161a1d251f1a"
+    "1b231c1616202c20232627292a29191f2d302d283025282928ffc9000b080010001801011100ffcc000600101005"
+    "ffda0008010100003f00ff00cb3b2c6fee71280f64c81828015172da93fa02cdc0ca107840ffd9"
+)
+"""A grey ramp of 24 x 16 pixels by `cjpeg -arithmetic`: `np.add.outer(range(16), range(24)) * 6`"""
+
+
+def write(folder: Path, data: bytes) -> ScannedFile:
+    path = folder / "picture.jpg"
+    path.write_bytes(data)
+    found = next(iter(scan(path)))
+    assert isinstance(found, ScannedFile)
+    return found
+
+
+def read(folder: Path, data: bytes) -> Picture:
+    found = write(folder, data)
+    assert estimate_memory(found, 10**9) > len(data)
+    return decode(found, 10**9)
+
+
+def samples(pixels: NDArray[np.float64], bits: int) -> NDArray[np.generic]:
+    top = (1 << bits) - 1
+    return np.round(pixels * top / 255).astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+def mean_difference(picture: Picture, pixels: NDArray[np.float64]) -> float:
+    """In steps of 8 bits, between the luma of the picture and that of grey or RGB."""
+    expected = pixels if pixels.ndim == 2 else pixels @ (0.299, 0.587, 0.114)
+    luma = picture.luma.astype(float) / (257 if picture.depth == 16 else 1)
+    assert luma.shape == expected.shape
+    return float(np.abs(luma - expected).mean())
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_lossless_jpeg_keeps_every_bit(
+    tmp_path: Path, bits: int, pixels: NDArray[np.float64]
+) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(pixels, bits), lossless=True, bitspersample=bits)
+    picture = read(tmp_path, encoded)
+    assert picture.depth == (8 if bits == 8 else 16)
+    assert mean_difference(picture, pixels) < (0.5 if bits == 8 else 0.3)
+    assert picture.notes == ([] if bits in (8, 16) else [f"its {bits} bits per sample became 16"])
+
+
+def test_lossless_jpeg_with_jfif_marker_holds_luma_and_chroma(tmp_path: Path) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(RGB, 8), lossless=True)
+    frame = encoded.index(b"\xff\xc3")
+    picture = read(tmp_path, encoded[:2] + JFIF + encoded[frame:])
+    assert np.array_equal(picture.luma, samples(RGB, 8)[..., 0])
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+def test_12_bit_jpeg_becomes_16_bits(tmp_path: Path, pixels: NDArray[np.float64]) -> None:
+    picture = read(tmp_path, imagecodecs.jpeg8_encode(samples(pixels, 12), 95, bitspersample=12))
+    assert picture.depth == 16
+    assert mean_difference(picture, pixels) < 0.5
+    assert picture.notes == ["its 12 bits per sample became 16"]
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_jpeg_ls_is_read(tmp_path: Path, bits: int) -> None:
+    picture = read(tmp_path, imagecodecs.jpegls_encode(samples(GREY, bits)))
+    assert picture.luma.shape == GREY.shape
+    assert picture.depth == (8 if bits == 8 else 16)
+
+
+def test_arithmetic_jpeg_is_read(tmp_path: Path) -> None:
+    picture = read(tmp_path, ARITHMETIC)
+    assert mean_difference(picture, np.add.outer(np.arange(16), np.arange(24)) * 6.0) < 4
+
+
+def test_metadata_of_a_12_bit_jpeg_is_kept(tmp_path: Path) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(GREY, 12), 95, bitspersample=12)
+    text = b"Grandmother, 1931"
+    comment = b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    picture = read(tmp_path, encoded[:2] + turned + comment + encoded[2:])
+    assert picture.metadata.comments == (text,)
+    assert picture.luma.shape == GREY.T.shape
+
+
+@pytest.mark.parametrize(
+    ("marker", "name"),
+    [
+        *((marker, "hierarchical JPEG") for marker in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE)),
+        (0xCB, "lossless JPEG with arithmetic coding"),
+    ],
+)
+def test_process_without_a_decoder_is_refused_by_name(
+    tmp_path: Path, marker: int, name: str
+) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(GREY, 8), lossless=True)
+    found = write(tmp_path, encoded.replace(b"\xff\xc3", bytes((0xFF, marker)), 1))
+    with pytest.raises(ProcessingError, match=f"^{name}: no decoder here reads it"):
+        decode(found, 10**9)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_truncated_rare_jpeg_fails_with_a_reason(tmp_path: Path, bits: int) -> None:
+    lossless = imagecodecs.jpeg8_encode(samples(RGB, bits), lossless=True, bitspersample=bits)
+    truncated = write(tmp_path, lossless[: len(lossless) // 2])
+    with pytest.raises(ProcessingError, match="truncated: it has no end marker"):
+        decode(truncated, 10**9)
+
+
+def test_size_of_a_rare_jpeg_is_checked_from_its_header(tmp_path: Path) -> None:
+    found = write(tmp_path, imagecodecs.jpeg8_encode(samples(GREY, 8), lossless=True))
+    for check in (estimate_memory, decode):
+        with pytest.raises(ProcessingError) as caught:
+            check(found, 1000)
+        assert caught.value.step == LIMITS
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\xff\xff"])
+def test_jpeg_without_a_frame_header_fails(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ProcessingError, match="frame header"):
+        estimate_memory(write(tmp_path, data), 10**9)

@@ -135,7 +135,9 @@ def test_size_of_a_rare_jpeg_is_checked_from_its_header(tmp_path: Path) -> None:
         assert caught.value.step == LIMITS
 
 
-@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\xff\xff"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\xff\xff"]
+)
 def test_jpeg_without_a_frame_header_fails(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ProcessingError, match="frame header"):
         estimate_memory(write(tmp_path, data), 10**9)

@@ -1,4 +1,4 @@
-"""Real files, real plugins, real processes for every test."""
+"""Fixtures of all tests: plugins, commands, processes, pictures and films."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FLAT = """
     def batchcolor_colorizers():
         return [batchcolor.ColorizerSpec("flat", "one colour", 16, lambda options: Flat())]
 """
-"""A colorizer that needs no weights and costs nothing: what most tests colour with."""
+"""The colorizer of most tests: one colour, no weights."""
 
 GATE = """
     import os, time
@@ -84,7 +84,7 @@ SHORT_SEGMENTS = """
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder on the path of tests and of the processes that they start."""
+    """Makes a folder on the module path of tests and of the processes that they start."""
     folder = tmp_path / "site"
     folder.mkdir(exist_ok=True)
     return folder
@@ -113,14 +113,14 @@ def plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
 
 @pytest.fixture
 def flat(plugin: Callable[..., Path]) -> str:
-    """The name of an installed colorizer without weights."""
+    """Installs a colorizer without weights, and returns its name."""
     plugin("flatpack", FLAT)
     return "flat"
 
 
 @pytest.fixture
 def environment(site: Path) -> dict[str, str]:
-    """The environment of real processes: tests' plugins on the path, plain output."""
+    """Returns the environment of processes: the tests' plugins on the path, plain output."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1"}
 
@@ -132,7 +132,7 @@ def command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `batchcolor ...` in this process: as `process`, but without its start."""
+    """Runs `batchcolor ...` in this process, which takes less time than `process`."""
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         words = [os.fspath(_word(argument)) for argument in arguments]
@@ -177,8 +177,10 @@ def _word(argument: object) -> str:
 
 @pytest.fixture
 def default_signals() -> Iterator[None]:
-    """Handlers of a process in the foreground, also where pytest runs in the background or by
-    `nohup`, which ignore some signals; processes that a test starts inherit them."""
+    """Sets the signal handlers of a process in the foreground, which started processes inherit.
+
+    Some signals are ignored where pytest runs in the background or by `nohup`.
+    """
     handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
@@ -188,7 +190,7 @@ def default_signals() -> Iterator[None]:
 
 @pytest.fixture
 def started(default_signals: None) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test has started; none outlives it."""
+    """Collects the processes that a test starts, and kills them at its end."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -245,11 +247,11 @@ def start_film(
 
 
 def grey_picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """A grey photograph of sorts: broad shapes, some grain."""
-    chance = np.random.default_rng(seed)
-    shapes = chance.integers(0, 256, (6, 6), dtype=np.uint8)
+    """Makes a grey picture of broad shapes with grain."""
+    generator = np.random.default_rng(seed)
+    shapes = generator.integers(0, 256, (6, 6), dtype=np.uint8)
     broad = np.asarray(Image.fromarray(shapes).resize((width, height), Image.Resampling.BICUBIC))
-    grain = chance.normal(0, 6, (height, width))
+    grain = generator.normal(0, 6, (height, width))
     return Image.fromarray(np.clip(broad + grain, 0, 255).astype(np.uint8))
 
 
@@ -261,7 +263,7 @@ def grey_picture_fixture() -> Callable[..., Image.Image]:
 
 @pytest.fixture
 def album(tmp_path: Path) -> Callable[[int], Path]:
-    """Makes a folder tree of so many grey JPEGs."""
+    """Makes a folder tree with a number of grey JPEGs."""
 
     def make(count: int, width: int = 96, height: int = 64) -> Path:
         folder = tmp_path / "album"
@@ -276,14 +278,14 @@ def album(tmp_path: Path) -> Callable[[int], Path]:
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Photographs that are not part of the project; tests skip where they are not."""
+    """Returns the folder of photographs that are not part of the project, or skips the test."""
     if not SHARED.is_dir():
         pytest.skip("the evaluation photographs are not on this machine")
     return SHARED
 
 
 def grey_frame(index: int, width: int, height: int, pixel_format: str) -> av.VideoFrame:
-    """A grey frame of a film: a bright square that wanders over broad shapes."""
+    """Makes a grey frame of a film: a bright square that moves over broad shapes."""
     luma = np.asarray(grey_picture(width, height, 7)).astype(np.uint16) // 2 + 16
     left = 3 * index % max(1, width - 12)
     luma[height // 3 : height // 3 + 12, left : left + 12] = 220

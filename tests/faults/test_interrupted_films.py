@@ -145,7 +145,7 @@ def test_killed_film_to_frames_resumes_and_equals_an_uninterrupted_one(
 def test_folder_that_was_renamed_aside_by_a_killed_job_is_restored(
     flat, command, make_clip, tmp_path
 ):
-    """A killed job may leave the former result renamed, and the new one not yet in its place."""
+    """A killed job may leave the previous result renamed, and the new one not yet in its place."""
     clip, out = make_clip(tmp_path / "film.mp4"), tmp_path / "out"
     words = ("run", clip, "-m", flat, "-o", out, "--to-frames")
     assert command(*words).returncode == 0

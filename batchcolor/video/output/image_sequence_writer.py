@@ -60,7 +60,8 @@ class ImageSegments(Segments):
     ) -> None:
         super().__init__(folder, output, timeline)
         self.target, self.quality = target, quality
-        self.pictures, self.previous_result = folder / "pictures", folder / "previous"
+        # "former" is fixed: jobs of earlier versions may have left a result there.
+        self.pictures, self.previous_result = folder / "pictures", folder / "former"
         self._is_image_sequence = source.is_image_sequence
         frames = list_numbered_frames(source.path) if source.is_image_sequence else None
         self._first, self._step = (frames.first, frames.step) if frames else (1, 1)

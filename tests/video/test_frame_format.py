@@ -1,0 +1,102 @@
+"""Rotation, sample aspect ratio, colour tags and field order of the source are kept."""
+
+import struct
+from fractions import Fraction
+
+import av
+import pytest
+from av.codec.context import Flags
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotation_is_kept(make_clip, colour_film, tmp_path, degrees):
+    clip = make_clip(
+        tmp_path / "film.mp4", setup=lambda stream: stream.set_display_rotation(degrees)
+    )
+    before, after, _ = colour_film(clip)
+    assert before.rotation % 360 != 0
+    assert after.rotation == before.rotation
+    assert after.display == before.display
+
+
+def test_sample_aspect_ratio_and_colour_tags_are_kept(make_clip, colour_film, tmp_path):
+    def setup(stream):
+        context = stream.codec_context
+        context.sample_aspect_ratio = Fraction(16, 11)
+        context.color_range, context.colorspace = 1, 9
+        context.color_primaries, context.color_trc = 9, 14
+
+    before, after, _ = colour_film(make_clip(tmp_path / "film.mkv", setup=setup))
+    assert before.aspect == after.aspect == Fraction(16, 11)
+    assert before.colour == after.colour == (1, 9, 9, 14)
+
+
+@pytest.mark.parametrize("tags", [(0, 2, 2, 2), (1, 2, 2, 2), (2, 2, 2, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx265"])
+def test_colour_range_tags_are_kept(make_clip, colour_film, tmp_path, tags, codec):
+    def setup(stream):
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
+
+    before, after, _ = colour_film(make_clip(tmp_path / "film.mp4", setup=setup, codec=codec))
+    assert after.colour == before.colour
+
+
+def test_field_order_is_kept(make_clip, command, colour_film, tmp_path):
+    def setup(stream):
+        stream.codec_context.flags |= Flags.interlaced_dct
+        stream.options = {"x264-params": "tff=1"}
+
+    before, after, _ = colour_film(make_clip(tmp_path / "film.mkv", setup=setup))
+    assert before.interlaced
+    assert after.interlaced
+    assert after.field_order == before.field_order
+
+
+def test_sample_aspect_ratio_of_the_container_overrides_that_of_the_codec(
+    make_clip, colour_film, tmp_path
+):
+    """Remuxers set it only there, and players use it."""
+
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+
+    clip = make_clip(tmp_path / "film.mp4", setup=setup)
+    data = clip.read_bytes()
+    document = b"pasp" + struct.pack(">II", 16, 11)
+    assert document in data
+    clip.write_bytes(data.replace(document, b"pasp" + struct.pack(">II", 4, 3)))
+    _, after, _ = colour_film(clip)
+    assert after.aspect == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "av1", "prores"])
+@pytest.mark.parametrize("title", ["", "The regatta"])
+def test_mkv_stores_the_sample_aspect_ratio_for_codecs_without_one(
+    make_clip, flat, command, tmp_path, codec, title
+):
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+        if title:
+            stream.metadata["title"] = title
+
+    clip = make_clip(tmp_path / "film.mkv", sizes=((120, 96),), audio=("flac",), setup=setup)
+    made = command("run", clip, "-m", flat, "-o", "out", "--codec", codec, "--format", "mkv")
+    assert made.returncode == 0, made.stderr
+    packets = []
+    for place in (clip, tmp_path / "out" / "film.mkv"):
+        with av.open(str(place)) as film:
+            picture = film.streams.video[0]
+            assert picture.sample_aspect_ratio == Fraction(16, 15)
+            assert picture.metadata.get("title", "") == title
+            packets.append([bytes(packet) for packet in film.demux(audio=0)])
+            film.seek(0)
+            assert sum(1 for _ in film.decode(video=0)) == 12
+    assert packets[0] == packets[1]
+
+
+def test_dropped_transparency_is_reported(make_clip, command, flat, tmp_path):
+    clip = make_clip(tmp_path / "title.mov", codec="png", pixel_format="rgba")
+    result = command("run", clip, "-m", flat, "-o", "out", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "transparency dropped" in result.stdout

@@ -20,7 +20,7 @@ from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.output_spec import resolve_output_spec
-from batchcolor.video.planes import plane_view
+from batchcolor.video.planes import view_plane
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.stabilizer import Stabilize
@@ -58,7 +58,7 @@ def measure_codecs(film: SourceInfo, target: Path) -> float:
         for frame in VideoDecoder(film, output.frame_format, strict=False):
             frame.make_writable()
             for index in (1, 2):
-                plane_view(frame, index)[...] = 120 + 10 * index
+                view_plane(frame, index)[...] = 120 + 10 * index
             frame.pict_type = 0
             file.writelines(bytes(packet) for packet in encoder.encode(frame))
             count += 1

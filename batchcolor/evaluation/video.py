@@ -24,7 +24,7 @@ from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
-from batchcolor.video.planes import frame_luma
+from batchcolor.video.planes import read_luma
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.motion import SIDE, Field
@@ -166,10 +166,10 @@ def _read_batches(
     batch: list[tuple[_ReferenceFrame, Field]] = []
     shots = ShotTracker()
     for frame in VideoDecoder(film, strict=False):
-        guide = frame_luma(frame, film.frame_format, SIDE)
+        guide = read_luma(frame, film.frame_format, SIDE)
         rgb = to_upright_rgb(frame, film.frame_format, WIDTH)
         reference = _ReferenceFrame(guide, rgb, shots.track(guide))
-        batch.append((reference, frame_luma(frame, film.frame_format, runner.working_size)))
+        batch.append((reference, read_luma(frame, film.frame_format, runner.working_size)))
         if len(batch) == runner.batch_size:
             yield batch
             batch = []

@@ -67,7 +67,7 @@ def canonical_options(spec: ColorizerSpec, given: Mapping[str, object]) -> dict[
 
 def _film_values(settings: RunSettings, target: Format) -> dict[str, Any]:
     """The film options that differ from their defaults, with the codec's own values filled in."""
-    films = settings.films.for_container(target)
+    films = settings.films.adapt_to_container(target)
     values = {
         field.name: _canonical_value(getattr(films, field.name))
         for field in dataclasses.fields(films)

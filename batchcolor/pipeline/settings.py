@@ -231,7 +231,7 @@ class RunSettings(SettingsModel):
                 f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
             )
         if films.codec == RunSettings.model_fields["codec"].default:
-            films = films.for_container(target)
+            films = films.adapt_to_container(target)
         if target.is_film and target not in films.video_codec.containers:
             takes = " or ".join(known.name for known in films.video_codec.containers)
             raise UsageError(f"--format {self.format}: {films.codec} is written to {takes}")

@@ -13,7 +13,7 @@ from batchcolor.pipeline.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.containers import skippable_streams
+from batchcolor.video.output.containers import find_skippable_streams
 from batchcolor.video.output.image_sequence_writer import check_replaceable
 from batchcolor.video.output.muxer import dry_run_mux
 from batchcolor.video.output.output_spec import OutputSpec, resolve_output_spec
@@ -48,7 +48,7 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     `memory` is the job's budget in bytes. Raises ProcessingError: unreadable, nothing to colour, a
     stream that the container cannot hold.
     """
-    settings = job.films.for_container(task.format)
+    settings = job.films.adapt_to_container(task.format)
     path = task.source.path
     if settings.fps is not None:
         source = probe_image_sequence(path, settings.fps, job.max_pixels)
@@ -90,7 +90,7 @@ def _resolve_film_output(
     try:
         dry_run_mux(source, output)
     except ProcessingError:
-        skippable = skippable_streams(source)
+        skippable = find_skippable_streams(source)
         if not skippable:
             raise
         output = resolve_output_spec(source, settings, container, skippable)

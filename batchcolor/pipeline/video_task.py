@@ -32,7 +32,7 @@ from batchcolor.pipeline.video_admission import Admission, open_frames, open_sin
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
-from batchcolor.video.planes import frame_luma, side_by_side, write_chroma
+from batchcolor.video.planes import join_side_by_side, read_luma, write_chroma
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
@@ -220,10 +220,10 @@ class VideoTask:
 
     def _prepare(self, frame: VideoFrame) -> FrameItem:
         number, self._next_decoded = self._next_decoded, self._next_decoded + 1
-        square = frame_luma(frame, self.output.frame_format, self.context.working_size)
+        square = read_luma(frame, self.output.frame_format, self.context.working_size)
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
-        guide = frame_luma(frame, self.output.frame_format, SIDE)
+        guide = read_luma(frame, self.output.frame_format, SIDE)
         position = self._shots.track(guide)
         return FrameItem(self, number, frame, square, guide, position, number < self._resumed_at)
 
@@ -306,7 +306,7 @@ class VideoTask:
             strength = self.context.settings.strength
             frame = write_chroma(item.frame, chroma, frame_format, strength)
             if self.output.settings.compare:
-                frame = side_by_side(frame, frame_format)
+                frame = join_side_by_side(frame, frame_format)
             if self._segments.write(frame):
                 shot = item.shot_position.shot if item.shot_position else 0
                 self._segments.close_segment(self._stabilizer.state(), shot)

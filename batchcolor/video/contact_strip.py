@@ -17,7 +17,7 @@ from batchcolor.images.picture import RgbArray
 from batchcolor.images.sheet_page import DARK, encode_page
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
-from batchcolor.video.planes import frame_luma
+from batchcolor.video.planes import read_luma
 from batchcolor.video.probe import probe
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotTracker
@@ -38,7 +38,7 @@ def render_contact_strip(path: Path, max_pixels: int) -> bytes:
     tracker = ShotTracker()
     frame_in_shot, interval, shot = 0, 1, -1
     for frame in VideoDecoder(film, strict=False):
-        is_shot_start = tracker.track(frame_luma(frame, film.frame_format, SIDE)).is_shot_start
+        is_shot_start = tracker.track(read_luma(frame, film.frame_format, SIDE)).is_shot_start
         shot += is_shot_start
         frame_in_shot = 0 if is_shot_start else frame_in_shot + 1
         if shot % interval or frame_in_shot not in (0, PREFERRED_FRAME):

@@ -27,7 +27,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     """Opens a media file for reading. Raises ProcessingError."""
     try:
         container = av.open(
-            ffmpeg_url(path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
+            to_ffmpeg_url(path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
         )
     except DECODE_ERRORS as error:
         raise ProcessingError(
@@ -37,7 +37,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def ffmpeg_url(path: Path) -> str:
+def to_ffmpeg_url(path: Path) -> str:
     """Returns the path as a `file:` URL, so that a colon in a name is not taken for a protocol."""
     return f"file:{path.absolute()}"
 

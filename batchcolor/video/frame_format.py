@@ -83,7 +83,7 @@ class FrameFormat:
         return int(self.width * self.height * samples * (2 if self.bits > 8 else 1))
 
 
-def default_matrix(width: int, height: int) -> tuple[Matrix, int]:
+def choose_default_matrix(width: int, height: int) -> tuple[Matrix, int]:
     """Returns the matrix that players assume for untagged frames, and its H.273 code point."""
     if width >= HD_WIDTH or height > HD_HEIGHT:
         return BT709, MATRIX_BT709

@@ -22,7 +22,7 @@ MIN_SHIFT = np.float32(1e-4)
 """Smallest chroma that is limited to the RGB gamut; avoids a division by zero."""
 
 
-def plane_view(frame: VideoFrame, index: int) -> NDArray[Any]:
+def view_plane(frame: VideoFrame, index: int) -> NDArray[Any]:
     """Returns the samples of a plane, `(height, width)`, uint8 or uint16, as a view."""
     plane = frame.planes[index]
     deep = frame.format.components[0].bits > 8
@@ -34,9 +34,9 @@ def plane_view(frame: VideoFrame, index: int) -> NDArray[Any]:
     return rows[:, : plane.width]
 
 
-def frame_luma(frame: VideoFrame, frame_format: FrameFormat, side: int) -> NDArray[np.float32]:
+def read_luma(frame: VideoFrame, frame_format: FrameFormat, side: int) -> NDArray[np.float32]:
     """Returns the input of a colorizer: upright luma `(side, side)`, 0..1 at full range."""
-    luma = plane_view(frame, 0)
+    luma = view_plane(frame, 0)
     if luma.dtype != np.uint8:
         luma = (luma >> (frame_format.bits - 8)).astype(np.uint8)
     square = resize_luma(luma, side)
@@ -58,7 +58,7 @@ def write_chroma(
     stored = np.rot90(chroma, -(frame_format.rotation // 90), axes=(1, 2))
     field = convert_chroma_matrix(stored * np.float32(strength), frame_format.matrix)
     size = (frame.planes[1].width, frame.planes[1].height)
-    scale = _gamut_scale(plane_view(frame, 0), field, frame_format, size)
+    scale = _compute_gamut_scale(view_plane(frame, 0), field, frame_format, size)
     high = np.float32((1 << bits) - 1)
     span = high if frame_format.is_full_range else np.float32(224 << (bits - 8))
     middle = np.float32((128 << (bits - 8)) + 0.5)  # half a step, as the assignment truncates
@@ -68,11 +68,11 @@ def write_chroma(
         wide *= span
         wide += middle
         np.clip(wide, 0, high, out=wide)
-        plane_view(frame, index)[...] = wide
+        view_plane(frame, index)[...] = wide
     return frame
 
 
-def side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:
+def join_side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:
     """Returns a grey copy of a frame beside the frame; the grey copy is at the left after rotation.
 
     Frames are stored unrotated, so at 90 and 270 degrees the copies are stacked vertically.
@@ -81,7 +81,7 @@ def side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:
     turned = turns % 2
     both = VideoFrame(frame.width * (2 - turned), frame.height * (1 + turned), frame.format.name)
     for index in range(len(frame.planes)):
-        samples, room = plane_view(frame, index), plane_view(both, index)
+        samples, room = view_plane(frame, index), view_plane(both, index)
         neutral = 128 << (frame_format.bits - 8)
         grey = np.full_like(samples, neutral) if index in (1, 2) else samples
         first, last = (grey, samples) if turns < 2 else (samples, grey)
@@ -98,21 +98,21 @@ def _upsample(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
     return np.array(image.resize(size, Image.Resampling.BILINEAR), np.float32)
 
 
-def _gamut_scale(
+def _compute_gamut_scale(
     luma: NDArray[Any],
     field: NDArray[np.float32],
     frame_format: FrameFormat,
     size: tuple[int, int],
 ) -> NDArray[np.float32]:
     """Returns factors 0..1 for chroma, at chroma's size, that keep R, G and B within 0..1."""
-    y = _luma_at_chroma_size(luma, frame_format, size)
-    up, down = _rgb_extremes(field, frame_format.matrix)
+    y = _reduce_luma(luma, frame_format, size)
+    up, down = _compute_rgb_extremes(field, frame_format.matrix)
     scale = (1 - y) / np.maximum(_upsample(up, size), MIN_SHIFT)
     np.minimum(scale, y / np.maximum(_upsample(down, size), MIN_SHIFT), out=scale)
     return np.minimum(scale, np.float32(1), out=scale)
 
 
-def _luma_at_chroma_size(
+def _reduce_luma(
     luma: NDArray[Any], frame_format: FrameFormat, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Returns luma at chroma's size, 0..1 at full range; averaged if chroma is subsampled."""
@@ -126,7 +126,7 @@ def _luma_at_chroma_size(
     return np.clip(y, 0, 1, out=y)
 
 
-def _rgb_extremes(field: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
+def _compute_rgb_extremes(field: NDArray[np.float32], matrix: Matrix) -> NDArray[np.float32]:
     """Returns how far the largest of R, G, B is above luma and the smallest below; `(2, s, s)`."""
     shifts = np.stack([cb * field[0] + cr * field[1] for cb, cr in matrix.chroma_factors])
     return np.stack([shifts.max(axis=0), -shifts.min(axis=0)]).astype(np.float32)

@@ -30,7 +30,7 @@ from batchcolor.video.frame_format import (
     PROGRESSIVE,
     ColorTags,
     FrameFormat,
-    default_matrix,
+    choose_default_matrix,
 )
 from batchcolor.video.input.corruption import is_truncated_avi
 from batchcolor.video.source_info import LOOP_FOREVER, PLAY_ONCE, SourceInfo
@@ -57,7 +57,7 @@ def probe(path: Path, max_pixels: int) -> SourceInfo:
         size = video.codec_context.width * video.codec_context.height
         if size > max_pixels:
             raise ProcessingError(LIMITS, f"frames of {size:,} pixels are more than --max-pixels")
-        return _source_info(path, container, video, _first_frame(container, video))
+        return _read_source_info(path, container, video, _decode_first_frame(container, video))
 
 
 def find_video_stream(container: InputContainer) -> VideoStream:
@@ -70,19 +70,19 @@ def find_video_stream(container: InputContainer) -> VideoStream:
         content = (
             "only a cover picture"
             if container.streams.video
-            else "only " + _stream_types(container.streams)
+            else "only " + _list_stream_types(container.streams)
         )
         raise ProcessingError("decode", f"has no video stream, {content}")
     best = container.streams.best("video")
     return best if isinstance(best, VideoStream) and best in candidates else candidates[0]
 
 
-def _stream_types(streams: Iterable[Stream]) -> str:
+def _list_stream_types(streams: Iterable[Stream]) -> str:
     kinds = sorted({stream.type for stream in streams})
     return " and ".join(kinds) or "an empty container"
 
 
-def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
+def _decode_first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
     """Decodes the first intact frame; damaged packets before it are skipped."""
     try:  # PyAV's calls alone
         for packet in container.demux(video):
@@ -98,13 +98,13 @@ def _first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
     raise ProcessingError("decode", "no frame can be decoded")
 
 
-def _source_info(
+def _read_source_info(
     path: Path, container: InputContainer, video: VideoStream, frame: VideoFrame
 ) -> SourceInfo:
     is_gif, is_avi = container.format.name == "gif", container.format.name == "avi"
     notes: list[str] = []
-    frame_format = _frame_format(frame, video, notes, is_gif=is_gif)
-    notes += _dropped_metadata_notes(frame, video)
+    frame_format = _read_frame_format(frame, video, notes, is_gif=is_gif)
+    notes += _note_dropped_metadata(frame, video)
     if frame_format.is_interlaced:
         notes.append("interlaced; written interlaced")
     others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
@@ -119,39 +119,39 @@ def _source_info(
         frame_format=frame_format,
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
-        frames=_header_frame_count(container, video),
-        end=_stream_end(path, container, video),
+        frames=_read_frame_count(container, video),
+        end=_read_stream_end(path, container, video),
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
         is_rgb=frame.format.is_rgb,
-        loop=_gif_loop_count(path) if is_gif else LOOP_FOREVER,
+        loop=_read_gif_loop_count(path) if is_gif else LOOP_FOREVER,
         has_estimated_pts=is_avi and _has_decreasing_pts(container, video, frame),
         notes=tuple(notes),
     )
 
 
-def _frame_format(
+def _read_frame_format(
     frame: VideoFrame, video: VideoStream, notes: list[str], *, is_gif: bool
 ) -> FrameFormat:
     """Returns the planar YUV format nearest to the decoded frames; conversions are noted."""
-    tags, matrix = (GIF_TAGS, BT601) if is_gif else _color_tags(frame)
+    tags, matrix = (GIF_TAGS, BT601) if is_gif else _read_color_tags(frame)
     field_order = video.codec_context.field_order
     if field_order in PROGRESSIVE and frame.interlaced_frame:
         field_order = TOP_FIELD_FIRST  # the stream's header lacks it; the frame has it
     return FrameFormat(
         width=frame.width,
         height=frame.height,
-        pixel_format=GIF_PIXEL_FORMAT if is_gif else _planar_format(frame, notes),
+        pixel_format=GIF_PIXEL_FORMAT if is_gif else _choose_pixel_format(frame, notes),
         matrix=matrix,
         tags=tags,
         rotation=frame.rotation % 360,
-        display_matrix=_display_matrix(frame),
-        sample_aspect_ratio=_sample_aspect_ratio(video),
+        display_matrix=_read_display_matrix(frame),
+        sample_aspect_ratio=_read_sample_aspect_ratio(video),
         field_order=field_order,
     )
 
 
-def _dropped_metadata_notes(frame: VideoFrame, video: VideoStream) -> list[str]:
+def _note_dropped_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
     """Returns notes about properties of the frames that the result does not have."""
     notes, is_gif = [], video.codec_context.name == "gif"
     side_data: Any = frame.side_data
@@ -164,7 +164,7 @@ def _dropped_metadata_notes(frame: VideoFrame, video: VideoStream) -> list[str]:
     return notes
 
 
-def _header_frame_count(container: InputContainer, video: VideoStream) -> int:
+def _read_frame_count(container: InputContainer, video: VideoStream) -> int:
     """Returns the number of frames according to the header; 0 if unknown.
 
     Frames that an edit list has removed from FFmpeg's index of an MP4 do not count. The count of an
@@ -189,9 +189,9 @@ def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: Vi
     return any(later < earlier for earlier, later in itertools.pairwise(known))
 
 
-def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
+def _read_color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
     """Returns the tags of the result, those of the source if possible, and their matrix."""
-    usual, usual_tag = default_matrix(frame.width, frame.height)
+    usual, usual_tag = choose_default_matrix(frame.width, frame.height)
     name, span = frame.format.name, frame.color_range
     if name.startswith("yuvj") or (name.startswith(("gray", "ya")) and span == 0):
         span = FULL_RANGE  # as FFmpeg interprets these formats
@@ -201,7 +201,7 @@ def _color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
     return tags, MATRICES.get(frame.colorspace, usual)
 
 
-def _sample_aspect_ratio(video: VideoStream) -> Fraction | None:
+def _read_sample_aspect_ratio(video: VideoStream) -> Fraction | None:
     """Returns the container's sample aspect ratio, as players do, or that of the codec if it is 1.
 
     FFmpeg reports 1 if the container has none.
@@ -214,7 +214,7 @@ def _has_alpha(frame: VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def _gif_loop_count(path: Path) -> int:
+def _read_gif_loop_count(path: Path) -> int:
     """Reads the loop count of a GIF with Pillow, because FFmpeg does not expose it."""
     try:
         with Image.open(path) as image:
@@ -223,7 +223,7 @@ def _gif_loop_count(path: Path) -> int:
         return PLAY_ONCE
 
 
-def _stream_end(path: Path, container: InputContainer, video: VideoStream) -> float:
+def _read_stream_end(path: Path, container: InputContainer, video: VideoStream) -> float:
     """Returns the second at which a stream ends, from its header or Matroska's DURATION tag."""
     if container.format.name == "avi" and is_truncated_avi(path):
         # FFmpeg's duration is that of the rest that exists.
@@ -241,7 +241,7 @@ def _is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _planar_format(frame: VideoFrame, notes: list[str]) -> str:
+def _choose_pixel_format(frame: VideoFrame, notes: list[str]) -> str:
     """Returns the nearest pixel format of `CHROMA_LAYOUTS`, at 8 or 10 bits."""
     decoded = frame.format
     bits = max(component.bits for component in decoded.components)
@@ -263,7 +263,7 @@ def _planar_format(frame: VideoFrame, notes: list[str]) -> str:
     return layout if bits <= 8 else layout + "10le"
 
 
-def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
+def _read_display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     side_data: Any = frame.side_data
     matrix = side_data.get(Type.DISPLAYMATRIX)
     return struct.unpack("=9i", bytes(matrix)[:36]) if matrix is not None else ()

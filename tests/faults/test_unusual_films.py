@@ -166,10 +166,10 @@ def test_films_and_photographs_are_coloured_in_one_job(report, make_clip, album,
 @pytest.mark.parametrize(
     "function",
     [
-        "batchcolor.pipeline.video_task.frame_luma",
+        "batchcolor.pipeline.video_task.read_luma",
         "batchcolor.pipeline.video_task.write_chroma",
         "batchcolor.video.input.decoder.fit_frame",
-        "batchcolor.video.output.muxer.decoding_timestamps",
+        "batchcolor.video.output.muxer.compute_decoding_timestamps",
     ],
 )
 def test_error_in_own_code_is_an_internal_error_and_not_a_damaged_film(

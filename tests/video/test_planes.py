@@ -8,7 +8,7 @@ import pytest
 
 from batchcolor.color import BT601, BT709, BT2020, ycbcr_to_rgb
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, ColorTags, FrameFormat
-from batchcolor.video.planes import frame_luma, plane_view, write_chroma
+from batchcolor.video.planes import read_luma, view_plane, write_chroma
 
 FRAME_FORMAT = FrameFormat(64, 48, "yuv420p", BT601, ColorTags(range=LIMITED_RANGE))
 CHROMA = (0.08, -0.06)
@@ -25,9 +25,9 @@ def frame_of(frame_format, luma):
     black, span = (
         (0, 255 * step + step - 1) if frame_format.is_full_range else (16 * step, 219 * step)
     )
-    plane_view(frame, 0)[...] = round(black + luma * span)
+    view_plane(frame, 0)[...] = round(black + luma * span)
     for index in (1, 2):
-        plane_view(frame, index)[...] = 128 * step
+        view_plane(frame, index)[...] = 128 * step
     return frame
 
 
@@ -35,7 +35,7 @@ def rgb_of(frame, frame_format):
     """Converts the middle of a frame to R, G, B by the matrix of its format (ITU-T H.273)."""
     step = 1 << (frame_format.bits - 8)
     y, cb, cr = (
-        float(plane_view(frame, i)[frame.planes[i].height // 2, frame.planes[i].width // 2])
+        float(view_plane(frame, i)[frame.planes[i].height // 2, frame.planes[i].width // 2])
         for i in range(3)
     )
     high = 256 * step - 1
@@ -71,7 +71,7 @@ def test_colours_do_not_depend_on_matrix_range_and_depth(frame_format):
 @pytest.mark.parametrize("frame_format", VARIANTS[:2], ids=["limited", "full"])
 @pytest.mark.parametrize("luma", [0.0, 0.25, 1.0])
 def test_luma_is_read_at_full_range(frame_format, luma):
-    seen = frame_luma(frame_of(frame_format, luma), frame_format, 8)
+    seen = read_luma(frame_of(frame_format, luma), frame_format, 8)
     assert seen.shape == (8, 8)
     assert seen.dtype == np.float32
     assert np.abs(seen - luma).max() < 0.003
@@ -92,15 +92,15 @@ def test_luma_is_not_changed():
     frame_format = FRAME_FORMAT
     frame = frame_of(frame_format, 0.5)
     luma = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
-    plane_view(frame, 0)[...] = luma
+    view_plane(frame, 0)[...] = luma
     write_chroma(frame, field(*CHROMA), frame_format, 1.0)
-    assert (plane_view(frame, 0) == luma).all()
+    assert (view_plane(frame, 0) == luma).all()
 
 
 def test_strength_0_is_grey():
     frame = write_chroma(frame_of(FRAME_FORMAT, 0.5), field(*CHROMA), FRAME_FORMAT, 0.0)
-    assert (plane_view(frame, 1) == 128).all()
-    assert (plane_view(frame, 2) == 128).all()
+    assert (view_plane(frame, 1) == 128).all()
+    assert (view_plane(frame, 2) == 128).all()
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
@@ -109,12 +109,12 @@ def test_luma_is_read_upright_and_chroma_is_rotated_back(degrees):
     stored = np.full((48, 64), 60, np.uint8)
     stored[:12] = 200  # bright along the stored upper edge
     frame = frame_of(frame_format, 0.5)
-    plane_view(frame, 0)[...] = stored
-    seen = frame_luma(frame, frame_format, 16)
+    view_plane(frame, 0)[...] = stored
+    seen = read_luma(frame, frame_format, 16)
     bright = {0: seen[0], 90: seen[:, 0], 180: seen[-1], 270: seen[:, -1]}[degrees]
     assert bright.mean() > seen.mean() + 0.2
     blue_where_bright = np.zeros((2, 16, 16), np.float32)
     blue_where_bright[0] = np.where(seen > 0.5, 0.1, 0)
-    coloured = plane_view(write_chroma(frame, blue_where_bright, frame_format, 1.0), 1).astype(int)
+    coloured = view_plane(write_chroma(frame, blue_where_bright, frame_format, 1.0), 1).astype(int)
     assert coloured[2].mean() > 128 + 15
     assert abs(coloured[-4].mean() - 128) < 2

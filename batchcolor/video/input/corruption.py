@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from batchcolor.video.output.matroska import vint_length, vint_value
+from batchcolor.video.output.matroska import read_vint_length, read_vint_value
 
 MASTER_ELEMENTS = {b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", b"\xa0"}
 """Matroska elements whose children are parsed: Segment, Cluster, BlockGroup."""
@@ -51,7 +51,7 @@ class CorruptionDetector:
         """Whether there is a gap between the last packet and this one, of `size` bytes."""
         if position is None or position < 0:
             return False
-        end = self._packet_end(position, size)
+        end = self._find_packet_end(position, size)
         gap = 0 <= self._end < position - MIN_GAP and not self._elements_lead_to(position)
         self._end = max(end, self._end)
         return gap
@@ -68,7 +68,7 @@ class CorruptionDetector:
                 return True
         return False
 
-    def _packet_end(self, position: int, size: int) -> int:
+    def _find_packet_end(self, position: int, size: int) -> int:
         """Returns the end of the block or chunk of a packet; -1 if its header is not found.
 
         The size is read from the file, because FFmpeg may decompress or split packets.
@@ -79,9 +79,10 @@ class CorruptionDetector:
         self._file.seek(max(0, position - MAX_HEADER))
         header = self._file.read(min(MAX_HEADER, position))
         sizes = [
-            vint_value(header[-length:])
+            read_vint_value(header[-length:])
             for length in range(1, 9)
-            if header[-length - 1 : -length] in BLOCK_IDS and vint_length(header[-length]) == length
+            if header[-length - 1 : -length] in BLOCK_IDS
+            and read_vint_length(header[-length]) == length
         ]  # bytes of a long size may look like another header
         return position + min(sizes, key=lambda length: abs(length - size)) if sizes else -1
 
@@ -89,16 +90,16 @@ class CorruptionDetector:
 def _parse_matroska_element(file: BinaryIO, at: int) -> tuple[int, int] | None:
     file.seek(at)
     header = file.read(MAX_HEADER)
-    name = vint_length(header[0]) if header else 9
+    name = read_vint_length(header[0]) if header else 9
     if name > 4 or len(header) <= name:
         return None
-    size = vint_length(header[name])
+    size = read_vint_length(header[name])
     if size > 8:
         return None
     content = at + name + size
     if header[:name] in MASTER_ELEMENTS:
         return content, content
-    return content, content + vint_value(header[name : name + size])
+    return content, content + read_vint_value(header[name : name + size])
 
 
 def _parse_avi_chunk(file: BinaryIO, at: int) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
-from batchcolor.video.planes import plane_view
+from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 
 GIF_TRAILER_WINDOW = 64
@@ -77,7 +77,7 @@ class VideoDecoder:
                     if self._is_past_preview(frame):
                         return
                     fit = self._fit(frame)
-                    for shown in (*self._repeated_before(fit), fit):
+                    for shown in (*self._repeat_before(fit), fit):
                         self.count += 1
                         if self.count > self.skip:
                             yield shown
@@ -142,7 +142,7 @@ class VideoDecoder:
             frame.pts = self._last_pts + round(1 / (self.source.rate * self.source.time_base))
         self._last_pts = frame.pts
 
-    def _repeated_before(self, frame: VideoFrame) -> list[VideoFrame]:
+    def _repeat_before(self, frame: VideoFrame) -> list[VideoFrame]:
         """Returns copies of the previous frame for frames lost before this one."""
         last, pts = self._last, frame.pts
         if not self.repeat_last_frame or pts is None:
@@ -224,7 +224,7 @@ def copy_frame(frame: VideoFrame) -> VideoFrame:
     """Returns a copy of a frame with the same samples and timestamps."""
     copy = VideoFrame(frame.width, frame.height, frame.format.name)
     for index in range(len(frame.planes)):
-        plane_view(copy, index)[...] = plane_view(frame, index)
+        view_plane(copy, index)[...] = view_plane(frame, index)
     copy.pts, copy.time_base, copy.duration = frame.pts, frame.time_base, frame.duration
     return copy
 

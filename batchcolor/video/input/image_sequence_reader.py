@@ -22,10 +22,10 @@ from batchcolor.video.frame_format import (
     HIGH_BIT_DEPTH,
     ColorTags,
     FrameFormat,
-    default_matrix,
+    choose_default_matrix,
 )
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
-from batchcolor.video.planes import plane_view
+from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 
 MAX_LISTED_NAMES = 5
@@ -44,8 +44,8 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
     if frames.missing:
         missing = _join_names([str(number) for number in frames.missing])
         notes.append(f"frame {missing} missing; replaced by the previous frame")
-    picture = _first_readable(frames, max_pixels)
-    matrix, matrix_tag = default_matrix(picture.width, picture.height)
+    picture = _decode_first_readable(frames, max_pixels)
+    matrix, matrix_tag = choose_default_matrix(picture.width, picture.height)
     is_deep = picture.depth > 8
     if is_deep:
         notes.append(f"{picture.depth} bits become {HIGH_BIT_DEPTH}")
@@ -74,7 +74,7 @@ def _join_names(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names[:MAX_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _first_readable(frames: NumberedFrames, max_pixels: int) -> Picture:
+def _decode_first_readable(frames: NumberedFrames, max_pixels: int) -> Picture:
     reason = ""
     for path in frames.paths.values():
         try:
@@ -154,7 +154,7 @@ class ImageSequenceReader:
         if (picture.width, picture.height) != size:
             self._sizes.add((picture.width, picture.height))
             luma = np.asarray(Image.fromarray(_scale_to_bits(luma, 8)).resize(size))
-        plane_view(frame, 0)[...] = _scale_to_bits(luma, self.frame_format.bits)
+        view_plane(frame, 0)[...] = _scale_to_bits(luma, self.frame_format.bits)
         frame.pts, frame.time_base, frame.duration = position, self.source.time_base, 1
         return frame
 

@@ -167,7 +167,7 @@ class VideoSettings:
             options["preset"] = self.preset or codec.preset
         return options
 
-    def for_container(self, container: Format) -> VideoSettings:
+    def adapt_to_container(self, container: Format) -> VideoSettings:
         """Returns the settings for a container: GIF has its own codec, without quality options."""
         if self.to_frames or container != GIF or self.codec == "gif":
             return self

@@ -12,7 +12,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from batchcolor.images.formats import GIF, MKV, Format
-from batchcolor.video.ffmpeg import DECODE_ERRORS, ffmpeg_url, open_container
+from batchcolor.video.ffmpeg import DECODE_ERRORS, open_container, to_ffmpeg_url
 from batchcolor.video.output.pcm_transcoder import PCM_CONTAINERS
 from batchcolor.video.source_info import SourceInfo
 
@@ -23,7 +23,7 @@ DATA_STREAM_TYPES = ("data", "unknown")
 
 def open_output(target: Path | Any, container: Format, options: dict[str, str]) -> OutputContainer:
     """Opens an empty container at a path or in a file object; `options` are those of its muxer."""
-    file = ffmpeg_url(target) if isinstance(target, Path) else target
+    file = to_ffmpeg_url(target) if isinstance(target, Path) else target
     return av.open(file, "w", format=MUXERS[container.name], container_options=options)
 
 
@@ -37,17 +37,19 @@ def suggest_container(
     """
     ranked = sorted(alternatives, key=lambda other: other != MKV)  # it accepts most codecs
     for other in ranked:
-        if other not in (refused, GIF) and not _unsupported_types(other, container, source):
+        if other not in (refused, GIF) and not _find_unsupported_types(other, container, source):
             return f"--format {other.name} can"
     for other in sorted(ranked, key=lambda other: other != refused):
-        types = _unsupported_types(other, container, source)
+        types = _find_unsupported_types(other, container, source)
         if types == {"audio"} and other in PCM_CONTAINERS:
             option = "" if other == refused else f" with --format {other.name}"
             return f"--recode-sound{option} writes it as PCM"
     return "no other container of batchcolor can"
 
 
-def _unsupported_types(target: Format, container: InputContainer, source: SourceInfo) -> set[str]:
+def _find_unsupported_types(
+    target: Format, container: InputContainer, source: SourceInfo
+) -> set[str]:
     """Returns the types of the streams that `target` does not accept."""
     unsupported: set[str] = set()
     with open_output(io.BytesIO(), target, {}) as trial:
@@ -62,7 +64,7 @@ def _unsupported_types(target: Format, container: InputContainer, source: Source
     return unsupported
 
 
-def skippable_streams(source: SourceInfo) -> dict[int, str]:
+def find_skippable_streams(source: SourceInfo) -> dict[int, str]:
     """Returns the data streams of a source by index, each with the note that it is dropped.
 
     The note of QuickTime's chapter text is empty, because chapters are written anyway.

@@ -54,7 +54,7 @@ def create_encoder(output: OutputSpec) -> VideoCodecContext:
 def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     """Sets size, time base, colour, field order and quality, the same for each segment."""
     settings, frame_format = output.settings, output.frame_format
-    context.options = settings.encoder_options | _x264_options(output)
+    context.options = settings.encoder_options | _choose_x264_options(output)
     uses_palette = settings.video_codec.uses_palette
     context.width, context.height = output.width, output.height
     context.pix_fmt = "pal8" if uses_palette else frame_format.pixel_format
@@ -72,7 +72,7 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.thread_type = "AUTO"
 
 
-def _x264_options(output: OutputSpec) -> dict[str, str]:
+def _choose_x264_options(output: OutputSpec) -> dict[str, str]:
     """Returns the options that only x264 has."""
     if output.settings.codec != "h264":
         return {}

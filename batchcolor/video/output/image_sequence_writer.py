@@ -24,7 +24,7 @@ from batchcolor.video.numbered_frames import list_numbered_frames
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments, State
 from batchcolor.video.output.timestamps import Timeline
-from batchcolor.video.planes import plane_view
+from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 
 DIGITS = 6
@@ -81,20 +81,20 @@ class ImageSegments(Segments):
     def _repeat_until(self, position: int) -> None:
         """Fills the gap before `position`, from 0, with copies of the last picture before it."""
         last = position - 1
-        while last >= 0 and not self._path(last).exists():
+        while last >= 0 and not self._make_path(last).exists():
             last -= 1
         if last >= 0:
-            data = self._path(last).read_bytes()
+            data = self._make_path(last).read_bytes()
             for missing in range(last + 1, position):
                 self._write_image(missing, data)
 
-    def _path(self, position: int) -> Path:
+    def _make_path(self, position: int) -> Path:
         number = self._first + position * self._step
         return self.pictures / f"{number:0{self._digits}d}{self.output.container.suffixes[0]}"
 
     def _write_image(self, position: int, data: bytes) -> None:
         self.pictures.mkdir(exist_ok=True)
-        path = self._path(position)
+        path = self._make_path(position)
         path.write_bytes(data)
         self._unsynced.append(path)
 
@@ -105,7 +105,7 @@ class ImageSegments(Segments):
         if kind == JPEG:
             frame = to_jpeg_planes(frame, frame_format)
             y, cb, cr = (
-                np.ascontiguousarray(np.rot90(plane_view(frame, n), turns)) for n in range(3)
+                np.ascontiguousarray(np.rot90(view_plane(frame, n), turns)) for n in range(3)
             )
             return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
         rgb = "rgba" if frame_format.has_alpha else "rgb24"

@@ -45,7 +45,7 @@ def patch_display_size(path: Path, width: int, height: int, aspect: Fraction) ->
         size = (round(width * aspect), height)
         if not any(
             track.id == TRACK and _rewrite_track(header, track, size)
-            for track in _elements(header, tracks.content, tracks.end)
+            for track in _iterate_elements(header, tracks.content, tracks.end)
         ):
             return False
         _update_crc(header, tracks)
@@ -57,14 +57,14 @@ def patch_display_size(path: Path, width: int, height: int, aspect: Fraction) ->
 def _rewrite_track(header: bytearray, track: Element, size: tuple[int, int]) -> bool:
     """Rewrites the elements of a track in the same number of bytes; False if not possible."""
     rewritten = b""
-    for element in _elements(header, track.content, track.end):
+    for element in _iterate_elements(header, track.content, track.end):
         data = bytes(header[element.start : element.end])
         content = bytes(header[element.content : element.end])
         if element.id == NAME and content.endswith(NAME_PADDING.encode()):
             own = content.removesuffix(NAME_PADDING.encode())
             data = _build_element(NAME, own) if own else b""
         elif element.id == VIDEO:
-            data = _build_element(VIDEO, _with_display_size(header, element, size))
+            data = _build_element(VIDEO, _set_display_size(header, element, size))
         rewritten += data
     freed = track.end - track.content - len(rewritten)
     if freed < 2 or NAME_PADDING.encode() in rewritten:
@@ -75,11 +75,11 @@ def _rewrite_track(header: bytearray, track: Element, size: tuple[int, int]) -> 
     return True
 
 
-def _with_display_size(header: bytearray, video: Element, size: tuple[int, int]) -> bytes:
+def _set_display_size(header: bytearray, video: Element, size: tuple[int, int]) -> bytes:
     """Returns the content of the Video element with a display size in pixels."""
     kept = b"".join(
         bytes(header[it.start : it.end])
-        for it in _elements(header, video.content, video.end)
+        for it in _iterate_elements(header, video.content, video.end)
         if it.id not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
     )
     sides = zip((DISPLAY_WIDTH, DISPLAY_HEIGHT), size, strict=True)
@@ -88,34 +88,34 @@ def _with_display_size(header: bytearray, video: Element, size: tuple[int, int])
 
 def _update_crc(header: bytearray, tracks: Element) -> None:
     """Updates the CRC-32 of the Tracks element, if it has one; it covers all bytes after it."""
-    first = next(_elements(header, tracks.content, tracks.end))
+    first = next(_iterate_elements(header, tracks.content, tracks.end))
     if first.id == CRC:
         total = zlib.crc32(header[first.end : tracks.end])
         header[first.content : first.end] = total.to_bytes(4, "little")
 
 
 def _find_element(header: bytearray, start: int, end: int, id_: bytes) -> Element | None:
-    return next((it for it in _elements(header, start, end) if it.id == id_), None)
+    return next((it for it in _iterate_elements(header, start, end) if it.id == id_), None)
 
 
-def _elements(header: bytearray, start: int, end: int) -> Iterator[Element]:
+def _iterate_elements(header: bytearray, start: int, end: int) -> Iterator[Element]:
     """Yields consecutive elements whose headers lie before `end`."""
     while start + 2 <= end:
-        id_end = start + vint_length(header[start])
+        id_end = start + read_vint_length(header[start])
         if id_end >= end:
             return
-        content = id_end + vint_length(header[id_end])
-        element_end = content + vint_value(header[id_end:content])
+        content = id_end + read_vint_length(header[id_end])
+        element_end = content + read_vint_value(header[id_end:content])
         yield Element(bytes(header[start:id_end]), start, content, element_end)
         start = element_end
 
 
-def vint_length(first: int) -> int:
+def read_vint_length(first: int) -> int:
     """Returns the length of an ID or size, from the leading zeros of its first byte."""
     return 9 - first.bit_length() if first else 9
 
 
-def vint_value(data: bytes | bytearray) -> int:
+def read_vint_value(data: bytes | bytearray) -> int:
     """Returns the value of a size, without its length marker."""
     return int.from_bytes(data) & (1 << 7 * len(data)) - 1
 

@@ -20,7 +20,7 @@ from batchcolor.video.output.encoders import configure_encoder
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
 from batchcolor.video.output.stream_copier import open_streams
-from batchcolor.video.output.timestamps import PacketScan, Timeline, decoding_timestamps
+from batchcolor.video.output.timestamps import PacketScan, Timeline, compute_decoding_timestamps
 from batchcolor.video.source_info import SourceInfo
 
 CODECS_WITHOUT_SAR = ("ffv1", "av1", "prores")
@@ -40,15 +40,15 @@ def dry_run_mux(source: SourceInfo, output: OutputSpec) -> None:
         try:
             muxer.container.start_encoding()
         except (*DECODE_ERRORS, TypeError) as error:
-            raise _refused_by_muxer(output, error) from error
+            raise _make_refusal(output, error) from error
     except MEDIA_ERRORS as error:
-        raise _refused_by_muxer(output, error) from error
+        raise _make_refusal(output, error) from error
     finally:
         if muxer is not None:
             muxer.abort()
 
 
-def _refused_by_muxer(output: OutputSpec, error: Exception) -> ProcessingError:
+def _make_refusal(output: OutputSpec, error: Exception) -> ProcessingError:
     container, codec = output.container.name, output.settings.codec
     return ProcessingError(
         "plan", f"{container} cannot hold this film as {codec}: {format_av_error(error)}"
@@ -70,7 +70,7 @@ class Muxer:
         """Second at which the result ends."""
         self.streams = open_streams(source, output)
         self.container: OutputContainer = open_output(
-            target, output.container, self.streams.muxer_options()
+            target, output.container, self.streams.choose_muxer_options()
         )
         is_gif = output.container == GIF
         alternatives = (MKV, MP4, MOV) if is_gif else output.settings.video_codec.containers
@@ -90,7 +90,7 @@ class Muxer:
         try:
             stream = self.container.add_stream(codec.encoder, rate=output.rate)
         except (*DECODE_ERRORS, TypeError) as error:
-            raise _refused_by_muxer(output, error) from error
+            raise _make_refusal(output, error) from error
         assert isinstance(stream, VideoStream)
         configure_encoder(stream.codec_context, output)
         stream.time_base = output.time_base
@@ -119,16 +119,16 @@ class Muxer:
         The last frame is shown up to the end in that header, if this is later.
         """
         timeline, time_base = segments.timeline, self.output.time_base
-        until = self._expected_end(timeline, scan, missing)
+        until = self._compute_expected_end(timeline, scan, missing)
         self.end = until * time_base
         if self.output.container == GIF:
             delay = round(timeline.last_duration * GIF_TICKS_PER_SECOND)
             self.container.container_options["final_delay"] = str(min(delay, MAX_GIF_DELAY))
-        pts, encoder_dts = segments.packet_times()
-        dts = decoding_timestamps(pts, encoder_dts)
+        pts, encoder_dts = segments.read_packet_times()
+        dts = compute_decoding_timestamps(pts, encoder_dts)
         last, is_mp4 = len(dts) - 1, self.output.container in (MP4, MOV)
-        for item, packet_dts in zip(segments.packets(), dts.tolist(), strict=True):
-            packet = self._packet(item, packet_dts)
+        for item, packet_dts in zip(segments.read_packets(), dts.tolist(), strict=True):
+            packet = self._make_packet(item, packet_dts)
             if until > timeline.end and item.encoder_pts == timeline.encoder_pts:
                 packet.duration = until - item.pts
             if (until > timeline.end or is_mp4) and self.frames == last:
@@ -151,18 +151,18 @@ class Muxer:
         if not matroska.patch_display_size(self.target, output.width, output.height, aspect):
             raise ProcessingError("encode", "the sample aspect ratio cannot be written to mkv")
 
-    def _packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
+    def _make_packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
         packet: Packet[Any] = Packet(item.data)
         packet.stream, packet.time_base = self.video, self.output.time_base
         packet.pts, packet.dts = item.pts, dts
         packet.duration, packet.is_keyframe = item.duration, item.is_keyframe
         return packet
 
-    def _expected_end(self, timeline: Timeline, scan: PacketScan, missing: int) -> int:
+    def _compute_expected_end(self, timeline: Timeline, scan: PacketScan, missing: int) -> int:
         """Returns the tick up to which the last frame is shown: its own end, or that of the header
         of a source that lacks frames at its end."""
         tick = self.output.time_base
-        seconds = scan.expected_end(self.source, float(timeline.seconds), missing)
+        seconds = scan.compute_expected_end(self.source, float(timeline.seconds), missing)
         expected = round(Fraction(seconds) / tick)
         short = expected - timeline.end
         tolerance = 0 if self.source.is_image_sequence else timeline.step  # headers are rounded

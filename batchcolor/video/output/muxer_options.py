@@ -29,7 +29,7 @@ bits for longer films."""
 KEEP_NEGATIVE_TIMESTAMPS = {"avoid_negative_ts": "disabled"}
 
 
-def muxer_options(
+def choose_muxer_options(
     container: InputContainer | None, source: SourceInfo, output: OutputSpec
 ) -> tuple[dict[str, str], list[str]]:
     """Returns the options of the result's muxer, and notes of what it cannot store.
@@ -39,20 +39,22 @@ def muxer_options(
     if container is None:
         return dict(KEEP_NEGATIVE_TIMESTAMPS), []
     if output.container == GIF:
-        options, notes = _gif_options(container, output)
+        options, notes = _choose_gif_options(container, output)
     elif output.container == MKV:
-        options, notes = _matroska_options(container, source)
+        options, notes = _choose_matroska_options(container, source)
     else:
-        options, notes = _mp4_options(container, source, output.container)
+        options, notes = _choose_mp4_options(container, source, output.container)
     return KEEP_NEGATIVE_TIMESTAMPS | options, notes
 
 
-def _gif_options(container: InputContainer, output: OutputSpec) -> tuple[dict[str, str], list[str]]:
-    tags = ", ".join(sorted(_tag_names(container)))
+def _choose_gif_options(
+    container: InputContainer, output: OutputSpec
+) -> tuple[dict[str, str], list[str]]:
+    tags = ", ".join(sorted(_list_tag_names(container)))
     return {"loop": str(output.loop)}, [f"gif has no tags: {tags} dropped"] if tags else []
 
 
-def _matroska_options(
+def _choose_matroska_options(
     container: InputContainer, source: SourceInfo
 ) -> tuple[dict[str, str], list[str]]:
     """Shifts a film that starts before zero: Matroska has no negative times (RFC 9559)."""
@@ -64,13 +66,13 @@ def _matroska_options(
     return {"output_ts_offset": shift}, [note]
 
 
-def _mp4_options(
+def _choose_mp4_options(
     container: InputContainer, source: SourceInfo, target: Format
 ) -> tuple[dict[str, str], list[str]]:
     """Chooses between MP4's two tag lists: standard names, which allow a cover, or any names, which
     do not. Any names are used if a tag would be lost and there is no cover."""
-    options = _timescale_options(container, source)
-    other_tags = sorted(_tag_names(container) - MP4_TAGS)
+    options = _choose_timescale(container, source)
+    other_tags = sorted(_list_tag_names(container) - MP4_TAGS)
     has_cover = any(s.disposition & Disposition.attached_pic for s in container.streams)
     if other_tags and has_cover:
         tags = ", ".join(other_tags)
@@ -80,7 +82,7 @@ def _mp4_options(
     return options, []
 
 
-def _timescale_options(container: InputContainer, source: SourceInfo) -> dict[str, str]:
+def _choose_timescale(container: InputContainer, source: SourceInfo) -> dict[str, str]:
     """MP4 stores the start of a stream in the movie timescale, by default milliseconds."""
     timed = [s for s in container.streams if s.type in ("video", "audio") and s.time_base]
     if not any(stream.start_time for stream in timed):
@@ -91,5 +93,5 @@ def _timescale_options(container: InputContainer, source: SourceInfo) -> dict[st
     return {"movie_timescale": str(finest)} if 0 < finest <= MAX_TIMESCALE else {}
 
 
-def _tag_names(container: InputContainer) -> set[str]:
+def _list_tag_names(container: InputContainer) -> set[str]:
     return {name.lower() for name in container.metadata} - MUXER_OWNED_TAGS

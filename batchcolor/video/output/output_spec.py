@@ -54,9 +54,9 @@ def resolve_output_spec(
     Raises UsageError if the encoder accepts no YUV, ProcessingError if the source is unreadable.
     """
     if settings.to_frames:
-        frame_format, notes = _image_frame_format(source, container)
+        frame_format, notes = _resolve_picture_frame_format(source, container)
     else:
-        frame_format, notes = _film_frame_format(source, settings)
+        frame_format, notes = _resolve_film_frame_format(source, settings)
     skipped = skippable_streams or {}
     width, height = frame_format.width, frame_format.height
     if settings.compare and frame_format.rotation % 180:
@@ -77,7 +77,7 @@ def resolve_output_spec(
     )
 
 
-def _film_frame_format(
+def _resolve_film_frame_format(
     source: SourceInfo, settings: VideoSettings
 ) -> tuple[FrameFormat, list[str]]:
     """Returns the format of the encoder's frames, and notes of what differs from the source."""
@@ -118,14 +118,16 @@ def choose_pixel_format(
     raise UsageError(f"--codec {settings.codec}: its encoder in this FFmpeg accepts no YUV")
 
 
-def _image_frame_format(source: SourceInfo, kind: Format) -> tuple[FrameFormat, list[str]]:
+def _resolve_picture_frame_format(
+    source: SourceInfo, kind: Format
+) -> tuple[FrameFormat, list[str]]:
     """Returns the format of frames from which pictures are made, and notes of what is dropped."""
     own, notes = source.frame_format, []
     bits = 10 if own.bits > 8 and kind.supports_16_bits else 8
     if bits < own.bits:
         notes.append(f"{own.bits} bits become 8: {kind.name} has no more")
     if not source.is_image_sequence:
-        notes += _dropped_stream_notes(source)
+        notes += _note_dropped_streams(source)
     chroma = "420" if kind == JPEG else "444"
     has_alpha = own.has_alpha and kind.supports_alpha
     if own.has_alpha and not has_alpha:
@@ -136,7 +138,7 @@ def _image_frame_format(source: SourceInfo, kind: Format) -> tuple[FrameFormat, 
     return replace(own, pixel_format=pixel_format, matrix=matrix), notes
 
 
-def _dropped_stream_notes(source: SourceInfo) -> list[str]:
+def _note_dropped_streams(source: SourceInfo) -> list[str]:
     """Returns notes about streams and properties that numbered pictures do not have."""
     with open_container(source.path) as container:
         others = sorted({s.type for s in container.streams if s.index != source.stream})

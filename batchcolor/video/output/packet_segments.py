@@ -45,7 +45,7 @@ class StoredPacket:
 
 
 class PacketSegments(Segments):
-    """Segments of encoded packets; `packets` reads all of them after the last segment is closed."""
+    """Segments of encoded packets; call `read_packets` after the last one is closed."""
 
     def __init__(self, folder: Path, output: OutputSpec, timeline: Timeline) -> None:
         super().__init__(folder, output, timeline)
@@ -67,11 +67,11 @@ class PacketSegments(Segments):
         assert self._encoder is not None
         self._encode(None)
         self._encoder = None
-        write_atomic(self._segment(self.state.segments), self._segment_bytes())
+        write_atomic(self._make_segment_path(self.state.segments), self._serialize_packets())
         self._packets.clear()
 
     def _is_complete(self, state: State) -> bool:
-        return all(self._segment(number).exists() for number in range(state.segments))
+        return all(self._make_segment_path(number).exists() for number in range(state.segments))
 
     def _encode(self, frame: VideoFrame | None) -> None:
         assert self._encoder is not None
@@ -92,7 +92,7 @@ class PacketSegments(Segments):
                 StoredPacket(packet.pts, pts, dts, duration, packet.is_keyframe, data)
             )
 
-    def _segment_bytes(self) -> bytes:
+    def _serialize_packets(self) -> bytes:
         parts = []
         for p in self._packets:
             parts += [
@@ -103,21 +103,21 @@ class PacketSegments(Segments):
             ]
         return b"".join(parts)
 
-    def packets(self) -> Iterator[StoredPacket]:
+    def read_packets(self) -> Iterator[StoredPacket]:
         """Yields every packet of the film in decoding order."""
         for number in range(self.state.segments):
-            with self._segment(number).open("rb") as file:
+            with self._make_segment_path(number).open("rb") as file:
                 while head := file.read(PACKET_HEADER.size):
                     encoder_pts, pts, dts, duration, is_keyframe, size = PACKET_HEADER.unpack(head)
                     yield StoredPacket(
                         encoder_pts, pts, dts, duration, is_keyframe, file.read(size)
                     )
 
-    def packet_times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def read_packet_times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the presentation time of each packet and the decoding time from its encoder."""
         rows = []
         for number in range(self.state.segments):
-            with self._segment(number).open("rb") as file:
+            with self._make_segment_path(number).open("rb") as file:
                 while head := file.read(PACKET_HEADER.size):
                     _, pts, dts, _, _, size = PACKET_HEADER.unpack(head)
                     file.seek(size, os.SEEK_CUR)
@@ -125,5 +125,5 @@ class PacketSegments(Segments):
         pts_column, dts_column = np.array(rows, np.int64).reshape(-1, 2).T
         return pts_column, dts_column
 
-    def _segment(self, number: int) -> Path:
+    def _make_segment_path(self, number: int) -> Path:
         return self.folder / f"segment-{number:06d}.packets"

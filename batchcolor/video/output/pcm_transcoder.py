@@ -35,7 +35,7 @@ class PcmTranscoder:
         self.damaged_packets = 0
         self._resampler = AudioResampler("s16", context.layout, context.sample_rate)
 
-    def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Any]]:
+    def convert_packet(self, packet: Packet[Stream] | None) -> Iterator[Packet[Any]]:
         """Yields the PCM packets of a source packet; None flushes the decoder."""
         try:
             decoded = self.source.codec_context.decode(packet)

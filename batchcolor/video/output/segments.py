@@ -81,7 +81,7 @@ class Segments(ABC):
             return
         self.state = state
         self.timeline.restore(state.timeline)
-        with np.load(self._stabilizer_path(state.segments)) as arrays:
+        with np.load(self._make_stabilizer_path(state.segments)) as arrays:
             self.stabilizer_state = dict(arrays)
 
     def _make_folder(self) -> None:
@@ -95,7 +95,7 @@ class Segments(ABC):
     def _read_state(self) -> State | None:
         try:
             state = State(**json.loads((self.folder / "state.json").read_text()))
-            has_arrays = self._stabilizer_path(state.segments).exists()
+            has_arrays = self._make_stabilizer_path(state.segments).exists()
             return state if has_arrays and self._is_complete(state) else None
         except (OSError, ValueError, TypeError):
             return None
@@ -119,9 +119,9 @@ class Segments(ABC):
         self._flush()
         arrays = io.BytesIO()
         np.savez(arrays, allow_pickle=False, **stabilizer_state)
-        previous = self._stabilizer_path(self.state.segments)
+        previous = self._make_stabilizer_path(self.state.segments)
         self.state.segments += 1
-        write_atomic(self._stabilizer_path(self.state.segments), arrays.getvalue())
+        write_atomic(self._make_stabilizer_path(self.state.segments), arrays.getvalue())
         self.state.frames += self._in_segment
         self.state.timeline, self.state.shot = self.timeline.state(), shot
         self._in_segment = 0
@@ -135,5 +135,5 @@ class Segments(ABC):
         with contextlib.suppress(OSError):  # the parent folder is removed with its last film
             self.folder.parent.rmdir()
 
-    def _stabilizer_path(self, number: int) -> Path:
+    def _make_stabilizer_path(self, number: int) -> Path:
         return self.folder / f"stabilizer-{number:06d}.npz"

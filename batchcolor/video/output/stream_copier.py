@@ -14,9 +14,9 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import MKV, MOV, Format
-from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, ffmpeg_url, format_av_error
+from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_error, to_ffmpeg_url
 from batchcolor.video.output.containers import suggest_container
-from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, muxer_options
+from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
 from batchcolor.video.source_info import SourceInfo
@@ -33,7 +33,7 @@ class StreamCopier:
         self.source, self.output = source, output
         self.notes: list[str] = []
         self._input: InputContainer = av.open(
-            ffmpeg_url(source.path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
+            to_ffmpeg_url(source.path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
         )
         self._targets: dict[int, RemuxedStream | PcmTranscoder] = {}
         self._next_packet: Packet[Stream] | None = None
@@ -41,9 +41,9 @@ class StreamCopier:
         """Last decoding time of each stream."""
         self._packets = self._demux()
 
-    def muxer_options(self) -> dict[str, str]:
+    def choose_muxer_options(self) -> dict[str, str]:
         """Returns the options of the result's muxer."""
-        options, notes = muxer_options(self._input, self.source, self.output)
+        options, notes = choose_muxer_options(self._input, self.source, self.output)
         self.notes += notes
         return options
 
@@ -66,7 +66,7 @@ class StreamCopier:
                 self._attach_cover(target, stream)
             else:
                 self._add_stream(target, stream, alternatives)
-        target.metadata.update(_copied_tags(self._input.metadata))
+        target.metadata.update(_select_tags(self._input.metadata))
         chapters = self._input.chapters()
         if chapters:
             target.set_chapters(chapters)
@@ -104,7 +104,7 @@ class StreamCopier:
         name = stream.codec_context.name
         kind = "png" if "png" in name else "jpeg"
         filename = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
-        with av.open(ffmpeg_url(self.source.path)) as container:
+        with av.open(to_ffmpeg_url(self.source.path)) as container:
             packet = next(p for p in container.demux(container.streams[stream.index]) if p.size)
             target.add_attachment(filename, f"image/{kind}", bytes(packet))
 
@@ -140,13 +140,13 @@ class StreamCopier:
             self._next_packet = None
             if not _is_empty_subtitle(packet):
                 self._make_monotonic(packet)
-                target.mux(list(self._targets[packet.stream_index].packets(packet)))
+                target.mux(list(self._targets[packet.stream_index].convert_packet(packet)))
 
     def _finish(self, target: OutputContainer) -> None:
         """Flushes transcoders, once; later calls of `mux_until` find nothing to do."""
         while self._targets:
             index, copier = self._targets.popitem()
-            target.mux(list(copier.packets(None)))
+            target.mux(list(copier.convert_packet(None)))
             if isinstance(copier, PcmTranscoder) and copier.damaged_packets:
                 self.notes.append(
                     f"audio stream {index}: {copier.damaged_packets} damaged packets are silent"
@@ -177,9 +177,9 @@ class NoStreams:
         self.source, self.output = source, output
         self.notes: list[str] = []
 
-    def muxer_options(self) -> dict[str, str]:
+    def choose_muxer_options(self) -> dict[str, str]:
         """Returns the options of the result's muxer."""
-        return muxer_options(None, self.source, self.output)[0]
+        return choose_muxer_options(None, self.source, self.output)[0]
 
     def add_streams(self, target: OutputContainer, alternatives: Sequence[Format]) -> Iterator[int]:
         """Yields the index of the coloured stream, the only one."""
@@ -207,7 +207,7 @@ class RemuxedStream:
 
     target: Stream
 
-    def packets(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
+    def convert_packet(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
         """Yields the packet, assigned to `target`; nothing for None, the end of the stream."""
         if packet is not None:
             packet.stream = self.target
@@ -215,7 +215,7 @@ class RemuxedStream:
 
 
 def _copy_metadata(stream: Stream, target: Stream) -> None:
-    tags = _copied_tags(stream.metadata)
+    tags = _select_tags(stream.metadata)
     if (
         "name" in tags
     ):  # FFmpeg's demuxer calls the title of an MP4 stream `name`, its muxer `title`
@@ -224,7 +224,7 @@ def _copy_metadata(stream: Stream, target: Stream) -> None:
     target.disposition = stream.disposition
 
 
-def _copied_tags(metadata: dict[str, str]) -> dict[str, str]:
+def _select_tags(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if key.lower() not in MUXER_OWNED_TAGS}
 
 

@@ -32,7 +32,7 @@ class PacketScan:
     end: float = 0.0
     """Second at which the last packet of any stream ends."""
 
-    def expected_end(self, source: SourceInfo, end: float, missing: int) -> float:
+    def compute_expected_end(self, source: SourceInfo, end: float, missing: int) -> float:
         """Returns the second up to which the last frame is shown: `end`, or later if truncated.
 
         `end` is the end of the last decoded frame, `missing` the number of frames in the header
@@ -124,7 +124,7 @@ class Timeline:
         self.encoder_pts, self._last = state["encoder_pts"], state["last"]
 
 
-def decoding_timestamps(pts: Ticks, encoder_dts: Ticks) -> Ticks:
+def compute_decoding_timestamps(pts: Ticks, encoder_dts: Ticks) -> Ticks:
     """Returns increasing decoding timestamps for packets in decoding order, none after its `pts`.
 
     Those of the encoder are used if they already are so. Otherwise, where source timestamps

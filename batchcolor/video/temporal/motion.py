@@ -44,11 +44,11 @@ class Match:
 
 def match_frames(before: Field, now: Field) -> Match:
     """Matches `now` with the previous frame; differences of exposure are compensated."""
-    similarity = correlate(_box_mean(before, 2), _box_mean(now, 2))
+    similarity = correlate(_compute_box_mean(before, 2), _compute_box_mean(now, 2))
     before = _match_exposure(before, now)
     rows, columns = _estimate_motion(before, now)
     moved = _match_exposure(before[rows, columns], now)
-    difference = _box_mean(np.abs(moved - now), 1)
+    difference = _compute_box_mean(np.abs(moved - now), 1)
     confidence = np.exp(-np.square(difference / TOLERANCE))
     return Match(rows, columns, confidence.astype(np.float32), similarity)
 
@@ -98,7 +98,7 @@ def _refine(
     by_columns = np.tile(steps, len(steps))[:, None, None]
     rows, columns = _to_indices(shift_rows + by_rows, shift_columns + by_columns)
     difference = np.abs(before[rows, columns] - now)
-    cost = _box_sum(difference, 2)
+    cost = _compute_box_sum(difference, 2)
     distance = np.abs(shift_rows + by_rows) + np.abs(shift_columns + by_columns)
     cost += MOTION_PENALTY * 25 * np.minimum(distance, 4)
     best = cost.argmin(axis=0)
@@ -122,7 +122,7 @@ def _downsample(picture: Field, factor: int) -> Field:
     return small
 
 
-def _box_sum(stack: Field, radius: int) -> Field:
+def _compute_box_sum(stack: Field, radius: int) -> Field:
     """Returns sums over a square window around each sample of the last two axes; edges repeat."""
     width = [(0, 0)] * (stack.ndim - 2) + [(radius, radius)] * 2
     padded = np.pad(stack, width, mode="edge")
@@ -137,7 +137,7 @@ def _box_sum(stack: Field, radius: int) -> Field:
     return total
 
 
-def _box_mean(picture: Field, radius: int) -> Field:
+def _compute_box_mean(picture: Field, radius: int) -> Field:
     """Returns means over a square window around each sample."""
-    mean: Field = _box_sum(picture, radius) / np.float32((2 * radius + 1) ** 2)
+    mean: Field = _compute_box_sum(picture, radius) / np.float32((2 * radius + 1) ** 2)
     return mean

@@ -50,7 +50,7 @@ def test_truncated_film_keeps_intact_frames_and_its_length_and_is_reported(
     report, make_clip, tmp_path, name, frames_of
 ):
     cut = tmp_path / name
-    copy_with_index_first(make_clip(tmp_path / "made" / name, frames=100, sizes=((96, 64),)), cut)
+    copy_with_index_first(make_clip(tmp_path / "parts" / name, frames=100, sizes=((96, 64),)), cut)
     whole = duration_of(cut)
     os.truncate(cut, cut.stat().st_size * 2 // 3)
     code, document = report(cut)
@@ -63,7 +63,7 @@ def test_truncated_film_keeps_intact_frames_and_its_length_and_is_reported(
     code, document = report(cut, "--strict", "--if-exists", "overwrite")
     assert code == 3
     assert failure(document)[0] == "limits"
-    assert "shown until there" not in failure(document)[1]  # no film was made
+    assert "shown until there" not in failure(document)[1]  # no film was written
 
 
 def test_avi_shorter_than_its_header_states_is_reported_as_truncated(report, make_clip, tmp_path):
@@ -181,7 +181,7 @@ def test_intact_film_with_sizes_that_look_like_block_headers_is_not_reported(
 ):
     """The size 0x21A3xx contains the two bytes with which a small SimpleBlock starts."""
     clip = make_clip(
-        tmp_path / "made.mkv",
+        tmp_path / "result.mkv",
         codec="mjpeg",
         pixel_format="yuvj420p",
         frames=20,

@@ -20,9 +20,9 @@ def test_audio_that_no_container_accepts_becomes_pcm_with_recode_sound(
     refused = command("run", clip, "-m", flat, "-o", "out")
     assert refused.returncode == 3
     assert "--recode-sound writes it as PCM" in refused.stderr.replace("\n", " ")
-    made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
-    assert made.returncode == 0, made.stderr
-    assert "audio stream 1 (adpcm_ima_wav) becomes pcm_s16le" in made.stdout
+    result = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "audio stream 1 (adpcm_ima_wav) becomes pcm_s16le" in result.stdout
     before, after = (audio_of(path) for path in (clip, tmp_path / "out" / "home.mkv"))
     assert len(before) > 48000
     assert np.array_equal(after, before)
@@ -33,23 +33,23 @@ def test_transcoded_audio_shorter_than_the_video_is_complete_and_not_reported_as
 ):
     rates = {"rate": Fraction(25), "time_base": Fraction(1, 25)}
     audio_clip = make_clip(tmp_path / "short.avi", codec="mpeg4", audio=("adpcm_ima_wav",), **rates)
-    seen = make_clip(tmp_path / "long.avi", codec="mpeg4", frames=100, **rates)
+    silent_clip = make_clip(tmp_path / "long.avi", codec="mpeg4", frames=100, **rates)
     clip = tmp_path / "home.avi"
     with (
         av.open(str(audio_clip)) as sound,
-        av.open(str(seen)) as picture,
-        av.open(str(clip), "w") as to,
+        av.open(str(silent_clip)) as picture,
+        av.open(str(clip), "w") as target_film,
     ):
         sources = (picture.streams.video[0], sound.streams.audio[0])
-        placed = [to.add_stream_from_template(source, opaque=True) for source in sources]
-        for source, target, container in zip(sources, placed, (picture, sound), strict=True):
+        copied = [target_film.add_stream_from_template(source, opaque=True) for source in sources]
+        for source, target, container in zip(sources, copied, (picture, sound), strict=True):
             for packet in container.demux(source):
                 if packet.size:
                     packet.stream = target
-                    to.mux(packet)
-    made = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
-    assert made.returncode == 0, made.stderr
-    assert "damaged" not in made.stdout
+                    target_film.mux(packet)
+    result = command("run", clip, "-m", flat, "-o", "out", "--recode-sound", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "damaged" not in result.stdout
     assert np.array_equal(audio_of(tmp_path / "out" / "home.mkv"), audio_of(audio_clip))
 
 

@@ -81,8 +81,8 @@ def test_mkv_stores_the_sample_aspect_ratio_for_codecs_without_one(
             stream.metadata["title"] = title
 
     clip = make_clip(tmp_path / "film.mkv", sizes=((120, 96),), audio=("flac",), setup=setup)
-    made = command("run", clip, "-m", flat, "-o", "out", "--codec", codec, "--format", "mkv")
-    assert made.returncode == 0, made.stderr
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", codec, "--format", "mkv")
+    assert result.returncode == 0, result.stderr
     packets = []
     for place in (clip, tmp_path / "out" / "film.mkv"):
         with av.open(str(place)) as film:

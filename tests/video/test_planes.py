@@ -71,10 +71,10 @@ def test_colours_do_not_depend_on_matrix_range_and_depth(frame_format):
 @pytest.mark.parametrize("frame_format", VARIANTS[:2], ids=["limited", "full"])
 @pytest.mark.parametrize("luma", [0.0, 0.25, 1.0])
 def test_luma_is_read_at_full_range(frame_format, luma):
-    seen = read_luma(frame_of(frame_format, luma), frame_format, 8)
-    assert seen.shape == (8, 8)
-    assert seen.dtype == np.float32
-    assert np.abs(seen - luma).max() < 0.003
+    square = read_luma(frame_of(frame_format, luma), frame_format, 8)
+    assert square.shape == (8, 8)
+    assert square.dtype == np.float32
+    assert np.abs(square - luma).max() < 0.003
 
 
 @pytest.mark.parametrize("luma", [0.0, 0.02, 0.98, 1.0])
@@ -110,11 +110,11 @@ def test_luma_is_read_upright_and_chroma_is_rotated_back(degrees):
     stored[:12] = 200  # bright along the stored upper edge
     frame = frame_of(frame_format, 0.5)
     view_plane(frame, 0)[...] = stored
-    seen = read_luma(frame, frame_format, 16)
-    bright = {0: seen[0], 90: seen[:, 0], 180: seen[-1], 270: seen[:, -1]}[degrees]
-    assert bright.mean() > seen.mean() + 0.2
+    square = read_luma(frame, frame_format, 16)
+    bright = {0: square[0], 90: square[:, 0], 180: square[-1], 270: square[:, -1]}[degrees]
+    assert bright.mean() > square.mean() + 0.2
     blue_where_bright = np.zeros((2, 16, 16), np.float32)
-    blue_where_bright[0] = np.where(seen > 0.5, 0.1, 0)
+    blue_where_bright[0] = np.where(square > 0.5, 0.1, 0)
     coloured = view_plane(write_chroma(frame, blue_where_bright, frame_format, 1.0), 1).astype(int)
     assert coloured[2].mean() > 128 + 15
     assert abs(coloured[-4].mean() - 128) < 2

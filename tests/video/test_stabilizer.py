@@ -79,9 +79,9 @@ def test_exposure_flicker_is_not_a_cut_and_is_matched(change):
     gain, offset = change
     plain = scene(1)
     flashed = np.clip(plain * gain + offset, 0, 1).astype(np.float32)
-    found = match_frames(plain, flashed)
-    assert not is_cut(found)
-    assert found.confidence.mean() > 0.5
+    matched = match_frames(plain, flashed)
+    assert not is_cut(matched)
+    assert matched.confidence.mean() > 0.5
 
 
 @pytest.mark.parametrize("seeds", [(1, 2), (3, 4), (5, 6), (7, 8)])

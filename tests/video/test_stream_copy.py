@@ -69,9 +69,9 @@ def test_attachments_are_kept(make_clip, colour_film, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_cover_picture_is_kept(make_clip, colour_film, tmp_path, suffix):
-    whole = make_clip(tmp_path / "made" / "film.mkv", audio=("aac",))
+    whole = make_clip(tmp_path / "parts" / "film.mkv", audio=("aac",))
     cover = make_clip(
-        *(tmp_path / "made" / "cover.mkv",), frames=1, codec="mjpeg", pixel_format="yuvj420p"
+        *(tmp_path / "parts" / "cover.mkv",), frames=1, codec="mjpeg", pixel_format="yuvj420p"
     )
     clip = tmp_path / "film.mp4"
     with (
@@ -79,12 +79,12 @@ def test_cover_picture_is_kept(make_clip, colour_film, tmp_path, suffix):
         av.open(str(cover)) as picture,
         av.open(str(clip), "w") as target,
     ):
-        placed = [target.add_stream_from_template(s, opaque=True) for s in film.streams]
-        pinned = target.add_stream_from_template(picture.streams.video[0], opaque=True)
-        pinned.disposition = av.stream.Disposition.attached_pic
+        copied = [target.add_stream_from_template(s, opaque=True) for s in film.streams]
+        cover_stream = target.add_stream_from_template(picture.streams.video[0], opaque=True)
+        cover_stream.disposition = av.stream.Disposition.attached_pic
         target.metadata["title"] = "With a cover"
-        packets = [(pinned, p) for p in picture.demux() if p.size]
-        packets += [(placed[p.stream_index], p) for p in film.demux() if p.size]
+        packets = [(cover_stream, p) for p in picture.demux() if p.size]
+        packets += [(copied[p.stream_index], p) for p in film.demux() if p.size]
         for stream, packet in packets:
             packet.stream = stream
             target.mux(packet)
@@ -119,8 +119,8 @@ def test_timecode_of_a_mov_is_kept(make_clip, colour_film, tmp_path):
 
 def test_transport_stream_becomes_mkv(make_clip, command, tmp_path):
     clip = make_clip(tmp_path / "tape.ts", time_base=Fraction(1, 90000))
-    made = command("run", clip, "-m", "beta", "--strength", "0", "-o", "out")
-    assert made.returncode == 0, made.stderr
+    result = command("run", clip, "-m", "beta", "--strength", "0", "-o", "out")
+    assert result.returncode == 0, result.stderr
     (result,) = (path for path in (tmp_path / "out").iterdir() if path.is_file())
     assert result.name == "tape.mkv"
     assert result.read_bytes()[:4] == b"\x1aE\xdf\xa3"
@@ -133,8 +133,8 @@ def test_audio_that_mkv_refuses_is_reported_with_a_container_that_accepts_it(
     refused = command("run", clip, "-m", "beta", "-o", "out")
     assert refused.returncode == 3
     assert "--format mov can" in refused.stderr.replace("\n", " ")
-    made = command("run", clip, "-m", "beta", "-o", "out", "--format", "mov")
-    assert made.returncode == 0, made.stderr
+    result = command("run", clip, "-m", "beta", "-o", "out", "--format", "mov")
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -145,11 +145,11 @@ def test_stream_titles_are_kept(make_clip, colour_film, tmp_path, suffix):
 
     clip = make_clip(tmp_path / f"film{suffix}", audio=("aac",), prepare=title)
     _, _, target = colour_film(clip)
-    found = []
+    titles = []
     for place in (clip, target):
         with av.open(str(place)) as film:
-            found.append([s.metadata.get("title") or s.metadata.get("name") for s in film.streams])
-    assert found[0] == found[1] == ["The regatta", "Comment"]
+            titles.append([s.metadata.get("title") or s.metadata.get("name") for s in film.streams])
+    assert titles[0] == titles[1] == ["The regatta", "Comment"]
 
 
 def test_suggested_container_accepts_the_codec(make_clip, command, tmp_path):

@@ -54,7 +54,7 @@ def test_variable_frame_rate_is_kept_to_the_tick(
 def test_decreasing_and_repeated_timestamps_are_kept_to_the_tick(
     make_clip, colour_film, tmp_path, times, assert_same_times
 ):
-    ordered = make_clip(tmp_path / "made" / "film.mkv", codec="mjpeg", pixel_format="yuvj420p")
+    ordered = make_clip(tmp_path / "parts" / "film.mkv", codec="mjpeg", pixel_format="yuvj420p")
     clip = tmp_path / "film.mkv"
     with av.open(str(ordered)) as source, av.open(str(clip), "w", options={}) as target:
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
@@ -78,7 +78,7 @@ def test_ntsc_frame_rate_is_kept_as_a_fraction(make_clip, colour_film, tmp_path,
 def test_jittering_timestamps_of_reordered_frames_are_kept_to_the_tick(
     make_clip, colour_film, tmp_path, assert_same_times
 ):
-    ordered = make_clip(tmp_path / "made" / "film.mkv", frames=40, time_base=Fraction(1, 1000))
+    ordered = make_clip(tmp_path / "parts" / "film.mkv", frames=40, time_base=Fraction(1, 1000))
     clip = tmp_path / "film.mkv"
     with av.open(str(ordered)) as source, av.open(str(clip), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Frame(Generic[T]):
+class BufferedFrame(Generic[T]):
     """One frame: luma `(SIDE, SIDE)` in 0..1, own chroma `(2, s, s)`, and the caller's object."""
 
     guide: Field
@@ -73,9 +73,9 @@ class Stabilizer(Generic[T]):
         self.mode, self.every = mode, every
         self._share = PROPAGATED_SHARE**every
         self._ahead = LOOK_AHEAD[mode]
-        self._waiting: deque[Frame[T]] = deque()
-        self._last: Frame[T] | None = None
-        self._last_returned: Frame[T] | None = None
+        self._waiting: deque[BufferedFrame[T]] = deque()
+        self._last: BufferedFrame[T] | None = None
+        self._last_returned: BufferedFrame[T] | None = None
 
     def state(self) -> dict[str, Field]:
         """Returns the state from which a stabilizer continues after the last returned frame."""
@@ -86,7 +86,7 @@ class Stabilizer(Generic[T]):
     def restore(self, state: dict[str, Field], owner: T) -> None:
         """Continues from a `state`; `owner` represents the frame at which it was taken."""
         if state and self.mode != "off":
-            self._last = Frame(state["guide"], state["propagated"], owner)
+            self._last = BufferedFrame(state["guide"], state["propagated"], owner)
 
     def add(
         self, guide: Field, chroma: Field | None, owner: T, motion: Match | None
@@ -99,11 +99,15 @@ class Stabilizer(Generic[T]):
         if chroma is None:
             assert self._last is not None  # a shot begins with chroma
             assert motion is not None
-            frame = Frame(guide, _warp(self._last.propagated, motion), owner, is_colorized=False)
+            frame = BufferedFrame(
+                guide, _warp(self._last.propagated, motion), owner, is_colorized=False
+            )
         else:
             if self.mode == "off":
                 return [(owner, chroma)]
-            frame = Frame(guide, chroma if self.every == 1 else resize_chroma(chroma, SIDE), owner)
+            frame = BufferedFrame(
+                guide, chroma if self.every == 1 else resize_chroma(chroma, SIDE), owner
+            )
         if self._last is not None and motion is not None:
             self._propagate(self._last, frame, motion)
         self._last = frame
@@ -114,7 +118,7 @@ class Stabilizer(Generic[T]):
         """Returns all buffered frames, after the last one was added."""
         return [self._pop() for _ in range(len(self._waiting))]
 
-    def _propagate(self, before: Frame[T], now: Frame[T], motion: Match) -> None:
+    def _propagate(self, before: BufferedFrame[T], now: BufferedFrame[T], motion: Match) -> None:
         if now.is_colorized:
             now.propagated = _blend(now.own_chroma, before.propagated, motion, self._share)
         if self._ahead:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from batchcolor.hooks.hookspecs import hookimpl
     from batchcolor.hooks.types import (
+        ALGORITHMICALLY_ENHANCED,
+        COMPOSITE_WITH_AI,
         CONTRACT_VERSION,
         Colorizer,
         ColorizerSpec,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ALGORITHMICALLY_ENHANCED",
+    "COMPOSITE_WITH_AI",
     "CONTRACT_VERSION",
     "BatchcolorError",
     "Colorizer",
@@ -80,6 +84,8 @@ _MODULES = {
     "batchcolor.api": ("LoadedColorizer", "colorize", "colorize_many", "load_colorizer", "run"),
     "batchcolor.hooks.hookspecs": ("hookimpl",),
     "batchcolor.hooks.types": (
+        "ALGORITHMICALLY_ENHANCED",
+        "COMPOSITE_WITH_AI",
         "CONTRACT_VERSION",
         "Colorizer",
         "ColorizerSpec",

@@ -7,12 +7,16 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.padding import Padding
 from rich.table import Table
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, plain_text, print_json, print_line
+from batchcolor.cli.result_info import show_provenance
 
 LIBRARIES = (
     *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio", "av"),
@@ -21,11 +25,22 @@ LIBRARIES = (
 
 
 def info(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A result: show what coloured it, from what, and how to repeat it.",
+            metavar="[FILE]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
     no_plugins: options.NoPlugins = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Show versions, devices, codecs, plugins and weights: attach it to a bug report."""
+    """Show versions, devices, codecs, plugins and weights; of a result, what coloured it."""
+    if file is not None:
+        show_provenance(file, as_json=as_json)
+        return
     with only_json(as_json) as stdout:
         document = collect_info(not no_plugins, with_paths=as_json or bool(verbose))
         if as_json:

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "delta"
 """The model of every command and function if none is given."""
 
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+"""The IPTC vocabulary that states where a picture comes from."""
+COMPOSITE_WITH_AI = f"{SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
+"""A photograph to which a trained network has added colours."""
+ALGORITHMICALLY_ENHANCED = f"{SOURCE_TYPES}algorithmicallyEnhanced"
+"""A photograph that an algorithm without training has changed: a toner."""
+
 CONTRACT_VERSION = 1
 """It is increased when plugins for an older batchcolor no longer work."""
 
@@ -108,6 +115,9 @@ class ColorizerSpec:
     licence: str = "unstated"
     temporal: bool = False
     """Whether the colorizer has a state for each shot, and a `reset()`."""
+    digital_source_type: str = COMPOSITE_WITH_AI
+    """What results are marked as in their metadata: a URI of the IPTC vocabulary
+    `digitalsourcetype`; `ALGORITHMICALLY_ENHANCED` for a colorizer that is not trained."""
 
 
 class PictureInfo(Protocol):

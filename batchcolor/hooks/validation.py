@@ -17,6 +17,9 @@ def find_spec_fault(spec: ColorizerSpec) -> str:
     size: Any = spec.working_size
     if not isinstance(size, int) or not 1 <= size <= MAX_WORKING_SIZE:
         return f"{spec.name}: working_size {size!r} is not from 1 to {MAX_WORKING_SIZE}"
+    kind: Any = spec.digital_source_type
+    if not isinstance(kind, str) or not kind.isprintable() or not kind:
+        return f"{spec.name}: digital_source_type {kind!r} is not a URI"
     return "" if callable(spec.build) else f"{spec.name}: build is not callable"
 
 

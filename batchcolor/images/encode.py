@@ -24,6 +24,8 @@ JPEG_QUALITY = 96
 WEBP_QUALITY = 95
 DEFAULT_QUALITY = {JPEG.name: JPEG_QUALITY, WEBP.name: WEBP_QUALITY}
 """The default of `--quality` by format name; the other formats are lossless."""
+XMP_TAG = 700
+"""TIFF tag of the XMP packet (XMP specification, part 3)."""
 ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, SystemError)
 """Errors that encoders raise for a picture or its metadata. Catch them around `encode` alone, so
 that an error in batchcolor's own code is not reported as a picture that cannot be encoded."""
@@ -78,8 +80,12 @@ def _encode_with_pillow(
         options["icc_profile"] = metadata.icc
     if metadata.exif and target in (PNG, WEBP):
         options["exif"] = metadata.exif
-    if metadata.exif and target == TIFF:
-        options["exif"] = b"Exif\0\0" + metadata.exif
+    if target == TIFF:
+        options["exif"] = tags = Image.Exif()
+        if metadata.exif:
+            tags.load(b"Exif\0\0" + metadata.exif)
+        if metadata.xmp:
+            tags[XMP_TAG] = metadata.xmp
     if metadata.dpi and target != WEBP:
         options["dpi"] = metadata.dpi
     if metadata.xmp and target == WEBP:
@@ -127,7 +133,10 @@ def _encode_16_bit(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
         resolutionunit="INCH" if metadata.dpi else None,
         iccprofile=metadata.icc or None,
         software=tags.pop(SOFTWARE, False),
-        extratags=[(tag, "s", 0, value, True) for tag, value in tags.items()],
+        extratags=[
+            *((tag, "s", 0, value, True) for tag, value in tags.items()),
+            *([(XMP_TAG, "B", len(metadata.xmp), metadata.xmp, True)] if metadata.xmp else []),
+        ],
         metadata=None,
     )
     return file.getvalue()

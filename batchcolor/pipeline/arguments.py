@@ -49,6 +49,7 @@ class RunArguments(ModelArguments, total=False):
     strength: float
     format: str | None
     if_colored: Literal["recolor", "copy", "skip"]
+    no_mark: bool
     quality: int | None
     workers: int | None
     max_memory: int | None

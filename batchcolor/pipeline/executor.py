@@ -27,6 +27,7 @@ from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.provenance import mark_metadata
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
@@ -36,6 +37,7 @@ from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.planner import Plan, Task
+from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
@@ -66,6 +68,7 @@ class Pipeline:
         self.plugins, self.journal = plugins, journal
         self.readers = plugins.readers()
         self.report = Report(runner.name, str(plan.output))
+        self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
         self.recorder = Recorder(plan, runner.weights_hash, journal, self.report, plugins)
         self.stop = Cancellation()
         threads = self.settings.threads
@@ -90,6 +93,7 @@ class Pipeline:
             fail=self._fail,
             start_thread=self._start_thread,
             find_resume_point=self.recorder.find_resume_point,
+            describe_source=partial(self.provenance.describe, is_film=True),
         )
 
     # ---- the stages in order -------------------------------------------------------------
@@ -229,8 +233,12 @@ class Pipeline:
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
 
     def _encode_image(self, image: JoinedImage, picture: Picture) -> bytes:
+        metadata = picture.metadata
+        if not self.settings.no_mark:
+            provenance = self.provenance.describe(picture.path)
+            metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
         try:
-            return encode(image, picture.metadata, self.settings.quality, picture.notes)
+            return encode(image, metadata, self.settings.quality, picture.notes)
         except ENCODER_ERRORS as error:
             raise ProcessingError("encode", format_error(error)) from error
 

@@ -46,6 +46,8 @@ def fingerprint(
     is_still_encoder = not is_film or settings.to_frames
     if is_still_encoder and target.name in DEFAULT_QUALITY:
         values["quality"] = settings.quality or DEFAULT_QUALITY[target.name]
+    if settings.no_mark:
+        values["mark"] = False
     content = json.dumps(values, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.provenance import Provenance
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.planner import Task
@@ -35,3 +37,5 @@ class JobContext:
     """Reports a failed film and releases so many bytes of the budget."""
     start_thread: Callable[[str, Callable[[], None]], None]
     find_resume_point: Callable[[Task], ResumePoint]
+    describe_source: Callable[[Path], Provenance]
+    """The provenance of a film's result. Raises ProcessingError."""

@@ -121,6 +121,10 @@ class RunSettings(SettingsModel):
             "them from their luma. Toned and tinted pictures are always coloured.",
         ),
     ] = "copy"
+    no_mark: Annotated[
+        bool,
+        Option("Colour", "Do not state in the result's metadata that its colours are computed."),
+    ] = False
     quality: Annotated[
         int | None,
         Field(ge=1, le=100),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planner import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.decoder import VideoDecoder
@@ -37,6 +39,10 @@ class VideoSink(ABC):
     def __init__(self, task: Task, source: SourceInfo, output: OutputSpec) -> None:
         self.task, self.source, self.output = task, source, output
         self.timeline = Timeline(source)
+
+    @abstractmethod
+    def mark(self, provenance: Provenance) -> None:
+        """States in the result what coloured it; called before the first frame."""
 
     @abstractmethod
     def commit(
@@ -90,6 +96,11 @@ class FileSink(VideoSink):
     def __init__(self, task: Task, source: SourceInfo, output: OutputSpec, folder: Path) -> None:
         super().__init__(task, source, output)
         self.segments = PacketSegments(folder, output, self.timeline)
+        self.provenance: Provenance | None = None
+
+    def mark(self, provenance: Provenance) -> None:
+        """As `VideoSink.mark`: a comment of the container."""
+        self.provenance = provenance
 
     def commit(
         self,
@@ -101,6 +112,8 @@ class FileSink(VideoSink):
     ) -> list[str]:
         """As `VideoSink.commit`."""
         muxer = Muxer(temporary, self.source, self.output)
+        if self.provenance is not None:
+            muxer.add_comment(self.provenance)
         try:
             muxer.write(self.segments, scan, decoder.missing)
             if muxer.notes and self.output.settings.strict:
@@ -131,6 +144,11 @@ class FolderSink(VideoSink):
     ) -> None:
         super().__init__(task, source, output)
         self.segments = ImageSegments(folder, task.target, source, output, self.timeline, quality)
+
+    def mark(self, provenance: Provenance) -> None:
+        """As `VideoSink.mark`: metadata of each picture."""
+        container = self.output.container
+        self.segments.metadata = mark_metadata(Metadata(), provenance, container, [])
 
     def commit(
         self,

@@ -172,6 +172,8 @@ class VideoTask:
         preview = self.output.settings.preview
         if preview is not None:
             self.expected = min(self.expected, round(preview * self.source.rate))
+        if not self.context.settings.no_mark:
+            self._sink.mark(self.context.describe_source(self.task.source.path))
         self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk
             self._segments.resume(self._resume_point.fingerprint)

@@ -59,6 +59,8 @@ class ImageSegments(Segments):
         quality: int | None,
     ) -> None:
         super().__init__(folder, output, timeline)
+        self.metadata = Metadata()
+        """Written to each picture."""
         self.target, self.quality = target, quality
         # "former" is fixed: jobs of earlier versions may have left a result there.
         self.pictures, self.previous_result = folder / "pictures", folder / "former"
@@ -107,12 +109,12 @@ class ImageSegments(Segments):
             y, cb, cr = (
                 np.ascontiguousarray(np.rot90(view_plane(frame, n), turns)) for n in range(3)
             )
-            return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), Metadata(), self.quality)
+            return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), self.metadata, self.quality)
         rgb = "rgba" if frame_format.has_alpha else "rgb24"
         pixel_format = "rgb48le" if frame_format.bits > 8 else rgb
         pixels: Any = to_rgb(frame, frame_format, pixel_format).to_ndarray()
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
-        return encode(JoinedImage(kind, rgb=upright), Metadata(), self.quality)
+        return encode(JoinedImage(kind, rgb=upright), self.metadata, self.quality)
 
     def _flush(self) -> None:
         for path in self._unsynced:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from batchcolor import Colorizer, ColorizerSpec, hookimpl
+from batchcolor import ALGORITHMICALLY_ENHANCED, Colorizer, ColorizerSpec, hookimpl
 
 
 def float_option(default: float, low: float, high: float, text: str) -> Any:
@@ -115,6 +115,7 @@ def batchcolor_colorizers() -> Iterable[ColorizerSpec]:
             build=build,
             options=options,
             licence="Apache-2.0",
+            digital_source_type=ALGORITHMICALLY_ENHANCED,
         )
         for name, summary, build, options in rows
     ]

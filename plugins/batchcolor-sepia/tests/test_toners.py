@@ -6,7 +6,7 @@ import pytest
 import torch
 from batchcolor_sepia import batchcolor_colorizers
 
-from batchcolor import ColorizerSpec, UsageError
+from batchcolor import ALGORITHMICALLY_ENHANCED, ColorizerSpec, UsageError
 from batchcolor.testing import check_colorizer
 
 SPECS = {spec.name: spec for spec in batchcolor_colorizers()}
@@ -24,6 +24,10 @@ def toned(name: str, luma: torch.Tensor, **options: object) -> torch.Tensor:
     spec = SPECS[name]
     assert spec.options is not None
     return spec.build(spec.options(**options))(luma)
+
+
+def test_results_are_marked_as_enhanced_by_an_algorithm_and_not_as_generated():
+    assert {spec.digital_source_type for spec in SPECS.values()} == {ALGORITHMICALLY_ENHANCED}
 
 
 def test_the_package_offers_four_toners_that_need_no_weights() -> None:

@@ -1,0 +1,95 @@
+"""`batchcolor info FILE`: what coloured a result, from what, and how to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcolor.cli.console import make_console, only_json, print_json, print_line
+from batchcolor.errors import ProcessingError, UsageError, make_printable
+
+if TYPE_CHECKING:
+    from batchcolor.images.provenance import Provenance
+
+
+def show_provenance(path: Path, *, as_json: bool) -> None:
+    """Prints the marks of a result. Raises UsageError for a file without them."""
+    provenance = read_file(path)
+    if provenance is None:
+        raise UsageError(
+            f"{path}: states nothing about colours: it is not a result of batchcolor, or was "
+            f"written with --no-mark or to a format without metadata"
+        )
+    document = describe(provenance)
+    with only_json(as_json) as stdout:
+        if as_json:
+            print_json(document, stdout)
+            return
+        console = make_console(stderr=False)
+        print_line(console, make_printable(path))
+        for name, value in document.items():
+            text = ", ".join(map(_show, value.items())) if isinstance(value, dict) else value
+            label = name.replace("_", " ")
+            print_line(console, f"  {label:<20} {make_printable(text or 'none')}")
+
+
+def read_file(path: Path) -> Provenance | None:
+    """Returns the provenance that a picture or film states. Raises UsageError."""
+    from PIL import UnidentifiedImageError
+
+    from batchcolor.images.provenance import parse_comment, read_marks
+
+    try:
+        return read_marks(path)
+    except UnidentifiedImageError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+    from batchcolor.video.ffmpeg import MEDIA_ERRORS, open_container
+
+    try:
+        with open_container(path) as container:
+            tags = {name.lower(): value for name, value in container.metadata.items()}
+    except (ProcessingError, *MEDIA_ERRORS) as error:
+        raise UsageError(f"{path}: neither a picture nor a film") from error
+    return parse_comment(tags.get("comment", ""))
+
+
+def describe(provenance: Provenance) -> dict[str, Any]:
+    """Returns the document that `info FILE` shows."""
+    return {
+        "software": provenance.software,
+        "digital_source_type": provenance.digital_source_type,
+        "model": provenance.model,
+        "weights_sha256": provenance.weights,
+        "settings": dict(provenance.settings),
+        "source": provenance.source,
+        "source_sha256": provenance.source_sha256,
+        "command": make_command(provenance),
+    }
+
+
+def make_command(provenance: Provenance) -> str:
+    """Returns the command line that colours the source again in the same way."""
+    words = ["batchcolor", "run", provenance.source or "SOURCE", "-m", provenance.model]
+    for name, value in provenance.settings.items():
+        if name == "set" and isinstance(value, Mapping):
+            for key, option in value.items():
+                words += ["--set", f"{key}={str(option).lower() if option is True else option}"]
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] if value else []
+        else:
+            words += [option, str(value["file"] if isinstance(value, Mapping) else value)]
+    return shlex.join(words)
+
+
+def _show(setting: tuple[str, Any]) -> str:
+    name, value = setting
+    if isinstance(value, Mapping):
+        value = " ".join(f"{key}={part}" for key, part in value.items())
+    return f"{name}: {value}"

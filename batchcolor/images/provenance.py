@@ -1,0 +1,162 @@
+"""States in a result's metadata that its colours are computed, and how.
+
+XMP has the digital source type (IPTC Photo Metadata Standard 2023.1), the creator tool, and an
+entry of the history (Adobe XMP specification, part 2, ResourceEvent) whose parameters are JSON.
+EXIF has the software. Pixels are not touched. No time is stored: equal sources, settings and
+versions give equal files. `read_provenance` returns the entry of a result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from batchcolor.images.exif_software import read_software, write_software
+from batchcolor.images.formats import BMP, JPEG, Format
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.version import __version__
+
+SOFTWARE_NAME = "batchcolor"
+MAX_JPEG_XMP = 65502
+"""Bytes of a packet in one JPEG segment (XMP specification, part 3, 1.1.3)."""
+MAX_JPEG_EXIF = 65527
+"""Bytes of an EXIF block in one JPEG segment."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What coloured a picture or film, and from what."""
+
+    digital_source_type: str
+    """A URI of the IPTC vocabulary `digitalsourcetype`."""
+    model: str
+    weights: str
+    """sha256 of the weights; empty for a model without weights."""
+    source: str
+    """File name of the source, without its folder."""
+    source_sha256: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `batchcolor run` that differ from their defaults, by their names."""
+    software: str = f"{SOFTWARE_NAME} {__version__}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The JSON document of the history entry."""
+        return {
+            "model": self.model,
+            "weights": self.weights,
+            "settings": dict(self.settings),
+            "source": self.source,
+            "source_sha256": self.source_sha256,
+        }
+
+
+def mark_metadata(
+    metadata: Metadata, provenance: Provenance, target: Format, notes: list[str]
+) -> Metadata:
+    """Returns the metadata with the marks; all else in it is kept.
+
+    Adds a note where a damaged or full block prevents a mark. BMP has no place for marks.
+    """
+    if target == BMP:
+        return metadata
+    from batchcolor.images.xmp_history import InvalidXmpError, add_history_entry
+
+    previous = read_software(metadata.exif) if metadata.exif else ""
+    replaced = {"Software": previous} if previous else {}
+    exif, xmp = metadata.exif, metadata.xmp
+    try:
+        exif = write_software(metadata.exif, provenance.software)
+    except ValueError:
+        notes.append("not marked in EXIF: the block is damaged")
+    try:
+        xmp = add_history_entry(
+            metadata.xmp,
+            provenance.digital_source_type,
+            provenance.software,
+            provenance.parameters,
+            replaced,
+        )
+    except InvalidXmpError as error:
+        notes.append(f"not marked in XMP: the packet is damaged ({error})")
+    if target == JPEG and len(exif) > MAX_JPEG_EXIF >= len(metadata.exif):
+        exif = metadata.exif
+        notes.append("not marked in EXIF: the block is full")
+    if target == JPEG and len(xmp) > MAX_JPEG_XMP >= len(metadata.xmp):
+        xmp = metadata.xmp
+        notes.append("not marked in XMP: the packet is full")
+    return replace(metadata, exif=exif, xmp=xmp)
+
+
+def describe_in_comment(provenance: Provenance, previous: str = "") -> str:
+    """Returns the comment of a film: one line of words and JSON after what it has already."""
+    parameters = {"digital_source_type": provenance.digital_source_type, **provenance.parameters}
+    line = f"{COMMENT_START}{provenance.software}: {json.dumps(parameters, sort_keys=True)}"
+    return f"{previous}\n{line}" if previous else line
+
+
+COMMENT_START = "Colours computed by "
+"""Begins the line of a film's comment."""
+
+
+def parse_comment(comment: str) -> Provenance | None:
+    """Returns the last mark in a film's comment, or None."""
+    for line in reversed(comment.splitlines()):
+        if line.startswith(COMMENT_START):
+            software, _, text = line.removeprefix(COMMENT_START).partition(": ")
+            values = _parse_parameters(text)
+            kind = str(values.pop("digital_source_type", ""))
+            return _make_provenance(software, kind, values)
+    return None
+
+
+def read_provenance(xmp: bytes) -> Provenance | None:
+    """Returns the last entry of batchcolor in the history of an XMP packet, or None."""
+    from batchcolor.images.xmp_history import InvalidXmpError, read_history
+
+    try:
+        kind, entries = read_history(xmp)
+    except InvalidXmpError:
+        return None
+    for agent, text in reversed(entries):
+        if agent.split(" ")[0] == SOFTWARE_NAME:
+            return _make_provenance(agent, kind, _parse_parameters(text))
+    return None
+
+
+def _parse_parameters(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _make_provenance(software: str, kind: str, values: Mapping[str, Any]) -> Provenance:
+    settings = values.get("settings")
+    names = ("model", "weights", "source", "source_sha256")
+    return Provenance(
+        digital_source_type=kind,
+        settings=settings if isinstance(settings, dict) else {},
+        software=software,
+        **{name: str(values.get(name, "")) for name in names},
+    )
+
+
+def read_marks(path: Path) -> Provenance | None:
+    """Returns the provenance that a picture states in its metadata; None where it states none.
+
+    Raises UnidentifiedImageError (an OSError) for a file that is no picture, OSError.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        xmp = image.info.get("xmp") or getattr(image, "tag_v2", {}).get(XMP_TAG) or b""
+    return read_provenance(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
+
+
+XMP_TAG = 700
+"""TIFF tag of the XMP packet (XMP specification, part 3)."""

@@ -1,0 +1,63 @@
+"""The provenance of each result of a job: model, weights, settings and source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.images.provenance import Provenance
+from batchcolor.inference.weights import hash_file
+from batchcolor.pipeline.planner import Plan
+from batchcolor.pipeline.settings import RunSettings
+
+PICTURE_OPTIONS = ("strength", "format", "quality")
+FILM_OPTIONS = ("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare")
+FILE_OPTIONS = ("like", "weights")
+"""Options that are files: recorded by name and sha256."""
+
+
+class ProvenanceRecorder:
+    """Makes the provenance of each source of one job."""
+
+    def __init__(self, plan: Plan, spec: ColorizerSpec, weights_hash: str) -> None:
+        self.spec, self.weights_hash = spec, weights_hash
+        self._pictures = describe_settings(plan.settings, plan.model_options, is_film=False)
+        self._films = describe_settings(plan.settings, plan.model_options, is_film=True)
+
+    def describe(self, source: Path, *, is_film: bool = False) -> Provenance:
+        """The provenance of the result of a source, which is hashed. Raises ProcessingError."""
+        try:
+            digest = hash_file(source) if source.is_file() else ""
+        except OSError as error:
+            reason = f"the source cannot be read any more: {error.strerror}"
+            raise ProcessingError("encode", reason) from error
+        return Provenance(
+            digital_source_type=self.spec.digital_source_type,
+            model=self.spec.name,
+            weights=self.weights_hash,
+            source=source.name.encode("utf-8", "backslashreplace").decode(),
+            source_sha256=digest,
+            settings=self._films if is_film else self._pictures,
+        )
+
+
+def describe_settings(
+    settings: RunSettings, model_options: Mapping[str, Any], *, is_film: bool
+) -> dict[str, Any]:
+    """Returns the options that change the result and differ from their defaults."""
+    names = (*PICTURE_OPTIONS, *(FILM_OPTIONS if is_film else ()))
+    found = {
+        name: getattr(settings, name)
+        for name in names
+        if getattr(settings, name) != RunSettings.model_fields[name].default
+    }
+    if model_options:
+        found["set"] = dict(model_options)
+    for name in FILE_OPTIONS:
+        path = getattr(settings, name)
+        if path is not None:
+            found[name] = {"file": path.name, "sha256": hash_file(path)}
+    return found

@@ -44,7 +44,7 @@ class FileSystemWarning(UserWarning):
 def commit(
     data: bytes, target: Path, verify: Callable[[Path], None], *, replace: bool, mtime_ns: int
 ) -> None:
-    """Write `data` as `target`, with `mtime_ns` as its modification time.
+    """Writes `data` as `target`, with `mtime_ns` as its modification time.
 
     `verify` reads the temporary file back before it may take the name. With `replace` false, a
     file that exists under the name stays as it is.
@@ -58,7 +58,7 @@ def commit(
 
 
 def write_atomic(target: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write `data` as `target`.
+    """Writes `data` as `target`.
 
     Raises FileExistsError where `replace` is false and the name is taken, and OutputError where the
     file cannot be written.
@@ -123,7 +123,7 @@ def _create_folder(suffix: str, folder: Path) -> Path:
 
 
 def replace_folder(source: Path, target: Path, previous: Path) -> None:
-    """Rename a complete folder to `target`, after renaming an existing `target` to `previous`.
+    """Renames a complete folder to `target`, after renaming an existing `target` to `previous`.
 
     No system replaces a folder in one step: after a kill between the two, call `restore_folder`.
     Raises OSError.
@@ -142,7 +142,7 @@ def restore_folder(target: Path, previous: Path) -> None:
 
 
 def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
-    """Rename a complete file to `target` in one step.
+    """Renames a complete file to `target` in one step.
 
     Raises FileExistsError where the name is taken and `replace` is false, and OSError.
     """
@@ -155,7 +155,7 @@ def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> N
 
 
 def set_modification_time(path: Path, mtime_ns: int) -> None:
-    """Set the modification time, where the file system permits it."""
+    """Sets the modification time, where the file system permits it."""
     try:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     except OSError as error:
@@ -163,7 +163,7 @@ def set_modification_time(path: Path, mtime_ns: int) -> None:
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until the content of the file is on the disk, where the file system supports it."""
+    """Waits until the content of the file is on the disk, where the file system supports it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         _fsync(handle)
@@ -172,7 +172,7 @@ def sync_to_disk(path: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> int:
-    """Remove temporaries below `folder` whose process no longer exists. Returns their number."""
+    """Removes temporaries below `folder` whose process no longer exists. Returns their number."""
     removed = 0
     for where, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -186,13 +186,13 @@ def remove_stale_temporaries(folder: Path) -> int:
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporaries of this process: for a process that ends at once."""
+    """Removes the temporaries of this process: for a process that ends at once."""
     for path in list(_own):
         _remove(path)
 
 
 def _remove(temporary: Path) -> bool:
-    """Remove a temporary file or folder. Returns whether it existed and is gone."""
+    """Removes a temporary file or folder. Returns whether it existed and is gone."""
     try:
         if temporary.is_dir() and not temporary.is_symlink():
             shutil.rmtree(temporary)
@@ -218,7 +218,7 @@ def _fsync(handle: int) -> None:
 
 
 def _link(temporary: Path, target: Path) -> None:
-    """Rename the temporary file unless the name is taken: in one step where hard links exist."""
+    """Renames the temporary file unless the name is taken: in one step where hard links exist."""
     try:
         target.hardlink_to(temporary)
     except FileExistsError:
@@ -238,7 +238,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _tolerate(error: OSError, consequence: str) -> None:
-    """Warn of an operation that the file system lacks; raise any other error."""
+    """Warns of an operation that the file system lacks; raise any other error."""
     if error.errno not in UNSUPPORTED:
         raise error
     warnings.warn(

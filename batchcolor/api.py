@@ -188,7 +188,7 @@ def run(
     progress: Callable[[Report], None] | None = None,
     **arguments: Unpack[RunArguments],
 ) -> Report:
-    """Runs a whole job, as `batchcolor run` does, and return its report.
+    """Runs a whole job, as `batchcolor run` does, and returns its report.
 
     `sources` are folders, files and globs, pictures and films; `arguments` are described by
     `RunArguments`. `progress` is called about ten times a second with the report so far, in

@@ -238,7 +238,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _tolerate(error: OSError, consequence: str) -> None:
-    """Warns of an operation that the file system lacks; raise any other error."""
+    """Warns of an operation that the file system lacks; raises any other error."""
     if error.errno not in UNSUPPORTED:
         raise error
     warnings.warn(

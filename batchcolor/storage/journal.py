@@ -158,7 +158,7 @@ class Journal:
         return OutputError(f"{self.output} cannot be written ({error.strerror})")
 
     def _acquire(self) -> None:
-        """Locks the folder. Where its file system has no locks, continue without one."""
+        """Locks the folder. Where its file system has no locks, continues without one."""
         if self._lock is None:
             return
         try:

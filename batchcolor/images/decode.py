@@ -14,6 +14,7 @@ from PIL import Image
 from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
+from batchcolor.images.codec_reader import decode_with_codec, find_codec
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import JPEG, PNG, TIFF
@@ -52,6 +53,9 @@ def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) 
             return decode_with_imageio(found, max_pixels)
         if found.format == TIFF:
             return decode_tiff(found, max_pixels)
+        codec = find_codec(found.format) if found.format is not None else None
+        if codec is not None:
+            return decode_with_codec(found, codec, max_pixels)
         return _decode_with_pillow(found, found.path.read_bytes(), max_pixels)
     except ProcessingError:
         raise

@@ -11,6 +11,7 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
+from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import HEIF, JPEG, READ_ONLY_FORMATS, TIFF, Format
 from batchcolor.images.jpeg_frame import read_frame_header
@@ -98,6 +99,10 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     if kind == JPEG:
         frame = read_frame_header(path)
         return frame.width, frame.height, 1, frame.precision > 8
+    codec = find_codec(kind)
+    if codec is not None:
+        header = codec.read_header(path)
+        return header.width, header.height, header.pages, header.is_deep
     if kind.imageio_plugin:
         return *imageio_reader.read_header(path, kind), True
     with open_with_pillow(path, kind) as image:

@@ -43,6 +43,7 @@ from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
+from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 
 
@@ -158,7 +159,7 @@ class Pipeline:
             except ProcessingError as error:
                 self._fail(task, error, item.share)
             else:
-                self.recorder.succeed(task, picture.notes)
+                self.recorder.succeed(task, picture.notes, measure_bytes(data))
                 self.budget.release(item.share)
 
     # ---- the parts of a stage ------------------------------------------------------------
@@ -191,8 +192,8 @@ class Pipeline:
         """Copies or skips a picture that is in colour already."""
         if self.settings.if_colored == "copy":
             self.journal.open()
-            target, _ = copy_source(self.plan, task)
-            self.recorder.copy(task, target)
+            target, data = copy_source(self.plan, task)
+            self.recorder.copy(task, target, measure_bytes(data))
         else:
             self.recorder.skip_colored(task)
         self.budget.release(share)

@@ -103,6 +103,8 @@ READ_ONLY_FORMATS = (
     *(CAMERA_RAW, DPX, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
+CRASH_PRONE_FORMATS: tuple[Format, ...] = ()
+"""Formats that are always decoded in a child process, because their decoder is known to crash."""
 READ_ONLY_BY_SUFFIX = {suffix: f for f in READ_ONLY_FORMATS for suffix in f.suffixes}
 
 MP4 = Format("mp4", (".mp4", ".m4v"), is_film=True)

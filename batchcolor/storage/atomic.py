@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from batchcolor.errors import OutputError, ProcessingError
+from batchcolor.storage.process_token import is_running, process_token
 
 SUFFIX = ".batchcolor-tmp"
 UNSUPPORTED = frozenset(
@@ -97,7 +96,7 @@ def _temporary(
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = create(f".{_process_token()}{SUFFIX}", target.parent)
+        temporary = create(f".{process_token()}{SUFFIX}", target.parent)
         _own.add(temporary)
         yield temporary
     except FileExistsError:
@@ -179,7 +178,7 @@ def remove_stale_temporaries(folder: Path) -> int:
             path = Path(where, name)
             if not name.endswith(SUFFIX) or path in _own:
                 continue
-            if not _is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
+            if not is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
                 removed += _remove(path)
         folders[:] = [name for name in folders if not name.endswith(SUFFIX)]
     return removed
@@ -277,24 +276,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-@cache
-def _process_token() -> str:
-    """Process id and start time: ids repeat, in containers at every start."""
-    return f"{os.getpid()}-{_start_time(os.getpid())}"
-
-
-def _start_time(process: int) -> int:
-    """Start of a process in hundredths of a second; 0 where it does not exist."""
-    try:
-        return int(100 * psutil.Process(process).create_time())
-    except psutil.Error:
-        return 0
-
-
-def _is_running(token: str) -> bool:
-    process, _, started = token.partition("-")
-    if not process.isdigit() or not started.isdigit():
-        return False
-    return abs(_start_time(int(process)) - int(started)) <= 1

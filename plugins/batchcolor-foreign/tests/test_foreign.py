@@ -128,7 +128,7 @@ class TestErrors:
         assert "--set path=" in self.message_of(None)
 
     def test_a_missing_file_is_reported(self, tmp_path: Path) -> None:
-        assert "nowhere.onnx: there is no such" in self.message_of(tmp_path / "nowhere.onnx")
+        assert "nowhere.onnx: no such network file" in self.message_of(tmp_path / "nowhere.onnx")
 
     def test_a_file_of_other_bytes_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "net.onnx"
@@ -146,7 +146,7 @@ class TestErrors:
     def test_a_state_dict_is_not_a_network(self, tmp_path: Path) -> None:
         path = tmp_path / "weights.pt"
         torch.save({"w": torch.zeros(3)}, path)
-        assert "holds weights only" in self.message_of(path)
+        assert "contains only weights" in self.message_of(path)
 
     def test_a_pickle_is_never_opened(self, tmp_path: Path) -> None:
         trace = tmp_path / "ran"

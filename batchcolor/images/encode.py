@@ -13,19 +13,20 @@ from PIL import Image
 
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
-from batchcolor.images.metadata.jpeg import insert_metadata_segments
+from batchcolor.images.metadata.convert import convert
+from batchcolor.images.metadata.jpeg import write_jpeg
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.metadata.pillow import SOFTWARE, read_descriptive_tags
-from batchcolor.images.metadata.png import insert_metadata_chunks
+from batchcolor.images.metadata.png import write_png
+from batchcolor.images.metadata.tiff import is_big_endian, write_tiff
+from batchcolor.images.metadata.webp import write_webp
 from batchcolor.images.picture import Plane
+from batchcolor.images.thumbnails import color_thumbnails
 
 JPEG_QUALITY = 96
 """From here on simplejpeg uses the accurate DCT; the fast one changes luma by 0.4 steps more."""
 WEBP_QUALITY = 95
 DEFAULT_QUALITY = {JPEG.name: JPEG_QUALITY, WEBP.name: WEBP_QUALITY}
 """The default of `--quality` by format name; the other formats are lossless."""
-XMP_TAG = 700
-"""TIFF tag of the XMP packet (XMP specification, part 3)."""
 ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, SystemError)
 """Errors that encoders raise for a picture or its metadata. Catch them around `encode` alone, so
 that an error in batchcolor's own code is not reported as a picture that cannot be encoded."""
@@ -36,16 +37,37 @@ def encode(
 ) -> bytes:
     """Returns the content of a file in the format of `image`.
 
-    Appends to `notes` which metadata the format cannot hold.
-
     `quality` is 1..100 for JPEG and WebP, or None for `DEFAULT_QUALITY`; other formats ignore it.
+    Appends to `notes` which metadata the format cannot hold.
     """
+    notes = [] if notes is None else notes
+    converted = color_thumbnails(convert(metadata, image.format.name, notes), image)
+    return _insert_metadata(_encode_pixels(image, converted, quality), image, converted, notes)
+
+
+def _encode_pixels(image: JoinedImage, metadata: Metadata, quality: int | None) -> bytes:
+    """Returns a file with no metadata but resolution and, in TIFF, ICC profile."""
     if image.format == JPEG:
-        return insert_metadata_segments(_encode_jpeg(image, quality or JPEG_QUALITY), metadata)
+        return _encode_jpeg(image, quality or JPEG_QUALITY)
     assert image.rgb is not None
     if image.rgb.dtype == np.uint16:
         return _encode_16_bit(image.rgb, image.format, metadata)
     return _encode_with_pillow(Image.fromarray(image.rgb), image.format, metadata, quality)
+
+
+def _insert_metadata(
+    encoded: bytes, image: JoinedImage, metadata: Metadata, notes: list[str]
+) -> bytes:
+    """Returns the encoded file with the metadata that its format holds."""
+    if image.format == JPEG:
+        return write_jpeg(encoded, metadata, notes)
+    if image.format == PNG:
+        return write_png(encoded, metadata)
+    if image.format == TIFF:
+        return write_tiff(encoded, metadata)
+    if image.format == WEBP and image.rgb is not None:
+        return write_webp(encoded, metadata, (image.rgb.shape[1], image.rgb.shape[0]))
+    return encoded
 
 
 def _encode_jpeg(image: JoinedImage, quality: int) -> bytes:
@@ -76,42 +98,19 @@ def _encode_with_pillow(
     image: Image.Image, target: Format, metadata: Metadata, quality: int | None
 ) -> bytes:
     options: dict[str, object] = {}
-    if metadata.icc and target != BMP:
-        options["icc_profile"] = metadata.icc
-    if metadata.exif and target in (PNG, WEBP):
-        options["exif"] = metadata.exif
-    if target == TIFF:
-        options["exif"] = tags = Image.Exif()
-        if metadata.exif:
-            tags.load(b"Exif\0\0" + metadata.exif)
-        if metadata.xmp:
-            tags[XMP_TAG] = metadata.xmp
-    if metadata.dpi and target != WEBP:
-        options["dpi"] = metadata.dpi
-    if metadata.xmp and target == WEBP:
-        options["xmp"] = metadata.xmp
-    if target == PNG:
-        options["compress_level"] = 1  # 1.8 times as fast as 6 for 1 % more bytes
-        options.update(_png_text_options(metadata))
-    if target == WEBP:
-        options.update(quality=quality or WEBP_QUALITY, method=2)
     if target == TIFF:
         options["compression"] = "tiff_adobe_deflate"
+        if metadata.icc:
+            options["icc_profile"] = metadata.icc
+    if metadata.dpi and target in (TIFF, BMP):
+        options["dpi"] = metadata.dpi
+    if target == PNG:
+        options["compress_level"] = 1  # 1.8 times as fast as 6 for 1 % more bytes
+    if target == WEBP:
+        options.update(quality=quality or WEBP_QUALITY, method=2)
     file = io.BytesIO()
     image.save(file, target.name, **options)
     return file.getvalue()
-
-
-def _png_text_options(metadata: Metadata) -> dict[str, object]:
-    """Returns the option of Pillow's PNG encoder that writes XMP and comment as iTXt chunks."""
-    from PIL.PngImagePlugin import PngInfo
-
-    texts = PngInfo()
-    if metadata.xmp:
-        texts.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    for comment in metadata.comments:
-        texts.add_itxt("Comment", comment.decode("utf-8", "replace"))
-    return {"pnginfo": texts}
 
 
 def _encode_16_bit(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
@@ -120,23 +119,19 @@ def _encode_16_bit(rgb: Plane, target: Format, metadata: Metadata) -> bytes:
     import tifffile
 
     if target == PNG:
-        return insert_metadata_chunks(bytes(imagecodecs.png_encode(rgb, level=1)), metadata)
+        return bytes(imagecodecs.png_encode(rgb, level=1))
     file = io.BytesIO()
-    tags = read_descriptive_tags(metadata)
     tifffile.imwrite(
         file,
         rgb,
+        byteorder=">" if is_big_endian(metadata) else "<",
         photometric="rgb",
         compression="zlib",
         extrasamples=["unassalpha"] if rgb.shape[2] == 4 else None,
         resolution=metadata.dpi,
         resolutionunit="INCH" if metadata.dpi else None,
         iccprofile=metadata.icc or None,
-        software=tags.pop(SOFTWARE, False),
-        extratags=[
-            *((tag, "s", 0, value, True) for tag, value in tags.items()),
-            *([(XMP_TAG, "B", len(metadata.xmp), metadata.xmp, True)] if metadata.xmp else []),
-        ],
+        software=False,
         metadata=None,
     )
     return file.getvalue()

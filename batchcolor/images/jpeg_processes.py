@@ -15,7 +15,7 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
-from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
@@ -52,7 +52,7 @@ def decode_rare_process(
         raise ProcessingError("decode", "truncated: it has no end marker")
     notes = [found.note] if found.note else []
     image = _open_as_baseline(data, frame)
-    metadata, orientation = read_metadata(image, notes)
+    metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
     luma = array_to_luma(_scale_to_full_range(_decode_samples(data, frame, image), frame))
     if 8 < frame.precision < 16:
         notes.append(f"its {frame.precision} bits per sample became 16")

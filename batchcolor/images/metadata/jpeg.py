@@ -1,46 +1,226 @@
-"""Inserts metadata segments into an encoded JPEG (ITU-T T.81, JFIF 1.02, CIPA DC-008)."""
+"""Reads and writes the metadata segments of JPEG (ITU-T T.81, JFIF 1.02, CIPA DC-008)."""
 
 from __future__ import annotations
 
-from batchcolor.images.metadata.model import Metadata
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+
+from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, read_resources
+from batchcolor.images.metadata.xmp import find_extended_guid, merge_extended, split_packet
 
 MAX_PAYLOAD = 65533
 """Bytes of payload of the largest segment."""
 ICC_HEADER_SIZE = 14
 """Identifier, part number and number of parts before each part of an ICC profile."""
-APP1, APP2, COMMENT = 0xE1, 0xE2, 0xFE
+APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+EXIF_HEADER, JFIF, JFXX = b"Exif\0\0", b"JFIF\0", b"JFXX\0"
+XMP_HEADER, EXTENDED_HEADER = (
+    b"http://ns.adobe.com/xap/1.0/\0",
+    b"http://ns.adobe.com/xmp/extension/\0",
+)
+EXTENDED_HEADER_SIZE = len(EXTENDED_HEADER) + 32 + 8
+ICC_HEADER, MPF, PHOTOSHOP_HEADER = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
+JFIF_SIZE = 14
+"""Bytes of JFIF without its thumbnail."""
 
 
-def insert_metadata_segments(jpeg: bytes, metadata: Metadata) -> bytes:
-    """Returns the JPEG with density in its JFIF segment, and EXIF, XMP, ICC and comment after it.
+def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
+    """Returns the metadata of the segments before the first scan."""
+    parts: dict[bytes, list[bytes]] = defaultdict(list)
+    comments: list[bytes] = []
+    blocks: list[Block] = []
+    for marker, payload in _walk(data):
+        header = _find_header(marker, payload)
+        if header == JFIF:
+            blocks.append(Block("jpeg", "APP0", _without_thumbnail(payload, notes)))
+        elif header:
+            parts[header].append(payload)
+        elif marker == COMMENT:
+            comments.append(payload)
+        elif 0xE0 <= marker <= 0xEF and marker not in (APP0, APP14):
+            blocks.append(Block("jpeg", f"APP{marker - APP0}", payload))
+    if parts[JFXX]:
+        notes.append("JFXX thumbnail dropped: it is not coloured")
+    if parts[MPF]:
+        notes.append("further pictures of the file dropped (multi-picture format)")
+    if parts[b"JP"]:
+        notes.append("content credentials (C2PA) dropped: they sign the pixels of the source")
+    xmp = next((part[len(XMP_HEADER) :] for part in parts[XMP_HEADER]), b"")
+    return Metadata(
+        exif=_join_exif(parts[EXIF_HEADER], notes),
+        icc=_join_icc(parts[ICC_HEADER], notes),
+        xmp=xmp.rstrip(b"\0"),
+        extended_xmp=_join_extended_xmp(parts[EXTENDED_HEADER], find_extended_guid(xmp), notes),
+        photoshop=b"".join(part[len(PHOTOSHOP_HEADER) :] for part in parts[PHOTOSHOP_HEADER]),
+        comments=tuple(comments),
+        dpi=next((_read_density(block.content) for block in blocks if block.kind == "APP0"), None),
+        blocks=tuple(blocks),
+    )
 
-    EXIF and XMP that exceed one segment are dropped, as they cannot be divided.
+
+def _find_header(marker: int, payload: bytes) -> bytes:
+    """Returns the identifier of a segment whose content is not kept as a block, or nothing."""
+    known = {
+        APP0: (JFIF, JFXX),
+        APP1: (EXIF_HEADER, XMP_HEADER, EXTENDED_HEADER),
+        APP2: (ICC_HEADER, MPF),
+        APP13: (PHOTOSHOP_HEADER,),
+    }
+    if marker == APP11 and payload.startswith(b"JP") and b"c2pa" in payload:
+        return b"JP"
+    return next((h for h in known.get(marker, ()) if payload.startswith(h)), b"")
+
+
+def _walk(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields marker and payload of each segment before the first scan."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF or marker in WITHOUT_LENGTH:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in (START_OF_SCAN, END_OF_IMAGE):
+            return
+        length = struct.unpack_from(">H", data, position + 2)[0]
+        yield marker, data[position + 4 : position + 2 + length]
+        position += 2 + length
+
+
+def _without_thumbnail(jfif: bytes, notes: list[str]) -> bytes:
+    if len(jfif) <= JFIF_SIZE or not any(jfif[JFIF_SIZE - 2 : JFIF_SIZE]):
+        return jfif
+    notes.append("JFIF thumbnail dropped: it is not coloured")
+    return jfif[: JFIF_SIZE - 2] + b"\0\0"
+
+
+def _read_density(jfif: bytes) -> tuple[float, float] | None:
+    """Returns pixels an inch, where JFIF states them in inches (1) or centimetres (2)."""
+    if len(jfif) < JFIF_SIZE - 2:
+        return None
+    unit, x, y = struct.unpack_from(">BHH", jfif, 7)
+    factor = {1: 1.0, 2: 2.54}.get(unit)
+    return (x * factor, y * factor) if factor and x and y else None
+
+
+def _join_exif(parts: list[bytes], notes: list[str]) -> bytes:
+    """Returns the EXIF block; its parts where it exceeds one segment, as ExifTool writes it."""
+    contents = [part[len(EXIF_HEADER) :] for part in parts]
+    block = b""
+    for content in contents:
+        if block and content[:4] in (b"II*\0", b"MM\0*"):
+            notes.append("second EXIF block dropped")
+            break
+        block += content
+    return block
+
+
+def _join_icc(parts: list[bytes], notes: list[str]) -> bytes:
+    """Returns the ICC profile, whose parts are numbered from 1."""
+    numbered = {p[12]: p[ICC_HEADER_SIZE:] for p in parts if len(p) > ICC_HEADER_SIZE}
+    total = max((p[13] for p in parts if len(p) > ICC_HEADER_SIZE), default=0)
+    if sorted(numbered) != list(range(1, total + 1)):
+        notes.append("ICC profile dropped: parts are missing")
+        return b""
+    return b"".join(numbered[number] for number in sorted(numbered))
+
+
+def _join_extended_xmp(parts: list[bytes], guid: bytes, notes: list[str]) -> bytes:
+    """Returns the extended packet with the digest `guid`."""
+    start = len(EXTENDED_HEADER)
+    own = [p for p in parts if p[start : start + 32].upper() == guid]
+    if not own:
+        if parts:
+            notes.append("extended XMP dropped: the XMP packet does not refer to it")
+        return b""
+    total = struct.unpack_from(">I", own[0], start + 32)[0]
+    by_offset = {struct.unpack_from(">I", p, start + 36)[0]: p[EXTENDED_HEADER_SIZE:] for p in own}
+    packet = b"".join(by_offset[offset] for offset in sorted(by_offset))
+    if len(packet) != total:
+        notes.append("extended XMP dropped: parts are missing")
+        return b""
+    return packet
+
+
+def write_jpeg(encoded: bytes, metadata: Metadata, notes: list[str]) -> bytes:
+    """Returns an encoded JPEG with all metadata before its first table.
+
+    Appends to `notes` what exceeds one segment and cannot be divided.
     """
-    head, rest = jpeg[:2], jpeg[2:]
-    if rest[:2] == b"\xff\xe0":
+    return b"".join((encoded[:2], *_build_segments(encoded, metadata, notes)))
+
+
+def _build_segments(encoded: bytes, metadata: Metadata, notes: list[str]) -> Iterator[bytes]:
+    """Yields the segments, and the encoded JPEG after its JFIF segment."""
+    rest = memoryview(encoded)[2:]
+    if encoded[2:4] == b"\xff\xe0":
         length = 2 + int.from_bytes(rest[2:4], "big")
-        jfif, rest = bytearray(rest[:length]), rest[length:]
-        if metadata.dpi:
-            jfif[11] = 1  # unit: pixels per inch
-            for offset, value in zip((12, 14), metadata.dpi, strict=True):
-                jfif[offset : offset + 2] = min(65535, round(value)).to_bytes(2, "big")
-        head += bytes(jfif)
-    if metadata.exif:
-        head += _build_segment(APP1, b"Exif\0\0" + metadata.exif)
-    if metadata.xmp:
-        head += _build_segment(APP1, b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp)
+        jfif, rest = bytes(rest[4:length]), rest[length:]
+        yield from _build_jfif(jfif, metadata)
+    if len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
+        notes.append("EXIF dropped: it exceeds one JPEG segment")
+    elif metadata.exif:
+        yield _build_segment(APP1, EXIF_HEADER + metadata.exif)
+    yield from _build_xmp(metadata, notes)
     part_size = MAX_PAYLOAD - ICC_HEADER_SIZE
     parts = [metadata.icc[i : i + part_size] for i in range(0, len(metadata.icc), part_size)]
     if len(parts) <= 255:
         for number, part in enumerate(parts, 1):
-            head += _build_segment(APP2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
+            yield _build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
+    photoshop = metadata.photoshop
+    if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
+        photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)
+    part_size = MAX_PAYLOAD - len(PHOTOSHOP_HEADER)
+    for start in range(0, len(photoshop), part_size):
+        yield _build_segment(APP13, PHOTOSHOP_HEADER + photoshop[start : start + part_size])
+    for block in metadata.blocks:
+        if block.format == "jpeg" and block.kind != "APP0":
+            yield _build_segment(APP0 + int(block.kind[3:]), block.content)
     for comment in metadata.comments:
-        head += _build_segment(COMMENT, comment)
-    return head + rest
+        for start in range(0, max(len(comment), 1), MAX_PAYLOAD):
+            yield _build_segment(COMMENT, comment[start : start + MAX_PAYLOAD])
+    yield bytes(rest)
+
+
+def _build_jfif(jfif: bytes, metadata: Metadata) -> Iterator[bytes]:
+    """Yields the JFIF segment of the source, else that of the encoder with the resolution.
+
+    A JPEG with EXIF and without JFIF stays one: readers would report a resolution of 1 x 1.
+    """
+    own = [b.content for b in metadata.blocks if (b.format, b.kind) == ("jpeg", "APP0")]
+    if own:
+        yield _build_segment(APP0, own[0])
+    elif metadata.dpi:
+        x, y = (min(65535, round(value)) for value in metadata.dpi)
+        yield _build_segment(APP0, jfif[:7] + struct.pack(">BHH", 1, x, y) + jfif[12:])
+    elif not metadata.exif:
+        yield _build_segment(APP0, jfif)
+
+
+def _build_xmp(metadata: Metadata, notes: list[str]) -> Iterator[bytes]:
+    """Yields XMP in one segment, and extended XMP in as many as it needs."""
+    xmp, extended = metadata.xmp, metadata.extended_xmp
+    if not xmp:
+        return
+    if len(xmp) + len(XMP_HEADER) > MAX_PAYLOAD:
+        try:
+            xmp = merge_extended(xmp, extended) if extended else xmp
+            xmp, extended = split_packet(xmp, MAX_PAYLOAD - len(XMP_HEADER))
+        except ValueError as error:
+            notes.append(f"XMP dropped: it exceeds one JPEG segment, and {error}")
+            return
+    yield _build_segment(APP1, XMP_HEADER + xmp)
+    guid = find_extended_guid(xmp)
+    part_size = MAX_PAYLOAD - EXTENDED_HEADER_SIZE
+    for start in range(0, len(extended), part_size):
+        position = struct.pack(">II", len(extended), start)
+        part = extended[start : start + part_size]
+        yield _build_segment(APP1, EXTENDED_HEADER + guid + position + part)
 
 
 def _build_segment(marker: int, payload: bytes) -> bytes:
-    """Returns one marker segment, or nothing where the payload is too large for it."""
-    if len(payload) > MAX_PAYLOAD:
-        return b""
+    """Returns one marker segment."""
     return bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big") + payload

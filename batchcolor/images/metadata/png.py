@@ -1,35 +1,148 @@
-"""Inserts metadata chunks into an encoded PNG (PNG, third edition, section 11)."""
+"""Reads and writes the metadata chunks of PNG (PNG, third edition, section 11)."""
 
 from __future__ import annotations
 
+import struct
 import zlib
+from collections.abc import Iterator
 
-from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, read_resources
+from batchcolor.images.metadata.png_text import (
+    XMP_KEYWORD,
+    Text,
+    build_profile,
+    build_text,
+    parse_profile,
+    parse_text,
+)
 
-HEADER_SIZE = 33
-"""Bytes of the signature and the IHDR chunk; metadata chunks follow them."""
+SIGNATURE_SIZE, HEADER_SIZE = 8, 33
+"""Bytes of the signature, and of the signature and the IHDR chunk; metadata follows them."""
 METRES_PER_INCH = 0.0254
+PIXEL_CHUNKS = frozenset(
+    {
+        *("IHDR", "PLTE", "IDAT", "IEND", "tRNS", "sBIT", "bKGD", "hIST", "sPLT"),
+        *("acTL", "fcTL", "fdAT", "gAMA", "cHRM", "iCCP", "cICP", "mDCV", "mDCv", "cLLI", "cLLi"),
+    }
+)
+"""Chunks that describe samples of the source: their type, palette, frames and colour space."""
+TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
+COLOUR_SPACE = "sRGB"
+MAX_TEXT_SIZE = 64 * 2**20
+"""Bytes of an uncompressed text; more is a decompression bomb."""
 
 
-def insert_metadata_chunks(png: bytes, metadata: Metadata) -> bytes:
-    """Returns the PNG with ICC profile, density, EXIF, XMP and comment."""
-    chunks = b""
+def read_png(data: bytes, notes: list[str]) -> Metadata:
+    """Returns the metadata of the chunks before and after the pixels."""
+    exif = icc = xmp = photoshop = b""
+    blocks: list[Block] = []
+    dpi = None
+    for kind, content in _walk(data):
+        if kind == "eXIf":
+            exif = content
+        elif kind == "iCCP":
+            icc = _read_profile(content, notes)
+        elif kind in TEXT_CHUNKS and (text := parse_text(kind, content, MAX_TEXT_SIZE)):
+            profile, found = parse_profile(text)
+            if text.keyword == XMP_KEYWORD:
+                xmp = xmp or text.text.encode()
+            elif profile in ("exif", "app1") and found[:4] in (b"II*\0", b"MM\0*"):
+                exif = exif or found
+            elif profile in ("xmp", "app1"):
+                xmp = xmp or found
+            elif profile in ("iptc", "8bim"):
+                photoshop = photoshop or found
+            elif profile in ("icc", "icm"):
+                icc = icc or found
+            else:
+                blocks.append(Block("png", kind, content))
+        elif kind == "pHYs" and len(content) == 9:
+            dpi = _read_density(content)
+            blocks.append(Block("png", kind, content))
+        elif kind in ("caBX", "dSIG"):
+            notes.append("content credentials dropped: they sign the pixels of the source")
+        elif kind not in PIXEL_CHUNKS and (kind == "tIME" or kind[3:].islower()):
+            blocks.append(Block("png", kind, content))  # the specification calls it safe to copy
+    return Metadata(
+        exif=exif,
+        icc=icc,
+        xmp=xmp,
+        photoshop=photoshop if photoshop.startswith(b"8BIM") else b"",
+        iptc=b"" if photoshop.startswith(b"8BIM") else photoshop,
+        dpi=dpi,
+        blocks=tuple(block for block in blocks if not (icc and block.kind == COLOUR_SPACE)),
+    )
+
+
+def _walk(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yields type and content of each chunk; the content of IDAT is not copied."""
+    position = SIGNATURE_SIZE
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        kind = name.decode("latin-1")
+        if kind == "IEND" or position + 12 + length > len(data):
+            return
+        if kind not in ("IDAT", "fdAT"):
+            yield kind, data[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def _read_profile(content: bytes, notes: list[str]) -> bytes:
+    name_end = content.find(b"\0")
+    try:
+        return zlib.decompressobj().decompress(content[name_end + 2 :], MAX_TEXT_SIZE)
+    except zlib.error as error:
+        notes.append(f"damaged ICC profile dropped ({error})")
+        return b""
+
+
+def _read_density(content: bytes) -> tuple[float, float] | None:
+    x, y, unit = struct.unpack(">IIB", content)
+    return (x * METRES_PER_INCH, y * METRES_PER_INCH) if unit == 1 and x and y else None
+
+
+def write_png(encoded: bytes, metadata: Metadata) -> bytes:
+    """Returns an encoded PNG with all metadata between its header and its pixels."""
+    chunks = b"".join(_build_chunk(kind, content) for kind, content in _list_chunks(metadata))
+    if not chunks:
+        return encoded
+    view = memoryview(encoded)
+    return b"".join((view[:HEADER_SIZE], chunks, view[HEADER_SIZE:]))
+
+
+def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, bytes]]:
+    """Yields type and content of the chunks, in the order in which Pillow writes them."""
+    own = [block for block in metadata.blocks if block.format == "png"]
     if metadata.icc:
-        chunks += _build_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
-    if metadata.dpi:
-        x, y = (round(value / METRES_PER_INCH).to_bytes(4, "big") for value in metadata.dpi)
-        chunks += _build_chunk(b"pHYs", x + y + b"\1")
+        yield "iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)
+    if metadata.xmp:
+        yield build_text(Text(XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+    for comment in metadata.comments:
+        yield build_text(Text("Comment", decode_comment(comment)))
+    photoshop = metadata.photoshop
+    if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
+        photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)
+    if photoshop:  # PNG has no chunk for it; ImageMagick, ExifTool and exiv2 read this text
+        yield build_profile("iptc", photoshop)
+    if metadata.dpi and not any(block.kind == "pHYs" for block in own):
+        x, y = (round(value / METRES_PER_INCH) for value in metadata.dpi)
+        yield "pHYs", struct.pack(">IIB", x, y, 1)
+    for block in own:
+        yield block.kind, block.content
     if metadata.exif:
-        chunks += _build_chunk(b"eXIf", metadata.exif)
-    for keyword, text in (
-        (b"XML:com.adobe.xmp", metadata.xmp),
-        (b"Comment", b"\n".join(metadata.comments)),
-    ):
-        if text:
-            chunks += _build_chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
-    return png[:HEADER_SIZE] + chunks + png[HEADER_SIZE:]
+        yield "eXIf", metadata.exif
 
 
-def _build_chunk(chunk_type: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(chunk_type + content).to_bytes(4, "big")
-    return len(content).to_bytes(4, "big") + chunk_type + content + checksum
+def decode_comment(comment: bytes) -> str:
+    """Returns a comment as text: UTF-8 if it is valid, else Latin-1."""
+    try:
+        return comment.rstrip(b"\0").decode()
+    except UnicodeDecodeError:
+        return comment.rstrip(b"\0").decode("latin-1")
+
+
+def _build_chunk(kind: str, content: bytes) -> bytes:
+    name = kind.encode("latin-1")
+    checksum = zlib.crc32(name + content).to_bytes(4, "big")
+    return len(content).to_bytes(4, "big") + name + content + checksum

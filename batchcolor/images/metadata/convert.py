@@ -1,0 +1,156 @@
+"""Moves metadata to the blocks that the format of the result has, and names what it cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from batchcolor.images.metadata.exif import (
+    has_thumbnail,
+    read_tags,
+    remove_thumbnail,
+    set_entries,
+    set_text,
+)
+from batchcolor.images.metadata.exif_block import shrink_block
+from batchcolor.images.metadata.ifd import SHORT, Entry, integer_entry, read_layout
+from batchcolor.images.metadata.jpeg import EXIF_HEADER, MAX_PAYLOAD
+from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.png import MAX_TEXT_SIZE, TEXT_CHUNKS, decode_comment
+from batchcolor.images.metadata.png_text import Text, parse_text
+from batchcolor.images.metadata.xmp import merge_extended
+
+IMAGE_DESCRIPTION = 0x010E
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, RATIONAL = 0x011A, 0x011B, 0x0128, 5
+TEXT_TAGS = {
+    "Title": IMAGE_DESCRIPTION,
+    "Description": IMAGE_DESCRIPTION,
+    "Author": 0x013B,
+    "Copyright": 0x8298,
+    "Software": 0x0131,
+}
+"""EXIF tags with the meaning of the keywords of PNG (PNG, third edition, section 11.3.3.1)."""
+WITH_COMMENTS, WITH_IPTC = ("jpeg", "png"), ("jpeg", "png", "tiff")
+WITHOUT_LOSS = ("APP0", "pHYs", "sRGB")
+"""Blocks whose content is in `dpi`, or describes the colour space of every result."""
+BLOCK_NAMES = {"tIME": "PNG modification time (tIME)"}
+
+
+def convert(metadata: Metadata, format_name: str, notes: list[str]) -> Metadata:
+    """Returns the metadata in the blocks of a format.
+
+    Appends to `notes` what the format cannot hold. Blocks that it holds stay byte for byte.
+    """
+    if format_name == "bmp":
+        _note_dropped(_list_all(metadata), "BMP", notes)
+        return Metadata(dpi=metadata.dpi)
+    dropped: list[str] = []
+    if metadata.extended_xmp and format_name != "jpeg":
+        metadata = _merge_xmp(metadata, notes)
+    foreign = [block for block in metadata.blocks if block.format != format_name]
+    if foreign:
+        metadata = _move_texts(metadata, foreign, format_name, dropped)
+    if metadata.comments and format_name not in WITH_COMMENTS:
+        metadata = _move_comments(metadata, dropped)
+    if format_name not in WITH_IPTC and (metadata.photoshop or metadata.iptc):
+        dropped.append("IPTC and Photoshop resources")
+        metadata = replace(metadata, photoshop=b"", iptc=b"")
+    if format_name == "webp":
+        metadata = _move_resolution(metadata)
+    if format_name == "jpeg" and len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
+        limit = MAX_PAYLOAD - len(EXIF_HEADER)
+        metadata = replace(metadata, exif=shrink_block(metadata.exif, limit, notes))
+    if format_name == "tiff" and metadata.exif and has_thumbnail(metadata.exif):
+        dropped.append("EXIF thumbnail")
+        metadata = replace(metadata, exif=remove_thumbnail(metadata.exif))
+    _note_dropped(dropped, format_name.upper(), notes)
+    return metadata
+
+
+def _note_dropped(dropped: list[str], name: str, notes: list[str]) -> None:
+    if dropped:
+        notes.append(f"not kept, {name} cannot hold it: {', '.join(dict.fromkeys(dropped))}")
+
+
+def _list_all(metadata: Metadata) -> list[str]:
+    """Returns the names of all metadata but the resolution."""
+    blocks = {
+        "EXIF": metadata.exif,
+        "ICC profile": metadata.icc,
+        "XMP": metadata.xmp,
+        "IPTC and Photoshop resources": metadata.photoshop or metadata.iptc,
+        "comment": b"".join(metadata.comments),
+    }
+    names = [name for name, content in blocks.items() if content]
+    return names + [_name_block(block) for block in metadata.blocks if _is_lost(block)]
+
+
+def _name_block(block: Block) -> str:
+    if block.format == "png" and block.kind in TEXT_CHUNKS:
+        text = parse_text(block.kind, block.content, MAX_TEXT_SIZE)
+        return f"PNG text {text.keyword!r}" if text else f"damaged {block.kind} chunk"
+    if block.format == "jpeg":
+        return f"JPEG segment {block.kind}"
+    return BLOCK_NAMES.get(block.kind, f"{block.format.upper()} chunk {block.kind!r}")
+
+
+def _is_lost(block: Block) -> bool:
+    return block.kind not in WITHOUT_LOSS
+
+
+def _merge_xmp(metadata: Metadata, notes: list[str]) -> Metadata:
+    try:
+        merged = merge_extended(metadata.xmp, metadata.extended_xmp)
+    except ValueError as error:
+        notes.append(f"extended XMP dropped: {error}")
+        merged = metadata.xmp
+    return replace(metadata, xmp=merged, extended_xmp=b"")
+
+
+def _move_texts(
+    metadata: Metadata, foreign: list[Block], format_name: str, dropped: list[str]
+) -> Metadata:
+    """Moves texts of PNG to EXIF, where the tag is free, and else to comments of JPEG."""
+    block, comments = metadata.exif, list(metadata.comments)
+    for chunk in foreign:
+        is_text = chunk.format == "png" and chunk.kind in TEXT_CHUNKS
+        text = parse_text(chunk.kind, chunk.content, MAX_TEXT_SIZE) if is_text else None
+        tag = TEXT_TAGS.get(text.keyword) if text else None
+        if text and tag and tag not in read_tags(block):
+            block = set_text(block, tag, text.text)
+        elif text and (format_name == "jpeg" or text.keyword == "Comment"):
+            comments.append(_format_comment(text))
+        elif _is_lost(chunk):
+            dropped.append(_name_block(chunk))
+    own = tuple(chunk for chunk in metadata.blocks if chunk not in foreign)
+    return replace(metadata, exif=block, comments=tuple(comments), blocks=own)
+
+
+def _format_comment(text: Text) -> bytes:
+    is_comment = text.keyword == "Comment"
+    return (text.text if is_comment else f"{text.keyword}: {text.text}").encode()
+
+
+def _move_comments(metadata: Metadata, dropped: list[str]) -> Metadata:
+    """Moves the comment to ImageDescription, where that tag is free."""
+    text = "\n".join(map(decode_comment, metadata.comments))
+    if IMAGE_DESCRIPTION in read_tags(metadata.exif):
+        dropped.append("comment")
+        return replace(metadata, comments=())
+    return replace(metadata, exif=set_text(metadata.exif, IMAGE_DESCRIPTION, text), comments=())
+
+
+def _move_resolution(metadata: Metadata) -> Metadata:
+    """Moves the resolution to EXIF, where it has none: WebP has no field for it."""
+    if not metadata.dpi or X_RESOLUTION in read_tags(metadata.exif):
+        return metadata
+    order = read_layout(metadata.exif).order if metadata.exif else "<"
+    entries = _build_resolution(metadata.dpi, order)
+    return replace(metadata, exif=set_entries(metadata.exif, entries), dpi=None)
+
+
+def _build_resolution(dpi: tuple[float, float], order: str) -> Iterable[Entry]:
+    for tag, value in zip((X_RESOLUTION, Y_RESOLUTION), dpi, strict=True):
+        pair = integer_entry(tag, 4, (round(value * 1000), 1000), order)
+        yield Entry(tag, RATIONAL, 1, pair.value)
+    yield integer_entry(RESOLUTION_UNIT, SHORT, [2], order)

@@ -1,0 +1,48 @@
+"""Reads the metadata of a file as stored."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from PIL import Image
+
+from batchcolor.images.metadata.jpeg import read_jpeg
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.metadata.png import read_png
+from batchcolor.images.metadata.tiff import read_tiff
+from batchcolor.images.metadata.upright import mark_as_upright
+from batchcolor.images.metadata.webp import read_webp
+
+READERS: dict[str, Callable[[bytes, list[str]], Metadata]] = {
+    "jpeg": read_jpeg,
+    "png": read_png,
+    "webp": read_webp,
+    "tiff": read_tiff,
+}
+"""Functions that read the blocks of a file, by the name of its format."""
+
+
+def read_blocks(data: bytes, format_name: str, notes: list[str]) -> Metadata:
+    """Returns the metadata of a file in one of `READERS`, as stored.
+
+    Appends to `notes` what is damaged or describes pixels that the result does not have.
+    """
+    try:
+        return READERS[format_name](data, notes)
+    except (ValueError, struct.error, IndexError) as error:
+        notes.append(f"damaged metadata dropped ({error})")
+        return Metadata()
+
+
+def read_file_metadata(
+    data: bytes, image: Image.Image, format_name: str, notes: list[str]
+) -> tuple[Metadata, int]:
+    """Returns the metadata of a file for its upright pixels, and the orientation, 1 to 8.
+
+    `image` is the file as Pillow opened it, for formats that are not in `READERS`.
+    """
+    if format_name not in READERS:
+        return read_metadata(image, notes)
+    return mark_as_upright(read_blocks(data, format_name, notes), notes)

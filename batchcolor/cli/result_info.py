@@ -39,7 +39,7 @@ def read_file(path: Path) -> Provenance | None:
     """Returns the provenance that a picture or film states. Raises UsageError."""
     from PIL import UnidentifiedImageError
 
-    from batchcolor.images.provenance import parse_comment, read_marks
+    from batchcolor.images.provenance import read_film_mark, read_marks
 
     try:
         return read_marks(path)
@@ -52,10 +52,9 @@ def read_file(path: Path) -> Provenance | None:
 
     try:
         with open_container(path) as container:
-            tags = {name.lower(): value for name, value in container.metadata.items()}
+            return read_film_mark(container.metadata)
     except (ProcessingError, *MEDIA_ERRORS) as error:
         raise UsageError(f"{path}: neither a picture nor a film") from error
-    return parse_comment(tags.get("comment", ""))
 
 
 def describe(provenance: Provenance) -> dict[str, Any]:

@@ -9,7 +9,7 @@ versions give equal files. `read_provenance` returns the entry of a result.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,19 +91,40 @@ def mark_metadata(
     return replace(metadata, exif=exif, xmp=xmp)
 
 
-def describe_in_comment(provenance: Provenance, previous: str = "") -> str:
-    """Returns the comment of a film: one line of words and JSON after what it has already."""
+COMMENT_START = "Colours computed by "
+"""Begins the mark of a film."""
+FILM_TAGS = ("comment", "description", "synopsis")
+"""Tags of MP4 and Matroska, by FFmpeg's names; the first one that is free is used."""
+QUICKTIME_TAGS = ("comment",)
+"""Of those, the ones that FFmpeg writes to QuickTime."""
+
+
+def add_film_mark(
+    tags: MutableMapping[str, str], provenance: Provenance, usable: Sequence[str] = FILM_TAGS
+) -> None:
+    """Adds one line of words and JSON to the tags of a container; all others are kept.
+
+    Where no tag is free, it becomes the last line of the comment.
+    """
+    names = {name.lower(): name for name in tags}
     parameters = {"digital_source_type": provenance.digital_source_type, **provenance.parameters}
     line = f"{COMMENT_START}{provenance.software}: {json.dumps(parameters, sort_keys=True)}"
-    return f"{previous}\n{line}" if previous else line
+    free = next((name for name in usable if name not in names), None)
+    if free is not None:
+        tags[free] = line
+    else:
+        tags[names["comment"]] += f"\n{line}"
 
 
-COMMENT_START = "Colours computed by "
-"""Begins the line of a film's comment."""
+def read_film_mark(tags: Mapping[str, str]) -> Provenance | None:
+    """Returns the mark in the tags of a container, or None."""
+    named = {name.lower(): value for name, value in tags.items()}
+    found = (_parse_comment(named.get(name, "")) for name in reversed(FILM_TAGS))
+    return next((provenance for provenance in found if provenance is not None), None)
 
 
-def parse_comment(comment: str) -> Provenance | None:
-    """Returns the last mark in a film's comment, or None."""
+def _parse_comment(comment: str) -> Provenance | None:
+    """Returns the last mark in a tag, or None."""
     for line in reversed(comment.splitlines()):
         if line.startswith(COMMENT_START):
             software, _, text = line.removeprefix(COMMENT_START).partition(": ")

@@ -113,7 +113,7 @@ class FileSink(VideoSink):
         """As `VideoSink.commit`."""
         muxer = Muxer(temporary, self.source, self.output)
         if self.provenance is not None:
-            muxer.add_comment(self.provenance)
+            muxer.mark(self.provenance)
         try:
             muxer.write(self.segments, scan, decoder.missing)
             if muxer.notes and self.output.settings.strict:

@@ -17,9 +17,9 @@ from batchcolor.images.formats import BMP, JPEG, PNG
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance import (
     Provenance,
-    describe_in_comment,
+    add_film_mark,
     mark_metadata,
-    parse_comment,
+    read_film_mark,
     read_marks,
     read_provenance,
 )
@@ -158,12 +158,15 @@ def test_a_packet_that_fills_a_jpeg_segment_is_kept():
     assert notes == ["not marked in XMP: the packet is full"]
 
 
-def test_the_comment_of_a_film_keeps_what_it_has():
-    comment = describe_in_comment(MARK, "Filmed by uncle Karl")
+@pytest.mark.parametrize("taken", [(), ("COMMENT",), ("comment", "Description", "synopsis")])
+def test_the_tags_of_a_film_keep_what_they_have(taken):
+    tags = dict.fromkeys(taken, "Filmed by uncle Karl")
 
-    assert comment.startswith("Filmed by uncle Karl\n")
-    assert parse_comment(comment) == MARK
-    assert parse_comment("Filmed by uncle Karl") is None
+    add_film_mark(tags, MARK)
+
+    assert read_film_mark(tags) == MARK
+    assert all(tags[name].startswith("Filmed by uncle Karl") for name in taken)
+    assert read_film_mark(dict.fromkeys(taken, "Filmed by uncle Karl")) is None
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -237,7 +240,7 @@ def test_info_of_another_file_says_that_it_has_no_marks(command, grey_picture, t
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
-def test_a_film_states_its_model_in_its_comment(command, flat, make_clip, tmp_path, suffix):
+def test_a_film_states_its_model_in_its_tags(command, flat, make_clip, tmp_path, suffix):
     clip = make_clip(tmp_path / f"clip.{suffix}", prepare=_add_comment)
 
     done = command("run", clip, "-o", tmp_path / "out", "-m", flat)

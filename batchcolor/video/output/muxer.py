@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, MP4
-from batchcolor.images.provenance import Provenance, describe_in_comment
+from batchcolor.images.provenance import FILM_TAGS, QUICKTIME_TAGS, Provenance, add_film_mark
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
 from batchcolor.video.output import matroska
 from batchcolor.video.output.containers import open_output
@@ -26,8 +26,6 @@ from batchcolor.video.source_info import SourceInfo
 
 CODECS_WITHOUT_SAR = ("ffv1", "av1", "prores")
 """Codecs whose bitstream has no sample aspect ratio."""
-COMMENT = "comment"
-"""FFmpeg's name of the tag for a comment, in every container."""
 GIF_TICKS_PER_SECOND, MAX_GIF_DELAY = 100, 65535
 """Unit and largest value (16 bits) of a GIF frame's delay."""
 
@@ -115,11 +113,10 @@ class Muxer:
             and self.output.frame_format.sample_aspect_ratio not in (None, 0, 1)
         )
 
-    def add_comment(self, provenance: Provenance) -> None:
-        """States in the comment of the container what coloured the film. GIF has no tags."""
-        tags = self.container.metadata
-        name = next((name for name in tags if name.lower() == COMMENT), COMMENT)
-        tags[name] = describe_in_comment(provenance, tags.get(name, ""))
+    def mark(self, provenance: Provenance) -> None:
+        """States in the tags of the container what coloured the film. GIF has no tags."""
+        usable = QUICKTIME_TAGS if self.output.container == MOV else FILM_TAGS
+        add_film_mark(self.container.metadata, provenance, usable)
 
     def write(self, segments: PacketSegments, scan: PacketScan, missing: int) -> None:
         """Muxes all packets with the other streams and closes the container.

@@ -56,7 +56,7 @@ class LoadedColorizer:
         )
 
     def __call__(self, luma: torch.Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
+        """Returns chroma `(N, 2, s, s)` in -0.5..0.5 for luma squares `(N, 1, S, S)` in 0..1.
 
         S is `working_size`. Raises UsageError for another shape, ProcessingError where the model
         fails.
@@ -78,7 +78,7 @@ class LoadedColorizer:
     def colorize(self, image: Pixels, strength: float = 1.0) -> Pixels: ...
 
     def colorize(self, image: ImageInput, strength: float = 1.0) -> ColorizedImage:
-        """Return the picture in colour, its luma unchanged.
+        """Returns the picture in colour, its luma unchanged.
 
         A path or a Pillow image of any mode gives a Pillow image: upright, RGB, or RGBA for a
         picture with transparency, with EXIF, ICC profile and resolution in its `info`. An array
@@ -95,7 +95,7 @@ class LoadedColorizer:
     def colorize_many(
         self, images: Iterable[ImageInput], strength: float = 1.0
     ) -> Iterator[ColorizedImage | ProcessingError]:
-        """Yield the result of each image, in order; they run on the device in batches.
+        """Yields the result of each image, in order; they run on the device in batches.
 
         Results are those of `colorize`. A picture that cannot be read or coloured yields its
         ProcessingError in its place, and the next ones follow; a value of a wrong type raises
@@ -133,7 +133,7 @@ class LoadedColorizer:
 def load_colorizer(
     name: str = DEFAULT_MODEL, **arguments: Unpack[ModelArguments]
 ) -> LoadedColorizer:
-    """Load an installed model with its weights on a device; see `ModelArguments`.
+    """Loads an installed model with its weights on a device; see `ModelArguments`.
 
     Raises UnknownModelError, WeightsError, PluginError, UsageError.
     """
@@ -158,7 +158,7 @@ def colorize(image: Pixels, model: str = DEFAULT_MODEL, strength: float = 1.0) -
 def colorize(
     image: ImageInput, model: str = DEFAULT_MODEL, strength: float = 1.0
 ) -> ColorizedImage:
-    """Return a picture in colour: see `LoadedColorizer.colorize`.
+    """Returns a picture in colour: see `LoadedColorizer.colorize`.
 
     The model stays loaded between calls.
     """
@@ -173,7 +173,7 @@ def colorize_many(
     strength: float = 1.0,
     **arguments: Unpack[ModelArguments],
 ) -> Iterator[ColorizedImage | ProcessingError]:
-    """Yield each image in colour, in order: see `LoadedColorizer.colorize_many`.
+    """Yields each image in colour, in order: see `LoadedColorizer.colorize_many`.
 
     Raises what `load_colorizer` raises, before the first result.
     """
@@ -188,7 +188,7 @@ def run(
     progress: Callable[[Report], None] | None = None,
     **arguments: Unpack[RunArguments],
 ) -> Report:
-    """Run a whole job, as `batchcolor run` does, and return its report.
+    """Runs a whole job, as `batchcolor run` does, and returns its report.
 
     `sources` are folders, files and globs, pictures and films; `arguments` are described by
     `RunArguments`. `progress` is called about ten times a second with the report so far, in

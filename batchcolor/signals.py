@@ -19,7 +19,7 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 
 @contextmanager
 def handle_signals(interrupt: Callable[[ExitCode], None]) -> Iterator[None]:
-    """Call `interrupt` with the exit code at each SIGINT, SIGTERM or SIGHUP.
+    """Calls `interrupt` with the exit code at each SIGINT, SIGTERM or SIGHUP.
 
     A second SIGINT removes temporary files and ends the process at once. Signals that are ignored
     at the start stay ignored, as under `nohup`. Outside the main thread nothing is changed.

@@ -83,7 +83,8 @@ class RunView:
             )
         elif not self.quiet and time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
-            print_line(self.console, f"{counts(report)} ({make_printable(report.current)})")
+            name = f" ({make_printable(report.current)})" if report.current else ""
+            print_line(self.console, f"{counts(report)}{name}")
 
     def summary(self, report: Report, plugins: Plugins) -> None:
         """Failures, notes and the closing lines; only failures and the message when quiet."""

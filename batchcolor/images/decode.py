@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from PIL import Image
 from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
+from batchcolor.images.codec_reader import decode_with_codec, find_codec
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import JPEG, PNG
+from batchcolor.images.formats import JPEG, PNG, TIFF
 from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
 from batchcolor.images.imageio_reader import decode_with_imageio
 from batchcolor.images.jpeg_frame import parse_frame_header
@@ -28,15 +28,13 @@ from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.scan import ScannedFile
+from batchcolor.images.tiff_reader import decode_tiff
 
 NEAR_WHITE, NEAR_BLACK = 235, 20
 """8-bit RGB samples beyond these may have been clipped when YCbCr became RGB."""
 MIN_SATURATION = 24
 """Difference of the largest and smallest RGB sample from which a pixel counts as coloured."""
 MAX_CLIPPED_SHARE = 0.002
-COMPRESSION, DEFLATE, OLD_DEFLATE = 259, 8, 32946  # TIFF 6.0 and Adobe's technical note 3
-STRIP_TAGS, TILE_TAGS = (273, 279), (324, 325)
-"""TIFF tags of the offsets and byte counts of strips and tiles."""
 
 
 def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> Picture:
@@ -54,6 +52,11 @@ def decode(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) 
             return decode_with_reader(found, reader, max_pixels)
         if found.format is not None and found.format.imageio_plugin:
             return decode_with_imageio(found, max_pixels)
+        if found.format == TIFF:
+            return decode_tiff(found, max_pixels)
+        codec = find_codec(found.format) if found.format is not None else None
+        if codec is not None:
+            return decode_with_codec(found, codec, max_pixels)
         return _decode_with_pillow(found, found.path.read_bytes(), max_pixels)
     except ProcessingError:
         raise
@@ -92,8 +95,6 @@ def _decode_with_pillow(found: ScannedFile, data: bytes, max_pixels: int) -> Pic
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
         if found.format != JPEG:
-            if image.format == "TIFF":
-                _check_deflate_data(image, data)
             image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         if image.format == "TIFF":
@@ -140,38 +141,17 @@ def _decode_luma_and_alpha(
 ) -> tuple[Plane, Plane | None]:
     """Returns luma and alpha of any mode that Pillow opens; keeps 16 bits per sample."""
     if read_bits_per_sample(image, path) == 16 and not image.mode.startswith("I;16"):
-        planes = _decode_16_bit(image, data)
+        planes = _decode_16_bit_png(data)
         if planes is not None:
             return planes
     return split_luma_and_alpha(image, notes)
 
 
-def _check_deflate_data(image: Image.Image, data: bytes) -> None:
-    """Raises zlib.error for damaged strips or tiles, which Pillow decodes without an error."""
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(COMPRESSION) not in (DEFLATE, OLD_DEFLATE):
-        return
-    for offsets, counts in (STRIP_TAGS, TILE_TAGS):
-        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
-            zlib.decompress(data[offset : offset + count])
-
-
-def _decode_16_bit(image: Image.Image, data: bytes) -> tuple[Plane, Plane | None] | None:
-    """Decodes 16-bit PNG and TIFF that Pillow reduces to 8 bits: colour, and grey with alpha.
-
-    Returns None for a TIFF of another layout or sample type.
-    """
+def _decode_16_bit_png(data: bytes) -> tuple[Plane, Plane | None] | None:
+    """Decodes 16-bit PNG that Pillow reduces to 8 bits: colour, and grey with alpha."""
     import imagecodecs
-    import tifffile
 
-    if image.format == "PNG":
-        pixels = imagecodecs.png_decode(data)
-    else:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
-            if page.axes not in ("YX", "YXS") or page.dtype != np.uint16:
-                return None
-            pixels = page.asarray()
+    pixels = imagecodecs.png_decode(data)
     if pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 2:

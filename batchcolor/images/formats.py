@@ -66,6 +66,8 @@ HEIF = Format(
     module="pillow_heif",
     extra="heif",
 )
+PSD = Format("psd", (".psd", ".psb"), is_writable=False, substitute=TIFF)
+JPEG_XL = Format("jpeg xl", (".jxl",), is_writable=False, substitute=JPEG)
 CAMERA_RAW = Format(
     "camera raw",
     (
@@ -97,10 +99,12 @@ FITS = Format(
     extra="fits",
 )
 READ_ONLY_FORMATS = (
-    *(JPEG_2000, NETPBM, TGA, PCX, SGI, AVIF, HEIF),
+    *(JPEG_2000, NETPBM, TGA, PCX, SGI, AVIF, HEIF, JPEG_XL, PSD),
     *(CAMERA_RAW, DPX, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
+CRASH_PRONE_FORMATS: tuple[Format, ...] = ()
+"""Formats that are always decoded in a child process, because their decoder is known to crash."""
 READ_ONLY_BY_SUFFIX = {suffix: f for f in READ_ONLY_FORMATS for suffix in f.suffixes}
 
 MP4 = Format("mp4", (".mp4", ".m4v"), is_film=True)
@@ -132,7 +136,7 @@ AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 """Audio in a container that films use too: skipped unless the file itself is the source."""
 UNREAD_SUFFIXES = frozenset(
     {
-        *(".jxl", ".jxr", ".psd", ".psb", ".xcf", ".exr", ".hdr", ".djvu", ".pdf", ".eps"),
+        *(".jxr", ".xcf", ".exr", ".hdr", ".djvu", ".pdf", ".eps"),
         *(".pcd", ".pict", ".pct", ".raw", ".pam", ".pfm", ".ras", ".sun", ".jng", ".svg"),
     }
 )

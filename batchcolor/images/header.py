@@ -11,11 +11,13 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
+from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import HEIF, JPEG, READ_ONLY_FORMATS, Format
+from batchcolor.images.formats import HEIF, JPEG, READ_ONLY_FORMATS, TIFF, Format
 from batchcolor.images.jpeg_frame import read_frame_header
 from batchcolor.images.picture import check_size
 from batchcolor.images.scan import VANISHED, ScannedFile
+from batchcolor.images.tiff_file import read_page_headers
 
 # batchcolor compares sizes with --max-pixels before pixels are decoded; Pillow's own limit is
 # lower than the size of large scans.
@@ -25,7 +27,6 @@ BYTES_PER_PIXEL = 12
 """Peak of decoded samples, luma, joined image and encoded file, for 8 bits per sample."""
 READER_BYTES_PER_FILE_BYTE = 20
 """The assumption for plugins' readers, which have no function that reads the header."""
-BITS_PER_SAMPLE, NEW_SUBFILE_TYPE, DNG_VERSION = 258, 254, 50706  # TIFF 6.0, DNG 1.7
 PNG_BIT_DEPTH_OFFSET = 24
 
 
@@ -44,17 +45,29 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     if find_reader(found, readers) is not None:
         return found.size * READER_BYTES_PER_FILE_BYTE
     try:
+        if found.format == TIFF:
+            return _estimate_tiff_memory(found.path, max_pixels)
         width, height, pages, is_deep = _read_header(found.path, found.format)
     except ProcessingError:
         raise
     except Exception as error:  # decoders raise any type of error; one picture is not the job
         raise ProcessingError("decode", describe_error(error)) from error
     check_size(width, height, max_pixels)
+    _check_single(pages)
+    return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
+
+
+def _estimate_tiff_memory(path: Path, max_pixels: int) -> int:
+    pages = read_page_headers(path, max_pixels)
+    _check_single(len(pages))
+    return pages[0].memory
+
+
+def _check_single(pages: int) -> None:
     if pages > 1:
         raise ProcessingError(
             "decode", f"has {pages} pages or frames; only files with one picture are coloured"
         )
-    return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
 
 
 def find_reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
@@ -78,9 +91,6 @@ def read_bits_per_sample(image: Image.Image, path: Path) -> int:
     if image.format == "PNG":
         with path.open("rb") as file:
             return file.read(PNG_BIT_DEPTH_OFFSET + 1)[PNG_BIT_DEPTH_OFFSET]
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
-        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
     return 8
 
 
@@ -89,28 +99,17 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     if kind == JPEG:
         frame = read_frame_header(path)
         return frame.width, frame.height, 1, frame.precision > 8
+    codec = find_codec(kind)
+    if codec is not None:
+        header = codec.read_header(path)
+        return header.width, header.height, header.pages, header.is_deep
     if kind.imageio_plugin:
         return *imageio_reader.read_header(path, kind), True
     with open_with_pillow(path, kind) as image:
-        _check_not_preview(image)
         width, height = image.size
         is_deep = image.mode.startswith(("I", "F")) or read_bits_per_sample(image, path) == 16
         pages = getattr(image, "n_frames", 1)
     return width, height, pages, is_deep
-
-
-def _check_not_preview(image: Image.Image) -> None:
-    """Raises ProcessingError for camera raw in a TIFF structure: its first picture is a preview.
-
-    Bit 0 of NewSubfileType marks a picture of reduced resolution.
-    """
-    tags = getattr(image, "tag_v2", {})
-    if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & 1:
-        raise ProcessingError(
-            "decode",
-            "its first picture is a preview, as in camera raw files; give it the suffix of its "
-            "raw format (.dng, .nef, ...)",
-        )
 
 
 def _describe_unknown_file(path: Path) -> str:

@@ -17,6 +17,7 @@ from batchcolor.images.formats import (
     HEIF,
     JPEG,
     JPEG_2000,
+    JPEG_XL,
     MKV,
     MOBILE,
     MOV,
@@ -26,6 +27,7 @@ from batchcolor.images.formats import (
     NETPBM,
     PCX,
     PNG,
+    PSD,
     READ_ONLY_BY_SUFFIX,
     REAL_MEDIA,
     SGI,
@@ -125,6 +127,10 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
         return _sniff_heif(head)
     if head.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")):
         return JPEG_2000
+    if head.startswith((b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a")):
+        return JPEG_XL
+    if head.startswith((b"8BPS\0\x01", b"8BPS\0\x02")):
+        return PSD
     if head.startswith((b"SDPX", b"XPDS")):
         return DPX
     if head.startswith(b"SIMPLE  ="):
@@ -140,7 +146,7 @@ SHORT_SIGNATURES = {
     NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
     PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
     SGI.name: (b"\x01\xda",),
-    **{f.name: () for f in (JPEG_2000, DPX, FITS, AVIF, HEIF)},
+    **{f.name: () for f in (JPEG_2000, JPEG_XL, PSD, DPX, FITS, AVIF, HEIF)},
 }
 """Signatures that count only with the suffix, by format; none for those with a longer one."""
 

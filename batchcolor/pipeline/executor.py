@@ -21,10 +21,8 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins, format_error
-from batchcolor.images.decode import decode
 from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.formats import VIDEO_SUFFIXES
-from batchcolor.images.header import estimate_memory
 from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.provenance import mark_metadata
@@ -36,6 +34,7 @@ from batchcolor.pipeline.film_prober import FilmProber
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.recorder import Recorder
@@ -43,6 +42,7 @@ from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
+from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 
 
@@ -67,6 +67,7 @@ class Pipeline:
         self.plan, self.settings, self.runner = plan, plan.settings, runner
         self.plugins, self.journal = plugins, journal
         self.readers = plugins.readers()
+        self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
         self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
         self.recorder = Recorder(plan, runner.weights_hash, journal, self.report, plugins)
@@ -107,7 +108,9 @@ class Pipeline:
         self.prober.probe_all(films if has_films else (), self.report)
 
     def _scan_and_plan(self) -> None:
-        for task in self.plan.tasks(self.journal, self.runner.weights_hash, self.readers):
+        for task in self.decoder.interrupted_first(
+            lambda: self.plan.tasks(self.journal, self.runner.weights_hash, self.readers)
+        ):
             if self.stop.draining.is_set():
                 break
             if isinstance(task, SkippedEntry):
@@ -129,7 +132,7 @@ class Pipeline:
             task, share = item
             try:
                 self.report.current = str(task.source.relative)
-                picture = decode(task.source, self.settings.max_pixels, self.readers)
+                picture = self.decoder.decode(task)
                 if picture.is_colored and self.settings.if_colored != "recolor":
                     self._keep_colored(task, share)
                     continue
@@ -151,14 +154,15 @@ class Pipeline:
         for item in self.to_encode:
             task, picture = item.task, item.picture
             try:
-                image = join(picture, item.chroma, self.settings.strength, task.format)
-                data = self._encode_image(image, picture)
-                del image
+                with self.decoder.hold(task.source.path, ENCODE):
+                    image = join(picture, item.chroma, self.settings.strength, task.format)
+                    data = self._encode_image(image, picture)
+                    del image
                 self._commit(task, data)
             except ProcessingError as error:
                 self._fail(task, error, item.share)
             else:
-                self.recorder.succeed(task, picture.notes)
+                self.recorder.succeed(task, picture.notes, measure_bytes(data))
                 self.budget.release(item.share)
 
     # ---- the parts of a stage ------------------------------------------------------------
@@ -171,7 +175,7 @@ class Pipeline:
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:
-                share = estimate_memory(task.source, self.settings.max_pixels, self.readers)
+                share = self.decoder.estimate_memory(task.source)
             if share > self.budget.limit:
                 self.report.too_large += 1
                 raise ProcessingError(
@@ -191,8 +195,8 @@ class Pipeline:
         """Copies or skips a picture that is in colour already."""
         if self.settings.if_colored == "copy":
             self.journal.open()
-            target, _ = copy_source(self.plan, task)
-            self.recorder.copy(task, target)
+            target, data = copy_source(self.plan, task)
+            self.recorder.copy(task, target, measure_bytes(data))
         else:
             self.recorder.skip_colored(task)
         self.budget.release(share)
@@ -263,7 +267,8 @@ class Pipeline:
     # ---- start and end -------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts every stage."""
+        """Starts every stage. Raises OutputError where the output folder cannot be made."""
+        self.decoder.open()
         if self.journal.uses_lock:  # else they may belong to a job on another computer
             remove_stale_temporaries(self.plan.output)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
@@ -295,6 +300,7 @@ class Pipeline:
     def finish(self) -> Report:
         """The report. Raises internal errors; all other errors are in the report."""
         remove_own_temporaries()
+        self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
         for note in (*self.journal.notes, *self.runner.notes):
             self.report.note(note)
         error = self.stop.error

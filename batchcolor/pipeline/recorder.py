@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_sink import ResumePoint
+from batchcolor.storage.fixity import Fixity, measure
 from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
 
 MAX_SKIPPED = 1000
@@ -34,15 +36,15 @@ class Recorder:
         self.journal, self.report, self.plugins = journal, report, plugins
         self._lock = threading.Lock()
 
-    def succeed(self, task: Task, notes: list[str]) -> None:
-        """Records a committed picture or film."""
+    def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
+        """Records a committed picture or film; without `fixity` the result is read again."""
         outcome = Outcome(task.source.path, task.target, "done", notes=tuple(notes))
-        self._record(outcome, self._entry(task, outcome))
+        self._record(outcome, self._result_entry(task, outcome, fixity))
 
-    def copy(self, task: Task, target: Path) -> None:
+    def copy(self, task: Task, target: Path, fixity: Fixity) -> None:
         """Records a picture in colour that was copied to `target`."""
         outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR)
-        self._record(outcome, self._entry(replace(task, target=target), outcome))
+        self._record(outcome, self._result_entry(replace(task, target=target), outcome, fixity))
 
     def skip_colored(self, task: Task) -> None:
         """Records a picture in colour that has no result, as asked."""
@@ -83,8 +85,17 @@ class Recorder:
     def find_resume_point(self, task: Task) -> ResumePoint:
         """The segments of a film from an earlier job with the same source and settings."""
         expected = self._entry(task, Outcome(task.source.path, task.target, "done"))
-        fingerprint = hashlib.sha256(json.dumps(asdict(expected)).encode()).hexdigest()
+        values = {k: v for k, v in asdict(expected).items() if not k.startswith("result_")}
+        fingerprint = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return ResumePoint(self.journal.film_folder(expected.source), fingerprint)
+
+    def _result_entry(self, task: Task, outcome: Outcome, fixity: Fixity | None) -> JournalEntry:
+        with contextlib.suppress(OSError):  # removed by another program: verify reports it
+            fixity = fixity or measure(task.target)
+        entry = self._entry(task, outcome)
+        if fixity is None:
+            return entry
+        return replace(entry, result_sha256=fixity.sha256, result_size=fixity.size)
 
     def _entry(self, task: Task, outcome: Outcome) -> JournalEntry:
         path: Path = task.source.path

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from batchcolor.errors import OutputError, ProcessingError
+from batchcolor.storage.process_token import is_running, process_token
 
 SUFFIX = ".batchcolor-tmp"
 UNSUPPORTED = frozenset(
@@ -44,7 +43,7 @@ class FileSystemWarning(UserWarning):
 def commit(
     data: bytes, target: Path, verify: Callable[[Path], None], *, replace: bool, mtime_ns: int
 ) -> None:
-    """Write `data` as `target`, with `mtime_ns` as its modification time.
+    """Writes `data` as `target`, with `mtime_ns` as its modification time.
 
     `verify` reads the temporary file back before it may take the name. With `replace` false, a
     file that exists under the name stays as it is.
@@ -58,7 +57,7 @@ def commit(
 
 
 def write_atomic(target: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write `data` as `target`.
+    """Writes `data` as `target`.
 
     Raises FileExistsError where `replace` is false and the name is taken, and OutputError where the
     file cannot be written.
@@ -97,7 +96,7 @@ def _temporary(
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = create(f".{_process_token()}{SUFFIX}", target.parent)
+        temporary = create(f".{process_token()}{SUFFIX}", target.parent)
         _own.add(temporary)
         yield temporary
     except FileExistsError:
@@ -123,7 +122,7 @@ def _create_folder(suffix: str, folder: Path) -> Path:
 
 
 def replace_folder(source: Path, target: Path, previous: Path) -> None:
-    """Rename a complete folder to `target`, after renaming an existing `target` to `previous`.
+    """Renames a complete folder to `target`, after renaming an existing `target` to `previous`.
 
     No system replaces a folder in one step: after a kill between the two, call `restore_folder`.
     Raises OSError.
@@ -142,7 +141,7 @@ def restore_folder(target: Path, previous: Path) -> None:
 
 
 def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
-    """Rename a complete file to `target` in one step.
+    """Renames a complete file to `target` in one step.
 
     Raises FileExistsError where the name is taken and `replace` is false, and OSError.
     """
@@ -155,7 +154,7 @@ def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> N
 
 
 def set_modification_time(path: Path, mtime_ns: int) -> None:
-    """Set the modification time, where the file system permits it."""
+    """Sets the modification time, where the file system permits it."""
     try:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     except OSError as error:
@@ -163,7 +162,7 @@ def set_modification_time(path: Path, mtime_ns: int) -> None:
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until the content of the file is on the disk, where the file system supports it."""
+    """Waits until the content of the file is on the disk, where the file system supports it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         _fsync(handle)
@@ -172,27 +171,27 @@ def sync_to_disk(path: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> int:
-    """Remove temporaries below `folder` whose process no longer exists. Returns their number."""
+    """Removes temporaries below `folder` whose process no longer exists. Returns their number."""
     removed = 0
     for where, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(where, name)
             if not name.endswith(SUFFIX) or path in _own:
                 continue
-            if not _is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
+            if not is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
                 removed += _remove(path)
         folders[:] = [name for name in folders if not name.endswith(SUFFIX)]
     return removed
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporaries of this process: for a process that ends at once."""
+    """Removes the temporaries of this process: for a process that ends at once."""
     for path in list(_own):
         _remove(path)
 
 
 def _remove(temporary: Path) -> bool:
-    """Remove a temporary file or folder. Returns whether it existed and is gone."""
+    """Removes a temporary file or folder. Returns whether it existed and is gone."""
     try:
         if temporary.is_dir() and not temporary.is_symlink():
             shutil.rmtree(temporary)
@@ -218,7 +217,7 @@ def _fsync(handle: int) -> None:
 
 
 def _link(temporary: Path, target: Path) -> None:
-    """Rename the temporary file unless the name is taken: in one step where hard links exist."""
+    """Renames the temporary file unless the name is taken: in one step where hard links exist."""
     try:
         target.hardlink_to(temporary)
     except FileExistsError:
@@ -238,7 +237,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _tolerate(error: OSError, consequence: str) -> None:
-    """Warn of an operation that the file system lacks; raise any other error."""
+    """Warns of an operation that the file system lacks; raises any other error."""
     if error.errno not in UNSUPPORTED:
         raise error
     warnings.warn(
@@ -277,24 +276,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-@cache
-def _process_token() -> str:
-    """Process id and start time: ids repeat, in containers at every start."""
-    return f"{os.getpid()}-{_start_time(os.getpid())}"
-
-
-def _start_time(process: int) -> int:
-    """Start of a process in hundredths of a second; 0 where it does not exist."""
-    try:
-        return int(100 * psutil.Process(process).create_time())
-    except psutil.Error:
-        return 0
-
-
-def _is_running(token: str) -> bool:
-    process, _, started = token.partition("-")
-    if not process.isdigit() or not started.isdigit():
-        return False
-    return abs(_start_time(int(process)) - int(started)) <= 1

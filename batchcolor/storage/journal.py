@@ -41,6 +41,9 @@ class JournalEntry:
     step: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+    result_sha256: str = ""
+    result_size: int = 0
+    """Of the result; empty where an earlier version of batchcolor wrote it."""
 
 
 def head_tail_digest(path: Path) -> str:
@@ -158,7 +161,7 @@ class Journal:
         return OutputError(f"{self.output} cannot be written ({error.strerror})")
 
     def _acquire(self) -> None:
-        """Lock the folder. Where its file system has no locks, continue without one."""
+        """Locks the folder. Where its file system has no locks, continues without one."""
         if self._lock is None:
             return
         try:
@@ -233,6 +236,11 @@ class Journal:
         """The target of this source in an earlier job, relative to the output folder."""
         entry = self._entries.get(absolute_source(path))
         return entry.target if entry and entry.target else None
+
+    def results(self) -> list[JournalEntry]:
+        """The last entry of every result, in the order in which sources were first recorded."""
+        done = [entry for entry in self._entries.values() if entry.outcome in ("done", "copied")]
+        return [entry for entry in done if self.owner(entry.target) == entry.source]
 
     def has_target(self, relative: Path) -> bool:
         """Whether a result is recorded under this name, or below it where it is a folder."""

@@ -17,7 +17,6 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
@@ -32,8 +31,9 @@ from batchcolor.video.frame_format import (
     FrameFormat,
     choose_default_matrix,
 )
+from batchcolor.video.gif_header import GifHeader, is_gif, read_gif_header
 from batchcolor.video.input.corruption import is_truncated_avi
-from batchcolor.video.source_info import LOOP_FOREVER, PLAY_ONCE, SourceInfo
+from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
 
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
 """Supported matrix coefficients of ITU-T H.273, table 4."""
@@ -50,14 +50,32 @@ GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=MATRIX_BT601)
 """RGB is converted at full range, so that no luma level is lost."""
 
 
-def probe(path: Path, max_pixels: int) -> SourceInfo:
-    """Reads the properties of a film. Raises ProcessingError if it has no video to colour."""
+def probe(path: Path, max_pixels: int, memory_pixels: int | None = None) -> SourceInfo:
+    """Reads the properties of a film. The size of its frames is checked before one is decoded.
+
+    `memory_pixels` is the largest frame that `--max-memory` allows, or None for no limit. Raises
+    ProcessingError if it has no video to colour.
+    """
+    gif = read_gif_header(path) if is_gif(path) else None
+    if gif is not None:
+        _check_frame_size(gif.width, gif.height, max_pixels, memory_pixels)
     with open_container(path) as container:
         video = find_video_stream(container)
-        size = video.codec_context.width * video.codec_context.height
-        if size > max_pixels:
-            raise ProcessingError(LIMITS, f"frames of {size:,} pixels are more than --max-pixels")
-        return _read_source_info(path, container, video, _decode_first_frame(container, video))
+        coded = video.codec_context
+        _check_frame_size(coded.width, coded.height, max_pixels, memory_pixels)
+        frame = _decode_first_frame(container, video)
+        _check_frame_size(frame.width, frame.height, max_pixels, memory_pixels)
+        return _read_source_info(path, container, video, frame, gif)
+
+
+def _check_frame_size(width: int, height: int, max_pixels: int, memory_pixels: int | None) -> None:
+    """Raises ProcessingError for frames that exceed --max-pixels or --max-memory."""
+    size = f"frames of {width} x {height} pixels"
+    if width * height > max_pixels:
+        reason = f"{size} exceed --max-pixels {max_pixels:,}; raise the limit to colour it"
+        raise ProcessingError(LIMITS, reason)
+    if memory_pixels is not None and width * height > memory_pixels:
+        raise ProcessingError(LIMITS, f"{size} need more memory than --max-memory allows")
 
 
 def find_video_stream(container: InputContainer) -> VideoStream:
@@ -99,11 +117,15 @@ def _decode_first_frame(container: InputContainer, video: VideoStream) -> VideoF
 
 
 def _read_source_info(
-    path: Path, container: InputContainer, video: VideoStream, frame: VideoFrame
+    path: Path,
+    container: InputContainer,
+    video: VideoStream,
+    frame: VideoFrame,
+    gif: GifHeader | None,
 ) -> SourceInfo:
-    is_gif, is_avi = container.format.name == "gif", container.format.name == "avi"
+    is_avi = container.format.name == "avi"
     notes: list[str] = []
-    frame_format = _read_frame_format(frame, video, notes, is_gif=is_gif)
+    frame_format = _read_frame_format(frame, video, notes, is_gif=gif is not None)
     notes += _note_dropped_metadata(frame, video)
     if frame_format.is_interlaced:
         notes.append("interlaced; written interlaced")
@@ -124,7 +146,7 @@ def _read_source_info(
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
         is_rgb=frame.format.is_rgb,
-        loop=_read_gif_loop_count(path) if is_gif else LOOP_FOREVER,
+        loop=LOOP_FOREVER if gif is None else gif.loop,
         has_estimated_pts=is_avi and _has_decreasing_pts(container, video, frame),
         notes=tuple(notes),
     )
@@ -212,15 +234,6 @@ def _read_sample_aspect_ratio(video: VideoStream) -> Fraction | None:
 
 def _has_alpha(frame: VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
-
-
-def _read_gif_loop_count(path: Path) -> int:
-    """Reads the loop count of a GIF with Pillow, because FFmpeg does not expose it."""
-    try:
-        with Image.open(path) as image:
-            return int(image.info.get("loop", PLAY_ONCE))
-    except Exception:  # Pillow may raise any exception; FFmpeg has decoded a frame already
-        return PLAY_ONCE
 
 
 def _read_stream_end(path: Path, container: InputContainer, video: VideoStream) -> float:

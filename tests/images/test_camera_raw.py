@@ -134,8 +134,8 @@ def test_raw_file_with_the_suffix_of_tiff_is_refused(
     write_dng(raw)
     tifffile.imwrite(nef, RAMP, subfiletype=1)
     tifffile.imwrite(dng, RAMP, extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
-    for path, reason in ((raw, "known format"), (nef, "preview"), (dng, "preview")):
-        with pytest.raises(ProcessingError, match=reason):
+    for path in (raw, nef, dng):
+        with pytest.raises(ProcessingError, match="camera raw"):
             read_picture(path)
 
 

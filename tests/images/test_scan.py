@@ -22,7 +22,7 @@ def test_scan_yields_pictures_and_films_and_reports_what_is_skipped(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to(".")
-    (tmp_path / "layers.psd").write_bytes(b"8BPS....")
+    (tmp_path / "layers.xcf").write_bytes(b"gimp xcf")
     Image.new("L", (8, 8)).save(tmp_path / "moving.gif")
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     (tmp_path / "sound.m4a").write_bytes(b"\0\0\0\x18ftypM4A ")
@@ -37,7 +37,7 @@ def test_scan_yields_pictures_and_films_and_reports_what_is_skipped(tmp_path):
     skipped = {entry.path.name for entry in entries if isinstance(entry, SkippedEntry)}
     assert pictures == ["one.png", "without suffix"]
     assert films == ["film.mp4", "matroska without suffix", "moving.gif"]
-    assert skipped == {"pipe.jpg", "dangling.jpg", "loop", "layers.psd"}
+    assert skipped == {"pipe.jpg", "dangling.jpg", "loop", "layers.xcf"}
 
 
 def test_films_without_a_known_signature_are_identified_by_suffix(tmp_path):

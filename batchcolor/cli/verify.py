@@ -1,0 +1,58 @@
+"""`batchcolor verify OUT`: compares the results in a folder with the checksums in its journal."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchcolor.cli import common_options as options
+from batchcolor.cli.console import make_console, only_json, print_json, print_line
+from batchcolor.errors import ExitCode, make_printable
+
+
+def verify(
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of results.",
+            metavar="OUT",
+            parser=options.parse_path,
+            show_default=False,
+        ),
+    ],
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> int:
+    """Compare the results in a folder with the checksums in its journal."""
+    from batchcolor.storage.fixity import STATES, check_results
+
+    with only_json(as_json) as stdout:
+        results = list(check_results(output, os.cpu_count() or 1))
+        counts = Counter(result.state for result in results)
+        code = ExitCode.SOME_FAILED if any(r.is_fault for r in results) else ExitCode.DONE
+        console = make_console(stderr=False)
+        for result in results:
+            if result.is_fault or (verbose and not quiet):
+                reason = f" ({result.reason})" if result.reason else ""
+                print_line(console, f"{result.state}: {make_printable(result.path)}{reason}")
+        if not quiet:
+            parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+            print_line(console, ", ".join(parts) or "no results")
+        if as_json:
+            document = {
+                "output": str(output),
+                **{state.replace(" ", "_"): counts[state] for state in STATES},
+                "exit_code": int(code),
+                "results": [
+                    {"target": str(r.path), "state": r.state, "reason": r.reason}
+                    for r in results
+                    if r.state != "intact"
+                ],
+            }
+            print_json(document, stdout)
+    return code

@@ -1,0 +1,71 @@
+"""Reads the formats that have a decoder of their own here, one module each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from batchcolor.images.codec_samples import FileHeader, Samples
+from batchcolor.images.color_detection import has_colors
+from batchcolor.images.formats import JPEG_XL, PSD, Format
+from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.picture import Picture, array_to_luma, check_size
+from batchcolor.images.scan import ScannedFile
+
+MODULES = {JPEG_XL.name: "jpeg_xl", PSD.name: "psd"}
+"""Modules of this package with `read_header(path)` and `decode(path)`, by format name; imported
+when the first such file is read."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The functions of a module in `MODULES`."""
+
+    read_header: Callable[[Path], FileHeader]
+    decode: Callable[[Path], Samples]
+
+
+def find_codec(kind: Format) -> Codec | None:
+    """Returns the decoder of a format, or None where it has none of its own."""
+    name = MODULES.get(kind.name)
+    if name is None:
+        return None
+    module: Any = import_module(f"batchcolor.images.{name}")
+    return Codec(module.read_header, module.decode)
+
+
+def decode_with_codec(found: ScannedFile, codec: Codec, max_pixels: int) -> Picture:
+    """Returns the picture of a file. Raises whatever the decoder raises.
+
+    The size is compared with `max_pixels` again, as the file may have changed since the header
+    was read.
+    """
+    assert found.format is not None
+    header = codec.read_header(found.path)
+    check_size(header.width, header.height, max_pixels)
+    samples = codec.decode(found.path)
+    notes = [found.note] if found.note else []
+    notes += samples.notes
+    metadata = _check_metadata(samples, notes)
+    is_colored = has_colors(samples.pixels)
+    luma = array_to_luma(samples.pixels)
+    return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
+
+
+def _check_metadata(samples: Samples, notes: list[str]) -> Any:
+    """Returns the metadata, checked like that of a file that Pillow opens."""
+    carrier = Image.new("RGB", (1, 1))
+    blocks = {
+        "exif": samples.exif and b"Exif\0\0" + samples.exif,
+        "icc_profile": samples.icc,
+        "xmp": samples.xmp,
+        "dpi": samples.dpi,
+    }
+    carrier.info.update({name: block for name, block in blocks.items() if block})
+    metadata, _ = read_metadata(carrier, notes)
+    return replace(metadata, photoshop=samples.photoshop)

@@ -1,0 +1,133 @@
+"""Reads TIFF: every photometric interpretation, layout, sample type and compression.
+
+tifffile reads the structure and imagecodecs decompresses; libtiff, through imagecodecs, reads the
+few compressions that they do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.images.color_detection import has_colors
+from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
+from batchcolor.images.pixel_modes import turn_upright
+from batchcolor.images.scan import ScannedFile
+from batchcolor.images.tiff_file import list_pages, open_tiff
+from batchcolor.images.tiff_samples import ColorSamples, interpret_samples
+from batchcolor.images.tiff_segments import read_samples
+
+if TYPE_CHECKING:
+    import tifffile
+
+STRIP_HEIGHT = 256
+SAMPLE_SIDE = 512
+"""Pixels that colour detection looks at, along the longer side."""
+ICC_PROFILE, XMP_TAG, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 34675, 700, 282, 283, 296
+INCHES_PER_UNIT = {2: 1.0, 3: 2.54}
+"""Factor from a resolution to pixels an inch, by ResolutionUnit."""
+
+
+def decode_tiff(found: ScannedFile, max_pixels: int, number: int = 0) -> Picture:
+    """Returns the page `number`, from 0, upright: 8 bits stay 8, more become 16.
+
+    Raises ProcessingError for more than `max_pixels` and for what is not readable, and errors of
+    tifffile and imagecodecs for damaged data.
+    """
+    assert found.format is not None
+    notes = [found.note] if found.note else []
+    with open_tiff(found.path, notes) as file:
+        page = list_pages(file)[number]
+        check_size(page.imagewidth, page.imagelength, max_pixels)
+        samples = interpret_samples(read_samples(page), page, notes)
+        metadata, orientation = read_metadata(_open_directory(page), notes)
+    is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
+    planes = samples_to_luma(samples), samples.alpha
+    luma, alpha = turn_upright(planes, orientation)
+    return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
+
+
+def samples_to_luma(samples: ColorSamples) -> Plane:
+    """Returns luma `(H, W)` of the type of the samples, by rows to keep memory small."""
+    color = samples.color
+    if samples.space == "grey":
+        return np.ascontiguousarray(color[..., 0])
+    luma: NDArray[Any] = np.empty(color.shape[:2], color.dtype)
+    for top in range(0, len(color), STRIP_HEIGHT):
+        rows = slice(top, top + STRIP_HEIGHT)
+        luma[rows] = array_to_luma(convert_to_rgb(color[rows], samples.space))
+    return luma
+
+
+def convert_to_rgb(color: NDArray[Any], space: str) -> NDArray[Any]:
+    """Returns sRGB `(h, w, 3)` of grey, RGB, CMYK or Lab samples, as `ColorSamples` has them."""
+    if space == "cmyk":
+        return _cmyk_to_rgb(color)
+    if space == "lab":
+        return _lab_to_rgb(color)
+    return color if space == "rgb" else color.repeat(3, axis=2)
+
+
+def _cmyk_to_rgb(color: NDArray[Any]) -> NDArray[Any]:
+    """Returns RGB of CMYK without a profile; 8 bits as Pillow converts them."""
+    if color.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(color), "CMYK")
+        return np.asarray(image.convert("RGB"))
+    paper = 65535 - color.astype(np.uint32)
+    return ((paper[..., :3] * paper[..., 3:] + 32767) // 65535).astype(np.uint16)
+
+
+def _lab_to_rgb(color: NDArray[Any]) -> NDArray[Any]:
+    """Returns sRGB of Lab relative to D50, converted by LittleCMS."""
+    import imagecodecs
+
+    rgb: NDArray[Any] = imagecodecs.cms_transform(
+        np.ascontiguousarray(color),
+        imagecodecs.cms_profile("lab4"),
+        imagecodecs.cms_profile("srgb"),
+        colorspace="lab",
+        outcolorspace="rgb",
+        outdtype=str(color.dtype),
+    )
+    return rgb
+
+
+def _thin_out_rgb(samples: ColorSamples) -> Image.Image | NDArray[Any]:
+    """Returns what decides whether a page is in colour: 8-bit RGB whole, else every n-th pixel."""
+    color = samples.color
+    if samples.space == "rgb" and color.dtype == np.uint8 and color.flags.c_contiguous:
+        return Image.fromarray(color)
+    step = max(1, max(color.shape[:2]) // SAMPLE_SIDE)
+    return convert_to_rgb(color[::step, ::step], samples.space)
+
+
+def _open_directory(page: tifffile.TiffPage) -> Image.Image:
+    """Returns the metadata of a page as that of a Pillow image.
+
+    Pillow itself opens a file only if it knows the mode of its first page.
+    """
+    image = Image.new("L", (1, 1))
+    image.format = "TIFF"
+    exif = image.getexif()
+    exif.endian, exif.bigtiff = page.parent.byteorder, page.parent.is_bigtiff
+    handle: Any = page.parent.filehandle
+    exif.load_from_fp(handle, page.offset)
+    blocks = {"icc_profile": ICC_PROFILE, "xmp": XMP_TAG}
+    for name, tag in blocks.items():
+        value = page.tags.valueof(tag)
+        if isinstance(value, bytes):
+            image.info[name] = value
+    unit = INCHES_PER_UNIT.get(int(page.tags.valueof(RESOLUTION_UNIT, 2)))
+    resolution = [_resolution(page.tags.valueof(tag)) for tag in (X_RESOLUTION, Y_RESOLUTION)]
+    if unit and min(resolution) > 0:
+        image.info["dpi"] = tuple(unit * value for value in resolution)
+    return image
+
+
+def _resolution(value: Any) -> float:
+    """Returns a rational number; 0 where there is none."""
+    return value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[1] else 0.0

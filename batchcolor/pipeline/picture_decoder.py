@@ -1,0 +1,130 @@
+"""Decodes the pictures of a job: in the process, and in a child where a file may crash it.
+
+What is in work is recorded, so that the next run knows it after a crash. It tries those sources
+first, one by one, in a child process; one that kills its child has failed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.types import Reader
+from batchcolor.images.decode import decode
+from batchcolor.images.formats import CRASH_PRONE_FORMATS
+from batchcolor.images.header import estimate_memory
+from batchcolor.images.isolated_decoder import CRASHED, IsolatedDecoder
+from batchcolor.images.picture import Picture
+from batchcolor.images.scan import ScannedFile, SkippedEntry
+from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.storage.in_flight import (
+    InFlightRecord,
+    InterruptedSource,
+    forget_interrupted,
+    take_interrupted,
+)
+from batchcolor.storage.journal import Journal, absolute_source
+
+MAX_ATTEMPTS = 3
+"""A picture that was in work in so many processes that died, one after another, has failed."""
+ENCODE = "encode"
+Result = TypeVar("Result")
+
+
+class PictureDecoder:
+    """Decodes pictures, and records which ones are in work. Thread-safe."""
+
+    def __init__(self, settings: RunSettings, readers: Sequence[Reader], journal: Journal) -> None:
+        self.settings, self.readers, self._journal = settings, readers, journal
+        self._record = InFlightRecord(journal.folder)
+        self._interrupted: dict[str, InterruptedSource] = {}
+        self._idle: list[IsolatedDecoder] = []
+        self._one_at_a_time = threading.Lock()
+
+    def open(self) -> None:
+        """Makes the output folder, reads what earlier processes left, and begins the record."""
+        self._journal.open()
+        found = take_interrupted(self._journal.folder, is_exclusive=self._journal.uses_lock)
+        self._interrupted = {one.source: one for one in found}
+        self._record.open({one.source: one.attempts for one in found})
+
+    def close(self, *, is_complete: bool) -> None:
+        """Ends the record and the children. `is_complete`: every source was processed."""
+        self._record.close()
+        if is_complete:
+            forget_interrupted(self._journal.folder, is_exclusive=self._journal.uses_lock)
+        while self._idle:
+            self._idle.pop().close()
+
+    def interrupted_first(
+        self, make_tasks: Callable[[], Iterable[Task | SkippedEntry]]
+    ) -> Iterator[Task | SkippedEntry]:
+        """Yields every task once, those of interrupted pictures first."""
+        if not self._interrupted:
+            return iter(make_tasks())
+        first = [task for task in make_tasks() if self._was_interrupted(task)]
+        return chain(first, (task for task in make_tasks() if not self._was_interrupted(task)))
+
+    def hold(self, path: Path, step: str) -> AbstractContextManager[None]:
+        """Records that a source is in work at a step, until the end of the block."""
+        return self._record.hold(path, step)
+
+    def estimate_memory(self, found: ScannedFile) -> int:
+        """As `header.estimate_memory`. Raises ProcessingError."""
+        max_pixels = self.settings.max_pixels
+        if self._is_isolated(found):
+            return self._with_child(found, lambda child: child.estimate_memory(found, max_pixels))
+        with self.hold(found.path, "decode"):
+            return estimate_memory(found, max_pixels, self.readers)
+
+    def decode(self, task: Task) -> Picture:
+        """As `decode.decode`. Raises ProcessingError."""
+        found, max_pixels = task.source, self.settings.max_pixels
+        if not self._is_isolated(found):
+            with self.hold(found.path, "decode"):
+                return decode(found, max_pixels, self.readers)
+        known = self._interrupted.get(absolute_source(found.path))
+        target = task.format if known is not None and known.step == ENCODE else None
+        quality = self.settings.quality
+        return self._with_child(
+            found, lambda child: child.decode(found, max_pixels, target, quality)
+        )
+
+    def _with_child(self, found: ScannedFile, work: Callable[[IsolatedDecoder], Result]) -> Result:
+        known = self._interrupted.get(absolute_source(found.path))
+        if known is not None and known.attempts >= MAX_ATTEMPTS:
+            raise ProcessingError(
+                known.step,
+                f"{CRASHED} or was killed in {known.attempts} runs one after another",
+            )
+        with self._one_at_a_time if known is not None else nullcontext():
+            child = self._idle.pop() if self._idle else self._make_child()
+            try:
+                return work(child)
+            finally:
+                self._idle.append(child)
+
+    def _make_child(self) -> IsolatedDecoder:
+        return IsolatedDecoder(self.settings.memory, with_plugins=bool(self.readers))
+
+    def _is_isolated(self, found: ScannedFile) -> bool:
+        """Whether a file may crash its decoder: by its format, or because it did before."""
+        if found.format in CRASH_PRONE_FORMATS:
+            return True
+        if absolute_source(found.path) in self._interrupted:
+            return True
+        if not self.settings.retry_failed:
+            return False
+        former = self._journal.find(found.path, found.size, found.mtime_ns)
+        return former is not None and former.reason.startswith(CRASHED)
+
+    def _was_interrupted(self, task: Task | SkippedEntry) -> bool:
+        if isinstance(task, SkippedEntry) or task.source.is_film:
+            return False
+        return absolute_source(task.source.path) in self._interrupted

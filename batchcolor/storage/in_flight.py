@@ -1,0 +1,128 @@
+"""A record of the sources that a job is processing, which outlives a crash of its process.
+
+Each source has a slot in a small file in the state folder while a decoder or encoder has it. The
+file is written without fsync: the system keeps it when the process dies, and after a power cut
+nothing is missing, because no decoder is to blame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchcolor.storage.journal import absolute_source
+from batchcolor.storage.process_token import is_running, process_token
+
+PREFIX = "in-flight-"
+SLOT = 4608
+"""Bytes of a slot: step, number of attempts, and an absolute path of up to 4,096 bytes."""
+FIELD = b"\t"
+END = b"\0"
+
+
+@dataclass(frozen=True)
+class InterruptedSource:
+    """A source that a process had in work when it died. `source` is its absolute path."""
+
+    source: str
+    step: str
+    attempts: int
+    """How many processes in a row died while they had it in work."""
+
+
+class InFlightRecord:
+    """The record of this process. Thread-safe; an error of the disk only costs the record."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{PREFIX}{_host()}-{process_token()}"
+        self._handle: int | None = None
+        self._free: list[int] = []
+        self._count = itertools.count()
+        self._lock = threading.Lock()
+        self._attempts: Mapping[str, int] = {}
+
+    def open(self, attempts: Mapping[str, int]) -> None:
+        """Creates the file. `attempts` are those of earlier processes, by absolute path."""
+        self._attempts = attempts
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        with contextlib.suppress(OSError):
+            self._handle = os.open(self._path, flags, 0o644)
+
+    def close(self) -> None:
+        """Removes the file: no source is in work any more."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                os.close(handle)
+                self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def hold(self, path: Path, step: str) -> Iterator[None]:
+        """Records that a source is in work, until the end of the block."""
+        source = absolute_source(path)
+        fields = (step.encode(), b"%d" % (self._attempts.get(source, 0) + 1), os.fsencode(source))
+        slot = self._free.pop() if self._free else next(self._count)
+        self._write(slot, FIELD.join(fields) + END)
+        try:
+            yield
+        finally:
+            self._write(slot, END)
+            self._free.append(slot)
+
+    def _write(self, slot: int, content: bytes) -> None:
+        if self._handle is not None and len(content) <= SLOT:
+            with self._lock, contextlib.suppress(OSError):
+                os.lseek(self._handle, slot * SLOT, os.SEEK_SET)  # Windows has no os.pwrite
+                os.write(self._handle, content)
+
+
+def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSource]:
+    """Returns the sources in the records of dead processes. Call `forget_interrupted` at the end.
+
+    `is_exclusive`: no other job can be writing to the folder, so that records of other computers,
+    and of containers that are gone, count as well.
+    """
+    found: dict[str, InterruptedSource] = {}
+    for path in _dead_records(folder, is_exclusive=is_exclusive):
+        with contextlib.suppress(OSError):
+            for one in _parse(path.read_bytes()):
+                known = found.get(one.source)
+                if known is None or known.attempts < one.attempts:
+                    found[one.source] = one
+    return list(found.values())
+
+
+def forget_interrupted(folder: Path, *, is_exclusive: bool) -> None:
+    """Removes the records of dead processes."""
+    for path in _dead_records(folder, is_exclusive=is_exclusive):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _dead_records(folder: Path, *, is_exclusive: bool) -> Iterator[Path]:
+    for path in sorted(folder.glob(f"{PREFIX}*")):
+        host, process, started = path.name.removeprefix(PREFIX).rsplit("-", 2)
+        is_dead = not is_running(f"{process}-{started}") if host == _host() else is_exclusive
+        if is_dead:
+            yield path
+
+
+def _parse(content: bytes) -> Iterator[InterruptedSource]:
+    for start in range(0, len(content), SLOT):
+        fields = content[start : start + SLOT].split(END, 1)[0].split(FIELD, 2)
+        if len(fields) == 3 and fields[1].isdigit():
+            step, attempts, source = fields
+            yield InterruptedSource(
+                os.fsdecode(source), step.decode("ascii", "replace"), int(attempts)
+            )
+
+
+def _host() -> str:
+    """The name of this computer or container, without the separator of the file name."""
+    return "".join(c if c.isalnum() else "_" for c in socket.gethostname())

@@ -12,12 +12,18 @@ from PIL import Image
 
 from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.color_detection import has_colors
-from batchcolor.images.formats import JPEG_XL, PSD, Format
+from batchcolor.images.formats import JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
 from batchcolor.images.scan import ScannedFile
 
-MODULES = {JPEG_XL.name: "jpeg_xl", PSD.name: "psd"}
+MODULES = {
+    JPEG_XL.name: "jpeg_xl",
+    JPEG_2000.name: "jpeg2000",
+    PSD.name: "psd",
+    NETPBM.name: "netpbm",
+    SGI.name: "sgi",
+}
 """Modules of this package with `read_header(path)` and `decode(path)`, by format name; imported
 when the first such file is read."""
 
@@ -52,7 +58,9 @@ def decode_with_codec(found: ScannedFile, codec: Codec, max_pixels: int) -> Pict
     notes = [found.note] if found.note else []
     notes += samples.notes
     metadata = _check_metadata(samples, notes)
-    is_colored = has_colors(samples.pixels)
+    is_colored = samples.is_colored
+    if is_colored is None:
+        is_colored = has_colors(samples.pixels)
     luma = array_to_luma(samples.pixels)
     return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
 
@@ -68,4 +76,4 @@ def _check_metadata(samples: Samples, notes: list[str]) -> Any:
     }
     carrier.info.update({name: block for name, block in blocks.items() if block})
     metadata, _ = read_metadata(carrier, notes)
-    return replace(metadata, photoshop=samples.photoshop)
+    return replace(metadata, photoshop=samples.photoshop, iptc=samples.iptc)

@@ -38,8 +38,12 @@ class Samples:
     xmp: bytes = b""
     photoshop: bytes = b""
     """Photoshop image resources, IPTC among them."""
+    iptc: bytes = b""
+    """IPTC records that are not among Photoshop resources."""
     dpi: tuple[float, float] | None = None
     notes: list[str] = field(default_factory=list)
+    is_colored: bool | None = None
+    """Whether the picture is in colour, where `pixels` are luma; None where they show it."""
 
 
 def split_alpha(samples: NDArray[Any]) -> tuple[Plane, Plane | None]:
@@ -58,6 +62,19 @@ def divide_by_alpha(pixels: Plane, alpha: Plane) -> Plane:
     top = np.float32(np.iinfo(pixels.dtype).max)
     straight = pixels.astype(np.float32) * (top / np.maximum(weight, 1).astype(np.float32))
     return round_like(straight, pixels)
+
+
+def scale_to_full_range(samples: NDArray[Any], maximum: int) -> Plane:
+    """Returns integer samples whose white is `maximum`, at most 65535, as uint8 or uint16."""
+    target: type[np.uint8 | np.uint16] = np.uint8 if maximum <= 255 else np.uint16
+    full = int(np.iinfo(target).max)
+    result: Any = samples
+    if maximum != full:
+        scale: Any = (np.arange(maximum + 1, dtype=np.uint32) * full + maximum // 2) // maximum
+        result = scale.astype(target).take(samples, mode="clip")
+    contiguous: Any = np.ascontiguousarray(result, target)
+    plane: Plane = contiguous
+    return plane
 
 
 def round_like(values: Any, plane: Plane) -> Plane:

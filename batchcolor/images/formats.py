@@ -53,10 +53,10 @@ FORMATS = (JPEG, PNG, WEBP, TIFF, BMP)
 JPEG_2000 = Format(
     "jpeg2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), is_writable=False, substitute=PNG
 )
-NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm"), is_writable=False)
+NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"), is_writable=False)
 TGA = Format("tga", (".tga", ".targa"), is_writable=False)
 PCX = Format("pcx", (".pcx",), is_writable=False)
-SGI = Format("sgi", (".sgi",), is_writable=False)
+SGI = Format("sgi", (".sgi", ".rgb", ".rgba", ".bw"), is_writable=False)
 AVIF = Format("avif", (".avif",), is_writable=False, substitute=JPEG, module="PIL._avif")
 HEIF = Format(
     "heif",
@@ -137,7 +137,7 @@ AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 UNREAD_SUFFIXES = frozenset(
     {
         *(".jxr", ".xcf", ".exr", ".hdr", ".djvu", ".pdf", ".eps"),
-        *(".pcd", ".pict", ".pct", ".raw", ".pam", ".pfm", ".ras", ".sun", ".jng", ".svg"),
+        *(".pcd", ".pict", ".pct", ".raw", ".ras", ".sun", ".jng", ".svg"),
     }
 )
 """Pictures that only a plugin of batchcolor can read: reported as skipped without one."""

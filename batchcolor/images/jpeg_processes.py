@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.codec_samples import scale_to_full_range
 from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
@@ -53,7 +53,8 @@ def decode_rare_process(
     notes = [found.note] if found.note else []
     image = _open_as_baseline(data, frame)
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
-    luma = array_to_luma(_scale_to_full_range(_decode_samples(data, frame, image), frame))
+    samples = _decode_samples(data, frame, image)
+    luma = array_to_luma(scale_to_full_range(samples, (1 << frame.precision) - 1))
     if 8 < frame.precision < 16:
         notes.append(f"its {frame.precision} bits per sample became 16")
     upright, _ = turn_upright((luma, None), orientation)
@@ -91,14 +92,3 @@ def _decode_samples(data: bytes, frame: JpegFrame, header: Image.Image) -> NDArr
     if samples.shape[:2] != (frame.height, frame.width):
         raise ProcessingError("decode", f"damaged: it decodes to {samples.shape}")
     return samples
-
-
-def _scale_to_full_range(samples: NDArray[Any], frame: JpegFrame) -> NDArray[Any]:
-    """Returns samples of `frame.precision` bits over the full range of uint8 or uint16."""
-    target = np.uint8 if frame.precision <= 8 else np.uint16
-    maximum, full = (1 << frame.precision) - 1, int(np.iinfo(target).max)
-    if maximum == full:
-        return np.ascontiguousarray(samples, target)
-    scale = (np.arange(maximum + 1, dtype=np.uint32) * full + maximum // 2) // maximum
-    result: NDArray[Any] = scale.astype(target).take(samples, mode="clip")
-    return result

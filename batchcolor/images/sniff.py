@@ -143,7 +143,7 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
 
 
 SHORT_SIGNATURES = {
-    NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+    NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
     PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
     SGI.name: (b"\x01\xda",),
     **{f.name: () for f in (JPEG_2000, JPEG_XL, PSD, DPX, FITS, AVIF, HEIF)},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import replace
 
 from batchcolor.images.metadata.exif import (
+    X_RESOLUTION,
+    Y_RESOLUTION,
     has_thumbnail,
     read_tags,
     remove_thumbnail,
@@ -18,10 +21,11 @@ from batchcolor.images.metadata.jpeg import EXIF_HEADER, MAX_PAYLOAD
 from batchcolor.images.metadata.model import Block, Metadata
 from batchcolor.images.metadata.png import MAX_TEXT_SIZE, TEXT_CHUNKS, decode_comment
 from batchcolor.images.metadata.png_text import Text, parse_text
+from batchcolor.images.metadata.tiff import RESOLUTION_UNIT, read_resolution
 from batchcolor.images.metadata.xmp import merge_extended
 
-IMAGE_DESCRIPTION = 0x010E
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, RATIONAL = 0x011A, 0x011B, 0x0128, 5
+IMAGE_DESCRIPTION, DATE_TIME = 0x010E, 0x0132
+RATIONAL = 5
 TEXT_TAGS = {
     "Title": IMAGE_DESCRIPTION,
     "Description": IMAGE_DESCRIPTION,
@@ -41,6 +45,8 @@ def convert(metadata: Metadata, format_name: str, notes: list[str]) -> Metadata:
 
     Appends to `notes` what the format cannot hold. Blocks that it holds stay byte for byte.
     """
+    if metadata.source_format != format_name:
+        metadata = replace(metadata, order=(), dpi=metadata.dpi or _read_exif_resolution(metadata))
     if format_name == "bmp":
         _note_dropped(_list_all(metadata), "BMP", notes)
         return Metadata(dpi=metadata.dpi)
@@ -116,7 +122,9 @@ def _move_texts(
         is_text = chunk.format == "png" and chunk.kind in TEXT_CHUNKS
         text = parse_text(chunk.kind, chunk.content, MAX_TEXT_SIZE) if is_text else None
         tag = TEXT_TAGS.get(text.keyword) if text else None
-        if text and tag and tag not in read_tags(block):
+        if chunk.kind == "tIME" and len(chunk.content) == 7 and DATE_TIME not in read_tags(block):
+            block = set_text(block, DATE_TIME, _format_time(chunk.content))
+        elif text and tag and tag not in read_tags(block):
             block = set_text(block, tag, text.text)
         elif text and (format_name == "jpeg" or text.keyword == "Comment"):
             comments.append(_format_comment(text))
@@ -124,6 +132,12 @@ def _move_texts(
             dropped.append(_name_block(chunk))
     own = tuple(chunk for chunk in metadata.blocks if chunk not in foreign)
     return replace(metadata, exif=block, comments=tuple(comments), blocks=own)
+
+
+def _format_time(content: bytes) -> str:
+    """Returns the time of a tIME chunk in the form of EXIF."""
+    year, *rest = struct.unpack(">H5B", content)
+    return "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(year, *rest)
 
 
 def _format_comment(text: Text) -> bytes:
@@ -138,6 +152,11 @@ def _move_comments(metadata: Metadata, dropped: list[str]) -> Metadata:
         dropped.append("comment")
         return replace(metadata, comments=())
     return replace(metadata, exif=set_text(metadata.exif, IMAGE_DESCRIPTION, text), comments=())
+
+
+def _read_exif_resolution(metadata: Metadata) -> tuple[float, float] | None:
+    tags = read_tags(metadata.exif)
+    return read_resolution(tags, read_layout(metadata.exif).order) if tags else None
 
 
 def _move_resolution(metadata: Metadata) -> Metadata:

@@ -6,7 +6,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 
-from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.model import Block, Metadata, arrange
 from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, read_resources
 from batchcolor.images.metadata.xmp import find_extended_guid, merge_extended, split_packet
 
@@ -24,6 +24,11 @@ XMP_HEADER, EXTENDED_HEADER = (
 )
 EXTENDED_HEADER_SIZE = len(EXTENDED_HEADER) + 32 + 8
 ICC_HEADER, MPF, PHOTOSHOP_HEADER = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
+NAMES = {
+    **{EXIF_HEADER: "EXIF", XMP_HEADER: "XMP", EXTENDED_HEADER: "XMP", ICC_HEADER: "ICC"},
+    PHOTOSHOP_HEADER: "Photoshop",
+}
+"""Names of segments in `Metadata.order`; others have the name of their marker."""
 JFIF_SIZE = 14
 """Bytes of JFIF without its thumbnail."""
 
@@ -33,8 +38,10 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
     parts: dict[bytes, list[bytes]] = defaultdict(list)
     comments: list[bytes] = []
     blocks: list[Block] = []
+    order: list[str] = []
     for marker, payload in _walk(data):
         header = _find_header(marker, payload)
+        order.append(NAMES.get(header) or name_marker(marker))
         if header == JFIF:
             blocks.append(Block("jpeg", "APP0", _without_thumbnail(payload, notes)))
         elif header:
@@ -42,7 +49,7 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
         elif marker == COMMENT:
             comments.append(payload)
         elif 0xE0 <= marker <= 0xEF and marker not in (APP0, APP14):
-            blocks.append(Block("jpeg", f"APP{marker - APP0}", payload))
+            blocks.append(Block("jpeg", name_marker(marker), payload))
     if parts[JFXX]:
         notes.append("JFXX thumbnail dropped: it is not coloured")
     if parts[MPF]:
@@ -59,7 +66,13 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
         comments=tuple(comments),
         dpi=next((_read_density(block.content) for block in blocks if block.kind == "APP0"), None),
         blocks=tuple(blocks),
+        order=tuple(dict.fromkeys(order)),
     )
+
+
+def name_marker(marker: int) -> str:
+    """Returns the name of the marker of an APP or COM segment."""
+    return "COM" if marker == COMMENT else f"APP{marker - APP0}"
 
 
 def _find_header(marker: int, payload: bytes) -> bytes:
@@ -150,53 +163,59 @@ def write_jpeg(encoded: bytes, metadata: Metadata, notes: list[str]) -> bytes:
 
     Appends to `notes` what exceeds one segment and cannot be divided.
     """
-    return b"".join((encoded[:2], *_build_segments(encoded, metadata, notes)))
-
-
-def _build_segments(encoded: bytes, metadata: Metadata, notes: list[str]) -> Iterator[bytes]:
-    """Yields the segments, and the encoded JPEG after its JFIF segment."""
-    rest = memoryview(encoded)[2:]
+    pixels = memoryview(encoded)[2:]
+    jfif = b""
     if encoded[2:4] == b"\xff\xe0":
-        length = 2 + int.from_bytes(rest[2:4], "big")
-        jfif, rest = bytes(rest[4:length]), rest[length:]
-        yield from _build_jfif(jfif, metadata)
+        length = 2 + int.from_bytes(encoded[4:6], "big")
+        jfif, pixels = encoded[6 : 2 + length], pixels[length:]
+    segments = arrange(_build_segments(jfif, metadata, notes), metadata.order)
+    return b"".join((encoded[:2], *(segment for _, segment in segments), pixels))
+
+
+def _build_segments(
+    jfif: bytes, metadata: Metadata, notes: list[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields name and content of the segments."""
+    for segment in _build_jfif(jfif, metadata):
+        yield "APP0", segment
     if len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
         notes.append("EXIF dropped: it exceeds one JPEG segment")
     elif metadata.exif:
-        yield _build_segment(APP1, EXIF_HEADER + metadata.exif)
-    yield from _build_xmp(metadata, notes)
+        yield "EXIF", _build_segment(APP1, EXIF_HEADER + metadata.exif)
+    for segment in _build_xmp(metadata, notes):
+        yield "XMP", segment
     part_size = MAX_PAYLOAD - ICC_HEADER_SIZE
     parts = [metadata.icc[i : i + part_size] for i in range(0, len(metadata.icc), part_size)]
     if len(parts) <= 255:
         for number, part in enumerate(parts, 1):
-            yield _build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
+            yield "ICC", _build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
     photoshop = metadata.photoshop
     if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
         photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)
     part_size = MAX_PAYLOAD - len(PHOTOSHOP_HEADER)
     for start in range(0, len(photoshop), part_size):
-        yield _build_segment(APP13, PHOTOSHOP_HEADER + photoshop[start : start + part_size])
+        part = photoshop[start : start + part_size]
+        yield "Photoshop", _build_segment(APP13, PHOTOSHOP_HEADER + part)
     for block in metadata.blocks:
         if block.format == "jpeg" and block.kind != "APP0":
-            yield _build_segment(APP0 + int(block.kind[3:]), block.content)
+            yield block.kind, _build_segment(APP0 + int(block.kind[3:]), block.content)
     for comment in metadata.comments:
         for start in range(0, max(len(comment), 1), MAX_PAYLOAD):
-            yield _build_segment(COMMENT, comment[start : start + MAX_PAYLOAD])
-    yield bytes(rest)
+            yield "COM", _build_segment(COMMENT, comment[start : start + MAX_PAYLOAD])
 
 
 def _build_jfif(jfif: bytes, metadata: Metadata) -> Iterator[bytes]:
     """Yields the JFIF segment of the source, else that of the encoder with the resolution.
 
-    A JPEG with EXIF and without JFIF stays one: readers would report a resolution of 1 x 1.
+    A JPEG without JFIF stays one: with it, readers would report a resolution of 1 x 1.
     """
     own = [b.content for b in metadata.blocks if (b.format, b.kind) == ("jpeg", "APP0")]
     if own:
         yield _build_segment(APP0, own[0])
-    elif metadata.dpi:
+    elif metadata.dpi and jfif:
         x, y = (min(65535, round(value)) for value in metadata.dpi)
         yield _build_segment(APP0, jfif[:7] + struct.pack(">BHH", 1, x, y) + jfif[12:])
-    elif not metadata.exif:
+    elif jfif and metadata.source_format != "jpeg":
         yield _build_segment(APP0, jfif)
 
 

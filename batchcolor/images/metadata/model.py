@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,16 @@ class Metadata:
     """Horizontal and vertical pixels an inch, where the format has a field for it."""
     blocks: tuple[Block, ...] = ()
     """All other blocks, in the order of the source."""
+    source_format: str = ""
+    """The name of the format whose file these blocks were read from; empty for other origins."""
+    order: tuple[str, ...] = ()
+    """Names of the blocks in the order of a JPEG or PNG source; empty for others."""
+
+
+def arrange(parts: Iterable[tuple[str, T]], order: Sequence[str]) -> list[tuple[str, T]]:
+    """Returns named parts in the order of the source.
+
+    Parts that the source does not have stay together, after its first one.
+    """
+    places = {name: place for place, name in reversed(list(enumerate(order)))}
+    return sorted(parts, key=lambda part: places.get(part[0], 0.5))

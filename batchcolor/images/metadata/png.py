@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.model import Block, Metadata, arrange
 from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, read_resources
 from batchcolor.images.metadata.png_text import (
     XMP_KEYWORD,
@@ -37,8 +37,10 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
     """Returns the metadata of the chunks before and after the pixels."""
     exif = icc = xmp = photoshop = b""
     blocks: list[Block] = []
+    order: list[str] = []
     dpi = None
     for kind, content in _walk(data):
+        order.append(kind)
         if kind == "eXIf":
             exif = content
         elif kind == "iCCP":
@@ -46,12 +48,14 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         elif kind in TEXT_CHUNKS and (text := parse_text(kind, content, MAX_TEXT_SIZE)):
             profile, found = parse_profile(text)
             if text.keyword == XMP_KEYWORD:
+                order[-1] = "XMP"
                 xmp = xmp or text.text.encode()
             elif profile in ("exif", "app1") and found[:4] in (b"II*\0", b"MM\0*"):
                 exif = exif or found
             elif profile in ("xmp", "app1"):
                 xmp = xmp or found
             elif profile in ("iptc", "8bim"):
+                order[-1] = "Photoshop"
                 photoshop = photoshop or found
             elif profile in ("icc", "icm"):
                 icc = icc or found
@@ -72,6 +76,7 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         iptc=b"" if photoshop.startswith(b"8BIM") else photoshop,
         dpi=dpi,
         blocks=tuple(block for block in blocks if not (icc and block.kind == COLOUR_SPACE)),
+        order=tuple(dict.fromkeys(order)),
     )
 
 
@@ -104,34 +109,35 @@ def _read_density(content: bytes) -> tuple[float, float] | None:
 
 def write_png(encoded: bytes, metadata: Metadata) -> bytes:
     """Returns an encoded PNG with all metadata between its header and its pixels."""
-    chunks = b"".join(_build_chunk(kind, content) for kind, content in _list_chunks(metadata))
+    parts = arrange(_list_chunks(metadata), metadata.order)
+    chunks = b"".join(_build_chunk(kind, content) for _, (kind, content) in parts)
     if not chunks:
         return encoded
     view = memoryview(encoded)
     return b"".join((view[:HEADER_SIZE], chunks, view[HEADER_SIZE:]))
 
 
-def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, bytes]]:
-    """Yields type and content of the chunks, in the order in which Pillow writes them."""
+def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, tuple[str, bytes]]]:
+    """Yields name, type and content of the chunks, in the order in which Pillow writes them."""
     own = [block for block in metadata.blocks if block.format == "png"]
     if metadata.icc:
-        yield "iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)
+        yield "iCCP", ("iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
     if metadata.xmp:
-        yield build_text(Text(XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+        yield "XMP", build_text(Text(XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
     for comment in metadata.comments:
-        yield build_text(Text("Comment", decode_comment(comment)))
+        yield "iTXt", build_text(Text("Comment", decode_comment(comment)))
     photoshop = metadata.photoshop
     if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
         photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)
     if photoshop:  # PNG has no chunk for it; ImageMagick, ExifTool and exiv2 read this text
-        yield build_profile("iptc", photoshop)
+        yield "Photoshop", build_profile("iptc", photoshop)
     if metadata.dpi and not any(block.kind == "pHYs" for block in own):
         x, y = (round(value / METRES_PER_INCH) for value in metadata.dpi)
-        yield "pHYs", struct.pack(">IIB", x, y, 1)
+        yield "pHYs", ("pHYs", struct.pack(">IIB", x, y, 1))
     for block in own:
-        yield block.kind, block.content
+        yield block.kind, (block.kind, block.content)
     if metadata.exif:
-        yield "eXIf", metadata.exif
+        yield "eXIf", ("eXIf", metadata.exif)
 
 
 def decode_comment(comment: bytes) -> str:

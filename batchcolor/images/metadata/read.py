@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 from PIL import Image
 
@@ -30,7 +31,7 @@ def read_blocks(data: bytes, format_name: str, notes: list[str]) -> Metadata:
     Appends to `notes` what is damaged or describes pixels that the result does not have.
     """
     try:
-        return READERS[format_name](data, notes)
+        return replace(READERS[format_name](data, notes), source_format=format_name)
     except (ValueError, struct.error, IndexError) as error:
         notes.append(f"damaged metadata dropped ({error})")
         return Metadata()

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import replace
 
+from batchcolor.images.metadata.exif import X_RESOLUTION, Y_RESOLUTION
 from batchcolor.images.metadata.exif_block import build_block
 from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
@@ -25,7 +26,8 @@ from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, read_resources, 
 
 XMP, IPTC, PHOTOSHOP, ICC, PHOTOSHOP_LAYERS = 0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C
 STRIP_OFFSETS, TILE_OFFSETS = 0x0111, 0x0144
-RESOLUTION_TAGS = frozenset({0x011A, 0x011B, 0x0128})
+RESOLUTION_UNIT = 0x0128
+RESOLUTION_TAGS = frozenset({X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT})
 STRUCTURE_TAGS = frozenset(
     {
         *range(0x00FE, 0x010B),  # NewSubfileType to FillOrder
@@ -64,7 +66,7 @@ def read_tiff(data: bytes, notes: list[str], page: int | None = None) -> Metadat
         xmp=blocks[XMP].rstrip(b"\0"),
         photoshop=blocks[PHOTOSHOP],
         iptc=blocks[IPTC],
-        dpi=_read_dpi(main, layout.order),
+        dpi=read_resolution(main.entries, layout.order),
     )
 
 
@@ -128,11 +130,12 @@ def _value_of(directory: Directory, tag: int) -> bytes:
     return entry.value if entry else b""
 
 
-def _read_dpi(main: Directory, order: str) -> tuple[float, float] | None:
-    """Returns the resolution per inch, unless its unit is undefined (ResolutionUnit 1)."""
-    factor = {2: 1.0, 3: 2.54}.get(main.first_integer(0x0128, order) or 2)
+def read_resolution(entries: dict[int, Entry], order: str) -> tuple[float, float] | None:
+    """Returns horizontal and vertical pixels an inch, or None where the unit is undefined."""
+    main = Directory(0, entries)
+    factor = {2: 1.0, 3: 2.54}.get(main.first_integer(RESOLUTION_UNIT, order) or 2)
     values = []
-    for tag in (0x011A, 0x011B):
+    for tag in (X_RESOLUTION, Y_RESOLUTION):
         value = _value_of(main, tag)
         numerator, denominator = struct.unpack(f"{order}II", value) if len(value) == 8 else (0, 0)
         values.append(numerator / denominator if denominator else 0.0)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import scale_to_full_range
+from batchcolor.images.color_detection import has_colors
 from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, array_to_luma, check_size
@@ -54,11 +55,13 @@ def decode_rare_process(
     image = _open_as_baseline(data, frame)
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
     samples = _decode_samples(data, frame, image)
-    luma = array_to_luma(scale_to_full_range(samples, (1 << frame.precision) - 1))
+    samples = scale_to_full_range(samples, (1 << frame.precision) - 1)
+    luma = array_to_luma(samples)
     if 8 < frame.precision < 16:
         notes.append(f"its {frame.precision} bits per sample became 16")
     upright, _ = turn_upright((luma, None), orientation)
-    return Picture(found.path, upright, None, found.format, metadata, notes)
+    is_colored = has_colors(samples)
+    return Picture(found.path, upright, None, found.format, metadata, notes, is_colored)
 
 
 def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:

@@ -50,6 +50,8 @@ class RunArguments(ModelArguments, total=False):
     format: str | None
     if_colored: Literal["recolor", "copy", "skip"]
     no_mark: bool
+    sidecar: bool
+    premis: bool
     quality: int | None
     workers: int | None
     max_memory: int | None

@@ -70,7 +70,7 @@ class Pipeline:
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
         self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
-        self.recorder = Recorder(plan, runner.weights_hash, journal, self.report, plugins)
+        self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins)
         self.stop = Cancellation()
         threads = self.settings.threads
         max_items = 2 * runner.batch_size + 4 * threads  # one batch in work, one waiting, threads

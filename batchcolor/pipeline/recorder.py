@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +14,9 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.planner import Plan, Task
+from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.sidecars import Action, ResultRecord, list_sidecars, write_sidecars
 from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.fixity import Fixity, measure
@@ -30,21 +31,31 @@ class Recorder:
     """Outcomes of one job. Thread-safe."""
 
     def __init__(
-        self, plan: Plan, weights_hash: str, journal: Journal, report: Report, plugins: Plugins
+        self,
+        plan: Plan,
+        provenance: ProvenanceRecorder,
+        journal: Journal,
+        report: Report,
+        plugins: Plugins,
     ) -> None:
-        self.plan, self.weights_hash = plan, weights_hash
+        self.plan, self.weights_hash = plan, provenance.weights_hash
+        self.provenance = provenance
         self.journal, self.report, self.plugins = journal, report, plugins
         self._lock = threading.Lock()
 
     def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
         """Records a committed picture or film; without `fixity` the result is read again."""
+        fixity = fixity or _measure(task.target)
+        notes = [*notes, *self._write_sidecars(task, "coloured", fixity, notes)]
         outcome = Outcome(task.source.path, task.target, "done", notes=tuple(notes))
         self._record(outcome, self._result_entry(task, outcome, fixity))
 
     def copy(self, task: Task, target: Path, fixity: Fixity) -> None:
         """Records a picture in colour that was copied to `target`."""
-        outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR)
-        self._record(outcome, self._result_entry(replace(task, target=target), outcome, fixity))
+        task = replace(task, target=target)
+        notes = tuple(self._write_sidecars(task, "copied", fixity, []))
+        outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR, notes=notes)
+        self._record(outcome, self._result_entry(task, outcome, fixity))
 
     def skip_colored(self, task: Task) -> None:
         """Records a picture in colour that has no result, as asked."""
@@ -69,6 +80,8 @@ class Recorder:
             notes = [f"result kept: it exists and was {task.reason}"]
         elif task.strip and not os.path.lexists(task.strip):
             notes = write_contact_strip(task, self.plan.settings)
+        if task.action == "done before":
+            notes += self._add_missing_sidecars(task)
         source, target = task.source.path, task.target
         self._record(
             Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes)), None
@@ -89,9 +102,43 @@ class Recorder:
         fingerprint = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return ResumePoint(self.journal.film_folder(expected.source), fingerprint)
 
+    def _add_missing_sidecars(self, task: Task) -> list[str]:
+        """Writes the sidecars of a result of an earlier job; returns notes."""
+        settings, previous = self.plan.settings, self.journal.find_target(task.source.path)
+        if previous is None or previous.outcome not in ("done", "copied"):
+            return []
+        task = replace(task, target=self.plan.output / previous.target)
+        paths = list_sidecars(task.target, as_json=settings.sidecar, as_premis=settings.premis)
+        fixity = None if all(map(os.path.lexists, paths)) else _measure(task.target)
+        action: Action = "copied" if previous.outcome == "copied" else "coloured"
+        return self._write_sidecars(task, action, fixity, list(previous.notes))
+
+    def _write_sidecars(
+        self, task: Task, action: Action, fixity: Fixity | None, notes: list[str]
+    ) -> list[str]:
+        """Writes the sidecars that are asked for; returns notes on those that cannot be."""
+        settings, source = self.plan.settings, task.source
+        if fixity is None or not (settings.sidecar or settings.premis):
+            return []
+        try:
+            provenance = self.provenance.describe(source.path, is_film=source.is_film)
+        except ProcessingError as error:
+            return [f"no sidecar: {error.reason}"]
+        record = ResultRecord(
+            target=task.target,
+            target_format=_format_name(task, action),
+            fixity=fixity,
+            source=source.path,
+            source_format=source.format.name if source.format else "",
+            source_size=source.size,
+            source_mtime_ns=source.mtime_ns,
+            provenance=provenance,
+            action=action,
+            notes=tuple(notes),
+        )
+        return write_sidecars(record, as_json=settings.sidecar, as_premis=settings.premis)
+
     def _result_entry(self, task: Task, outcome: Outcome, fixity: Fixity | None) -> JournalEntry:
-        with contextlib.suppress(OSError):  # removed by another program: verify reports it
-            fixity = fixity or measure(task.target)
         entry = self._entry(task, outcome)
         if fixity is None:
             return entry
@@ -119,3 +166,18 @@ class Recorder:
                 self.journal.append(entry)
             self.report.add(outcome)
             self.plugins.done(outcome)
+
+
+def _measure(path: Path) -> Fixity | None:
+    """The fixity of a result; None where another program has removed it: verify reports that."""
+    try:
+        return measure(path)
+    except OSError:
+        return None
+
+
+def _format_name(task: Task, action: Action) -> str:
+    """The format of a result: that of its source where it is a copy."""
+    if action == "copied" and task.source.format is not None:
+        return task.source.format.name
+    return task.format.name

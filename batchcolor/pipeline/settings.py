@@ -202,6 +202,13 @@ class RunSettings(SettingsModel):
     max_pixels: Annotated[
         int, Field(ge=1), Option("Machine", "Refuse pictures with more pixels than this.")
     ] = MAX_PIXELS
+    sidecar: Annotated[
+        bool,
+        Option("Output", "Write NAME.json beside each result: checksums, settings, notes."),
+    ] = False
+    premis: Annotated[
+        bool, Option("Output", "Write NAME.premis.xml beside each result: a PREMIS 3 event.")
+    ] = False
     report: Annotated[
         Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
     ] = None

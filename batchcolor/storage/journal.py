@@ -232,6 +232,10 @@ class Journal:
             return None
         return entry if entry.edges == head_tail_digest(path) else None
 
+    def find_target(self, path: Path) -> JournalEntry | None:
+        """The last entry of this source, whatever the file is now."""
+        return self._entries.get(absolute_source(path))
+
     def previous_target(self, path: Path) -> str | None:
         """The target of this source in an earlier job, relative to the output folder."""
         entry = self._entries.get(absolute_source(path))

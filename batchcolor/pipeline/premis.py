@@ -7,15 +7,12 @@ schema premis-v3-0.xsd, whose order of elements is kept.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from batchcolor.images.provenance import SOFTWARE_NAME
+from batchcolor.pipeline.result_record import ResultRecord
 from batchcolor.version import __version__
-
-if TYPE_CHECKING:
-    from batchcolor.pipeline.sidecars import ResultRecord
 
 PREMIS = "http://www.loc.gov/premis/v3"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"

@@ -16,7 +16,8 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.sidecars import Action, ResultRecord, list_sidecars, write_sidecars
+from batchcolor.pipeline.result_record import Action, ResultRecord
+from batchcolor.pipeline.sidecars import list_sidecars, write_sidecars
 from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.fixity import Fixity, measure

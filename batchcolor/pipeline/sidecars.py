@@ -6,37 +6,19 @@ They repeat outside of the file what the marks state inside, with the checksums 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.provenance import SOFTWARE_NAME, Provenance
+from batchcolor.images.provenance import SOFTWARE_NAME
+from batchcolor.pipeline.result_record import ResultRecord
 from batchcolor.storage.atomic import write_atomic
-from batchcolor.storage.fixity import Fixity
 from batchcolor.version import __version__
 
 JSON_SUFFIX, PREMIS_SUFFIX = ".json", ".premis.xml"
-Action = Literal["coloured", "copied"]
 FORMAT_KEY = "batchcolor_sidecar"
 """Key of the JSON document whose value is the version of its form."""
-
-
-@dataclass(frozen=True)
-class ResultRecord:
-    """A result, its source, and what was done."""
-
-    target: Path
-    target_format: str
-    fixity: Fixity
-    source: Path
-    source_format: str
-    source_size: int
-    source_mtime_ns: int
-    provenance: Provenance
-    action: Action
-    notes: tuple[str, ...] = ()
 
 
 def write_sidecars(record: ResultRecord, *, as_json: bool, as_premis: bool) -> list[str]:

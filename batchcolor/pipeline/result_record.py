@@ -1,0 +1,28 @@
+"""What is known of a committed result: for its sidecars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from batchcolor.images.provenance import Provenance
+from batchcolor.storage.fixity import Fixity
+
+Action = Literal["coloured", "copied"]
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """A result, its source, and what was done."""
+
+    target: Path
+    target_format: str
+    fixity: Fixity
+    source: Path
+    source_format: str
+    source_size: int
+    source_mtime_ns: int
+    provenance: Provenance
+    action: Action
+    notes: tuple[str, ...] = ()

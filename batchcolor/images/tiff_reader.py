@@ -6,6 +6,7 @@ few compressions that they do not.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
-from batchcolor.images.tiff_file import list_pages, open_tiff
+from batchcolor.images.tiff_file import ORIENTATION, list_pages, open_tiff
 from batchcolor.images.tiff_samples import ColorSamples, interpret_samples
 from batchcolor.images.tiff_segments import read_samples
 
@@ -44,7 +46,7 @@ def decode_tiff(found: ScannedFile, max_pixels: int, number: int = 0) -> Picture
         page = list_pages(file)[number]
         check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = interpret_samples(read_samples(page), page, notes)
-        metadata, orientation = read_metadata(_open_directory(page), notes)
+        metadata, orientation = _read_metadata(page, notes)
     is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
     planes = samples_to_luma(samples), samples.alpha
     luma, alpha = turn_upright(planes, orientation)
@@ -103,6 +105,17 @@ def _thin_out_rgb(samples: ColorSamples) -> Image.Image | NDArray[Any]:
         return Image.fromarray(color)
     step = max(1, max(color.shape[:2]) // SAMPLE_SIDE)
     return convert_to_rgb(color[::step, ::step], samples.space)
+
+
+def _read_metadata(page: tifffile.TiffPage, notes: list[str]) -> tuple[Metadata, int]:
+    """Returns the metadata of a page and its orientation, 1 to 8."""
+    stored = page.tags.valueof(ORIENTATION)
+    try:
+        metadata, orientation = read_metadata(_open_directory(page), notes)
+    except (struct.error, OSError, SyntaxError, ValueError, TypeError) as error:
+        notes.append(f"damaged metadata dropped ({error})")
+        metadata, orientation = Metadata(), 1
+    return metadata, stored if isinstance(stored, int) and 1 <= stored <= 8 else orientation
 
 
 def _open_directory(page: tifffile.TiffPage) -> Image.Image:

@@ -44,9 +44,22 @@ def read_samples(page: tifffile.TiffPage) -> NDArray[Any]:
     if not flat.dtype.isnative:
         flat = flat.astype(flat.dtype.newbyteorder("="))
     bits = page.bitspersample
+    if bits == 24 and flat.dtype.kind == "u":
+        flat = _order_24_bits(flat, page.parent.byteorder)
     if page.predictor != 1 and isinstance(bits, int) and bits < 8 * flat.itemsize:
         flat &= flat.dtype.type((1 << bits) - 1)  # differences of packed samples wrap at `bits`
     return flat
+
+
+def _order_24_bits(samples: NDArray[Any], order: str) -> NDArray[Any]:
+    """Returns 24-bit samples of imagecodecs, which it reads as a stream of bits, in file order.
+
+    They have the byte order of the file as all samples of whole bytes have. In big-endian files
+    imagecodecs returns the bytes of its 32-bit integers reversed.
+    """
+    if order == ">":
+        return samples.byteswap()
+    return (samples >> 16) | (samples & 0xFF00) | ((samples & 0xFF) << 16)
 
 
 def is_subsampled(page: tifffile.TiffPage) -> bool:

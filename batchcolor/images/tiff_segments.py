@@ -99,6 +99,8 @@ def _check_segments(page: tifffile.TiffPage) -> None:
     needed = int(np.prod(page.chunked))
     size = page.parent.filehandle.size
     unit = "tile" if page.is_tiled else "strip"
+    # StripByteCounts of uncompressed strips may be too large: their sizes are known without it
+    is_exact = page.is_tiled or page.compression != 1
     has_counts = STRIP_BYTE_COUNTS in page.tags or TILE_BYTE_COUNTS in page.tags
     if not has_counts and len(page.dataoffsets) == 1:
         page.databytecounts = (size - page.dataoffsets[0],)
@@ -111,7 +113,7 @@ def _check_segments(page: tifffile.TiffPage) -> None:
             break
         if offset == 0 or count == 0:
             raise ProcessingError("decode", f"damaged: {unit} {number} holds no data")
-        if offset >= size or (page.compression != 1 and offset + count > size):
+        if offset >= size or (is_exact and offset + count > size):
             raise ProcessingError("decode", f"truncated: {unit} {number} ends behind the file")
 
 

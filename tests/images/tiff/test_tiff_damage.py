@@ -1,0 +1,252 @@
+"""Damaged TIFF fails with a reason, never with black areas; what is not read is refused by name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.picture import Picture
+
+ReadPicture = Callable[[Path], Picture]
+ROWS, COLUMNS = np.mgrid[0:64, 0:80]
+GRAIN = np.random.default_rng(0).integers(0, 9, ROWS.shape)
+GREY = ((ROWS * 3 + COLUMNS * 2 + GRAIN) % 256).astype(np.uint8)
+RGB = np.stack([GREY, GREY, GREY], -1)
+COMPRESSIONS = (None, "lzw", "zlib", "packbits", "zstd", "lzma", "lerc", "jpeg", "webp", "jpegxl")
+CHECKED = ("zlib", "lzma", "lerc", "jpegxl", "png")
+"""Compressions with a checksum over every sample."""
+
+
+def write(path: Path, compression: str | None, **options: Any) -> None:
+    pixels, photometric = (RGB, "rgb") if compression == "webp" else (GREY, "minisblack")
+    tifffile.imwrite(
+        *(path, pixels), photometric=photometric, compression=compression, metadata=None, **options
+    )
+
+
+def find_segments(path: Path) -> list[tuple[int, int]]:
+    """Returns offset and size of each strip or tile."""
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        return list(zip(page.dataoffsets, page.databytecounts, strict=True))
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("options", [{"rowsperstrip": 32}, {"tile": (32, 32)}])
+def test_truncated_samples_fail(
+    tmp_path: Path, read_picture: ReadPicture, compression: str | None, options: dict[str, Any]
+) -> None:
+    path = tmp_path / "in.tif"
+    write(path, compression, **options)
+    assert read_picture(path).luma.shape == GREY.shape
+    whole = path.read_bytes()
+    offset, count = find_segments(path)[-1]
+    for size in (offset + count // 2, offset + 1, offset, offset - count // 2):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ProcessingError) as caught:
+            read_picture(path)
+        assert len(caught.value.reason) > 8
+
+
+@pytest.mark.parametrize("compression", CHECKED)
+def test_each_changed_byte_of_samples_with_a_checksum_fails(
+    tmp_path: Path, read_picture: ReadPicture, compression: str
+) -> None:
+    path = tmp_path / "in.tif"
+    write(path, compression, rowsperstrip=32)
+    whole, segments = path.read_bytes(), find_segments(path)
+    for seed in range(40):
+        chance = np.random.default_rng(seed)
+        offset, count = segments[int(chance.integers(len(segments)))]
+        damaged = bytearray(whole)
+        damaged[offset + int(chance.integers(count))] ^= int(chance.integers(1, 256))
+        path.write_bytes(damaged)
+        with pytest.raises(ProcessingError):
+            read_picture(path)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_jpeg_data_with_a_gap_fails(
+    tmp_path: Path, read_picture: ReadPicture, photometric: str
+) -> None:
+    path = tmp_path / "in.tif"
+    pixels = RGB if photometric == "rgb" else GREY
+    tifffile.imwrite(
+        *(path, pixels), photometric=photometric, compression="jpeg", rowsperstrip=32, metadata=None
+    )
+    whole = bytearray(path.read_bytes())
+    offset, count = find_segments(path)[0]
+    middle, end = offset + count // 2, offset + count
+    whole[middle : end - 2] = b"\0" * (end - 2 - middle)
+    path.write_bytes(whole)
+    with pytest.raises(ProcessingError, match=r"damaged|truncated"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd"])
+def test_strips_that_decode_to_too_few_samples_fail(
+    tmp_path: Path,
+    read_picture: ReadPicture,
+    write_packed: Callable[..., None],
+    compression: str,
+) -> None:
+    path = tmp_path / "in.tif"
+    number = {"lzw": 5, "zlib": 8, "packbits": 32773, "zstd": 50000}[compression]
+    write_packed(path, GREY, 8, compression=number, tags={257: (4, [70])})
+    with pytest.raises(ProcessingError, match="damaged"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("kind", ["strip", "tile"])
+def test_missing_strips_and_tiles_fail(
+    tmp_path: Path, read_picture: ReadPicture, kind: str
+) -> None:
+    path = tmp_path / "in.tif"
+    write(path, "zlib", **({"tile": (32, 32)} if kind == "tile" else {"rowsperstrip": 16}))
+    whole = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        counts = file.pages[0].tags["TileByteCounts" if kind == "tile" else "StripByteCounts"]
+        place = counts.valueoffset
+        width = 2 if counts.dtype == 3 else 4
+    damaged = bytearray(whole)
+    damaged[place + width : place + 2 * width] = bytes(width)
+    path.write_bytes(damaged)
+    with pytest.raises(ProcessingError, match=f"{kind} 1 holds no data"):
+        read_picture(path)
+
+
+def test_a_directory_with_too_few_strips_fails(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    tags = {
+        **{256: (3, [80]), 257: (3, [64]), 258: (3, [8]), 259: (3, [1]), 262: (3, [1])},
+        **{277: (3, [1]), 278: (3, [16])},
+    }
+    build_tiff(path, [GREY[:16].tobytes(), GREY[16:32].tobytes()], tags, "<")
+    with pytest.raises(ProcessingError, match="2 of its 4 strips"):
+        read_picture(path)
+
+
+def _tags(compression: int = 1, photometric: int = 1, **more: Any) -> dict[int, Any]:
+    return {
+        **{256: (3, [8]), 257: (3, [8]), 258: (3, [8]), 259: (3, [compression])},
+        **{262: (3, [photometric]), 277: (3, [1]), 278: (3, [8])},
+        **{int(tag): value for tag, value in more.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        (_tags(34713), "NIKON_NEF"),
+        (_tags(34661), "JBIG"),
+        (_tags(60123), "60123"),
+        (_tags(photometric=10), "ITULAB"),
+        (_tags(photometric=32803), "camera raw"),
+        (_tags(photometric=9999), "9999"),
+        (_tags(**{"258": (3, [8, 16, 8]), "277": (3, [3]), "262": (3, [2])}), "8, 16, 8 bits"),
+        (_tags(**{"258": (3, [64]), "339": (3, [6])}), "complex samples of 64 bits"),
+        (_tags(**{"262": (3, [2])}), "1 samples per pixel in RGB"),
+        (_tags(**{"32997": (3, [4])}), "volume of 4"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(
+    tmp_path: Path,
+    read_picture: ReadPicture,
+    build_tiff: Callable[..., None],
+    tags: dict[int, Any],
+    reason: str,
+) -> None:
+    path = tmp_path / "in.tif"
+    build_tiff(path, [bytes(1024)], tags, "<")
+    with pytest.raises(ProcessingError, match=reason):
+        read_picture(path)
+
+
+def test_without_photometric_interpretation_zero_is_black(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    tags = _tags()
+    del tags[262]
+    build_tiff(path, [bytes(range(64))], tags, "<")
+    picture = read_picture(path)
+    assert picture.luma.ravel().tolist() == list(range(64))
+    assert "black is taken as 0" in picture.notes[0]
+
+
+def test_missing_byte_counts_are_taken_from_the_file(
+    tmp_path: Path, read_picture: ReadPicture, write_packed: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    for compression in (1, 5):
+        write_packed(path, GREY[:7], 8, compression=compression)
+        whole = path.read_bytes()
+        entry = whole.rindex((279).to_bytes(2, "little") + b"\4\0")
+        path.write_bytes(whole[:entry] + (60279).to_bytes(2, "little") + whole[entry + 2 :])
+        assert np.array_equal(read_picture(path).luma, GREY[:7])
+
+
+def test_a_damaged_tag_is_noted(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.tif"
+    write(path, "zlib", software="scanner")
+    whole = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages[0].tags["Software"].offset
+    whole[offset + 8 : offset + 12] = b"\xff\xff\xff\x7f"
+    path.write_bytes(whole)
+    picture = read_picture(path)
+    assert np.array_equal(picture.luma, GREY)
+    assert any("directory is damaged" in note for note in picture.notes)
+
+
+def test_a_thumbnail_page_is_not_the_picture(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.tif"
+    for order in ((0, 1), (1, 0)):
+        with tifffile.TiffWriter(path) as writer:
+            for is_thumbnail in order:
+                pixels = GREY[::8, ::8] if is_thumbnail else GREY
+                writer.write(pixels, subfiletype=is_thumbnail, metadata=None)
+        assert np.array_equal(read_picture(path).luma, GREY)
+
+
+def test_sgi_log_luv_is_read_by_libtiff(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    """LogL16: the exponent of a pixel is 256 times log2 of its luminance (TIFF Note, LogLuv)."""
+    path = tmp_path / "in.tif"
+    luminance = np.linspace(0.02, 0.9, 64)
+    codes = np.floor(256 * (np.log2(luminance) + 64)).astype(np.uint16)
+    rows = [codes[top : top + 8] for top in range(0, 64, 8)]
+    runs = [bytes([8]) + part.astype(np.uint8).tobytes() for r in rows for part in (r >> 8, r)]
+    build_tiff(path, [b"".join(runs)], _tags(34676, 32844, **{"258": (3, [16])}), "<")
+    picture = read_picture(path)
+    expected = 255 * np.sqrt(luminance)  # the tone curve of libtiff
+    assert np.abs(picture.luma.ravel() - expected).max() < 4
+
+
+def test_old_style_jpeg_is_read(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    stream = io.BytesIO()
+    Image.fromarray(GREY).save(stream, "JPEG", quality=95)
+    data = stream.getvalue()
+    tags = {
+        **{256: (3, [80]), 257: (3, [64]), 258: (3, [8]), 259: (3, [6]), 262: (3, [1])},
+        **{277: (3, [1]), 278: (3, [64]), 513: (4, [8]), 514: (4, [len(data)])},
+    }
+    build_tiff(path, [data], tags, "<")
+    luma: NDArray[Any] = read_picture(path).luma
+    assert np.abs(luma.astype(int) - GREY).mean() < 4

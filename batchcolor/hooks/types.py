@@ -153,7 +153,7 @@ class ReadImage:
     exif: bytes = b""
     """A TIFF structure, with or without `Exif\\0\\0` before it."""
     icc_profile: bytes = b""
-    """An RGB profile."""
+    """The profile of the pixels, grey or RGB; a grey one is converted to sRGB."""
     xmp: bytes = b""
     """An XMP packet."""
     dpi: tuple[float, float] | None = None

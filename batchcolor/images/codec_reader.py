@@ -12,9 +12,11 @@ from PIL import Image
 
 from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
+from batchcolor.images.icc import convert_pixels
 from batchcolor.images.metadata.pillow import read_metadata
-from batchcolor.images.picture import Picture, array_to_luma, check_size
+from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.scan import ScannedFile
 
 MODULES = {
@@ -45,7 +47,9 @@ def find_codec(kind: Format) -> Codec | None:
     return Codec(module.read_header, module.decode)
 
 
-def decode_with_codec(found: ScannedFile, codec: Codec, max_pixels: int) -> Picture:
+def decode_with_codec(
+    found: ScannedFile, codec: Codec, max_pixels: int, options: DecodeOptions = DEFAULT_OPTIONS
+) -> Picture:
     """Returns the picture of a file. Raises whatever the decoder raises.
 
     The size is compared with `max_pixels` again, as the file may have changed since the header
@@ -61,7 +65,7 @@ def decode_with_codec(found: ScannedFile, codec: Codec, max_pixels: int) -> Pict
     is_colored = samples.is_colored
     if is_colored is None:
         is_colored = has_colors(samples.pixels)
-    luma = array_to_luma(samples.pixels)
+    luma, metadata = convert_pixels(samples.pixels, metadata, options.profile, notes)
     return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageCms, ImageFilter
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 SIDE = 64
@@ -75,14 +75,22 @@ def _thin_out(image: Image.Image, factor: int) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Returns RGB; transparent areas are grey, so that invisible colours do not count."""
     if image.mode == "LAB":
-        from batchcolor.images.pixel_modes import lab_to_rgb
-
-        return lab_to_rgb(image)
+        return _lab_to_rgb(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
     page = Image.new("RGBA", rgba.size, (128, 128, 128, 255))
     return Image.alpha_composite(page, rgba).convert("RGB")
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    """Converts a CIELab image (mode LAB) to sRGB."""
+    to_srgb = ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+    )
+    rgb = ImageCms.applyTransform(image, to_srgb)
+    assert rgb is not None  # only in-place transforms return None
+    return rgb
 
 
 def _fit_toning_curve(

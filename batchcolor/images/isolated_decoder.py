@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import Format
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile
@@ -39,6 +40,7 @@ class Request:
     found: ScannedFile
     max_pixels: int
     header_only: bool = False
+    options: DecodeOptions = DEFAULT_OPTIONS
     target: Format | None = None
     quality: int | None = None
 
@@ -72,6 +74,7 @@ class IsolatedDecoder:
         self,
         found: ScannedFile,
         max_pixels: int,
+        options: DecodeOptions = DEFAULT_OPTIONS,
         target: Format | None = None,
         quality: int | None = None,
     ) -> Picture:
@@ -79,7 +82,7 @@ class IsolatedDecoder:
 
         Raises ProcessingError, also where the child dies.
         """
-        picture: Picture = self._ask(Request(found, max_pixels, False, target, quality))
+        picture: Picture = self._ask(Request(found, max_pixels, False, options, target, quality))
         return picture
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ def _serve(request: Request, readers: Sequence[Reader]) -> Any:
     try:
         if request.header_only:
             return estimate_memory(request.found, request.max_pixels, readers)
-        picture = decode(request.found, request.max_pixels, readers)
+        picture = decode(request.found, request.max_pixels, readers, request.options)
         if request.target is not None:
             trial = replace(picture, notes=[])
             image = join(trial, np.zeros((2, 1, 1), np.float32), 1.0, request.target)

@@ -15,9 +15,11 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import scale_to_full_range
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DecodeOptions
+from batchcolor.images.icc import convert_pixels
 from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
 from batchcolor.images.metadata.read import read_file_metadata
-from batchcolor.images.picture import Picture, array_to_luma, check_size
+from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
 
@@ -39,7 +41,7 @@ def check_process(frame: JpegFrame) -> None:
 
 
 def decode_rare_process(
-    found: ScannedFile, data: bytes, frame: JpegFrame, max_pixels: int
+    found: ScannedFile, data: bytes, frame: JpegFrame, max_pixels: int, options: DecodeOptions
 ) -> Picture:
     """Returns the picture of a JPEG whose frame is not `is_8_bit_dct`.
 
@@ -56,7 +58,7 @@ def decode_rare_process(
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
     samples = _decode_samples(data, frame, image)
     samples = scale_to_full_range(samples, (1 << frame.precision) - 1)
-    luma = array_to_luma(samples)
+    luma, metadata = convert_pixels(samples, metadata, options.profile, notes)
     if 8 < frame.precision < 16:
         notes.append(f"its {frame.precision} bits per sample became 16")
     upright, _ = turn_upright((luma, None), orientation)

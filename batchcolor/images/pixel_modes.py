@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_detection import GREY_MODES
+from batchcolor.images.icc import CMYK, COLOR_SPACE, GREY, LAB, RGB, ColorConversion
 from batchcolor.images.picture import Plane
 
 PREMULTIPLIED_MODES = {"La": "LA", "RGBa": "RGBA"}
@@ -24,27 +26,58 @@ ORIENTATION_TRANSFORMS = {
 """The transform that makes stored rows upright, by EXIF orientation (CIPA DC-008, tag 0x0112)."""
 
 
-def split_luma_and_alpha(image: Image.Image, notes: list[str]) -> tuple[Plane, Plane | None]:
+def find_color_space(image: Image.Image, icc: bytes) -> bytes:
+    """Returns the colour space of the samples of an image that is loaded, as profiles state it.
+
+    Formats that store grey as RGB, such as WebP, keep a grey profile: such pictures are grey.
+    """
+    if image.mode in GREY_MODES:
+        return GREY
+    if image.mode in ("CMYK", "LAB"):
+        return CMYK if image.mode == "CMYK" else LAB
+    return GREY if icc[COLOR_SPACE] == GREY and _is_neutral(image) else RGB
+
+
+def _is_neutral(image: Image.Image) -> bool:
+    rgb = np.asarray(image.convert("RGB"))
+    return bool((rgb[..., :2] == rgb[..., 1:]).all())
+
+
+def split_luma_and_alpha(
+    image: Image.Image, notes: list[str], conversion: ColorConversion | None = None
+) -> tuple[Plane, Plane | None]:
     """Returns luma `(H, W)` and alpha `(H, W)`, or None for an opaque image.
 
     Both are uint8, except that modes I, F and I;16 give 16-bit luma. Raises ProcessingError for
     samples that are not finite.
     """
+    conversion = conversion or ColorConversion()
     if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16), None
+        return conversion.to_luma(np.asarray(image).astype(np.uint16)), None
     if image.mode in ("I", "F"):
-        return scale_to_16_bits(np.asarray(image, np.float64), notes), None
+        samples = scale_to_16_bits(np.asarray(image, np.float64), notes)
+        return conversion.to_luma(samples), None
     if image.mode in PREMULTIPLIED_MODES:
         image = image.convert(PREMULTIPLIED_MODES[image.mode])
-    if image.mode == "LAB":
-        image = lab_to_rgb(image)
     if not image.has_transparency_data:
-        return np.asarray(image.convert("L")), None
+        return _convert_to_luma(image, conversion), None
     rgba = image.convert("RGBA")
     alpha = np.asarray(rgba.getchannel("A"))
     # Palettes and colours are converted through RGB; grey is luma already.
     grey = image if image.mode in ("LA", "L", "1") else rgba
-    return np.asarray(grey.convert("L")), None if alpha.min() == 255 else alpha
+    return _convert_to_luma(grey, conversion), None if alpha.min() == 255 else alpha
+
+
+def _convert_to_luma(image: Image.Image, conversion: ColorConversion) -> Plane:
+    """Returns the luma of an image with 8 bits per sample, or fewer."""
+    if not conversion.is_needed:
+        return np.asarray(image.convert("L"))
+    if image.mode == "CMYK":
+        return conversion.to_luma(np.asarray(image))
+    if image.mode == "LAB":  # Pillow returns a* and b* signed, as TIFF stores them
+        return conversion.to_luma(np.asarray(image) ^ np.array([0, 128, 128], np.uint8))
+    is_grey = image.mode in GREY_MODES or conversion.space == GREY
+    return conversion.to_luma(np.asarray(image.convert("L" if is_grey else "RGB")))
 
 
 def turn_upright(
@@ -94,13 +127,3 @@ def stretch_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray
 def _check_finite(values: NDArray[np.float64]) -> None:
     if not np.isfinite(values).all():
         raise ProcessingError("decode", "has samples that are not finite numbers")
-
-
-def lab_to_rgb(image: Image.Image) -> Image.Image:
-    """Converts a CIELab image (mode LAB) to sRGB."""
-    to_srgb = ImageCms.buildTransform(
-        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
-    )
-    rgb = ImageCms.applyTransform(image, to_srgb)
-    assert rgb is not None  # only in-place transforms return None
-    return rgb

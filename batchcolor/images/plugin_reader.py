@@ -10,13 +10,17 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
+from batchcolor.images.icc import convert_pixels
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import read_metadata
-from batchcolor.images.picture import Picture, array_to_luma, check_size
+from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.scan import ScannedFile
 
 
-def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> Picture:
+def decode_with_reader(
+    found: ScannedFile, reader: Reader, max_pixels: int, options: DecodeOptions = DEFAULT_OPTIONS
+) -> Picture:
     """Returns the picture that a plugin's reader decodes.
 
     Raises ProcessingError for pixels or alpha of another type or shape than the contract's, and
@@ -43,7 +47,7 @@ def decode_with_reader(found: ScannedFile, reader: Reader, max_pixels: int) -> P
     notes = [found.note] if found.note else []
     metadata = _check_metadata(read, notes)
     is_colored = has_colors(pixels)
-    luma = array_to_luma(pixels)
+    luma, metadata = convert_pixels(pixels, metadata, options.profile, notes)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
 
 

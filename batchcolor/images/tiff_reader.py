@@ -7,6 +7,7 @@ few compressions that they do not.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
+from batchcolor.images.icc import CMYK, GREY, LAB, RGB, ColorConversion, plan_conversion
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
@@ -26,6 +29,8 @@ from batchcolor.images.tiff_segments import read_samples
 if TYPE_CHECKING:
     import tifffile
 
+SPACES = {"grey": GREY, "rgb": RGB, "cmyk": CMYK, "lab": LAB}
+"""The colour spaces of samples, as profiles state them."""
 STRIP_HEIGHT = 256
 SAMPLE_SIDE = 512
 """Pixels that colour detection looks at, along the longer side."""
@@ -34,7 +39,12 @@ INCHES_PER_UNIT = {2: 1.0, 3: 2.54}
 """Factor from a resolution to pixels an inch, by ResolutionUnit."""
 
 
-def decode_tiff(found: ScannedFile, max_pixels: int, number: int = 0) -> Picture:
+def decode_tiff(
+    found: ScannedFile,
+    max_pixels: int,
+    number: int = 0,
+    options: DecodeOptions = DEFAULT_OPTIONS,
+) -> Picture:
     """Returns the page `number`, from 0, upright: 8 bits stay 8, more become 16.
 
     Raises ProcessingError for more than `max_pixels` and for what is not readable, and errors of
@@ -48,14 +58,18 @@ def decode_tiff(found: ScannedFile, max_pixels: int, number: int = 0) -> Picture
         samples = interpret_samples(read_samples(page), page, notes)
         metadata, orientation = _read_metadata(page, notes)
     is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
-    planes = samples_to_luma(samples), samples.alpha
+    conversion = plan_conversion(metadata.icc, SPACES[samples.space], options.profile, notes)
+    planes = samples_to_luma(samples, conversion), samples.alpha
     luma, alpha = turn_upright(planes, orientation)
+    metadata = replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
 
 
-def samples_to_luma(samples: ColorSamples) -> Plane:
+def samples_to_luma(samples: ColorSamples, conversion: ColorConversion) -> Plane:
     """Returns luma `(H, W)` of the type of the samples, by rows to keep memory small."""
     color = samples.color
+    if conversion.is_needed:
+        return conversion.to_luma(color)
     if samples.space == "grey":
         return np.ascontiguousarray(color[..., 0])
     luma: NDArray[Any] = np.empty(color.shape[:2], color.dtype)

@@ -52,6 +52,7 @@ class RunArguments(ModelArguments, total=False):
     no_mark: bool
     sidecar: bool
     premis: bool
+    profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]
     quality: int | None
     workers: int | None
     max_memory: int | None

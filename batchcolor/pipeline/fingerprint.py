@@ -48,6 +48,8 @@ def fingerprint(
         values["quality"] = settings.quality or DEFAULT_QUALITY[target.name]
     if settings.no_mark:
         values["mark"] = False
+    if not is_film and settings.profile != RunSettings.model_fields["profile"].default:
+        values["profile"] = settings.profile
     content = json.dumps(values, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -86,14 +86,15 @@ class PictureDecoder:
     def decode(self, task: Task) -> Picture:
         """As `decode.decode`. Raises ProcessingError."""
         found, max_pixels = task.source, self.settings.max_pixels
+        options = self.settings.decoding
         if not self._is_isolated(found):
             with self.hold(found.path, "decode"):
-                return decode(found, max_pixels, self.readers)
+                return decode(found, max_pixels, self.readers, options)
         known = self._interrupted.get(absolute_source(found.path))
         target = task.format if known is not None and known.step == ENCODE else None
         quality = self.settings.quality
         return self._with_child(
-            found, lambda child: child.decode(found, max_pixels, target, quality)
+            found, lambda child: child.decode(found, max_pixels, options, target, quality)
         )
 
     def _with_child(self, found: ScannedFile, work: Callable[[IsolatedDecoder], Result]) -> Result:

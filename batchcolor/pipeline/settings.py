@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
+from batchcolor.images.decode_options import DecodeOptions, OutputProfile
 from batchcolor.images.formats import Format, find_writable_format
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.option import Option
@@ -125,6 +126,12 @@ class RunSettings(SettingsModel):
         bool,
         Option("Colour", "Do not state in the result's metadata that its colours are computed."),
     ] = False
+    profile: Annotated[
+        OutputProfile,
+        Option(
+            *("Colour", "RGB space of pictures; keep: of the source's own RGB profile, else sRGB."),
+        ),
+    ] = "keep"
     quality: Annotated[
         int | None,
         Field(ge=1, le=100),
@@ -253,6 +260,11 @@ class RunSettings(SettingsModel):
         return LoadOptions(
             self.options, self.weights, self.device, self.precision, self.batch_size, self.like
         )
+
+    @cached_property
+    def decoding(self) -> DecodeOptions:
+        """How pictures are decoded."""
+        return DecodeOptions(self.profile)
 
     @cached_property
     def films(self) -> VideoSettings:

@@ -16,7 +16,7 @@ def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
     """Returns the metadata of an opened picture and its EXIF orientation, 1 to 8.
 
     The orientation in the returned EXIF and XMP is 1, as decoded pixels are turned upright. A
-    damaged EXIF block, and an ICC profile that is not RGB, are dropped with a note.
+    damaged EXIF block is dropped with a note.
     """
     comment = _to_bytes(image.info.get("comment"))
     metadata = Metadata(

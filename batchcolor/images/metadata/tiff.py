@@ -93,7 +93,8 @@ def write_tiff(encoded: bytes, metadata: Metadata) -> bytes:
         tag: _move_to(entry, tag, len(start), source.order, layout.order)
         for tag, entry in pixels.entries.items()
     }
-    entries.update({tag: e for tag, e in main.entries.items() if tag not in STRUCTURE_TAGS})
+    not_copied = STRUCTURE_TAGS | {ICC}  # the profile is that of the new pixels
+    entries.update({tag: e for tag, e in main.entries.items() if tag not in not_copied})
     entries.update({entry.tag: entry for entry in described})
     end = len(start) + len(encoded) + len(encoded) % 2
     directory = build_directory(entries.values(), layout.order, end)

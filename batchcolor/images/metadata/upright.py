@@ -11,8 +11,8 @@ from batchcolor.images.metadata.model import Block, Metadata
 def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int]:
     """Returns the metadata for pixels that are turned upright, and the orientation of the source.
 
-    The orientation, 1 to 8, is that of EXIF, else that of XMP. A damaged EXIF block and a profile
-    that is not RGB are dropped with a note.
+    The orientation, 1 to 8, is that of EXIF, else that of XMP. A damaged EXIF block is dropped with
+    a note.
     """
     block, orientation = metadata.exif, None
     if block:
@@ -30,20 +30,11 @@ def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int
     upright = replace(
         metadata,
         exif=block,
-        icc=_check_profile(metadata.icc, notes),
         xmp=xmp.mark_as_upright(metadata.xmp, is_turned=is_turned),
         dpi=(dpi[1], dpi[0]) if dpi and is_turned else dpi,
         blocks=tuple(_turn_density(b) if is_turned else b for b in metadata.blocks),
     )
     return upright, orientation
-
-
-def _check_profile(icc: bytes, notes: list[str]) -> bytes:
-    """Returns an RGB profile; drops another one with a note."""
-    if icc and icc[16:20] != b"RGB ":  # colour space of the data (ICC.1:2022, section 7.2.8)
-        notes.append(f"{icc[16:20].decode('latin-1').strip() or 'damaged'} profile dropped")
-        return b""
-    return icc
 
 
 def _turn_density(block: Block) -> Block:

@@ -1,0 +1,20 @@
+"""What the user decides about decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OutputProfile = Literal["keep", "srgb", "display-p3", "adobe-rgb"]
+"""`keep`: the source's own RGB profile; sRGB for sources whose profile is not RGB."""
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Options of `run` that decoding depends on."""
+
+    profile: OutputProfile = "keep"
+    """The RGB space of the result."""
+
+
+DEFAULT_OPTIONS = DecodeOptions()

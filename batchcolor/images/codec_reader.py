@@ -13,13 +13,14 @@ from PIL import Image
 from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
-from batchcolor.images.icc import convert_pixels
+from batchcolor.images.formats import BMP, JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
+from batchcolor.images.icc import GREY, RGB, plan_conversion
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.scan import ScannedFile
 
 MODULES = {
+    BMP.name: "bmp",
     JPEG_XL.name: "jpeg_xl",
     JPEG_2000.name: "jpeg2000",
     PSD.name: "psd",
@@ -65,7 +66,9 @@ def decode_with_codec(
     is_colored = samples.is_colored
     if is_colored is None:
         is_colored = has_colors(samples.pixels)
-    luma, metadata = convert_pixels(samples.pixels, metadata, options.profile, notes)
+    space = samples.space or (GREY if samples.pixels.ndim == 2 else RGB)
+    conversion = plan_conversion(metadata.icc, space, options.profile, notes)
+    luma, metadata = conversion.to_luma(samples.pixels), replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
 
 

@@ -32,6 +32,9 @@ class Samples:
 
     pixels: Plane
     alpha: Plane | None = None
+    space: bytes = b""
+    """`CMYK` or `Lab ` where `pixels` are neither grey nor RGB, as `icc.ColorConversion` takes
+    them."""
     exif: bytes = b""
     """A TIFF structure without `Exif\\0\\0`."""
     icc: bytes = b""

@@ -8,9 +8,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import FileHeader, Samples, encode_srgb, round_like
+from batchcolor.images.color_detection import has_colors
+from batchcolor.images.icc import convert_cmyk_to_rgb
 from batchcolor.images.picture import Plane
 from batchcolor.images.psd_structure import (
     BITMAP,
@@ -28,6 +31,9 @@ RAW, PACKBITS, ZIP = 0, 1, 2
 RESOLUTION, IPTC, ICC, VERSION_INFO, EXIF, XMP = 1005, 1028, 1039, 1057, 1058, 1060
 KEPT_RESOURCES = (IPTC, 1034, 1035, 1061)
 """Resources for the result: IPTC, copyright flag, URL, digest of the caption."""
+SPACES = {CMYK: b"CMYK", LAB: b"Lab "}
+SAMPLE_SIDE = 256
+"""Pixels of the longer side of the sample that decides whether the picture is in colour."""
 BLEND_TOLERANCE = 64
 """The rounding of blended colours is below this part of white."""
 NO_COMPOSITE = (
@@ -55,21 +61,24 @@ def decode(path: Path) -> Samples:
             raise ProcessingError("decode", NO_COMPOSITE)
         notes: list[str] = []
         planes = _read_planes(file, psd)
-    profile = psd.resources.get(ICC, b"")
-    pixels = _convert_colours(psd, planes[: psd.colour_channels], profile, notes)
+    pixels = _join_channels(psd, planes[: psd.colour_channels], notes)
     alpha: Plane | None = None
     if psd.has_transparency and _has_alpha(psd):
         alpha = _to_plane(planes[psd.colour_channels], notes)
-        pixels = _remove_white(pixels, alpha)
+        pixels = pixels if psd.mode == LAB else _remove_white(pixels, alpha)
+    if psd.mode == CMYK:
+        pixels = np.invert(pixels)  # the file holds the absence of ink
     return Samples(
         pixels,
         alpha,
+        space=SPACES.get(psd.mode, b""),
         exif=psd.resources.get(EXIF, b"").removeprefix(b"Exif\0\0"),
-        icc=b"" if psd.mode in (CMYK, LAB) or psd.depth == 32 else profile,
+        icc=b"" if psd.depth == 32 else psd.resources.get(ICC, b""),
         xmp=psd.resources.get(XMP, b""),
         photoshop=_build_resources(psd),
         dpi=_read_dpi(psd),
         notes=notes,
+        is_colored=_has_colors(psd, pixels),
     )
 
 
@@ -124,24 +133,27 @@ def _to_array(plane: bytes, psd: PsdFile, row_size: int) -> NDArray[Any]:
     return samples.reshape(psd.height, psd.width)
 
 
-def _convert_colours(
-    psd: PsdFile, planes: list[NDArray[Any]], profile: bytes, notes: list[str]
-) -> Plane:
-    """Returns grey or RGB of the colour channels, uint8 or uint16."""
+def _join_channels(psd: PsdFile, planes: list[NDArray[Any]], notes: list[str]) -> Plane:
+    """Returns grey `(H, W)`, or the channels of the colour mode as stored `(H, W, C)`."""
     if psd.mode == INDEXED:
         palette = np.frombuffer(psd.palette.ljust(768, b"\0"), np.uint8).reshape(3, 256)
         return np.take(palette.T, planes[0], axis=0)
     if psd.mode == DUOTONE:
         notes.append("duotone: its inks are not applied")
     converted: list[Any] = [_to_plane(plane, notes) for plane in planes]
-    if psd.mode not in (CMYK, LAB):
-        return converted[0] if len(converted) == 1 else np.stack(converted, axis=2)
-    pixels = np.stack(converted, axis=2)
-    if psd.mode == LAB:
-        return _transform(pixels, None, "lab", notes)
-    if profile:
-        return _transform(np.invert(pixels), profile, "cmyk", notes)  # stored inverted
-    return _multiply_inks(pixels)
+    return converted[0] if len(converted) == 1 else np.stack(converted, axis=2)
+
+
+def _has_colors(psd: PsdFile, pixels: Plane) -> bool | None:
+    """Whether CMYK or Lab shows colours; None for grey and RGB, whose samples show it."""
+    if psd.mode not in SPACES:
+        return None
+    step = max(1, max(pixels.shape[:2]) // SAMPLE_SIDE)
+    few = pixels[::step, ::step]
+    if psd.mode == CMYK:
+        return has_colors(convert_cmyk_to_rgb(few))
+    eight_bit = np.ascontiguousarray(few if few.dtype == np.uint8 else few >> 8, np.uint8)
+    return has_colors(Image.frombytes("LAB", eight_bit.shape[1::-1], eight_bit.tobytes()))
 
 
 def _to_plane(plane: NDArray[Any], notes: list[str]) -> Plane:
@@ -155,31 +167,6 @@ def _to_plane(plane: NDArray[Any], notes: list[str]) -> Plane:
         note = "samples above white (HDR) are clipped"
         notes += [note] if note not in notes else []
     return encode_srgb(values)
-
-
-def _multiply_inks(pixels: NDArray[Any]) -> Plane:
-    """Returns RGB of inverted CMYK without a profile."""
-    top = np.float32(np.iinfo(pixels.dtype).max)
-    black = pixels[..., 3:].astype(np.float32) / top
-    return round_like(pixels[..., :3] * black, pixels)
-
-
-def _transform(pixels: NDArray[Any], profile: bytes | None, space: str, notes: list[str]) -> Plane:
-    """Returns sRGB of CMYK or Lab samples, perceptual, by LittleCMS."""
-    import imagecodecs
-
-    source = profile or imagecodecs.cms_profile("lab4")
-    target = imagecodecs.cms_profile("srgb")
-    try:
-        result: Plane = imagecodecs.cms_transform(
-            pixels, source, target, colorspace=space, outcolorspace="rgb", intent=0
-        )
-    except (RuntimeError, ValueError) as error:
-        if space != "cmyk":
-            raise
-        notes.append(f"damaged profile ignored ({error})")
-        return _multiply_inks(np.invert(pixels))
-    return result
 
 
 def _remove_white(pixels: Plane, alpha: Plane) -> Plane:

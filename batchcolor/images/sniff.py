@@ -43,7 +43,7 @@ HEAD_SIZE = 64
 
 CR2_MARK = b"CR"
 """Follows the TIFF header of a Canon CR2, whose first picture is a preview."""
-BMP_HEADER_SIZES = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
+BMP_HEADER_SIZES = tuple(bytes((size, 0, 0, 0)) for size in (12, 16, 40, 52, 56, 64, 108, 124))
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 STILL_BRANDS = (*HEIF_BRANDS, *AVIF_BRANDS, b"crx ", b"jp2 ")

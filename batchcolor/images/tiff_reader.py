@@ -6,8 +6,10 @@ few compressions that they do not.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +20,8 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.icc import CMYK, GREY, LAB, RGB, ColorConversion, plan_conversion
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.metadata.pillow import read_metadata
+from batchcolor.images.metadata.tiff import read_tiff
+from batchcolor.images.metadata.upright import mark_as_upright
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
@@ -34,9 +37,6 @@ SPACES = {"grey": GREY, "rgb": RGB, "cmyk": CMYK, "lab": LAB}
 STRIP_HEIGHT = 256
 SAMPLE_SIDE = 512
 """Pixels that colour detection looks at, along the longer side."""
-ICC_PROFILE, XMP_TAG, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 34675, 700, 282, 283, 296
-INCHES_PER_UNIT = {2: 1.0, 3: 2.54}
-"""Factor from a resolution to pixels an inch, by ResolutionUnit."""
 
 
 def decode_tiff(
@@ -56,7 +56,7 @@ def decode_tiff(
         page = list_pages(file)[number]
         check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = interpret_samples(read_samples(page), page, notes)
-        metadata, orientation = _read_metadata(page, notes)
+        metadata, orientation = _read_page_metadata(found.path, page, notes)
     is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
     conversion = plan_conversion(metadata.icc, SPACES[samples.space], options.profile, notes)
     planes = samples_to_luma(samples, conversion), samples.alpha
@@ -121,40 +121,17 @@ def _thin_out_rgb(samples: ColorSamples) -> Image.Image | NDArray[Any]:
     return convert_to_rgb(color[::step, ::step], samples.space)
 
 
-def _read_metadata(page: tifffile.TiffPage, notes: list[str]) -> tuple[Metadata, int]:
-    """Returns the metadata of a page and its orientation, 1 to 8."""
+def _read_page_metadata(
+    path: Path, page: tifffile.TiffPage, notes: list[str]
+) -> tuple[Metadata, int]:
+    """Returns the metadata of a page for its upright pixels, and its orientation, 1 to 8."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        content: Any = mapped  # only what is read of it takes memory
+        try:
+            metadata = replace(read_tiff(content, notes, page.offset), source_format="tiff")
+        except (ValueError, struct.error, IndexError) as error:
+            notes.append(f"damaged metadata dropped ({error})")
+            metadata = Metadata()
+    metadata, orientation = mark_as_upright(metadata, notes)
     stored = page.tags.valueof(ORIENTATION)
-    try:
-        metadata, orientation = read_metadata(_open_directory(page), notes)
-    except (struct.error, OSError, SyntaxError, ValueError, TypeError) as error:
-        notes.append(f"damaged metadata dropped ({error})")
-        metadata, orientation = Metadata(), 1
     return metadata, stored if isinstance(stored, int) and 1 <= stored <= 8 else orientation
-
-
-def _open_directory(page: tifffile.TiffPage) -> Image.Image:
-    """Returns the metadata of a page as that of a Pillow image.
-
-    Pillow itself opens a file only if it knows the mode of its first page.
-    """
-    image = Image.new("L", (1, 1))
-    image.format = "TIFF"
-    exif = image.getexif()
-    exif.endian, exif.bigtiff = page.parent.byteorder, page.parent.is_bigtiff
-    handle: Any = page.parent.filehandle
-    exif.load_from_fp(handle, page.offset)
-    blocks = {"icc_profile": ICC_PROFILE, "xmp": XMP_TAG}
-    for name, tag in blocks.items():
-        value = page.tags.valueof(tag)
-        if isinstance(value, bytes):
-            image.info[name] = value
-    unit = INCHES_PER_UNIT.get(int(page.tags.valueof(RESOLUTION_UNIT, 2)))
-    resolution = [_resolution(page.tags.valueof(tag)) for tag in (X_RESOLUTION, Y_RESOLUTION)]
-    if unit and min(resolution) > 0:
-        image.info["dpi"] = tuple(unit * value for value in resolution)
-    return image
-
-
-def _resolution(value: Any) -> float:
-    """Returns a rational number; 0 where there is none."""
-    return value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[1] else 0.0

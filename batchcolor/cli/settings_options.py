@@ -59,6 +59,8 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
         kind, default = list[Path] if is_path else list[str], None
         if is_path:
             more["parser"] = parse_path
+    elif option.is_pair:
+        kind = tuple[str, str]
     elif declared.type is Path:
         more["parser"] = parse_path
     if default is None:

@@ -20,8 +20,6 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.version import __version__
 
 SOFTWARE_NAME = "batchcolor"
-MAX_JPEG_XMP = 65502
-"""Bytes of a packet in one JPEG segment (XMP specification, part 3, 1.1.3)."""
 MAX_JPEG_EXIF = 65527
 """Bytes of an EXIF block in one JPEG segment."""
 
@@ -85,9 +83,6 @@ def mark_metadata(
     if target == JPEG and len(exif) > MAX_JPEG_EXIF >= len(metadata.exif):
         exif = metadata.exif
         notes.append("not marked in EXIF: the block is full")
-    if target == JPEG and len(xmp) > MAX_JPEG_XMP >= len(metadata.xmp):
-        xmp = metadata.xmp
-        notes.append("not marked in XMP: the packet is full")
     return replace(metadata, exif=exif, xmp=xmp)
 
 

@@ -50,6 +50,8 @@ class RunArguments(ModelArguments, total=False):
     format: str | None
     if_colored: Literal["recolor", "copy", "skip"]
     no_mark: bool
+    c2pa: tuple[StrPath, StrPath] | None
+    """Certificate chain and private key, PEM files, with which results are signed."""
     sidecar: bool
     premis: bool
     profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]

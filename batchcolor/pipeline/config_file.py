@@ -55,6 +55,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _read_value(path: Path, option: DeclaredOption, value: Any) -> Any:
+    if option.option.is_pair:
+        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_text, value)):
+            raise UsageError(f'{path}: {option.key} is a list, as {option.key} = ["A", "B"]')
+        return tuple(path.parent / part for part in value)
     is_table = isinstance(value, dict)
     if is_table != option.is_repeated or isinstance(value, list):
         form = f"a table, as {option.key} = {{ KEY = VALUE }}" if option.is_repeated else "a value"
@@ -66,3 +70,7 @@ def _read_value(path: Path, option: DeclaredOption, value: Any) -> Any:
             raise UsageError(f"{path}: {option.key} is a path")
         return path.parent / value
     return str(value) if option.option.is_text and not is_table else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""

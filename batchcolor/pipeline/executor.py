@@ -36,7 +36,7 @@ from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.planner import Plan, Task
-from batchcolor.pipeline.provenance_record import ProvenanceRecorder
+from batchcolor.pipeline.provenance_record import ProvenanceRecorder, load_credentials
 from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
@@ -70,6 +70,7 @@ class Pipeline:
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
         self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
+        self.credentials = load_credentials(self.settings)
         self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins)
         self.stop = Cancellation()
         threads = self.settings.threads
@@ -237,14 +238,19 @@ class Pipeline:
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
 
     def _encode_image(self, image: JoinedImage, picture: Picture) -> bytes:
-        metadata = picture.metadata
-        if not self.settings.no_mark:
+        """Encodes a picture with its marks, and signs it where that is asked for."""
+        metadata, provenance = picture.metadata, None
+        if self.credentials is not None or not self.settings.no_mark:
             provenance = self.provenance.describe(picture.path)
+        if provenance is not None and not self.settings.no_mark:
             metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
         try:
-            return encode(image, metadata, self.settings.quality, picture.notes)
+            data = encode(image, metadata, self.settings.quality, picture.notes)
         except ENCODER_ERRORS as error:
             raise ProcessingError("encode", format_error(error)) from error
+        if self.credentials is None or provenance is None:
+            return data
+        return self.credentials.sign(data, image.format, picture.path, provenance)
 
     def _commit(self, task: Task, data: bytes) -> None:
         self.journal.open()

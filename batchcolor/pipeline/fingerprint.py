@@ -50,6 +50,8 @@ def fingerprint(
         values["mark"] = False
     if not is_film and settings.profile != RunSettings.model_fields["profile"].default:
         values["profile"] = settings.profile
+    if settings.c2pa:
+        values["c2pa"] = _hash_file(settings.c2pa[0])
     content = json.dumps(values, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

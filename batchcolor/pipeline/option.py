@@ -30,6 +30,8 @@ class Option:
     is_argument: bool = False
     is_list: bool = False
     """Whether one text holds all values of a tuple, as in `--strengths 0.5,1`."""
+    is_pair: bool = False
+    """Whether the option takes two values, as `--c2pa CERT KEY`."""
     expected: str = ""
     """What a valid value is, for messages; empty: derived from the field's type and range."""
     values: Callable[[], Sequence[str]] | None = None
@@ -71,7 +73,7 @@ class DeclaredOption:
     @property
     def is_repeated(self) -> bool:
         """Whether the option is given once for each value."""
-        return get_origin(self.type) is tuple and not self.option.is_list
+        return get_origin(self.type) is tuple and not (self.option.is_list or self.option.is_pair)
 
     @property
     def expected(self) -> str:

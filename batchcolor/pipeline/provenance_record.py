@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import ColorizerSpec
@@ -13,7 +13,10 @@ from batchcolor.inference.weights import hash_file
 from batchcolor.pipeline.planner import Plan
 from batchcolor.pipeline.settings import RunSettings
 
-PICTURE_OPTIONS = ("strength", "format", "quality")
+if TYPE_CHECKING:
+    from batchcolor.images.content_credentials import ContentCredentials
+
+PICTURE_OPTIONS = ("strength", "format", "quality", "profile")
 FILM_OPTIONS = ("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare")
 FILE_OPTIONS = ("like", "weights")
 """Options that are files: recorded by name and sha256."""
@@ -42,6 +45,15 @@ class ProvenanceRecorder:
             source_sha256=digest,
             settings=self._films if is_film else self._pictures,
         )
+
+
+def load_credentials(settings: RunSettings) -> ContentCredentials | None:
+    """What signs the results of a job, if that is asked for. Raises UsageError."""
+    if settings.c2pa is None:
+        return None
+    from batchcolor.images.content_credentials import ContentCredentials
+
+    return ContentCredentials(*settings.c2pa)
 
 
 def describe_settings(

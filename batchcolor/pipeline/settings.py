@@ -209,6 +209,15 @@ class RunSettings(SettingsModel):
     max_pixels: Annotated[
         int, Field(ge=1), Option("Machine", "Refuse pictures with more pixels than this.")
     ] = MAX_PIXELS
+    c2pa: Annotated[
+        tuple[Path, Path] | None,
+        Option(
+            *("Output", "Sign each result: certificate chain and private key, as PEM files."),
+            metavar="CERT KEY",
+            expected="two files",
+            is_pair=True,
+        ),
+    ] = None
     sidecar: Annotated[
         bool,
         Option("Output", "Write NAME.json beside each result: checksums, settings, notes."),

@@ -172,6 +172,8 @@ class VideoTask:
         preview = self.output.settings.preview
         if preview is not None:
             self.expected = min(self.expected, round(preview * self.source.rate))
+        if self.context.settings.c2pa is not None:
+            self.notes.append("not signed: Content Credentials are written to pictures")
         if not self.context.settings.no_mark:
             self._sink.mark(self.context.describe_source(self.task.source.path))
         self.context.open_output()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from batchcolor.hooks.types import COMPOSITE_WITH_AI
 from batchcolor.images.exif_software import read_software, write_software
-from batchcolor.images.formats import BMP, JPEG, PNG
+from batchcolor.images.formats import BMP, PNG
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance import (
     Provenance,
@@ -149,13 +149,19 @@ def test_a_damaged_exif_block_is_kept_as_it_is(block):
     assert notes == ["not marked in EXIF: the block is damaged"]
 
 
-def test_a_packet_that_fills_a_jpeg_segment_is_kept():
-    packet = PACKET.replace(b"Kiste", b"K" * 64500)
+def test_a_packet_that_fills_a_jpeg_segment_is_marked_and_kept(
+    command, flat, grey_picture, tmp_path
+):
+    source = tmp_path / "scan.jpg"
+    packet = PACKET.replace(b"Kiste", b"K" * 63900)
+    grey_picture(40, 30).save(source, xmp=packet)
 
-    marked, notes = mark(Metadata(xmp=packet), JPEG)
+    command("run", source, "-o", tmp_path / "out", "-m", flat)
 
-    assert marked.xmp == packet
-    assert notes == ["not marked in XMP: the packet is full"]
+    result = tmp_path / "out" / "scan.jpg"
+    assert b"K" * 63900 in result.read_bytes()
+    document = json.loads(command("info", result, "--json").stdout)
+    assert document["model"] == "flat"
 
 
 @pytest.mark.parametrize("taken", [(), ("COMMENT",), ("comment", "Description", "synopsis")])

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +33,7 @@ from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
+from batchcolor.pipeline.picture_item import PictureItem
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder, load_credentials
 from batchcolor.pipeline.recorder import Recorder
@@ -44,20 +43,6 @@ from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
-
-
-@dataclass
-class Item:
-    """One picture in flight."""
-
-    task: Task
-    share: int
-    picture: Picture
-    square: NDArray[np.float32]
-    is_shot_start: Literal[True] = True
-    """A picture is a film of one frame to a temporal model."""
-    stream: None = None
-    chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
 
 
 class Pipeline:
@@ -78,8 +63,8 @@ class Pipeline:
         self.budget = ByteBudget(self.settings.memory, max_items, self.stop)
         self.prober = FilmProber(self.settings, self.budget.limit, runner.batch_size, self.stop)
         self.to_decode: Channel[tuple[Task, int] | VideoTask] = Channel(self.stop, 1)
-        self.to_chroma: Channel[Item | FrameItem | EndOfStream] = Channel(self.stop, threads)
-        self.to_encode: Channel[Item] = Channel(self.stop, 1)
+        self.to_chroma: Channel[PictureItem | FrameItem | EndOfStream] = Channel(self.stop, threads)
+        self.to_encode: Channel[PictureItem] = Channel(self.stop, 1)
         self.threads: list[threading.Thread] = []
         self._signal: ExitCode | None = None
         self.context = JobContext(
@@ -138,7 +123,7 @@ class Pipeline:
                     self._keep_colored(task, share)
                     continue
                 square = resize_luma(picture.luma, self.runner.working_size)
-                self.to_chroma.put(Item(task, share, picture, square))
+                self.to_chroma.put(PictureItem(task, share, picture, square))
             except ProcessingError as error:
                 self._fail(task, error, share)
         self.to_chroma.end()
@@ -202,17 +187,17 @@ class Pipeline:
             self.recorder.skip_colored(task)
         self.budget.release(share)
 
-    def _batches(self) -> Iterator[list[Item | FrameItem]]:
+    def _batches(self) -> Iterator[list[PictureItem | FrameItem]]:
         """Batches across pictures and films; for temporal models one frame at a time."""
         if self.runner.spec.temporal:
-            items: Iterator[Item | FrameItem] = one_stream_at_a_time(self.to_chroma)
+            items: Iterator[PictureItem | FrameItem] = one_stream_at_a_time(self.to_chroma)
             yield from ([item] for item in items)
             return
         for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
             yield [item for item in batch if not isinstance(item, EndOfStream)]
 
     def _receive_chroma(
-        self, item: Item | FrameItem, chroma: NDArray[np.float32] | ProcessingError
+        self, item: PictureItem | FrameItem, chroma: NDArray[np.float32] | ProcessingError
     ) -> None:
         """Passes a picture to the encoders, and a frame back to its film."""
         error = chroma if isinstance(chroma, ProcessingError) else None
@@ -231,7 +216,7 @@ class Pipeline:
             self.to_encode.put(item)
 
     def _filter_chroma(
-        self, chroma: NDArray[np.float32], item: Item | FrameItem
+        self, chroma: NDArray[np.float32], item: PictureItem | FrameItem
     ) -> NDArray[np.float32]:
         if not self.plugins.filters_chroma:
             return chroma

@@ -23,8 +23,6 @@ from batchcolor.video.temporal.stabilizer import LOOK_AHEAD
 
 MIN_FRAMES_IN_FLIGHT = 4 + max(LOOK_AHEAD.values())
 """Frames that the stabilizer buffers, and some more to keep both threads of a film busy."""
-BYTES_PER_PIXEL = 2
-"""Of a frame in flight: 1.5 with 8 bits and chroma of half the size, 4 in a GIF."""
 ENCODER_FRAMES = 60
 """Frames that an encoder buffers, approximately."""
 
@@ -55,7 +53,7 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     if settings.fps is not None:
         source = probe_image_sequence(path, settings.fps, job.max_pixels)
     else:
-        source = probe(path, job.max_pixels, memory // (MIN_FRAMES_IN_FLIGHT * BYTES_PER_PIXEL))
+        source = probe(path, job.max_pixels, memory // MIN_FRAMES_IN_FLIGHT)
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)

@@ -46,26 +46,39 @@ PTS_PROBE_FRAMES = 48
 CHROMA_LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
 """Pixel formats that are written, by whether chroma is halved horizontally and vertically."""
 GIF_PIXEL_FORMAT = "yuva444p"
+FRAME_BYTES_PER_PIXEL, GIF_BYTES_PER_PIXEL = 1.5, 4
+"""Of frames in flight, at least: 4:2:0 with 8 bits, and `GIF_PIXEL_FORMAT`."""
 GIF_TAGS = ColorTags(range=FULL_RANGE, matrix=MATRIX_BT601)
 """RGB is converted at full range, so that no luma level is lost."""
 
 
-def probe(path: Path, max_pixels: int, memory_pixels: int | None = None) -> SourceInfo:
+def probe(path: Path, max_pixels: int, max_frame_bytes: int | None = None) -> SourceInfo:
     """Reads the properties of a film. The size of its frames is checked before one is decoded.
 
-    `memory_pixels` is the largest frame that `--max-memory` allows, or None for no limit. Raises
-    ProcessingError if it has no video to colour.
+    `max_frame_bytes` is the memory for one frame, or None for no limit. Raises ProcessingError if
+    it has no video to colour.
     """
-    gif = read_gif_header(path) if is_gif(path) else None
+    gif = _read_gif_header(path)
+    bytes_per_pixel = FRAME_BYTES_PER_PIXEL if gif is None else GIF_BYTES_PER_PIXEL
+    limits = max_pixels, max_frame_bytes and int(max_frame_bytes / bytes_per_pixel)
     if gif is not None:
-        _check_frame_size(gif.width, gif.height, max_pixels, memory_pixels)
+        _check_frame_size(gif.width, gif.height, *limits)
     with open_container(path) as container:
         video = find_video_stream(container)
         coded = video.codec_context
-        _check_frame_size(coded.width, coded.height, max_pixels, memory_pixels)
+        _check_frame_size(coded.width, coded.height, *limits)
         frame = _decode_first_frame(container, video)
-        _check_frame_size(frame.width, frame.height, max_pixels, memory_pixels)
+        _check_frame_size(frame.width, frame.height, *limits)
         return _read_source_info(path, container, video, frame, gif)
+
+
+def _read_gif_header(path: Path) -> GifHeader | None:
+    """Returns the header of a GIF, or None for any other film."""
+    try:
+        return read_gif_header(path) if is_gif(path) else None
+    except OSError as error:
+        reason = f"cannot be read as a film: {format_av_error(error)}"
+        raise ProcessingError("decode", reason) from error
 
 
 def _check_frame_size(width: int, height: int, max_pixels: int, memory_pixels: int | None) -> None:

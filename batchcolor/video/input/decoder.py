@@ -25,6 +25,10 @@ GIF_TRAILER_WINDOW = 64
 MAX_DEMUX_ERRORS = 8
 """Consecutive demuxer errors after which the rest of the file is skipped."""
 
+MAX_SIZE_CHANGE, LARGEST_FRAME = 4, 8192 * 4352
+"""Frames with more times the pixels of the first one, and more than 8K, count as damaged: their
+memory was not reserved."""
+
 
 class VideoDecoder:
     """Iterates over the frames of a film, converted to `frame_format` (default: the source's).
@@ -71,6 +75,9 @@ class VideoDecoder:
             if stream.codec_context.name == "h264":
                 # With slice threads FFmpeg's decoder neither conceals nor reports damage.
                 stream.thread_type = "NONE"
+            size = self.source.frame_format.width * self.source.frame_format.height
+            limit = max(MAX_SIZE_CHANGE * size, LARGEST_FRAME)
+            stream.codec_context.options = {"max_pixels": str(limit)}
             # No frame threads: after an error they lose intact frames that they buffer.
             for packet in self._demux(container, stream):
                 for frame in self._decode(packet):

@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
@@ -17,7 +16,7 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import JPEG, PNG, TIFF
-from batchcolor.images.header import find_reader, open_with_pillow, read_bits_per_sample
+from batchcolor.images.header import find_reader, open_with_pillow
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.imageio_reader import decode_with_imageio
 from batchcolor.images.jpeg_frame import parse_frame_header
@@ -28,6 +27,7 @@ from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
+from batchcolor.images.png_reader import decode_png
 from batchcolor.images.scan import ScannedFile
 from batchcolor.images.tiff_reader import decode_tiff
 
@@ -57,6 +57,8 @@ def decode(
         codec = find_codec(found.format) if found.format is not None else None
         if codec is not None:
             return decode_with_codec(found, codec, max_pixels, options)
+        if found.format == PNG:
+            return decode_png(found, found.path.read_bytes(), max_pixels, options)
         return _decode_with_pillow(found, found.path.read_bytes(), max_pixels, options)
     except ProcessingError:
         raise
@@ -109,7 +111,7 @@ def _decode_with_pillow(
             jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion)
             planes = jpeg_luma, None
         else:
-            planes = _decode_luma_and_alpha(image, data, found.path, conversion, notes)
+            planes = split_luma_and_alpha(image, notes, conversion)
             is_colored = has_colors(image)
     luma, alpha = turn_upright(planes, orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
@@ -121,29 +123,3 @@ def _plan(
 ) -> ColorConversion:
     """Returns how the samples of an image that is open become luma."""
     return plan_conversion(icc, find_color_space(image, icc), options.profile, notes)
-
-
-def _decode_luma_and_alpha(
-    image: Image.Image, data: bytes, path: Path, conversion: ColorConversion, notes: list[str]
-) -> tuple[Plane, Plane | None]:
-    """Returns luma and alpha of any mode that Pillow opens; keeps 16 bits per sample."""
-    if read_bits_per_sample(image, path) == 16 and not image.mode.startswith("I;16"):
-        planes = _decode_16_bit_png(data, conversion)
-        if planes is not None:
-            return planes
-    return split_luma_and_alpha(image, notes, conversion)
-
-
-def _decode_16_bit_png(
-    data: bytes, conversion: ColorConversion
-) -> tuple[Plane, Plane | None] | None:
-    """Decodes 16-bit PNG that Pillow reduces to 8 bits: colour, and grey with alpha."""
-    import imagecodecs
-
-    pixels = imagecodecs.png_decode(data)
-    if pixels.dtype != np.uint16:
-        return None
-    alpha: Plane | None = None
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        alpha, pixels = np.ascontiguousarray(pixels[..., -1]), pixels[..., :-1]
-    return conversion.to_luma(np.ascontiguousarray(pixels)), alpha

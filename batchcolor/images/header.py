@@ -13,9 +13,10 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
 from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import HEIF, JPEG, READ_ONLY_FORMATS, TIFF, Format
+from batchcolor.images.formats import HEIF, JPEG, PNG, READ_ONLY_FORMATS, TIFF, Format
 from batchcolor.images.jpeg_frame import read_frame_header
 from batchcolor.images.picture import check_size
+from batchcolor.images.png_chunks import read_png_header
 from batchcolor.images.scan import VANISHED, ScannedFile
 from batchcolor.images.tiff_file import read_page_headers
 
@@ -27,7 +28,6 @@ BYTES_PER_PIXEL = 12
 """Peak of decoded samples, luma, joined image and encoded file, for 8 bits per sample."""
 READER_BYTES_PER_FILE_BYTE = 20
 """The assumption for plugins' readers, which have no function that reads the header."""
-PNG_BIT_DEPTH_OFFSET = 24
 
 
 def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
@@ -86,19 +86,14 @@ def open_with_pillow(source: Path | io.BytesIO, kind: Format) -> Image.Image:
     return Image.open(source)
 
 
-def read_bits_per_sample(image: Image.Image, path: Path) -> int:
-    """Returns the bits per sample of the file; Pillow opens 16-bit colour with 8-bit modes."""
-    if image.format == "PNG":
-        with path.open("rb") as file:
-            return file.read(PNG_BIT_DEPTH_OFFSET + 1)[PNG_BIT_DEPTH_OFFSET]
-    return 8
-
-
 def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     """Returns width, height, number of pages, and whether samples have more than 8 bits."""
     if kind == JPEG:
         frame = read_frame_header(path)
         return frame.width, frame.height, 1, frame.precision > 8
+    if kind == PNG:
+        png = read_png_header(path)
+        return png.width, png.height, png.frames, png.bits == 16
     codec = find_codec(kind)
     if codec is not None:
         header = codec.read_header(path)
@@ -107,7 +102,7 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
         return *imageio_reader.read_header(path, kind), True
     with open_with_pillow(path, kind) as image:
         width, height = image.size
-        is_deep = image.mode.startswith(("I", "F")) or read_bits_per_sample(image, path) == 16
+        is_deep = image.mode.startswith(("I", "F"))
         pages = getattr(image, "n_frames", 1)
     return width, height, pages, is_deep
 

@@ -11,7 +11,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP, Format
+from batchcolor.images.formats import AVIF, BMP, HEIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
 from batchcolor.images.metadata.convert import convert
 from batchcolor.images.metadata.jpeg import write_jpeg
@@ -19,13 +19,25 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.png import write_png
 from batchcolor.images.metadata.tiff import is_big_endian, write_tiff
 from batchcolor.images.metadata.webp import write_webp
+from batchcolor.images.modern_encoders import (
+    AVIF_QUALITY,
+    ENCODERS,
+    HEIF_QUALITY,
+    JPEG_XL_QUALITY,
+)
 from batchcolor.images.picture import Plane
 from batchcolor.images.thumbnails import color_thumbnails
 
 JPEG_QUALITY = 96
 """From here on simplejpeg uses the accurate DCT; the fast one changes luma by 0.4 steps more."""
 WEBP_QUALITY = 95
-DEFAULT_QUALITY = {JPEG.name: JPEG_QUALITY, WEBP.name: WEBP_QUALITY}
+DEFAULT_QUALITY = {
+    JPEG.name: JPEG_QUALITY,
+    WEBP.name: WEBP_QUALITY,
+    AVIF.name: AVIF_QUALITY,
+    HEIF.name: HEIF_QUALITY,
+    JPEG_XL.name: JPEG_XL_QUALITY,
+}
 """The default of `--quality` by format name; the other formats are lossless."""
 ENCODER_ERRORS = (OSError, ValueError, RuntimeError, MemoryError, struct.error, SystemError)
 """Errors that encoders raise for a picture or its metadata. Catch them around `encode` alone, so
@@ -37,11 +49,15 @@ def encode(
 ) -> bytes:
     """Returns the content of a file in the format of `image`.
 
-    `quality` is 1..100 for JPEG and WebP, or None for `DEFAULT_QUALITY`; other formats ignore it.
+    `quality` is 1..100, or None for `DEFAULT_QUALITY`; formats that are not in it ignore it.
     Appends to `notes` which metadata the format cannot hold.
     """
     notes = [] if notes is None else notes
     converted = color_thumbnails(convert(metadata, image.format.name, notes), image)
+    encoder = ENCODERS.get(image.format.name)
+    if encoder is not None:
+        assert image.rgb is not None
+        return encoder(image.rgb, converted, quality, notes)
     return _insert_metadata(_encode_pixels(image, converted, quality), image, converted, notes)
 
 

@@ -39,7 +39,8 @@ class Format:
     @property
     def result_format(self) -> Format:
         """The format of results of a source in this format, unless `--format` selects one."""
-        return self if self.is_writable else self.substitute or PNG
+        is_encoded = self.is_writable and not describe_missing_encoder(self)
+        return self if is_encoded else self.substitute or PNG
 
 
 JPEG = Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"))
@@ -57,17 +58,19 @@ NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"), is_w
 TGA = Format("tga", (".tga", ".targa"), is_writable=False)
 PCX = Format("pcx", (".pcx",), is_writable=False)
 SGI = Format("sgi", (".sgi", ".rgb", ".rgba", ".bw"), is_writable=False)
-AVIF = Format("avif", (".avif",), is_writable=False, substitute=JPEG, module="PIL._avif")
+AVIF = Format("avif", (".avif",), supports_alpha=True, substitute=JPEG, module="PIL._avif")
 HEIF = Format(
     "heif",
     (".heic", ".heif", ".hif"),
-    is_writable=False,
+    supports_alpha=True,
     substitute=JPEG,
     module="pillow_heif",
     extra="heif",
 )
 PSD = Format("psd", (".psd", ".psb"), is_writable=False, substitute=TIFF)
-JPEG_XL = Format("jpeg xl", (".jxl",), is_writable=False, substitute=JPEG)
+JPEG_XL = Format("jxl", (".jxl",), supports_alpha=True, supports_16_bits=True)
+MODERN_FORMATS = (AVIF, HEIF, JPEG_XL)
+"""Still formats that are read, after the readers of plugins, and written."""
 CAMERA_RAW = Format(
     "camera raw",
     (
@@ -99,13 +102,16 @@ FITS = Format(
     extra="fits",
 )
 READ_ONLY_FORMATS = (
-    *(JPEG_2000, NETPBM, TGA, PCX, SGI, AVIF, HEIF, JPEG_XL, PSD),
+    *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD),
     *(CAMERA_RAW, DPX, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
 CRASH_PRONE_FORMATS: tuple[Format, ...] = ()
 """Formats that are always decoded in a child process, because their decoder is known to crash."""
-READ_ONLY_BY_SUFFIX = {suffix: f for f in READ_ONLY_FORMATS for suffix in f.suffixes}
+BUILT_IN_FORMATS = (*FORMATS, *MODERN_FORMATS, *READ_ONLY_FORMATS)
+"""Still formats that are read without a plugin."""
+FORMATS_BY_SUFFIX = {s: kind for kind in BUILT_IN_FORMATS[len(FORMATS) :] for s in kind.suffixes}
+"""Formats that are tried after the readers of plugins, by suffix."""
 
 MP4 = Format("mp4", (".mp4", ".m4v"), is_film=True)
 MOV = Format("mov", (".mov", ".qt"), is_film=True)
@@ -146,11 +152,14 @@ UNREAD_SUFFIXES = frozenset(
 def find_writable_format(name: str) -> Format:
     """Returns the output format with this name or suffix.
 
-    Raises UsageError, which lists the output formats, for another name.
+    Raises UsageError for another name, which lists the output formats, and for a format whose
+    encoder is not installed.
     """
-    writable = [known for known in (*FORMATS, *VIDEO_FORMATS) if known.is_writable]
+    writable = [k for k in (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS) if k.is_writable]
     for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
+            if missing := describe_missing_encoder(known):
+                raise UsageError(f"--format {name}: {missing}")
             return known
     names = ", ".join(known.name for known in writable)
     raise UsageError(f"--format {name}: not an output format; choose one of {names}")
@@ -159,16 +168,18 @@ def find_writable_format(name: str) -> Format:
 def is_writable_suffix(suffix: str) -> bool:
     """Whether results that are still images can have this suffix."""
     suffix = suffix.lower()
-    return any(suffix in known.suffixes for known in FORMATS)
+    return any(suffix in known.suffixes for known in (*FORMATS, *MODERN_FORMATS))
 
 
 def is_picture_suffix(suffix: str, readers: Sequence[Reader] = ()) -> bool:
     """Whether a file with this suffix is expected to be a picture that can be read."""
     suffix = suffix.lower()
-    if is_writable_suffix(suffix) or any(suffix in reader.suffixes for reader in readers):
+    if any(suffix in known.suffixes for known in FORMATS):
         return True
-    read_only = READ_ONLY_BY_SUFFIX.get(suffix)
-    return read_only is not None and not describe_missing_decoder(read_only)
+    if any(suffix in reader.suffixes for reader in readers):
+        return True
+    known = FORMATS_BY_SUFFIX.get(suffix)
+    return known is not None and not describe_missing_decoder(known)
 
 
 @lru_cache
@@ -183,3 +194,16 @@ def describe_missing_decoder(kind: Format) -> str:
         return f"{kind.name.upper()} needs a Pillow that is built with it"
     name = kind.name if kind is CAMERA_RAW else kind.name.upper()
     return f"{name} needs one more package: pip install 'batchcolor[{kind.extra}]'"
+
+
+@lru_cache
+def describe_missing_encoder(kind: Format) -> str:
+    """Returns why a format cannot be encoded and what to install, or an empty string."""
+    missing = describe_missing_decoder(kind)
+    if missing or kind != HEIF:
+        return missing
+    import pillow_heif  # some packages of it have no encoder, for its patents
+
+    if pillow_heif.libheif_info()["HEIF"]:
+        return ""
+    return "this installation of pillow-heif has no HEVC encoder; install it from PyPI"

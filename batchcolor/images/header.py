@@ -13,7 +13,7 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
 from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import HEIF, JPEG, PNG, READ_ONLY_FORMATS, TIFF, Format
+from batchcolor.images.formats import BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, Format
 from batchcolor.images.jpeg_frame import read_frame_header
 from batchcolor.images.picture import check_size
 from batchcolor.images.png_chunks import read_png_header
@@ -72,7 +72,7 @@ def _check_single(pages: int) -> None:
 
 def find_reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:
     """Returns the plugin's reader that identified the file, or None."""
-    if found.format is None or found.format.is_writable or found.format in READ_ONLY_FORMATS:
+    if found.format is None or found.format in BUILT_IN_FORMATS:
         return None
     return next((reader for reader in readers if reader.name == found.format.name), None)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from batchcolor.images.exif_software import read_software, write_software
-from batchcolor.images.formats import BMP, JPEG, Format
+from batchcolor.images.formats import BMP, JPEG, JPEG_XL, Format
 from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.sniff import HEAD_SIZE, sniff
 from batchcolor.version import __version__
 
 SOFTWARE_NAME = "batchcolor"
@@ -167,9 +168,15 @@ def read_marks(path: Path) -> Provenance | None:
 
     Raises UnidentifiedImageError (an OSError) for a file that is no picture, OSError.
     """
-    from PIL import Image
+    from batchcolor.images.header import open_with_pillow
+    from batchcolor.images.jpeg_xl_header import read_boxes
 
-    with Image.open(path) as image:
+    with path.open("rb") as file:
+        kind = sniff(file.read(HEAD_SIZE))
+        if kind == JPEG_XL:
+            file.seek(0)
+            return read_provenance(read_boxes(file, frozenset({b"xml "})).get(b"xml ", b""))
+    with open_with_pillow(path, kind or JPEG) as image:
         xmp = image.info.get("xmp") or getattr(image, "tag_v2", {}).get(XMP_TAG) or b""
     return read_provenance(xmp.encode() if isinstance(xmp, str) else bytes(xmp))
 

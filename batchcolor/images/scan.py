@@ -11,7 +11,7 @@ from pathlib import Path
 from batchcolor.hooks.types import Reader
 from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
-    READ_ONLY_BY_SUFFIX,
+    FORMATS_BY_SUFFIX,
     UNREAD_SUFFIXES,
     VIDEO_SUFFIXES,
     Format,
@@ -179,7 +179,7 @@ def _find_missing_decoder(kind: Format | None, suffix: str, readers: Sequence[Re
     """Returns why a picture has no decoder, or an empty string where it has one or is none."""
     if kind is None and any(suffix in reader.suffixes for reader in readers):
         return ""
-    expected = kind or READ_ONLY_BY_SUFFIX.get(suffix)
+    expected = kind or FORMATS_BY_SUFFIX.get(suffix)
     if expected is not None:
         return describe_missing_decoder(expected)
     return f"{suffix} is read only with a plugin for it" if suffix in UNREAD_SUFFIXES else ""

@@ -13,6 +13,7 @@ from batchcolor.images.formats import (
     DPX,
     FITS,
     FLV,
+    FORMATS_BY_SUFFIX,
     GIF,
     HEIF,
     JPEG,
@@ -28,7 +29,6 @@ from batchcolor.images.formats import (
     PCX,
     PNG,
     PSD,
-    READ_ONLY_BY_SUFFIX,
     REAL_MEDIA,
     SGI,
     TIFF,
@@ -135,7 +135,7 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
         return DPX
     if head.startswith(b"SIMPLE  ="):
         return FITS
-    expected = READ_ONLY_BY_SUFFIX.get(suffix)
+    expected = FORMATS_BY_SUFFIX.get(suffix)
     signatures = SHORT_SIGNATURES.get(expected.name) if expected is not None else None
     if signatures is None or head.startswith(signatures):
         return expected

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
 from batchcolor.errors import ProcessingError
+from batchcolor.images.codec_reader import find_codec
+from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import Format
+from batchcolor.images.header import open_with_pillow
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 
 
@@ -15,11 +16,23 @@ def verify_image(path: Path, expected: Format) -> None:
     """Raises ProcessingError unless the file has the signature and a size of its format."""
     with path.open("rb") as file:
         head = file.read(HEAD_SIZE)
-        file.seek(0)
-        if sniff(head) != expected:
-            raise ProcessingError(
-                "commit", f"the written file is not recognized as {expected.name}"
-            )
-        with Image.open(file) as image:
-            if min(image.size) < 1:
-                raise ProcessingError("commit", "the written file has no pixels")
+    if sniff(head) != expected:
+        raise ProcessingError("commit", f"the written file is not recognized as {expected.name}")
+    try:
+        size = _read_size(path, expected)
+    except ProcessingError:
+        raise
+    except Exception as error:  # decoders raise any type of error
+        reason = f"the written file cannot be opened ({describe_error(error)})"
+        raise ProcessingError("commit", reason) from error
+    if min(size) < 1:
+        raise ProcessingError("commit", "the written file has no pixels")
+
+
+def _read_size(path: Path, kind: Format) -> tuple[int, int]:
+    codec = find_codec(kind)
+    if codec is not None:
+        header = codec.read_header(path)
+        return header.width, header.height
+    with open_with_pillow(path, kind) as image:
+        return image.size

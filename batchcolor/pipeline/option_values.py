@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
-from batchcolor.images.formats import FORMATS, VIDEO_FORMATS
+from batchcolor.images.formats import FORMATS, MODERN_FORMATS, VIDEO_FORMATS
 
 MIB = 1024 * 1024
 
@@ -86,7 +86,9 @@ def codec_names() -> list[str]:
 
 def format_names() -> list[str]:
     """The formats that are written."""
-    return [known.name for known in (*FORMATS, *VIDEO_FORMATS) if known.is_writable]
+    return [
+        known.name for known in (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS) if known.is_writable
+    ]
 
 
 def model_option_keys() -> list[str]:

@@ -109,7 +109,7 @@ class RunSettings(SettingsModel):
         str | None,
         Option(
             "Colour",
-            "jpeg, png, webp, tiff or bmp; for films mp4, mkv, mov or gif "
+            "jpeg, png, webp, tiff, bmp, avif, heic or jxl; for films mp4, mkv, mov or gif "
             "(default: the source's own).",
             values=format_names,
         ),
@@ -135,7 +135,11 @@ class RunSettings(SettingsModel):
     quality: Annotated[
         int | None,
         Field(ge=1, le=100),
-        Option("Colour", "1 to 100, for JPEG (default 96) and WebP (default 95)."),
+        Option(
+            "Colour",
+            "1 to 100, for JPEG (default 96), WebP and AVIF (95), HEIC (80) and JPEG XL (97; "
+            "100 is lossless).",
+        ),
     ] = None
     codec: Annotated[
         str,

@@ -18,8 +18,8 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import (
     CAMERA_RAW,
+    FORMATS_BY_SUFFIX,
     JPEG,
-    READ_ONLY_BY_SUFFIX,
     TIFF,
     UNREAD_SUFFIXES,
 )
@@ -156,7 +156,7 @@ def test_every_camera_raw_suffix_of_imageio_is_known() -> None:
         for suffix, known in known_extensions.items()
         if any({"RAW-FI", "rawpy"} & set(entry.priority) for entry in known)
     }
-    assert camera_raw - {*READ_ONLY_BY_SUFFIX, *UNREAD_SUFFIXES} == {
+    assert camera_raw - {*FORMATS_BY_SUFFIX, *UNREAD_SUFFIXES} == {
         *(".bmq", ".cap", ".cine", ".cs1", ".dc2", ".drf", ".dsc", ".ia", ".kc2", ".mdc"),
         *(".ptx", ".pxn", ".qtk", ".rdc", ".rwz", ".sti"),
     }

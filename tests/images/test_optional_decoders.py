@@ -16,7 +16,7 @@ from PIL import Image
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import (
-    READ_ONLY_BY_SUFFIX,
+    FORMATS_BY_SUFFIX,
     describe_missing_decoder,
 )
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
@@ -25,7 +25,7 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
 @pytest.fixture
 def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Makes the packages of all extras absent, as in an installation without them."""
-    for kind in READ_ONLY_BY_SUFFIX.values():
+    for kind in FORMATS_BY_SUFFIX.values():
         if kind.extra:
             monkeypatch.setitem(sys.modules, kind.module, None)
     describe_missing_decoder.cache_clear()

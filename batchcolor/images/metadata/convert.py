@@ -35,6 +35,8 @@ TEXT_TAGS = {
 }
 """EXIF tags with the meaning of the keywords of PNG (PNG, third edition, section 11.3.3.1)."""
 WITH_COMMENTS, WITH_IPTC = ("jpeg", "png"), ("jpeg", "png", "tiff")
+WITHOUT_RESOLUTION = ("webp", "avif", "heif", "jxl")
+"""Formats with no field for the resolution but those of EXIF."""
 WITHOUT_LOSS = ("APP0", "pHYs", "sRGB")
 """Blocks whose content is in `dpi`, or describes the colour space of every result."""
 BLOCK_NAMES = {"tIME": "PNG modification time (tIME)"}
@@ -61,7 +63,7 @@ def convert(metadata: Metadata, format_name: str, notes: list[str]) -> Metadata:
     if format_name not in WITH_IPTC and (metadata.photoshop or metadata.iptc):
         dropped.append("IPTC and Photoshop resources")
         metadata = replace(metadata, photoshop=b"", iptc=b"")
-    if format_name == "webp":
+    if format_name in WITHOUT_RESOLUTION:
         metadata = _move_resolution(metadata)
     if format_name == "jpeg" and len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
         limit = MAX_PAYLOAD - len(EXIF_HEADER)
@@ -160,7 +162,7 @@ def _read_exif_resolution(metadata: Metadata) -> tuple[float, float] | None:
 
 
 def _move_resolution(metadata: Metadata) -> Metadata:
-    """Moves the resolution to EXIF, where it has none: WebP has no field for it."""
+    """Moves the resolution to EXIF, where it has none."""
     if not metadata.dpi or X_RESOLUTION in read_tags(metadata.exif):
         return metadata
     order = read_layout(metadata.exif).order if metadata.exif else "<"

@@ -37,6 +37,8 @@ def has_colors(pixels: Image.Image | NDArray[Any]) -> bool:
         return False
     sample = np.asarray(_sample(image), np.float32).reshape(-1, 3)
     luma, chroma = sample[:, 0], sample[:, 1:]
+    if np.ptp(chroma, axis=0).max() <= MIN_SPREAD:  # grey in RGB
+        return False
     rest = chroma - _fit_toning_curve(luma, chroma)
     variances = np.linalg.eigvalsh(rest.T @ rest / len(rest))
     return bool(np.prod(np.maximum(variances, 0)) ** 0.25 > MIN_SPREAD)

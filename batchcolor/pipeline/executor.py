@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
-from batchcolor.hooks.manager import Plugins, format_error
-from batchcolor.images.encode import ENCODER_ERRORS, encode
+from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import VIDEO_SUFFIXES
-from batchcolor.images.join import JoinedImage, join
-from batchcolor.images.picture import Picture, resize_luma
-from batchcolor.images.provenance import mark_metadata
+from batchcolor.images.join import join
+from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
@@ -33,9 +31,10 @@ from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
+from batchcolor.pipeline.picture_encoder import PictureEncoder
 from batchcolor.pipeline.picture_item import PictureItem
 from batchcolor.pipeline.planner import Plan, Task
-from batchcolor.pipeline.provenance_record import ProvenanceRecorder, load_credentials
+from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
@@ -55,7 +54,7 @@ class Pipeline:
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
         self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
-        self.credentials = load_credentials(self.settings)
+        self.encoder = PictureEncoder(self.settings, self.provenance)
         self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins)
         self.stop = Cancellation()
         threads = self.settings.threads
@@ -142,7 +141,7 @@ class Pipeline:
             try:
                 with self.decoder.hold(task.source.path, ENCODE):
                     image = join(picture, item.chroma, self.settings.strength, task.format)
-                    data = self._encode_image(image, picture)
+                    data = self.encoder.encode(image, picture)
                     del image
                 self._commit(task, data)
             except ProcessingError as error:
@@ -221,21 +220,6 @@ class Pipeline:
         if not self.plugins.filters_chroma:
             return chroma
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
-
-    def _encode_image(self, image: JoinedImage, picture: Picture) -> bytes:
-        """Encodes a picture with its marks, and signs it where that is asked for."""
-        metadata, provenance = picture.metadata, None
-        if self.credentials is not None or not self.settings.no_mark:
-            provenance = self.provenance.describe(picture.path)
-        if provenance is not None and not self.settings.no_mark:
-            metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
-        try:
-            data = encode(image, metadata, self.settings.quality, picture.notes)
-        except ENCODER_ERRORS as error:
-            raise ProcessingError("encode", format_error(error)) from error
-        if self.credentials is None or provenance is None:
-            return data
-        return self.credentials.sign(data, image.format, picture.path, provenance)
 
     def _commit(self, task: Task, data: bytes) -> None:
         self.journal.open()

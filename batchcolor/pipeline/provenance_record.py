@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import ColorizerSpec
@@ -12,9 +12,6 @@ from batchcolor.images.provenance import Provenance
 from batchcolor.inference.weights import hash_file
 from batchcolor.pipeline.planner import Plan
 from batchcolor.pipeline.settings import RunSettings
-
-if TYPE_CHECKING:
-    from batchcolor.images.content_credentials import ContentCredentials
 
 PICTURE_OPTIONS = ("strength", "format", "quality", "profile")
 FILM_OPTIONS = ("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare")
@@ -45,15 +42,6 @@ class ProvenanceRecorder:
             source_sha256=digest,
             settings=self._films if is_film else self._pictures,
         )
-
-
-def load_credentials(settings: RunSettings) -> ContentCredentials | None:
-    """What signs the results of a job, if that is asked for. Raises UsageError."""
-    if settings.c2pa is None:
-        return None
-    from batchcolor.images.content_credentials import ContentCredentials
-
-    return ContentCredentials(*settings.c2pa)
 
 
 def describe_settings(

@@ -1,0 +1,49 @@
+"""Encodes a coloured picture: with its metadata, its marks and, on request, its signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.manager import format_error
+from batchcolor.images.encode import ENCODER_ERRORS, encode
+from batchcolor.images.join import JoinedImage
+from batchcolor.images.picture import Picture
+from batchcolor.images.provenance import mark_metadata
+from batchcolor.pipeline.provenance_record import ProvenanceRecorder
+from batchcolor.pipeline.settings import RunSettings
+
+if TYPE_CHECKING:
+    from batchcolor.images.content_credentials import ContentCredentials
+
+
+class PictureEncoder:
+    """Encodes the pictures of one job. Thread-safe."""
+
+    def __init__(self, settings: RunSettings, provenance: ProvenanceRecorder) -> None:
+        """Raises UsageError for a certificate and key that cannot sign."""
+        self.settings, self.provenance = settings, provenance
+        self.credentials = _load_credentials(settings)
+
+    def encode(self, image: JoinedImage, picture: Picture) -> bytes:
+        """Returns the content of the result. Raises ProcessingError."""
+        metadata, provenance = picture.metadata, None
+        if self.credentials is not None or not self.settings.no_mark:
+            provenance = self.provenance.describe(picture.path)
+        if provenance is not None and not self.settings.no_mark:
+            metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
+        try:
+            data = encode(image, metadata, self.settings.quality, picture.notes)
+        except ENCODER_ERRORS as error:
+            raise ProcessingError("encode", format_error(error)) from error
+        if self.credentials is None or provenance is None:
+            return data
+        return self.credentials.sign(data, image.format, picture.path, provenance)
+
+
+def _load_credentials(settings: RunSettings) -> ContentCredentials | None:
+    if settings.c2pa is None:
+        return None
+    from batchcolor.images.content_credentials import ContentCredentials
+
+    return ContentCredentials(*settings.c2pa)

@@ -23,6 +23,7 @@ from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import BMP, FORMATS, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
+from batchcolor.images.metadata.maker_note import move_maker_note
 from batchcolor.images.scan import scan
 
 WIDTH, HEIGHT = 64, 40
@@ -423,3 +424,32 @@ def test_xmp_that_exceeds_a_jpeg_segment_is_divided_and_joined_again(tmp_path):
     assert f"<dc:source>{text_of_100_kb}</dc:source>".encode() in again
     assert b"<rdf:li>Rhein</rdf:li>" in again
     assert not notes + more
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_xmp_of_other_encodings_becomes_utf_8_in_png(tmp_path, codec):
+    packet = (XMP % "").encode(codec)
+    jpeg = save("JPEG")
+    header = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet)
+    data, _ = colour(jpeg[:20] + header + jpeg[20:], JPEG, PNG, tmp_path)
+    assert "<rdf:li>Köln</rdf:li>".encode() in data
+
+
+def test_bytes_after_the_end_of_a_jpeg_are_reported(tmp_path):
+    data, notes = colour(build_jpeg() + b"AXS!" * 5, JPEG, JPEG, tmp_path)
+    assert b"AXS!" not in data
+    assert any("20 bytes after the end" in note for note in notes)
+
+
+@pytest.mark.parametrize("signature", [b"", b"SONY DSC \0\0\0", b"AOC\0\0\0", b"Nikon\0\2\x10\0\0"])
+@pytest.mark.parametrize("order", "<>")
+def test_offsets_in_a_moved_maker_note_count_from_their_old_origin(signature, order):
+    start, old, new = len(signature), 1000, 480
+    directory = struct.pack(f"{order}HHHII", 1, 6, ASCII, len(CAMERA), old + start + 18) + bytes(4)
+    note = signature + directory + CAMERA
+    moved = move_maker_note(note, old, new, order)
+    offset = struct.unpack_from(f"{order}I", moved, start + 10)[0]
+    is_self_contained = signature.startswith(b"Nikon")
+    assert offset == (old if is_self_contained else new) + start + 18
+    relative = note[: start + 10] + struct.pack(f"{order}I", start + 18) + note[start + 14 :]
+    assert move_maker_note(relative, old, new, order) == relative

@@ -52,8 +52,11 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
             blocks.append(Block("jpeg", name_marker(marker), payload))
     if parts[JFXX]:
         notes.append("JFXX thumbnail dropped: it is not coloured")
+    trailer = _measure_trailer(data)
     if parts[MPF]:
         notes.append("further pictures of the file dropped (multi-picture format)")
+    elif trailer:
+        notes.append(f"{trailer:,} bytes after the end of the picture dropped")
     if parts[b"JP"]:
         notes.append("content credentials (C2PA) dropped: they sign the pixels of the source")
     xmp = next((part[len(XMP_HEADER) :] for part in parts[XMP_HEADER]), b"")
@@ -101,6 +104,13 @@ def _walk(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = struct.unpack_from(">H", data, position + 2)[0]
         yield marker, data[position + 4 : position + 2 + length]
         position += 2 + length
+
+
+def _measure_trailer(data: bytes) -> int:
+    """Returns the bytes after the first end marker of the scans, without zeros at the end."""
+    scan = data.find(bytes((0xFF, START_OF_SCAN)), sum(4 + len(p) for _, p in _walk(data)))
+    end = data.find(bytes((0xFF, END_OF_IMAGE)), scan) + 2 if scan >= 0 else 0
+    return len(data[end:].rstrip(b"\0")) if end > 1 else 0
 
 
 def _without_thumbnail(jfif: bytes, notes: list[str]) -> bytes:

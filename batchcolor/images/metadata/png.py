@@ -16,6 +16,7 @@ from batchcolor.images.metadata.png_text import (
     parse_profile,
     parse_text,
 )
+from batchcolor.images.metadata.xmp import to_utf8
 
 SIGNATURE_SIZE, HEADER_SIZE = 8, 33
 """Bytes of the signature, and of the signature and the IHDR chunk; metadata follows them."""
@@ -75,7 +76,7 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         photoshop=photoshop if photoshop.startswith(b"8BIM") else b"",
         iptc=b"" if photoshop.startswith(b"8BIM") else photoshop,
         dpi=dpi,
-        blocks=tuple(block for block in blocks if not (icc and block.kind == COLOUR_SPACE)),
+        blocks=tuple(blocks),
         order=tuple(dict.fromkeys(order)),
     )
 
@@ -123,7 +124,7 @@ def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, tuple[str, bytes]]]:
     if metadata.icc:
         yield "iCCP", ("iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
     if metadata.xmp:
-        yield "XMP", build_text(Text(XMP_KEYWORD, metadata.xmp.decode("utf-8", "replace")))
+        yield "XMP", build_text(Text(XMP_KEYWORD, to_utf8(metadata.xmp).decode("utf-8", "replace")))
     for comment in metadata.comments:
         yield "iTXt", build_text(Text("Comment", decode_comment(comment)))
     photoshop = metadata.photoshop
@@ -135,7 +136,8 @@ def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, tuple[str, bytes]]]:
         x, y = (round(value / METRES_PER_INCH) for value in metadata.dpi)
         yield "pHYs", ("pHYs", struct.pack(">IIB", x, y, 1))
     for block in own:
-        yield block.kind, (block.kind, block.content)
+        if not (metadata.icc and block.kind == COLOUR_SPACE):
+            yield block.kind, (block.kind, block.content)
     if metadata.exif:
         yield "eXIf", ("eXIf", metadata.exif)
 

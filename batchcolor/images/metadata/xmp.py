@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ EXTENDED_REFERENCE = re.compile(
     rb"|\s*<xmpNote:HasExtendedXMP>[0-9A-Fa-f]{32}</xmpNote:HasExtendedXMP>"
 )
 RDF_CONTENT = re.compile(rb"<rdf:RDF[^>]*>(.*)</rdf:RDF\s*>", re.DOTALL)
+BYTE_ORDER_MARKS = {
+    **{codecs.BOM_UTF32_BE: "utf-32-be", codecs.BOM_UTF32_LE: "utf-32-le"},
+    **{codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF16_LE: "utf-16-le"},
+}
 PADDING = re.compile(rb"\s+(?=<\?xpacket end)")
 SIZES = (
     (b"tiff:ImageWidth", b"tiff:ImageLength"),
@@ -44,6 +49,14 @@ def read_orientation(xmp: bytes) -> int:
 def _pattern(name: bytes) -> re.Pattern[bytes]:
     """Returns a pattern of a number that is written as an attribute or as an element."""
     return re.compile(rb"(" + name + rb"""(?:\s*=\s*["']|>))(\d+)""")
+
+
+def to_utf8(xmp: bytes) -> bytes:
+    """Returns a packet in UTF-8; packets of UTF-16 and UTF-32 are allowed in files, too."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if xmp.startswith(mark) or xmp.startswith("<?".encode(encoding)):
+            return xmp.decode(encoding, "replace").removeprefix("\ufeff").encode()
+    return xmp
 
 
 def find_extended_guid(xmp: bytes) -> bytes:

@@ -48,10 +48,9 @@ class LoadedColorizer:
         self.name, self.working_size = runner.name, runner.working_size
 
     def __repr__(self) -> str:
-        device = self._runner.device
-        precision = str(device.dtype).removeprefix("torch.")
+        backend = self._runner.backend
         return (
-            f"<LoadedColorizer {self.name!r} on {device.name} ({precision}), "
+            f"<LoadedColorizer {self.name!r} on {backend.device_name} ({backend.precision}), "
             f"working size {self.working_size}>"
         )
 

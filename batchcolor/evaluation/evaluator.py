@@ -138,7 +138,7 @@ class _Evaluator:
             for name in names
         }
         self.result = Evaluation(settings, reference_set, np.full(count, np.nan), rows)
-        device = str(runners[0].device.torch_device)
+        device = runners[0].backend.torch_device
         self.lpips, self.fids = perceptual.load_perceptual_metrics(
             names, device, self.result.notes.append
         )

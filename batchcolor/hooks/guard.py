@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 LIMIT = 0.5
 OVERSHOOT = 0.005
@@ -23,6 +24,8 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
 
     Raises InvalidChromaError for a wrong type, shape or device, NaN, or values out of range.
     """
+    import torch
+
     if not isinstance(chroma, torch.Tensor):
         raise InvalidChromaError(f"returned {type(chroma).__name__}, not a tensor")
     shape = tuple(chroma.shape)
@@ -45,6 +48,8 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
 @contextmanager
 def preserve_global_state() -> Iterator[None]:
     """Restores torch's settings and the random state that a colorizer may change."""
+    import torch
+
     torch_random, python_random = torch.get_rng_state(), random.getstate()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()

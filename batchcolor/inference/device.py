@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from batchcolor.errors import UsageError
+from batchcolor.inference.device_errors import DeviceLostError, DeviceMemoryError
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -19,13 +20,6 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 DEVICE_NAMES = "use auto, cpu, cuda, cuda:N or mps"
-CPU_BATCH, CPU_PIXELS = 8, 2 * 256**2
-"""Largest batch on a CPU, in squares and in pixels: larger batches do not fit the caches."""
-GPU_BATCH = 64
-
-
-class DeviceLostError(Exception):
-    """The device executes nothing any more, and what is in its memory is lost."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +34,6 @@ class Device:
     def is_cpu(self) -> bool:
         """Whether this is the CPU, which cannot be lost."""
         return self.torch_device.type == "cpu"
-
-    def default_batch_size(self, side: int) -> int:
-        """Returns the batch size for squares of `side` pixels, where the user sets none."""
-        if not self.is_cpu:
-            return GPU_BATCH
-        return max(1, min(CPU_BATCH, CPU_PIXELS // side**2))
 
     def move(self, module: nn.Module) -> None:
         """Moves a module here, in this precision, with its weights in channels-last order."""
@@ -69,7 +57,7 @@ class Device:
 
     @contextlib.contextmanager
     def translated_errors(self) -> Iterator[None]:
-        """Raises torch.OutOfMemoryError or DeviceLostError for every error that means it.
+        """Raises DeviceMemoryError or DeviceLostError for every error that means it.
 
         Kernels run asynchronously, so an error may be raised by any later call.
         """
@@ -77,7 +65,7 @@ class Device:
             yield
         except Exception as error:
             if is_out_of_memory(error):
-                raise torch.OutOfMemoryError(str(error)) from error
+                raise DeviceMemoryError(str(error)) from error
             if self.is_lost_after(error):
                 raise DeviceLostError(_get_first_line(error)) from error
             raise
@@ -91,7 +79,7 @@ class Device:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that the device or the host has not enough memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | DeviceMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(
         words in str(error) for words in ("out of memory", "not enough memory")

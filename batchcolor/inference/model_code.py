@@ -15,10 +15,10 @@ from torch import nn
 from batchcolor.errors import BatchcolorError, PluginError
 from batchcolor.hooks.failures import find_definition, find_location, format_error
 from batchcolor.hooks.guard import preserve_global_state
-from batchcolor.hooks.types import Colorizer, ColorizerSpec
+from batchcolor.hooks.manager import RegisteredColorizer
+from batchcolor.hooks.types import Colorizer, ColorizerSpec, TemporalColorizer
+from batchcolor.inference import weights
 
-HOOK = "batchcolor_colorizers"
-"""The hook that failures of a model are recorded under."""
 LIBRARIES = (
     Path(torch.__file__).parent,
     *(Path(__file__).parents[1] / n for n in ("inference", "training")),
@@ -36,6 +36,21 @@ def build_colorizer(spec: ColorizerSpec, options: Any, name: str) -> Colorizer:
     except (Exception, SystemExit) as error:
         text = f"{name} cannot be built: {format_error(error)}"
         raise PluginError(text, find_location(error, LIBRARIES)) from error
+
+
+def load_colorizer(
+    registered: RegisteredColorizer, options: Any, weights_file: Path | None
+) -> Colorizer:
+    """Builds a colorizer and loads its verified weights. Raises WeightsError, PluginError."""
+    spec, name = registered.spec, f"{registered.spec.name} of {registered.origin}"
+    colorizer = build_colorizer(spec, options, name)
+    if spec.temporal and not isinstance(colorizer, TemporalColorizer):
+        raise PluginError(f"{name} is temporal but has no reset()")
+    if weights_file is not None:
+        if not isinstance(colorizer, nn.Module):
+            raise PluginError(f"{name} has weights but is not a torch.nn.Module")
+        weights.load(colorizer, weights_file)
+    return colorizer
 
 
 @contextlib.contextmanager

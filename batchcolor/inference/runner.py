@@ -4,71 +4,52 @@ Every batch has the same shape and is padded where squares are missing, because 
 network's output depend on the batch shape. So the result of a picture depends neither on the
 pictures beside it nor on where a job was interrupted and resumed.
 
-A copy of the colorizer stays in the host's memory. Where the device runs out of memory or is lost,
-its batches run on that copy: a device whose context is lost cannot return its weights.
+The runner works with NumPy arrays and does not import torch; a backend computes the chroma.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from batchcolor.errors import PluginError, ProcessingError
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks import options as model_options
-from batchcolor.hooks.failures import PluginFailure, format_error
-from batchcolor.hooks.guard import InvalidChromaError, validate_chroma
+from batchcolor.hooks.failures import PluginFailure
+from batchcolor.hooks.guard import InvalidChromaError
 from batchcolor.hooks.manager import RegisteredColorizer
-from batchcolor.hooks.types import Colorizer, TemporalColorizer
 from batchcolor.inference import weights
+from batchcolor.inference.backends.backend import Backend
+from batchcolor.inference.backends.selection import ModelSource, load_backend
+from batchcolor.inference.batch_size import get_default_batch_size
 from batchcolor.inference.color_transfer import ColorTransfer
-from batchcolor.inference.device import (
-    Device,
-    DeviceLostError,
-    is_out_of_memory,
-    resolve_device,
-)
+from batchcolor.inference.device_errors import DeviceLostError, DeviceMemoryError
 from batchcolor.inference.load_options import LoadOptions
-from batchcolor.inference.model_code import (
-    HOOK,
-    build_colorizer,
-    find_model_location,
-    isolate_model,
-)
 
 Square = NDArray[np.float32]
 """Luma `(S, S)` in 0..1."""
 Result = NDArray[np.float32] | ProcessingError
 """Chroma `(2, s, s)` in -0.5..0.5, or the reason why there is none."""
+HOOK = "batchcolor_colorizers"
+"""The hook that failures of a model are recorded under."""
 
 
 def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = None) -> Runner:
     """Builds a colorizer, loads its weights, and moves it to its device.
 
-    Raises UsageError (options, device, like), WeightsError, PluginError.
+    Raises UsageError (options, device, backend, like), WeightsError, PluginError.
     """
     spec, loading = registered.spec, loading or LoadOptions()
     parsed = model_options.parse_options(spec, dict(loading.options))
     transfer = ColorTransfer.from_picture(loading.like) if loading.like else None
     path = weights.find(registered, loading.weights)
     digest = weights.verify(path) if path else ""
-    device = resolve_device(loading.device, loading.precision)
-    colorizer = build_colorizer(spec, parsed, f"{spec.name} of {registered.origin}")
-    if spec.temporal and not isinstance(colorizer, TemporalColorizer):
-        raise PluginError(f"{spec.name} of {registered.origin} is temporal but has no reset()")
-    if path is not None:
-        if not isinstance(colorizer, nn.Module):
-            raise PluginError(
-                f"{spec.name} of {registered.origin} has weights but is not a torch.nn.Module"
-            )
-        weights.load(colorizer, path)
-    batch_size = loading.batch_size or device.default_batch_size(spec.working_size)
-    runner = Runner(registered, colorizer, device, batch_size, digest, transfer)
+    backend = load_backend(ModelSource(registered, parsed, path, digest), loading)
+    batch_size = loading.batch_size or get_default_batch_size(
+        spec.working_size, is_on_cpu=backend.is_on_cpu
+    )
+    runner = Runner(registered, backend, batch_size, digest, transfer)
     if spec.temporal and (loading.batch_size or 1) > 1:
         runner.notes.append(f"{spec.name} keeps state between frames: its batch size is 1")
     return runner
@@ -80,32 +61,26 @@ class Runner:
     def __init__(
         self,
         registered: RegisteredColorizer,
-        colorizer: Colorizer,
-        device: Device,
+        backend: Backend,
         batch_size: int,
         weights_hash: str,
         color_transfer: ColorTransfer | None = None,
     ) -> None:
         self.registered, self.spec, self.name = registered, registered.spec, registered.spec.name
         self.weights_hash, self.color_transfer = weights_hash, color_transfer
+        self.backend = backend
         self.batch_size = 1 if self.spec.temporal else batch_size
-        self.notes: list[str] = []
-        """Changes of device or batch size, each reported once."""
-        if isinstance(colorizer, nn.Module):
-            colorizer.eval()
-        self._cpu = device if device.is_cpu else resolve_device("cpu")
-        self._host_colorizer = colorizer if device.is_cpu else _copy_for_host(colorizer)
-        self.device, self.colorizer = device, colorizer
+        self.notes = backend.notes
+        """Changes of backend, device or batch size, each reported once."""
         try:
-            with device.translated_errors():
-                _move_to_device(colorizer, device)
-        except (torch.OutOfMemoryError, DeviceLostError) as error:
+            backend.prepare()
+        except (DeviceMemoryError, DeviceLostError) as error:
             self._continue_on_cpu(error)
 
     def __repr__(self) -> str:
         return (
-            f"<Runner {self.name}: {self.working_size} px, {self.device.name}, "
-            f"{str(self.device.dtype).removeprefix('torch.')}, batch size {self.batch_size}>"
+            f"<Runner {self.name}: {self.working_size} px, {self.backend.device_name}, "
+            f"{self.backend.precision}, batch size {self.batch_size}>"
         )
 
     @property
@@ -129,7 +104,7 @@ class Runner:
             except DeviceLostError as error:
                 self._continue_on_cpu(error)
                 continue
-            except torch.OutOfMemoryError:
+            except DeviceMemoryError:
                 if self.batch_size > 1:
                     self._halve_batch()
                     continue
@@ -153,62 +128,47 @@ class Runner:
     def _run_frame(self, square: Square, is_shot_start: bool) -> Result:
         try:
             if is_shot_start:
-                self._reset()
+                self.backend.reset()
             return self._run_batch([square])[0]
-        except (torch.OutOfMemoryError, DeviceLostError) as error:
-            if self.device.is_cpu:
+        except (DeviceMemoryError, DeviceLostError) as error:
+            if self.backend.is_on_cpu:
                 return _make_memory_failure()
             self._continue_on_cpu(error)
             return self._run_frame(square, is_shot_start=True)  # the state was on the device
         except InvalidChromaError as error:
             return self._make_failure(error)
 
-    def _reset(self) -> None:
-        """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
-        assert isinstance(self.colorizer, TemporalColorizer)  # checked when loaded
-        try:
-            with self.device.translated_errors(), torch.inference_mode(), isolate_model():
-                self.colorizer.reset()
-        except (torch.OutOfMemoryError, DeviceLostError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise InvalidChromaError(f"reset() raised {format_error(error)}") from error
-
     # ---- device failures -----------------------------------------------------------------
 
     def _halve_batch(self) -> None:
-        with contextlib.suppress(RuntimeError):  # if the device is lost, the next batch reports it
-            self.device.release_memory()
+        self.backend.release_memory()
         self.batch_size //= 2
         self._note(
-            f"{self.device.name} is out of memory: the batch size is {self.batch_size} from now on"
+            f"{self.backend.device_name} is out of memory: "
+            f"the batch size is {self.batch_size} from now on"
         )
 
     def _run_batch_on_cpu(self, part: Sequence[Square]) -> list[Result]:
-        """Runs this batch on the host's copy; the next one runs on the device again."""
-        if self.device.is_cpu:
+        """Runs this batch on the CPU; the next one runs on the device again."""
+        if self.backend.is_on_cpu:
             return [_make_memory_failure() for _ in part]
-        self._note(f"{self.device.name} has no memory for a single picture: it runs on the CPU")
-        device, colorizer = self.device, self.colorizer
-        self._switch_to_cpu()
+        self._note(
+            f"{self.backend.device_name} has no memory for a single picture: it runs on the CPU"
+        )
         try:
-            return self._run_batch(part)
-        except torch.OutOfMemoryError:
+            with self.backend.run_on_cpu():
+                return self._run_batch(part)
+        except DeviceMemoryError:
             return [_make_memory_failure() for _ in part]
-        finally:
-            self.device, self.colorizer = device, colorizer
 
     def _continue_on_cpu(self, error: Exception) -> None:
-        """Runs everything from now on on the host's copy."""
-        cause = "is out of memory" if is_out_of_memory(error) else f"was lost ({error})"
-        self._note(f"{self.device.name} {cause}: the CPU is used from now on")
-        self._switch_to_cpu()
-        self.batch_size = min(self.batch_size, self.device.default_batch_size(self.working_size))
-
-    def _switch_to_cpu(self) -> None:
-        self.device, self.colorizer = self._cpu, self._host_colorizer
-        with contextlib.suppress(RuntimeError):  # a module that could not be copied
-            _move_to_device(self.colorizer, self.device)
+        """Runs everything from now on on the CPU."""
+        is_full = isinstance(error, DeviceMemoryError)
+        cause = "is out of memory" if is_full else f"was lost ({error})"
+        self._note(f"{self.backend.device_name} {cause}: the CPU is used from now on")
+        self.backend.move_to_cpu()
+        default = get_default_batch_size(self.working_size, is_on_cpu=True)
+        self.batch_size = min(self.batch_size, default)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -219,7 +179,7 @@ class Runner:
     def _run_batch(self, part: Sequence[Square]) -> list[Result]:
         """Runs one batch. If the colorizer fails, runs each of its squares once alone.
 
-        Raises torch.OutOfMemoryError, DeviceLostError.
+        Raises DeviceMemoryError, DeviceLostError.
         """
         try:
             fields = self._forward(part)
@@ -235,54 +195,21 @@ class Runner:
     def _forward(self, part: Sequence[Square]) -> NDArray[np.float32]:
         """Returns chroma `(n, 2, s, s)` of n squares, from a batch padded to `batch_size`.
 
-        Raises InvalidChromaError, torch.OutOfMemoryError, DeviceLostError.
+        Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
         """
         stacked = np.stack(part)[:, None]
         missing = self.batch_size - len(part)
         if missing > 0:
             stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
-        with self.device.translated_errors():
-            luma = self.device.upload(stacked).contiguous(memory_format=torch.channels_last)
-            chroma = validate_chroma(self._call(luma), len(luma), self.device.torch_device)
-            return self.device.download(chroma[: len(part)])
-
-    def _call(self, luma: torch.Tensor) -> object:
-        """Calls the colorizer. Raises InvalidChromaError and what a device causes."""
-        is_builtin = self.registered.origin.package == "batchcolor"
-        given = luma if is_builtin else luma.clone()
-        try:
-            with torch.inference_mode(), isolate_model():
-                chroma: object = self.colorizer(given)
-        except (Exception, SystemExit) as error:
-            if is_out_of_memory(error) or self.device.is_lost_after(error):
-                raise
-            raise InvalidChromaError(f"raised {format_error(error)}") from error
-        if given is not luma and not torch.equal(given, luma):
-            raise InvalidChromaError("changed its input")
-        return chroma
+        return self.backend.compute_chroma(stacked, len(part))
 
     def _make_failure(self, error: InvalidChromaError) -> ProcessingError:
         """Returns the failure of a picture, and records where the colorizer's code caused it."""
         origin = self.registered.origin
-        location = find_model_location(error.__cause__, self.colorizer)
+        location = self.backend.find_failure_location(error.__cause__)
         text = f"model {self.name} {error}"
         self.registered.record(PluginFailure(origin, text, location, HOOK, self.spec.name))
         return ProcessingError("chroma", f"model {self.name} of {origin} {error}")
-
-
-def _copy_for_host(colorizer: Colorizer) -> Colorizer:
-    """Returns a copy for the CPU. What cannot be copied, or is no module, serves as it is."""
-    if not isinstance(colorizer, nn.Module):
-        return colorizer
-    try:
-        return copy.deepcopy(colorizer)
-    except Exception:  # a plugin's module may hold anything
-        return colorizer
-
-
-def _move_to_device(colorizer: Colorizer, device: Device) -> None:
-    if isinstance(colorizer, nn.Module):
-        device.move(colorizer)
 
 
 def _make_memory_failure() -> ProcessingError:

@@ -14,13 +14,13 @@ def test_a_model_is_requested_with_options_of_its_own():
     requested = ["delta:vividness=0", "beta", "delta:vividness=1", "delta:vividness=0"]
     runners = load_runners(requested, load_plugins(False), CPU)
     assert [runner.name for runner in runners] == requested[:3]
-    assert [runners[k].colorizer.vividness for k in (0, 2)] == [0, 1]
+    assert [runners[k].backend.colorizer.vividness for k in (0, 2)] == [0, 1]
 
 
 def test_an_option_in_the_name_overrides_one_for_all_models():
     loading = LoadOptions((("vividness", "0.25"),), device="cpu", batch_size=1)
     runners = load_runners(["delta", "delta:vividness=1", "beta"], load_plugins(False), loading)
-    assert [runner.colorizer.vividness for runner in runners[:2]] == [0.25, 1]
+    assert [runner.backend.colorizer.vividness for runner in runners[:2]] == [0.25, 1]
 
 
 @pytest.mark.parametrize(

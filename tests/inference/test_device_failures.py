@@ -10,8 +10,9 @@ import torch
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Origin, RegisteredColorizer
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.inference import runner as runner_module
-from batchcolor.inference.device import Device, DeviceLostError, resolve_device
+from batchcolor.inference import device as device_module
+from batchcolor.inference.device import Device, resolve_device
+from batchcolor.inference.device_errors import DeviceLostError
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
 
@@ -95,7 +96,7 @@ def load(monkeypatch):
         gpu = FakeGpu(operation, at)
         fake = FakeDevice(torch.device("cpu"), torch.float32, "Fake GPU", gpu)
         monkeypatch.setattr(
-            runner_module,
+            device_module,
             "resolve_device",
             lambda device="auto", precision="auto": (
                 fake if device == "cuda" else resolve_device(device, precision)
@@ -124,7 +125,7 @@ def assert_all_coloured(given, results):
 def test_every_picture_is_coloured_after_the_device_is_lost(load, operation, at):
     runner = load(operation, at)
     assert_all_coloured(squares(11), runner.run(squares(11)))
-    assert runner.device.is_cpu
+    assert runner.backend.is_on_cpu
     assert [note for note in runner.notes if "lost" in note] == [
         "Fake GPU was lost (CUDA error: an illegal memory access was encountered): "
         "the CPU is used from now on"
@@ -144,8 +145,8 @@ def test_every_frame_is_coloured_and_the_copy_is_reset_after_the_device_is_lost(
     frames = squares(7)
     starts = [index in (0, 3) for index in range(7)]
     assert_all_coloured(frames, runner.run_frames(frames, starts))
-    assert runner.device.is_cpu
-    assert runner.colorizer.resets >= 1
+    assert runner.backend.is_on_cpu
+    assert runner.backend.colorizer.resets >= 1
 
 
 def test_every_picture_is_coloured_if_releasing_memory_finds_the_device_lost(load, monkeypatch):
@@ -174,7 +175,7 @@ def test_a_picture_that_does_not_fit_the_device_runs_on_the_copy_without_moving_
     load, monkeypatch, error
 ):
     runner = load("never", 0, batch_size=2)
-    on_device = runner.colorizer
+    on_device = runner.backend.colorizer
     forward = Network.forward
 
     def full(self, luma):
@@ -183,12 +184,12 @@ def test_a_picture_that_does_not_fit_the_device_runs_on_the_copy_without_moving_
         return forward(self, luma)
 
     monkeypatch.setattr(Network, "forward", full)
-    moves = runner.colorizer.gpu.calls.count("move")
+    moves = runner.backend.colorizer.gpu.calls.count("move")
     given = squares(9)
     given[4][0, 0] = 1.0
     assert_all_coloured(given, runner.run(given))
-    assert runner.colorizer is on_device
-    assert runner.colorizer.gpu.calls.count("move") == moves
+    assert runner.backend.colorizer is on_device
+    assert runner.backend.colorizer.gpu.calls.count("move") == moves
     assert any("runs on the CPU" in note for note in runner.notes)
 
 

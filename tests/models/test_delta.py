@@ -94,8 +94,8 @@ def test_half_precision_gives_nearly_the_same_chroma(delta, dtype):
     luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     luma = functional.interpolate(luma, size=(96, 96), mode="bicubic").clamp(0, 1)
     with torch.inference_mode():
-        expected = delta.colorizer(luma)
-        half = copy.deepcopy(delta.colorizer).to(dtype)(luma.to(dtype))
+        expected = delta.backend.colorizer(luma)
+        half = copy.deepcopy(delta.backend.colorizer).to(dtype)(luma.to(dtype))
     assert (half.float() - expected).abs().max() < 0.03
 
 

@@ -1,0 +1,1 @@
+"""Backends: what computes a model's chroma, by torch or by another inference library."""

@@ -17,8 +17,10 @@ from batchcolor.images.metadata.exif import (
 )
 from batchcolor.images.metadata.exif_block import shrink_block
 from batchcolor.images.metadata.ifd import SHORT, Entry, integer_entry, read_layout
+from batchcolor.images.metadata.iptc import move_to_xmp
 from batchcolor.images.metadata.jpeg import EXIF_HEADER, MAX_PAYLOAD
 from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.photoshop import DERIVED_RESOURCES, IPTC_RESOURCE, read_resources
 from batchcolor.images.metadata.png import MAX_TEXT_SIZE, TEXT_CHUNKS, decode_comment
 from batchcolor.images.metadata.png_text import Text, parse_text
 from batchcolor.images.metadata.tiff import RESOLUTION_UNIT, read_resolution
@@ -61,8 +63,7 @@ def convert(metadata: Metadata, format_name: str, notes: list[str]) -> Metadata:
     if metadata.comments and format_name not in WITH_COMMENTS:
         metadata = _move_comments(metadata, dropped)
     if format_name not in WITH_IPTC and (metadata.photoshop or metadata.iptc):
-        dropped.append("IPTC and Photoshop resources")
-        metadata = replace(metadata, photoshop=b"", iptc=b"")
+        metadata = _move_iptc(metadata, dropped)
     if format_name in WITHOUT_RESOLUTION:
         metadata = _move_resolution(metadata)
     if format_name == "jpeg" and len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
@@ -154,6 +155,20 @@ def _move_comments(metadata: Metadata, dropped: list[str]) -> Metadata:
         dropped.append("comment")
         return replace(metadata, comments=())
     return replace(metadata, exif=set_text(metadata.exif, IMAGE_DESCRIPTION, text), comments=())
+
+
+def _move_iptc(metadata: Metadata, dropped: list[str]) -> Metadata:
+    """Moves IPTC to XMP; the other Photoshop resources are not kept."""
+    resources = read_resources(metadata.photoshop)
+    iptc = metadata.iptc or resources.get(IPTC_RESOURCE, b"")
+    xmp = metadata.xmp
+    try:
+        xmp = move_to_xmp(iptc, xmp, dropped)
+    except ValueError as error:
+        dropped.append(f"IPTC (XMP cannot take it: {error})")
+    if resources.keys() - DERIVED_RESOURCES:
+        dropped.append("Photoshop resources")
+    return replace(metadata, xmp=xmp, photoshop=b"", iptc=b"")
 
 
 def _read_exif_resolution(metadata: Metadata) -> tuple[float, float] | None:

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Collection, Iterator
 
 IPTC_RESOURCE, OLD_THUMBNAIL, THUMBNAIL = 0x0404, 0x0409, 0x040C
-THUMBNAIL_HEADER_SIZE = 28
+IPTC_DIGEST = 0x0425
+DERIVED_RESOURCES = frozenset({IPTC_RESOURCE, IPTC_DIGEST, OLD_THUMBNAIL, THUMBNAIL})
+"""Resources that repeat what is elsewhere: IPTC, its checksum, and the picture."""
 SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
 
 

@@ -15,6 +15,8 @@ class DecodeOptions:
 
     profile: OutputProfile = "keep"
     """The RGB space of the result."""
+    page: int | None = None
+    """The page of a TIFF, from 0. None: the first one, with a note if there are others."""
 
 
 DEFAULT_OPTIONS = DecodeOptions()

@@ -18,7 +18,7 @@ from batchcolor.images.jpeg_frame import read_frame_header
 from batchcolor.images.picture import check_size
 from batchcolor.images.png_chunks import read_png_header
 from batchcolor.images.scan import VANISHED, ScannedFile
-from batchcolor.images.tiff_file import read_page_headers
+from batchcolor.images.tiff_file import PageHeader, read_page_headers
 
 # batchcolor compares sizes with --max-pixels before pixels are decoded; Pillow's own limit is
 # lower than the size of large scans.
@@ -34,7 +34,7 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     """Returns the bytes that a picture needs at its peak, from its header alone.
 
     Raises ProcessingError for a file that is empty, unknown or damaged, for more than
-    `max_pixels`, and for several pages or frames.
+    `max_pixels`, and for several frames. Of a TIFF with pages the first one counts.
     """
     if found.size == VANISHED:
         raise ProcessingError("scan", "vanished while the job ran")
@@ -46,7 +46,7 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
         return found.size * READER_BYTES_PER_FILE_BYTE
     try:
         if found.format == TIFF:
-            return _estimate_tiff_memory(found.path, max_pixels)
+            return read_page_headers(found.path, max_pixels)[0].memory
         width, height, pages, is_deep = _read_header(found.path, found.format)
     except ProcessingError:
         raise
@@ -57,10 +57,19 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
 
 
-def _estimate_tiff_memory(path: Path, max_pixels: int) -> int:
-    pages = read_page_headers(path, max_pixels)
-    _check_single(len(pages))
-    return pages[0].memory
+def read_pages(found: ScannedFile, max_pixels: int) -> list[PageHeader]:
+    """Returns the headers of the pages of a TIFF; nothing for other formats.
+
+    Raises ProcessingError for a damaged file and for a page of more than `max_pixels`.
+    """
+    if found.format != TIFF:
+        return []
+    try:
+        return read_page_headers(found.path, max_pixels)
+    except ProcessingError:
+        raise
+    except Exception as error:  # tifffile raises many types of errors for damaged directories
+        raise ProcessingError("decode", describe_error(error)) from error
 
 
 def _check_single(pages: int) -> None:

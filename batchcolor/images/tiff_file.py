@@ -40,6 +40,12 @@ class PageHeader:
     height: int
     memory: int
     """Bytes that its decoding and its result need at the peak."""
+    result_size: int
+    """Bytes of the samples of its result."""
+    offset: int
+    """Of its directory in the file."""
+    order: str
+    """The byte order of the file, `<` or `>`."""
 
 
 class _MessageCollector(logging.Handler):
@@ -127,12 +133,18 @@ def read_page_headers(path: Path, max_pixels: int) -> list[PageHeader]:
 
 
 def _read_page_header(page: tifffile.TiffPage) -> PageHeader:
-    width, height = int(page.imagewidth), int(page.imagelength)
+    width, height, samples = int(page.imagewidth), int(page.imagelength), page.samplesperpixel
     bits = page.bitspersample
     sample_bytes = page.dtype.itemsize if page.dtype is not None else 4
     result_bytes = 2 if isinstance(bits, int) and bits > 8 else 1
-    decoded = width * height * page.samplesperpixel * sample_bytes
+    decoded = width * height * samples * sample_bytes
     compressed = sum(page.databytecounts) if page.compression != 1 else 0
-    scaled = width * height * page.samplesperpixel * result_bytes
+    scaled = width * height * samples * result_bytes
     result = width * height * RESULT_BYTES * result_bytes
-    return PageHeader(width, height, compressed + max(decoded + scaled, scaled + result) + result)
+    return PageHeader(
+        *(width, height),
+        memory=compressed + max(decoded + scaled, scaled + result) + result,
+        result_size=width * height * 4 * result_bytes,
+        offset=page.offset,
+        order=page.parent.byteorder,
+    )

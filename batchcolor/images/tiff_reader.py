@@ -42,10 +42,9 @@ SAMPLE_SIDE = 512
 def decode_tiff(
     found: ScannedFile,
     max_pixels: int,
-    number: int = 0,
     options: DecodeOptions = DEFAULT_OPTIONS,
 ) -> Picture:
-    """Returns the page `number`, from 0, upright: 8 bits stay 8, more become 16.
+    """Returns the page of the options, upright: 8 bits stay 8, more become 16.
 
     Raises ProcessingError for more than `max_pixels` and for what is not readable, and errors of
     tifffile and imagecodecs for damaged data.
@@ -53,7 +52,10 @@ def decode_tiff(
     assert found.format is not None
     notes = [found.note] if found.note else []
     with open_tiff(found.path, notes) as file:
-        page = list_pages(file)[number]
+        pages = list_pages(file)
+        page = pages[options.page or 0]
+        if options.page is None and len(pages) > 1:
+            notes.append(f"only the first of its {len(pages)} pages is coloured (--pages all)")
         check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = interpret_samples(read_samples(page), page, notes)
         metadata, orientation = _read_page_metadata(found.path, page, notes)

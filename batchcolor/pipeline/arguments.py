@@ -55,6 +55,7 @@ class RunArguments(ModelArguments, total=False):
     sidecar: bool
     premis: bool
     profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]
+    pages: Literal["all", "first"]
     quality: int | None
     workers: int | None
     max_memory: int | None

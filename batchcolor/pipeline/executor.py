@@ -26,6 +26,8 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.colored_pictures import copy_source
+from batchcolor.pipeline.document_item import PageItem
+from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, open_document
 from batchcolor.pipeline.film_prober import FilmProber
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
@@ -42,6 +44,8 @@ from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
+
+AnyItem = PictureItem | PageItem | FrameItem
 
 
 class Pipeline:
@@ -61,9 +65,25 @@ class Pipeline:
         max_items = 2 * runner.batch_size + 4 * threads  # one batch in work, one waiting, threads
         self.budget = ByteBudget(self.settings.memory, max_items, self.stop)
         self.prober = FilmProber(self.settings, self.budget.limit, runner.batch_size, self.stop)
-        self.to_decode: Channel[tuple[Task, int] | VideoTask] = Channel(self.stop, 1)
-        self.to_chroma: Channel[PictureItem | FrameItem | EndOfStream] = Channel(self.stop, threads)
-        self.to_encode: Channel[PictureItem] = Channel(self.stop, 1)
+        self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
+        self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
+        self.to_encode: Channel[PictureItem | PageItem] = Channel(self.stop, 1)
+        self.documents = DocumentContext(
+            settings=self.settings,
+            cancellation=self.stop,
+            working_size=runner.working_size,
+            memory=self.budget.limit,
+            decode=self.decoder.decode,
+            submit=self.to_chroma.put,
+            submit_encoding=self.to_encode.put,
+            describe_source=self.provenance.describe,
+            encode=self.encoder.encode_page,
+            hold=self.decoder.hold,
+            succeed=self.recorder.succeed,
+            fail=self._fail,
+            keep_colored=self._keep_colored,
+            release=self.budget.release,
+        )
         self.threads: list[threading.Thread] = []
         self._signal: ExitCode | None = None
         self.context = JobContext(
@@ -111,7 +131,7 @@ class Pipeline:
 
     def _decode(self) -> None:
         for item in self.to_decode:
-            if isinstance(item, VideoTask):
+            if isinstance(item, VideoTask | DocumentTask):
                 item.run()
                 continue
             task, share = item
@@ -137,6 +157,9 @@ class Pipeline:
 
     def _encode(self) -> None:
         for item in self.to_encode:
+            if isinstance(item, PageItem):
+                item.document.encode(item)
+                continue
             task, picture = item.task, item.picture
             try:
                 with self.decoder.hold(task.source.path, ENCODE):
@@ -154,13 +177,14 @@ class Pipeline:
 
     def _admit(self, task: Task) -> bool:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
-        film = None
+        film: VideoTask | DocumentTask | None = None
         try:
             if task.source.is_film:
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:
-                share = self.decoder.estimate_memory(task.source)
+                film = open_document(task, self.documents)
+                share = film.share if film else self.decoder.estimate_memory(task.source)
             if share > self.budget.limit:
                 self.report.too_large += 1
                 raise ProcessingError(
@@ -186,18 +210,16 @@ class Pipeline:
             self.recorder.skip_colored(task)
         self.budget.release(share)
 
-    def _batches(self) -> Iterator[list[PictureItem | FrameItem]]:
+    def _batches(self) -> Iterator[list[AnyItem]]:
         """Batches across pictures and films; for temporal models one frame at a time."""
         if self.runner.spec.temporal:
-            items: Iterator[PictureItem | FrameItem] = one_stream_at_a_time(self.to_chroma)
+            items: Iterator[AnyItem] = one_stream_at_a_time(self.to_chroma)
             yield from ([item] for item in items)
             return
         for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
             yield [item for item in batch if not isinstance(item, EndOfStream)]
 
-    def _receive_chroma(
-        self, item: PictureItem | FrameItem, chroma: NDArray[np.float32] | ProcessingError
-    ) -> None:
+    def _receive_chroma(self, item: AnyItem, chroma: NDArray[np.float32] | ProcessingError) -> None:
         """Passes a picture to the encoders, and a frame back to its film."""
         error = chroma if isinstance(chroma, ProcessingError) else None
         if not isinstance(chroma, ProcessingError):
@@ -209,14 +231,14 @@ class Pipeline:
             if error is not None:
                 item.stream.fail(error)
             item.stream.receive(item)
+        elif isinstance(item, PageItem):
+            item.document.receive(item, error)
         elif error is not None:
             self._fail(item.task, error, item.share)
         else:
             self.to_encode.put(item)
 
-    def _filter_chroma(
-        self, chroma: NDArray[np.float32], item: PictureItem | FrameItem
-    ) -> NDArray[np.float32]:
+    def _filter_chroma(self, chroma: NDArray[np.float32], item: AnyItem) -> NDArray[np.float32]:
         if not self.plugins.filters_chroma:
             return chroma
         return self.plugins.filter_chroma(chroma, item.square, item.picture)

@@ -19,7 +19,7 @@ from typing import Any
 from batchcolor.hooks.options import parse_options
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.encode import DEFAULT_QUALITY
-from batchcolor.images.formats import Format
+from batchcolor.images.formats import TIFF, Format
 from batchcolor.pipeline.settings import RunSettings
 
 VERSION = 1
@@ -52,6 +52,8 @@ def fingerprint(
         values["profile"] = settings.profile
     if settings.c2pa:
         values["c2pa"] = _hash_file(settings.c2pa[0])
+    if not is_film and target == TIFF and settings.pages != "all":
+        values["pages"] = settings.pages
     content = json.dumps(values, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -83,10 +84,10 @@ class PictureDecoder:
         with self.hold(found.path, "decode"):
             return estimate_memory(found, max_pixels, self.readers)
 
-    def decode(self, task: Task) -> Picture:
-        """As `decode.decode`. Raises ProcessingError."""
+    def decode(self, task: Task, page: int | None = None) -> Picture:
+        """As `decode.decode`, with the page of `DecodeOptions`. Raises ProcessingError."""
         found, max_pixels = task.source, self.settings.max_pixels
-        options = self.settings.decoding
+        options = replace(self.settings.decoding, page=page)
         if not self._is_isolated(found):
             with self.hold(found.path, "decode"):
                 return decode(found, max_pixels, self.readers, options)

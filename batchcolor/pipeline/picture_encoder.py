@@ -9,7 +9,7 @@ from batchcolor.hooks.manager import format_error
 from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.join import JoinedImage
 from batchcolor.images.picture import Picture
-from batchcolor.images.provenance import mark_metadata
+from batchcolor.images.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.settings import RunSettings
 
@@ -27,18 +27,28 @@ class PictureEncoder:
 
     def encode(self, image: JoinedImage, picture: Picture) -> bytes:
         """Returns the content of the result. Raises ProcessingError."""
-        metadata, provenance = picture.metadata, None
+        provenance = None
         if self.credentials is not None or not self.settings.no_mark:
             provenance = self.provenance.describe(picture.path)
-        if provenance is not None and not self.settings.no_mark:
-            metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
-        try:
-            data = encode(image, metadata, self.settings.quality, picture.notes)
-        except ENCODER_ERRORS as error:
-            raise ProcessingError("encode", format_error(error)) from error
+        data = self.encode_page(image, picture, None if self.settings.no_mark else provenance)
         if self.credentials is None or provenance is None:
             return data
         return self.credentials.sign(data, image.format, picture.path, provenance)
+
+    def encode_page(
+        self, image: JoinedImage, picture: Picture, provenance: Provenance | None
+    ) -> bytes:
+        """Returns the content of a file, marked with `provenance` unless it is None.
+
+        Raises ProcessingError.
+        """
+        metadata = picture.metadata
+        if provenance is not None:
+            metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
+        try:
+            return encode(image, metadata, self.settings.quality, picture.notes)
+        except ENCODER_ERRORS as error:
+            raise ProcessingError("encode", format_error(error)) from error
 
 
 def _load_credentials(settings: RunSettings) -> ContentCredentials | None:

@@ -49,6 +49,7 @@ MAX_EVERY = 12
 MAX_PIXELS = 400_000_000
 
 IfColored = Literal["recolor", "copy", "skip"]
+Pages = Literal["all", "first"]
 IfExists = Literal["skip", "overwrite", "error"]
 Stabilize = Literal["off", "fast", "best"]
 
@@ -132,6 +133,9 @@ class RunSettings(SettingsModel):
             *("Colour", "RGB space of pictures; keep: of the source's own RGB profile, else sRGB."),
         ),
     ] = "keep"
+    pages: Annotated[
+        Pages, Option("Colour", "Pages of a TIFF that are coloured; the result has the same.")
+    ] = "all"
     quality: Annotated[
         int | None,
         Field(ge=1, le=100),

@@ -84,12 +84,13 @@ def test_decompression_bomb_is_refused_from_its_header(tmp_path, scan_file):
         estimate_memory(scan_file(whole), 999_999)
 
 
-def test_tiff_with_several_pages_is_refused(tmp_path, scan_file):
+def test_first_page_of_a_tiff_is_decoded_with_a_note(tmp_path, scan_file):
     path = tmp_path / "pages.tif"
-    page = Image.new("L", (20, 20))
-    page.save(path, save_all=True, append_images=[page, page])
-    with pytest.raises(ProcessingError, match="3 pages"):
-        estimate_memory(scan_file(path), MAX_PIXELS)
+    pages = [Image.new("L", (20, 20), level) for level in (10, 20, 30)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    picture = decode(scan_file(path), MAX_PIXELS)
+    assert picture.luma.max() == 10
+    assert "first of its 3 pages" in picture.notes[0]
 
 
 def test_file_that_changes_after_the_scan_fails(tmp_path, scan_file):

@@ -1,0 +1,241 @@
+"""One TIFF with several pages: decoded, coloured and written page after page.
+
+Pages share inference batches and encoding threads with other pictures. The thread that decodes
+them holds the temporary file and publishes it after the last page, so a result has all pages or
+does not exist; a document that was interrupted is begun again by the next run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.header import read_pages
+from batchcolor.images.join import JoinedImage, join
+from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
+from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.provenance import Provenance
+from batchcolor.images.tiff_file import PageHeader, read_page_headers
+from batchcolor.images.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
+from batchcolor.pipeline.document_item import PageItem
+from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.stages import Cancellation
+from batchcolor.storage.atomic import publish, sync_to_disk, temporary_path
+
+MAX_IN_FLIGHT = 4
+"""Pages between decoding and writing: as many as keep decoding, inference and encoding busy."""
+LISTED_PAGES = 5
+
+
+@dataclass(frozen=True)
+class DocumentContext:
+    """What a document uses of its job."""
+
+    settings: RunSettings
+    cancellation: Cancellation
+    working_size: int
+    memory: int
+    """Bytes of the job's budget."""
+    decode: Callable[[Task, int], Picture]
+    submit: Callable[[PageItem], None]
+    """Passes a page to inference; it comes back through `DocumentTask.receive`."""
+    submit_encoding: Callable[[PageItem], None]
+    """Passes a page to the encoding threads, which call `DocumentTask.encode`."""
+    describe_source: Callable[[Path], Provenance]
+    encode: Callable[[JoinedImage, Picture, Provenance | None], bytes]
+    hold: Callable[[Path, str], AbstractContextManager[None]]
+    succeed: Callable[[Task, list[str]], None]
+    fail: Callable[[Task, ProcessingError, int], None]
+    keep_colored: Callable[[Task, int], None]
+    """Copies or skips a document whose pages are all in colour, and releases its memory."""
+    release: Callable[[int], None]
+
+
+class DocumentTask:
+    """One document. `run` decodes in the calling thread and returns when the result is written."""
+
+    def __init__(self, task: Task, pages: list[PageHeader], context: DocumentContext) -> None:
+        self.task, self.pages, self.context = task, pages, context
+        largest = max(page.memory for page in pages)
+        fitting = context.memory // 2 // largest
+        self.max_in_flight = max(1, min(MAX_IN_FLIGHT, len(pages), fitting))
+        self.share = self.max_in_flight * largest
+        self._writer: TiffPageWriter | None = None
+        self._lock = threading.Lock()
+        self._ready: dict[int, bytes | None] = {}
+        """Encoded pages that wait for earlier ones; None for pages that are copied."""
+        self._begun = self._written = self._ended = 0
+        """Pages that were begun, that are in the file, and that are encoded or have failed."""
+        self._copied = 0
+        self._provenance: Provenance | None = None
+        self._error: Exception | None = None
+        self._notes: dict[str, list[int]] = {}
+
+    def run(self) -> None:
+        """Colours and commits the document, or reports its failure."""
+        try:
+            with temporary_path(self.task.target) as temporary:
+                if not self.context.settings.no_mark:
+                    self._provenance = self.context.describe_source(self.task.source.path)
+                with temporary.open("w+b") as file:
+                    self._color_pages(file)
+                if self._copied < len(self.pages):
+                    self._publish(temporary)
+        except FileExistsError:
+            error = ProcessingError("commit", "its name was taken while the job ran")
+            self.context.fail(self.task, error, self.share)
+        except ProcessingError as error:
+            self.context.fail(self.task, error, self.share)
+        else:
+            self._finish()
+
+    def receive(self, item: PageItem, error: ProcessingError | None) -> None:
+        """Takes a page back from inference."""
+        if error is not None:
+            self._fail(item.number, error)
+        else:
+            self.context.submit_encoding(item)
+
+    def encode(self, item: PageItem) -> None:
+        """Encodes a page, and writes it once those before it are written."""
+        picture = item.picture
+        try:
+            with self.context.hold(picture.path, "encode"):
+                strength = self.context.settings.strength
+                image = join(picture, item.chroma, strength, self.task.format)
+                data = self.context.encode(image, picture, self._provenance)
+            self._note(item.number, picture.notes)
+            self._write(item.number, data)
+        except (ProcessingError, OSError) as error:
+            self._fail(item.number, error)
+
+    def _color_pages(self, file: BinaryIO) -> None:
+        """Passes every page on and waits until all are written. Raises what failed."""
+        size = sum(page.result_size for page in self.pages)
+        is_big = size > CLASSIC_LIMIT
+        self._writer = TiffPageWriter(file, self.pages[0].order, is_big=is_big)
+        for number in range(len(self.pages)):
+            self._wait(self._has_free_slot)
+            if self._error is not None:
+                break
+            self._begun += 1
+            try:
+                self._begin_page(number)
+            except (ProcessingError, OSError) as error:
+                self._fail(number, error)
+        self._wait(lambda: self._begun == self._ended)
+        if self._error is not None:
+            raise self._error
+
+    def _has_free_slot(self) -> bool:
+        return self._error is not None or self._begun - self._written < self.max_in_flight
+
+    def _begin_page(self, number: int) -> None:
+        picture = self.context.decode(self.task, number)
+        if picture.is_colored and self.context.settings.if_colored != "recolor":
+            self._copied += 1
+            self._note(number, ["in colour already, copied"])
+            self._write(number, None)
+            return
+        if not picture.metadata.exif:  # the encoder takes the byte order of the pages from it
+            exif = _build_empty_exif(self.pages[0].order)
+            picture.metadata = replace(picture.metadata, exif=exif)
+        square = resize_luma(picture.luma, self.context.working_size)
+        self.context.submit(PageItem(self, number, picture, square))
+
+    def _write(self, number: int, data: bytes | None) -> None:
+        """Writes a page and those after it that are ready. Raises OSError, ProcessingError."""
+        assert self._writer is not None
+        with self._lock:
+            self._ready[number] = data
+            while self._error is None and self._written in self._ready:
+                page = self._ready.pop(self._written)
+                if page is None:
+                    self._writer.copy(self.task.source.path, self.pages[self._written].offset)
+                else:
+                    self._writer.append(page)
+                self._written += 1
+            self._ended += 1
+        self.context.cancellation.wake()
+
+    def _fail(self, number: int, error: Exception) -> None:
+        """Keeps the first error; the pages in flight end without being written."""
+        with self._lock:
+            if self._error is None:
+                if isinstance(error, ProcessingError):
+                    error = ProcessingError(error.step, f"page {number + 1}: {error.reason}")
+                self._error = error
+            self._ended += 1
+        self.context.cancellation.wake()
+
+    def _wait(self, is_ready: Callable[[], bool]) -> None:
+        stop = self.context.cancellation
+        with stop.changed:
+            stop.wait_for(is_ready)
+
+    def _note(self, number: int, notes: list[str]) -> None:
+        with self._lock:
+            for note in notes:
+                self._notes.setdefault(note, []).append(number + 1)
+
+    def _publish(self, temporary: Path) -> None:
+        sync_to_disk(temporary)
+        found = len(read_page_headers(temporary, self.context.settings.max_pixels))
+        if found != len(self.pages):
+            raise ProcessingError("commit", f"the written file has {found} pages")
+        replaces = self.context.settings.if_exists == "overwrite"
+        mtime_ns = self.task.source.mtime_ns
+        publish(temporary, self.task.target, replace=replaces, mtime_ns=mtime_ns)
+
+    def _finish(self) -> None:
+        if self._copied == len(self.pages):
+            try:
+                self.context.keep_colored(self.task, self.share)
+            except ProcessingError as error:
+                self.context.fail(self.task, error, self.share)
+            return
+        self.context.succeed(self.task, self._format_notes())
+        self.context.release(self.share)
+
+    def _format_notes(self) -> list[str]:
+        """Returns each note once, with its pages where it does not concern all of them."""
+        lines = []
+        if self.context.settings.c2pa is not None:
+            lines.append("not signed: Content Credentials are written to files of one page")
+        for note, numbers in self._notes.items():
+            listed = ", ".join(map(str, sorted(numbers)[:LISTED_PAGES]))
+            more = ", ..." if len(numbers) > LISTED_PAGES else ""
+            word = "page" if len(numbers) == 1 else "pages"
+            is_all = len(numbers) == len(self.pages)
+            lines.append(note if is_all else f"{word} {listed}{more}: {note}")
+        return lines
+
+
+def open_document(task: Task, context: DocumentContext) -> DocumentTask | None:
+    """Returns the task of a TIFF with several pages that are all to be coloured; else None.
+
+    Raises ProcessingError where the format of the result holds one page only.
+    """
+    if context.settings.pages == "first":
+        return None
+    pages = read_pages(task.source, context.settings.max_pixels)
+    if len(pages) < 2:
+        return None
+    if task.format != task.source.format:
+        raise ProcessingError(
+            LIMITS,
+            f"has {len(pages)} pages, and {task.format.name} holds one; "
+            f"--pages first colours the first, --format tiff all",
+        )
+    return DocumentTask(task, pages, context)
+
+
+def _build_empty_exif(order: str) -> bytes:
+    """Returns an EXIF block without tags in a byte order."""
+    return build_header(order, HEADER_SIZE) + build_directory((), order, HEADER_SIZE)

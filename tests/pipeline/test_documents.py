@@ -1,0 +1,254 @@
+"""TIFF files with pages: every page is coloured, and the result is one file or none."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from batchcolor.images.tiff_pages import TiffPageWriter
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+WEIGHTS = np.array([0.299, 0.587, 0.114])
+ROWS, COLUMNS = np.mgrid[0:60, 0:90]
+
+
+def make_page(number: int, dtype: str = "uint8") -> NDArray[Any]:
+    luma = 60 + (ROWS * (number + 1) + COLUMNS * 2) % 128
+    return luma.astype(np.uint8) if dtype == "uint8" else (luma * 257).astype(np.uint16)
+
+
+def make_color_page() -> NDArray[np.uint8]:
+    page = np.stack([ROWS * 4, 255 - COLUMNS * 2, (ROWS + COLUMNS * 3) % 256], -1)
+    return page.astype(np.uint8)
+
+
+def write_pages(path: Path, count: int, order: str = "<") -> None:
+    with tifffile.TiffWriter(path, byteorder=order) as writer:
+        for number in range(count):
+            page = make_page(number, "uint16" if number % 3 == 2 else "uint8")
+            writer.write(page, compression="zlib", metadata=None, description=f"page {number + 1}")
+
+
+def read_pages(path: Path) -> list[NDArray[Any]]:
+    with tifffile.TiffFile(path) as file:
+        return [page.asarray() for page in file.pages]
+
+
+def check_luma(page: NDArray[Any], truth: NDArray[Any]) -> None:
+    assert page.dtype == truth.dtype
+    scale = 257 if page.dtype == np.uint16 else 1
+    assert np.abs(page @ WEIGHTS - truth).max() <= 1.01 * scale
+    assert page.shape == (*truth.shape, 3)
+    assert np.ptp(page.astype(int), axis=-1).max() > 5 * scale, "not coloured"
+
+
+def find_temporaries(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.batchcolor-tmp"))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_all_pages_are_coloured_in_order_with_their_own_tags(
+    command: Command, flat: str, tmp_path: Path, order: str
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_pages(source, 7, order)
+    ran = command("run", source, "-o", out, "-m", flat)
+    assert ran.returncode == 0, ran.stderr
+    pages = read_pages(out / "in.tif")
+    assert len(pages) == 7
+    for number, page in enumerate(pages):
+        check_luma(page, make_page(number, "uint16" if number % 3 == 2 else "uint8"))
+    with tifffile.TiffFile(out / "in.tif") as file:
+        assert file.byteorder == order
+        descriptions = [page.tags["ImageDescription"].value for page in file.pages]
+    assert descriptions == [f"page {number + 1}" for number in range(7)]
+    again = command("run", source, "-o", out, "-m", flat, "--json")
+    assert json.loads(again.stdout)["done"] == 0
+
+
+def test_thumbnails_are_no_pages(command: Command, flat: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    with tifffile.TiffWriter(source) as writer:
+        for number in range(2):
+            writer.write(make_page(number), metadata=None)
+            writer.write(make_page(number)[::8, ::8], subfiletype=1, metadata=None)
+    assert command("run", source, "-o", out, "-m", flat).returncode == 0
+    pages = read_pages(out / "in.tif")
+    assert [page.shape for page in pages] == [(60, 90, 3)] * 2
+
+
+def test_pages_first_colours_the_first_page_and_says_so(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_pages(source, 3)
+    ran = command("run", source, "-o", out, "-m", flat, "--pages", "first", "-v")
+    assert ran.returncode == 0, ran.stderr
+    assert "only the first of its 3 pages" in ran.stderr
+    (page,) = read_pages(out / "in.tif")
+    check_luma(page, make_page(0))
+
+
+def test_another_format_needs_pages_first(command: Command, flat: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_pages(source, 3)
+    words = ("run", source, "-o", out, "-m", flat, "--format", "png")
+    ran = command(*words)
+    assert ran.returncode == 3
+    assert "has 3 pages, and png holds one" in " ".join(ran.stderr.split())
+    assert command(*words, "--pages", "first").returncode == 0
+    assert (out / "in.png").exists()
+
+
+def test_pages_in_colour_are_copied_with_their_samples(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    color = make_color_page()
+    with tifffile.TiffWriter(source) as writer:
+        writer.write(make_page(0), metadata=None)
+        writer.write(color, photometric="rgb", compression="lzw", metadata=None, software="album")
+        writer.write(make_page(2), metadata=None)
+    ran = command("run", source, "-o", out, "-m", flat, "-v")
+    assert ran.returncode == 0, ran.stderr
+    assert "page 2: in colour already, copied" in ran.stderr
+    first, second, third = read_pages(out / "in.tif")
+    check_luma(first, make_page(0))
+    assert np.array_equal(second, color)
+    check_luma(third, make_page(2))
+    with tifffile.TiffFile(out / "in.tif") as file:
+        assert file.pages[1].tags["Software"].value == "album"
+    recolored = tmp_path / "recolored"
+    command("run", source, "-o", recolored, "-m", flat, "--if-colored", "recolor")
+    assert not np.array_equal(read_pages(recolored / "in.tif")[1], color)
+
+
+def test_a_document_in_colour_is_copied_byte_for_byte(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    with tifffile.TiffWriter(source) as writer:
+        for _ in range(2):
+            writer.write(make_color_page(), photometric="rgb")
+    assert command("run", source, "-o", out, "-m", flat).returncode == 0
+    assert (out / "in.tif").read_bytes() == source.read_bytes()
+
+
+def test_a_damaged_page_fails_its_document_and_nothing_else(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_pages(folder / "bad.tif", 9)
+    write_pages(folder / "good.tif", 9)
+    with tifffile.TiffFile(folder / "bad.tif") as file:
+        page = file.pages[4]
+        assert isinstance(page, tifffile.TiffPage)
+        place = page.dataoffsets[0] + page.databytecounts[0] // 2
+    data = bytearray((folder / "bad.tif").read_bytes())
+    data[place] ^= 0x55
+    (folder / "bad.tif").write_bytes(data)
+    ran = command("run", folder, "-o", out, "-m", flat)
+    assert ran.returncode == 3
+    assert "page 5: damaged" in " ".join(ran.stderr.split())
+    assert not (out / "bad.tif").exists()
+    assert len(read_pages(out / "good.tif")) == 9
+    assert not find_temporaries(out)
+
+
+def test_a_document_does_not_need_the_memory_of_all_its_pages(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    page = np.tile(make_page(0), (10, 8))
+    with tifffile.TiffWriter(source) as writer:
+        for _ in range(12):  # 0.43 megapixels each
+            writer.write(page, compression="zlib", metadata=None)
+    ran = command("run", source, "-o", out, "-m", flat, "--max-memory", "16M")
+    assert ran.returncode == 0, ran.stderr
+    assert len(read_pages(out / "in.tif")) == 12
+
+
+GATED = """
+    import batchcolor
+
+    class Gated:
+        def __call__(self, luma):
+            import torch
+            pass_gate()
+            return torch.full((len(luma), 2, 4, 4), 0.1)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("gated", "waits", 16, lambda options: Gated())]
+"""
+
+
+def test_a_killed_document_leaves_no_result_and_is_done_by_the_next_run(
+    plugin: Callable[..., Path],
+    gate_code: str,
+    environment: dict[str, str],
+    started: list[subprocess.Popen[str]],
+    command: Command,
+    tmp_path: Path,
+) -> None:
+    plugin("gatedpack", textwrap.dedent(gate_code) + textwrap.dedent(GATED))
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_pages(source, 12)
+    words = ["run", source, "-o", out, "-m", "gated", "--batch-size", "1"]
+    gate = {"GATE_AFTER": "5", "GATE_FILE": str(tmp_path / "gate")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchcolor", *map(str, words)],
+        env={**environment, **gate},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started.append(process)
+    end = time.monotonic() + 60
+    while not any(path.stat().st_size > 10_000 for path in find_temporaries(out)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "in.tif").exists()
+    assert command(*words).returncode == 0
+    assert len(read_pages(out / "in.tif")) == 12
+    assert not find_temporaries(out)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("is_big", [False, True])
+def test_written_pages_are_valid_in_classic_tiff_and_bigtiff(
+    tmp_path: Path, order: str, is_big: bool
+) -> None:
+    single, path, source = (tmp_path / name for name in ("one.tif", "out.tif", "source.tif"))
+    write_pages(source, 3, order)
+    with path.open("w+b") as file:
+        writer = TiffPageWriter(file, order, is_big=is_big)
+        for number in range(3):
+            options: dict[str, Any] = {"rowsperstrip": 16} if number else {"tile": (32, 32)}
+            tifffile.imwrite(single, make_page(number), byteorder=order, **options)
+            writer.append(single.read_bytes())
+        with tifffile.TiffFile(source) as pages:
+            writer.copy(source, pages.pages[1].offset)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff == is_big
+        written = [page.asarray() for page in file.pages]
+        assert file.pages[3].tags["ImageDescription"].value == "page 2"
+    for page, number in zip(written, (0, 1, 2, 1), strict=True):
+        assert np.array_equal(page, make_page(number))

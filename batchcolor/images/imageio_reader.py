@@ -7,18 +7,18 @@ imported when the first such file is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.metadata.pillow import DESCRIPTIVE_TAGS
+from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile
@@ -29,8 +29,6 @@ READ_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     DPX.name: {"format": "rgb48le"},
 }
 """Options of the plugins' `read`, by format name; with them the samples use all 16 bits."""
-DROPPED_EXIF_TAGS = frozenset({0x927C, 0xA005})
-"""Maker note, whose offsets are valid in the source only, and the pointer to interoperability."""
 
 
 def read_header(path: Path, kind: Format) -> tuple[int, int, int]:
@@ -69,7 +67,7 @@ def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
     if pixels.dtype != np.uint8 and kind.name not in READ_OPTIONS:
         pixels = stretch_to_16_bits(pixels.astype(np.float64), notes)
     luma, alpha = _split_alpha(np.ascontiguousarray(pixels))
-    metadata = _read_raw_exif(found.path, notes) if kind == CAMERA_RAW else Metadata()
+    metadata = _read_raw_metadata(found.path, notes) if kind == CAMERA_RAW else Metadata()
     is_colored = has_colors(pixels)
     return Picture(found.path, luma, alpha, kind, metadata, notes, is_colored)
 
@@ -101,30 +99,14 @@ def _split_alpha(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
     return array_to_luma(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None
 
 
-def _read_raw_exif(path: Path, notes: list[str]) -> Metadata:
-    """Returns the EXIF tags of a camera raw file that has the structure of TIFF.
+def _read_raw_metadata(path: Path, notes: list[str]) -> Metadata:
+    """Returns EXIF, MakerNote, XMP and IPTC of a camera raw file with the structure of TIFF.
 
-    Tags that describe how samples are stored, and the orientation, which LibRaw applies to the
-    pixels, are not kept.
+    LibRaw turns the pixels upright. Tags that describe how samples are stored are not kept.
     """
     try:
-        with path.open("rb") as file:
-            exif = _copy_exif(file)
-    except Exception as error:  # another structure than that of TIFF, or a damaged one
-        notes.append(f"EXIF dropped: it cannot be read from this raw file ({error})")
+        metadata, _ = read_tiff_page(path, notes)
+    except OSError as error:
+        notes.append(f"metadata dropped: they cannot be read ({error})")
         return Metadata()
-    return Metadata(exif=exif)
-
-
-def _copy_exif(file: BinaryIO) -> bytes:
-    """Returns an EXIF block of the tags that describe a photograph; empty where there is none."""
-    stored, kept = Image.Exif(), Image.Exif()
-    stored.load_from_fp(file)  # values are read from the file when they are accessed
-    kept.update({tag: value for tag, value in stored.items() if tag in DESCRIPTIVE_TAGS})
-    is_empty = not kept
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        tags = {t: v for t, v in stored.get_ifd(ifd).items() if t not in DROPPED_EXIF_TAGS}
-        if tags:
-            kept.get_ifd(ifd).update(tags)
-            is_empty = False
-    return b"" if is_empty else kept.tobytes().removeprefix(b"Exif\0\0")
+    return replace(metadata, icc=b"", dpi=None)

@@ -6,8 +6,6 @@ few compressions that they do not.
 
 from __future__ import annotations
 
-import mmap
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +18,7 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.icc import CMYK, GREY, LAB, RGB, ColorConversion, plan_conversion
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.metadata.tiff import read_tiff
-from batchcolor.images.metadata.upright import mark_as_upright
+from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
@@ -127,13 +124,6 @@ def _read_page_metadata(
     path: Path, page: tifffile.TiffPage, notes: list[str]
 ) -> tuple[Metadata, int]:
     """Returns the metadata of a page for its upright pixels, and its orientation, 1 to 8."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        content: Any = mapped  # only what is read of it takes memory
-        try:
-            metadata = replace(read_tiff(content, notes, page.offset), source_format="tiff")
-        except (ValueError, struct.error, IndexError) as error:
-            notes.append(f"damaged metadata dropped ({error})")
-            metadata = Metadata()
-    metadata, orientation = mark_as_upright(metadata, notes)
+    metadata, orientation = read_tiff_page(path, notes, page.offset)
     stored = page.tags.valueof(ORIENTATION)
     return metadata, stored if isinstance(stored, int) and 1 <= stored <= 8 else orientation

@@ -15,6 +15,7 @@ from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
     LONG,
     DamagedDirectoryError,
+    Data,
     Directory,
     Entry,
     Layout,
@@ -31,7 +32,7 @@ POINTERS = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 
 
 def build_block(
-    data: bytes,
+    data: Data,
     layout: Layout,
     entries: dict[int, Entry],
     notes: list[str],
@@ -51,7 +52,7 @@ def build_block(
 class _BlockWriter:
     """Copies directories of a file to the end of a block."""
 
-    data: bytes
+    data: Data
     layout: Layout
     notes: list[str]
     dropped: Collection[int]

@@ -5,6 +5,7 @@ Values stay as stored, in the byte order of their file, so that what is not unde
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,9 @@ SWAP_SIZES = {**TYPE_SIZES, 5: 4, 10: 4}
 """Bytes that change places where the byte order changes; a rational is two integers."""
 HEADER_SIZE = 8
 INTEGER_CODES = {BYTE: "B", SHORT: "H", LONG: "I", IFD: "I", LONG8: "Q", IFD8: "Q", 8: "h", 9: "i"}
+
+Data = bytes | mmap.mmap
+"""A TIFF structure in memory or in a mapped file."""
 
 
 class DamagedDirectoryError(ValueError):
@@ -76,7 +80,7 @@ def integer_entry(tag: int, kind: int, values: Iterable[int], order: str) -> Ent
     return Entry(tag, kind, len(numbers), value)
 
 
-def read_layout(data: bytes) -> Layout:
+def read_layout(data: Data) -> Layout:
     """Reads the header. Raises DamagedDirectoryError where it is none."""
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
     if order is None or len(data) < HEADER_SIZE:
@@ -87,7 +91,7 @@ def read_layout(data: bytes) -> Layout:
     return Layout(order, False, struct.unpack_from(f"{order}I", data, 4)[0])
 
 
-def read_directory(data: bytes, layout: Layout, offset: int) -> Directory:
+def read_directory(data: Data, layout: Layout, offset: int) -> Directory:
     """Reads the directory at `offset`. Raises DamagedDirectoryError where it leaves the file."""
     count_code, entry_size, inline = ("Q", 20, 8) if layout.is_big else ("H", 12, 4)
     pointer_code = "Q" if layout.is_big else "I"

@@ -8,7 +8,6 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.tiff import STRUCTURE_TAGS
 from batchcolor.images.metadata.upright import mark_as_upright
 
-ORIENTATION = 0x0112
 EXIF_HEADER = b"Exif\0\0"
 
 
@@ -54,8 +53,3 @@ def _read_exif(image: Image.Image, notes: list[str]) -> bytes:
     except Exception as error:  # parsers raise many types of errors for damaged EXIF
         notes.append(f"damaged EXIF dropped ({type(error).__name__})")
         return b""
-
-
-DESCRIPTIVE_TAGS = frozenset({0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298})
-"""TIFF tags that describe a photograph and not how its pixels are stored: DocumentName,
-ImageDescription, Make, Model, Software, DateTime, Artist and Copyright."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image
 
@@ -35,6 +37,21 @@ def read_blocks(data: bytes, format_name: str, notes: list[str]) -> Metadata:
     except (ValueError, struct.error, IndexError) as error:
         notes.append(f"damaged metadata dropped ({error})")
         return Metadata()
+
+
+def read_tiff_page(path: Path, notes: list[str], offset: int | None = None) -> tuple[Metadata, int]:
+    """Returns the metadata of a TIFF directory for upright pixels, and the orientation, 1 to 8.
+
+    `offset` is the position of the directory; by default the first one is read. Only what is read
+    of the file takes memory.
+    """
+    metadata = Metadata()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            metadata = replace(read_tiff(data, notes, offset), source_format="tiff")
+        except (ValueError, struct.error, IndexError) as error:
+            notes.append(f"damaged metadata dropped ({error})")
+    return mark_as_upright(metadata, notes)
 
 
 def read_file_metadata(

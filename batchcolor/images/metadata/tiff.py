@@ -12,6 +12,7 @@ from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
     LONG,
     UNDEFINED,
+    Data,
     Directory,
     Entry,
     build_directory,
@@ -46,7 +47,7 @@ STRUCTURE_TAGS = frozenset(
 """Tags that describe how the samples of the source are stored, and not the picture."""
 
 
-def read_tiff(data: bytes, notes: list[str], page: int | None = None) -> Metadata:
+def read_tiff(data: Data, notes: list[str], page: int | None = None) -> Metadata:
     """Returns the metadata of the directory at the offset `page`, or of the first one.
 
     Raises DamagedDirectoryError where it cannot be read.

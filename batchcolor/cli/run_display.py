@@ -127,8 +127,8 @@ class RunView:
         elif report.skipped_entries:
             entries = (
                 "1 other entry"
-                if len(report.skipped_entries) == 1
-                else f"{len(report.skipped_entries)} others"
+                if report.skipped_entry_count == 1
+                else f"{report.skipped_entry_count} others"
             )
             self._say(f"{entries} skipped (-v lists them)")
             for reason in dict.fromkeys(reason for _, reason in report.skipped_entries):

@@ -115,7 +115,7 @@ def _find_pictures(
     for entry in scan(data):
         if isinstance(entry, ScannedFile) and not entry.is_film:
             files.append(entry)
-        else:
+        elif isinstance(entry, ScannedFile) or not entry.is_foreign:
             detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
             skipped.append((os.path.relpath(entry.path, data), "no picture", detail))
     if not files:

@@ -125,16 +125,30 @@ WMV = Format("wmv", (".wmv", ".asf"), is_writable=False, is_film=True)
 MOBILE = Format("3gp", (".3gp", ".3g2"), is_writable=False, is_film=True)
 MXF = Format("mxf", (".mxf",), is_writable=False, is_film=True)
 REAL_MEDIA = Format("realmedia", (".rm", ".rmvb"), is_writable=False, is_film=True)
-VIDEO_FORMATS = (MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, REAL_MEDIA)
+MPEG_TS = Format(
+    "mpeg-ts",
+    (".ts", ".mts", ".m2ts", ".m2t", ".tp", ".trp"),
+    is_writable=False,
+    is_film=True,
+)
+MPEG_VIDEO = Format("mpeg video", (".m1v", ".m2v", ".mpv"), is_writable=False, is_film=True)
+OGG = Format("ogg", (".ogv", ".ogm", ".ogx"), is_writable=False, is_film=True)
+DV = Format("dv", (".dv", ".dif"), is_writable=False, is_film=True)
+YUV4MPEG = Format("yuv4mpeg", (".y4m",), is_writable=False, is_film=True)
+IVF = Format("ivf", (".ivf",), is_writable=False, is_film=True)
+NUT = Format("nut", (".nut",), is_writable=False, is_film=True)
+VIDEO_FORMATS = (
+    *(MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, REAL_MEDIA),
+    *(MPEG_TS, MPEG_VIDEO, OGG, DV, YUV4MPEG, IVF, NUT),
+)
 
 IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)
 """A folder of numbered pictures that is read as a film."""
 
-UNSNIFFABLE_VIDEO_SUFFIXES = frozenset(
-    {
-        *(".ts", ".mts", ".m2ts", ".m2t", ".ogv", ".dv", ".dif", ".y4m", ".mjpeg", ".mjpg"),
-        *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v"),
-    }
+MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+"""Films that are a sequence of JPEG files."""
+UNSNIFFABLE_VIDEO_SUFFIXES = MOTION_JPEG_SUFFIXES.union(
+    {".h264", ".264", ".avc", ".h265", ".265", ".hevc"}
 )
 """Films that their first bytes do not identify reliably; their suffix does."""
 VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))

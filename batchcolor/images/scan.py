@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcolor.hooks.types import Reader
+from batchcolor.images.film_signatures import is_text
 from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
     FORMATS_BY_SUFFIX,
@@ -19,6 +20,11 @@ from batchcolor.images.formats import (
     is_picture_suffix,
 )
 from batchcolor.images.sniff import HEAD_SIZE, sniff
+from batchcolor.images.system_files import (
+    describe_system_files,
+    describe_system_folder,
+    is_system_file,
+)
 from batchcolor.storage.journal import STATE_FOLDER
 
 VANISHED = -1
@@ -55,6 +61,8 @@ class SkippedEntry:
     reason: str
     failed: bool = False
     """Whether it counts as a failure: an unreadable folder, or a source that cannot be read."""
+    is_foreign: bool = False
+    """Whether nothing suggests a picture or film: a text, a sidecar, a file of the system."""
 
 
 def scan(
@@ -66,10 +74,11 @@ def scan(
 ) -> Iterator[ScannedFile | SkippedEntry]:
     """Yields the pictures and films below a folder, or the one file, while it walks the folder.
 
-    The order is depth first, names sorted. Files that are no pictures by content or suffix
-    (texts, sidecars) are not yielded. Links without a target, pipes, devices, sockets and
-    pictures without a decoder are yielded as SkippedEntry. With `suffixes`, files with any other
-    suffix are not opened and not yielded. Folders that batchcolor wrote are skipped, unless
+    The order is depth first, names sorted. Everything else is yielded as SkippedEntry: links
+    without a target, pipes, devices, sockets, pictures without a decoder, files that are no
+    pictures by content or suffix (texts, sidecars), and hidden and system files and folders, of
+    which the files of one folder are one entry. With `suffixes`, files with any other suffix are
+    not opened and not yielded. Folders that batchcolor wrote are skipped, unless
     `include_results` is set.
     """
     if source.is_dir():
@@ -78,13 +87,9 @@ def scan(
                 yield entry
             elif not suffixes or _lower_suffix(entry[0]) in suffixes:
                 name, folder, relative = entry
-                found = _identify(folder / name, relative / name, readers)
-                if found is not None:
-                    yield found
+                yield _identify(folder / name, relative / name, readers)
     else:
-        found = _identify(source, Path(source.name), readers, is_source=True)
-        if found is not None:
-            yield found
+        yield _identify(source, Path(source.name), readers, is_source=True)
 
 
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
@@ -108,9 +113,7 @@ def _walk(
     try:
         status = folder.stat()
         with os.scandir(folder) as listing:
-            entries = sorted(
-                (entry.name, _is_folder(entry)) for entry in listing if entry.name[0] != "."
-            )
+            entries = sorted((entry.name, _is_folder(entry)) for entry in listing)
     except OSError as error:
         yield SkippedEntry(folder, f"the folder cannot be read ({error.strerror})", failed=True)
         return
@@ -122,11 +125,19 @@ def _walk(
         reason = "a folder of results (--include-results colours it)"
         yield SkippedEntry(folder, reason)
         return
+    system_files = [name for name, is_folder in entries if not is_folder and is_system_file(name)]
+    if system_files:
+        reason = describe_system_files(system_files)
+        yield SkippedEntry(folder / system_files[0], reason, is_foreign=True)
     for name, is_folder in entries:
-        if is_folder:
-            yield from _walk(folder / name, relative / name, (*parents, identity), include_results)
+        if not is_folder:
+            if not is_system_file(name):
+                yield name, folder, relative
+        elif reason := describe_system_folder(name):
+            if name != STATE_FOLDER:
+                yield SkippedEntry(folder / name, reason, is_foreign=True)
         else:
-            yield name, folder, relative
+            yield from _walk(folder / name, relative / name, (*parents, identity), include_results)
 
 
 def is_output_folder(folder: Path) -> bool:
@@ -143,11 +154,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _identify(
     path: Path, relative: Path, readers: Sequence[Reader], *, is_source: bool = False
-) -> ScannedFile | SkippedEntry | None:
+) -> ScannedFile | SkippedEntry:
     """Identifies a file by its content, or by its suffix if its content is unknown.
 
-    Returns None for a file that is neither a picture nor a film. With `is_source` the user
-    asked for this file, so it is never ignored.
+    With `is_source` the user asked for this file, so it is never skipped as no picture. Text with
+    the suffix of a film is no film, as TypeScript (`.ts`).
     """
     suffix = path.suffix.lower()
     is_expected = is_source or suffix in VIDEO_SUFFIXES or is_picture_suffix(suffix, readers)
@@ -161,14 +172,17 @@ def _identify(
         return SkippedEntry(path, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return SkippedEntry(path, "not a regular file (pipe, device or socket)")
-    kind = sniff(_read_head(path), suffix, readers)
+    head = _read_head(path)
+    kind = sniff(head, suffix, readers)
     if kind is not None and kind.is_film and suffix in AUDIO_SUFFIXES and not is_source:
-        return None
+        return SkippedEntry(path, "audio", is_foreign=True)
+    if kind is None and suffix in VIDEO_SUFFIXES and is_text(head):
+        is_expected = is_source
     reason = _find_missing_decoder(kind, suffix, readers)
     if reason:
         return SkippedEntry(path, reason, failed=is_source)
     if kind is None and not is_expected:
-        return None
+        return SkippedEntry(path, "not a picture or film", is_foreign=True)
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:
         note = f"is {kind.name.upper()} by content, not by its suffix"

@@ -5,40 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batchcolor.hooks.types import Reader
+from batchcolor.images.film_signatures import sniff_film
 from batchcolor.images.formats import (
-    AVI,
     AVIF,
     BMP,
     CAMERA_RAW,
     DPX,
     FITS,
-    FLV,
     FORMATS_BY_SUFFIX,
-    GIF,
     HEIF,
     JPEG,
     JPEG_2000,
     JPEG_XL,
-    MKV,
-    MOBILE,
-    MOV,
-    MP4,
-    MPEG,
-    MXF,
+    MOTION_JPEG_SUFFIXES,
     NETPBM,
     PCX,
     PNG,
     PSD,
-    REAL_MEDIA,
     SGI,
     TIFF,
-    WEBM,
     WEBP,
-    WMV,
     Format,
 )
 
-HEAD_SIZE = 64
+HEAD_SIZE = 1024
 """Bytes from the beginning of a file that `sniff` takes."""
 
 CR2_MARK = b"CR"
@@ -49,8 +39,6 @@ AVIF_BRANDS = (b"avif", b"avis")
 STILL_BRANDS = (*HEIF_BRANDS, *AVIF_BRANDS, b"crx ", b"jp2 ")
 """Major brands of pictures in the box structure of MP4 (ISO/IEC 14496-12, section 4.3)."""
 AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
-FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"skip", b"pnot")
-"""First atoms of a QuickTime film without a brand."""
 
 
 def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Format | None:
@@ -61,7 +49,7 @@ def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Form
     often is a TIFF with a thumbnail as its first picture, and formats without a signature. A
     reader whose `sniff` raises does not know the file.
     """
-    kind = _sniff_still(head) or _sniff_film(head)
+    kind = _sniff_still(head, suffix) or sniff_film(head, (*STILL_BRANDS, *AUDIO_BRANDS))
     is_raw = kind in (None, TIFF) and suffix in CAMERA_RAW.suffixes
     is_raw = is_raw or (kind == TIFF and head[8:10] == CR2_MARK)
     if kind is not None and not is_raw:
@@ -77,10 +65,10 @@ def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Form
     return CAMERA_RAW if is_raw else _sniff_read_only(head, suffix)
 
 
-def _sniff_still(head: bytes) -> Format | None:
+def _sniff_still(head: bytes, suffix: str) -> Format | None:
     """Returns the format, one of `FORMATS`, whose signature this is."""
     if head.startswith(b"\xff\xd8\xff"):
-        return JPEG
+        return None if suffix in MOTION_JPEG_SUFFIXES else JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -90,32 +78,6 @@ def _sniff_still(head: bytes) -> Format | None:
     if head[:2] == b"BM" and head[14:18] in BMP_HEADER_SIZES:
         return BMP
     return None
-
-
-def _sniff_film(head: bytes) -> Format | None:
-    """Returns the container whose signature this is."""
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in STILL_BRANDS or brand in AUDIO_BRANDS:
-            return None
-        return MOV if brand == b"qt  " else MOBILE if brand[:2] == b"3g" else MP4
-    if head[4:8] in FIRST_ATOMS:
-        return MOV
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return WEBM if b"webm" in head else MKV if b"matroska" in head else None
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return GIF
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return AVI
-    if head.startswith(b"\0\0\x01\xba"):
-        return MPEG
-    if head.startswith(b"FLV\x01"):
-        return FLV
-    if head.startswith(b".RMF\0"):
-        return REAL_MEDIA
-    if head.startswith(b"\x06\x0e\x2b\x34\x02\x05\x01\x01"):
-        return MXF
-    return WMV if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") else None
 
 
 def _sniff_read_only(head: bytes, suffix: str) -> Format | None:

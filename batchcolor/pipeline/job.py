@@ -102,7 +102,8 @@ def _first_task(plan: Plan, plugins: Plugins) -> None:
     for task in plan.tasks(journal, "", plugins.readers()):
         if isinstance(task, Task):
             return
-        skipped = skipped or task
+        if not task.is_foreign:
+            skipped = skipped or task
         if task.failed or plan.settings.films.fps is not None:
             telling = telling or task
     if telling:

@@ -24,7 +24,7 @@ from batchcolor.storage.fixity import Fixity, measure
 from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
 
 MAX_SKIPPED = 1000
-"""Skipped entries that the report lists; further ones are dropped."""
+"""Skipped entries that the report lists, of each kind; further ones are counted."""
 IN_COLOUR = "in colour already"
 
 
@@ -43,6 +43,8 @@ class Recorder:
         self.provenance = provenance
         self.journal, self.report, self.plugins = journal, report, plugins
         self._lock = threading.Lock()
+        self._listed = [0, 0]
+        """Skipped entries that may be pictures, and those that are foreign."""
 
     def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
         """Records a committed picture or film; without `fixity` the result is read again."""
@@ -93,7 +95,10 @@ class Recorder:
         if entry.failed:
             self.report.scanned += 1
             self._record(Outcome(entry.path, None, "failed", "scan", entry.reason), None)
-        elif len(self.report.skipped_entries) < MAX_SKIPPED:
+            return
+        self.report.skipped_entry_count += 1
+        self._listed[entry.is_foreign] += 1
+        if self._listed[entry.is_foreign] <= MAX_SKIPPED:
             self.report.skipped_entries.append((str(entry.path), entry.reason))
 
     def find_resume_point(self, task: Task) -> ResumePoint:

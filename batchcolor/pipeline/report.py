@@ -45,6 +45,8 @@ class Report:
     recorded as a failure when the scan reaches it."""
     failures: list[Outcome] = field(default_factory=list)
     skipped_entries: list[tuple[str, str]] = field(default_factory=list)
+    skipped_entry_count: int = 0
+    """Skipped entries, also those that are not listed."""
     notes: list[str] = field(default_factory=list)
     picture_notes: list[tuple[str, str]] = field(default_factory=list)
     note_count: int = 0
@@ -147,6 +149,7 @@ class Report:
             "failures": [
                 {"source": str(o.source), "step": o.step, "reason": o.reason} for o in self.failures
             ],
+            "passed_over_count": self.skipped_entry_count,
             "passed_over": [
                 {"source": path, "reason": reason} for path, reason in self.skipped_entries
             ],

@@ -182,7 +182,7 @@ def test_odd_names_work_and_are_printed_without_harm(command, flat, tmp_path):
         (["album", "-o", "file.txt"], "is a file"),
         (["album/001.jpg", "-o", "album"], "would replace its source"),
         (["album", "--strength", "nan"], "strength"),
-        (["album", "--format", "heic"], "--format heic"),
+        (["album", "--format", "xcf"], "--format xcf"),
         (["album", "--max-memory", "1k"], "not enough memory"),
         (["album", "--max-memory", "lots"], "--max-memory lots"),
         (["album", "--set", "x=1", "-m", "flat"], "no options"),
@@ -279,9 +279,9 @@ def test_quiet_says_nothing_when_all_is_well_and_verbose_names_what_is_passed(
     command, flat, album, tmp_path
 ):
     source = album(2)
-    (source / "layers.psd").write_bytes(b"....")
+    (source / "layers.xcf").write_bytes(b"....")
     assert command("run", source, "-m", flat, "-o", "q", "-q").stderr == ""
-    assert "layers.psd" in command("run", source, "-m", flat, "-o", "v", "-v").stderr
+    assert "layers.xcf" in command("run", source, "-m", flat, "-o", "v", "-v").stderr
 
 
 def test_a_read_only_source_folder_works(command, flat, album, tmp_path):

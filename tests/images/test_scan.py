@@ -37,11 +37,14 @@ def test_scan_yields_pictures_and_films_and_reports_what_is_skipped(tmp_path):
     skipped = {entry.path.name for entry in entries if isinstance(entry, SkippedEntry)}
     assert pictures == ["one.png", "without suffix"]
     assert films == ["film.mp4", "matroska without suffix", "moving.gif"]
-    assert skipped == {"pipe.jpg", "dangling.jpg", "loop", "layers.xcf"}
+    assert skipped == {
+        *("pipe.jpg", "dangling.jpg", "loop", "layers.xcf"),
+        *("notes.txt", "sound.m4a", "sound.mka"),
+    }
 
 
 def test_films_without_a_known_signature_are_identified_by_suffix(tmp_path):
-    names = ["tape.dv", "stream.h264", "stream.m2v"]
+    names = ["stream.h264", "stream.m2v", "recording.ts"]
     for name in names:
         (tmp_path / name).write_bytes(b"\x1f\x07\0\xbf" * 20)
     (tmp_path / "old.rm").write_bytes(b".RMF\0\0\0\x12" + bytes(60))
@@ -51,3 +54,71 @@ def test_films_without_a_known_signature_are_identified_by_suffix(tmp_path):
         [*names, "old.rm", "tape without suffix"]
     )
     assert all(entry.is_film for entry in found)
+
+
+SIGNATURES = {
+    "dv": b"\x1f\x07\0\xbf" + bytes(76),
+    "yuv4mpeg": b"YUV4MPEG2 W8 H8 F25:1\n",
+    "mpeg video": b"\0\0\x01\xb3\x16\x01\x20",
+    "ivf": b"DKIF\0\0\x20\0VP80",
+    "ogg": b"OggS\0\x02" + bytes(22) + b"\x80theora\x03\x02",
+    "mpeg-ts": (b"\x47\x40" + bytes(186)) * 6,
+    "mpeg": b"\0\0\x01\xba\x44",
+}
+
+
+def test_films_with_an_unknown_suffix_are_identified_by_content(tmp_path):
+    for name, content in SIGNATURES.items():
+        (tmp_path / f"{name}.part").write_bytes(content)
+    (tmp_path / "blu-ray.part").write_bytes((bytes(4) + b"\x47\x40" + bytes(186)) * 6)
+    (tmp_path / "sound.ogg").write_bytes(b"OggS\0\x02" + bytes(22) + b"\x01vorbis")
+    found = {entry.path.stem: entry for entry in scan(tmp_path)}
+    assert isinstance(found.pop("sound"), SkippedEntry)
+    assert found.pop("blu-ray").format.name == "mpeg-ts"
+    assert {stem: entry.format.name for stem, entry in found.items()} == {n: n for n in SIGNATURES}
+    assert all(entry.is_film for entry in found.values())
+
+
+def test_typescript_is_not_a_film(tmp_path):
+    (tmp_path / "code.ts").write_text("export const GRAPH = 'G';\n" * 100)
+    (tmp_path / "film.ts").write_bytes((b"\x47\x40" + bytes(186)) * 6)
+    (tmp_path / "damaged.ts").write_bytes(bytes(range(256)) * 4)
+    skipped, code, film = sorted(scan(tmp_path), key=lambda e: isinstance(e, ScannedFile))[:3]
+    assert skipped.path.name == "code.ts"
+    assert code.is_film
+    assert film.is_film
+
+
+def test_motion_jpeg_is_a_film(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "one.jpg")
+    (tmp_path / "film.mjpeg").write_bytes((tmp_path / "one.jpg").read_bytes() * 3)
+    film, picture = scan(tmp_path)
+    assert film.is_film
+    assert not picture.is_film
+
+
+def test_system_files_and_folders_are_skipped_by_name_once_per_folder(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "A.jpg")
+    folders = ["@eaDir/A.jpg", "__MACOSX", ".AppleDouble", ".hidden", "#recycle", "$RECYCLE.BIN"]
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / name / "thumbnail.jpg")
+    for name in ["._A.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".b.jpg"]:
+        (tmp_path / name).write_bytes((tmp_path / "A.jpg").read_bytes())
+    entries = list(scan(tmp_path))
+    assert [e.path.name for e in entries if isinstance(e, ScannedFile)] == ["A.jpg"]
+    skipped = [e for e in entries if isinstance(e, SkippedEntry)]
+    assert all(entry.is_foreign for entry in skipped)
+    names = {entry.path.name for entry in skipped}
+    assert names == {name.partition("/")[0] for name in folders} | {".DS_Store"}
+    (files,) = [entry for entry in skipped if entry.path.name == ".DS_Store"]
+    assert "4 more" in files.reason
+    thumbnails = list(scan(tmp_path / "@eaDir"))
+    assert len(thumbnails) == 1  # a source is never skipped by its own name
+
+
+def test_every_file_of_a_folder_is_accounted_for(tmp_path):
+    names = ["a.txt", "b.xmp", "c.docx", "d", "e.jpg", "f.ts", "g.ogg", "h.psd", "i.mov", "j.tga"]
+    for name in names:
+        (tmp_path / name).write_text("no picture\n" * 40)
+    assert [entry.path.name for entry in scan(tmp_path)] == names

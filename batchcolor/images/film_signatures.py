@@ -1,0 +1,94 @@
+"""Identifies containers and streams of films by their first bytes."""
+
+from __future__ import annotations
+
+from batchcolor.images.formats import (
+    AVI,
+    DV,
+    FLV,
+    GIF,
+    IVF,
+    MKV,
+    MOBILE,
+    MOV,
+    MP4,
+    MPEG,
+    MPEG_TS,
+    MPEG_VIDEO,
+    MXF,
+    NUT,
+    OGG,
+    REAL_MEDIA,
+    WEBM,
+    WMV,
+    YUV4MPEG,
+    Format,
+)
+
+FIRST_ATOMS = (b"moov", b"mdat", b"wide", b"skip", b"pnot")
+"""First atoms of a QuickTime film without a brand."""
+MATROSKA_HEADER_SIZE = 64
+"""Bytes that hold the document type of a Matroska file."""
+SIGNATURES: tuple[tuple[bytes, Format], ...] = (
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"\0\0\x01\xba", MPEG),
+    (b"FLV\x01", FLV),
+    (b".RMF\0", REAL_MEDIA),
+    (b"\x06\x0e\x2b\x34\x02\x05\x01\x01", MXF),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", WMV),
+    (b"\x1f\x07\0", DV),  # header section of the first DIF sequence (IEC 61834-2)
+    (b"YUV4MPEG2 ", YUV4MPEG),
+    (b"\0\0\x01\xb3", MPEG_VIDEO),  # sequence header (ISO/IEC 13818-2)
+    (b"DKIF\0\0", IVF),
+    (b"nut/multimedia container\0", NUT),
+)
+OGG_VIDEO = (b"\x80theora", b"OVP80", b"BBCD\0", b"\x01video\0\0\0", b"fishead\0")
+"""First packets of video in Ogg; `fishead` announces other streams."""
+SYNC_BYTE = 0x47
+PACKET_SIZES = (188, 192, 204)
+"""Bytes of a packet of MPEG-TS: plain, with time stamp (Blu-ray, AVCHD), with error correction."""
+MIN_PACKETS = 4
+TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+
+
+def sniff_film(head: bytes, still_brands: tuple[bytes, ...]) -> Format | None:
+    """Returns the container whose signature this is.
+
+    `still_brands` are major brands of pictures and audio in the box structure of MP4.
+    """
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in still_brands:
+            return None
+        return MOV if brand == b"qt  " else MOBILE if brand[:2] == b"3g" else MP4
+    if head[4:8] in FIRST_ATOMS:
+        return MOV
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        start = head[:MATROSKA_HEADER_SIZE]
+        return WEBM if b"webm" in start else MKV if b"matroska" in start else None
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return AVI
+    if head.startswith(b"OggS"):
+        return OGG if any(packet in head for packet in OGG_VIDEO) else None
+    for signature, kind in SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    return MPEG_TS if is_transport_stream(head) else None
+
+
+def is_transport_stream(head: bytes) -> bool:
+    """Whether packets of MPEG-TS begin with their sync byte; the file may begin inside a packet."""
+    for size in PACKET_SIZES:
+        for start in range(size):
+            marks = head[start::size]
+            if len(marks) >= MIN_PACKETS and marks.count(SYNC_BYTE) == len(marks):
+                return True
+    return False
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a file begins as text does: no control characters but those of text."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16
+        return True
+    return bool(head) and all(byte >= 0x20 or byte in TEXT_CONTROLS for byte in head)

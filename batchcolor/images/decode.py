@@ -19,12 +19,10 @@ from batchcolor.images.formats import JPEG, PNG, TIFF
 from batchcolor.images.header import find_reader, open_with_pillow
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.imageio_reader import decode_with_imageio
-from batchcolor.images.jpeg_frame import parse_frame_header
-from batchcolor.images.jpeg_luma import decode_jpeg_luma
-from batchcolor.images.jpeg_processes import check_process, decode_rare_process
+from batchcolor.images.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
-from batchcolor.images.picture import Picture, Plane, check_size
+from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.png_reader import decode_png
@@ -59,6 +57,8 @@ def decode(
             return decode_with_codec(found, codec, max_pixels, options)
         if found.format == PNG:
             return decode_png(found, found.path.read_bytes(), max_pixels, options)
+        if found.format == JPEG:
+            return decode_jpeg(found, found.path.read_bytes(), max_pixels, options)
         return _decode_with_pillow(found, found.path.read_bytes(), max_pixels, options)
     except ProcessingError:
         raise
@@ -92,27 +92,16 @@ def _decode_with_pillow(
 ) -> Picture:
     if found.format is None:
         raise ProcessingError("decode", "not a picture in a known format")
-    if found.format == JPEG:
-        frame = parse_frame_header(io.BytesIO(data))
-        check_process(frame)
-        if not frame.is_8_bit_dct:
-            return decode_rare_process(found, data, frame, max_pixels, options)
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
-        if found.format != JPEG:
-            image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
+        image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         if image.format == "TIFF":
             orientation = 1  # Pillow turns the pixels of TIFF upright when it loads them
         conversion = _plan(image, metadata.icc, options, notes)
-        planes: tuple[Plane, Plane | None]
-        if found.format == JPEG:
-            jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion)
-            planes = jpeg_luma, None
-        else:
-            planes = split_luma_and_alpha(image, notes, conversion)
-            is_colored = has_colors(image)
+        planes = split_luma_and_alpha(image, notes, conversion)
+        is_colored = has_colors(image)
     luma, alpha = turn_upright(planes, orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)

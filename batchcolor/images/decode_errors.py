@@ -6,6 +6,8 @@ import struct
 
 from PIL import UnidentifiedImageError
 
+from batchcolor.errors import ProcessingError
+
 
 def describe_error(error: Exception) -> str:
     """Returns the reason that is reported to the user."""
@@ -28,6 +30,12 @@ def describe_error(error: Exception) -> str:
     if "premature end" in text.lower() or "truncated" in text.lower():
         return f"truncated: {text}"
     return f"damaged: {text or type(error).__name__}"
+
+
+def describe_salvage(error: Exception) -> str:
+    """Returns the note of a damaged picture that is coloured as far as it decodes."""
+    reason = error.reason if isinstance(error, ProcessingError) else describe_error(error)
+    return f"{reason}; what it still gives is coloured (--salvage)"
 
 
 def _read_message(error: Exception) -> str:

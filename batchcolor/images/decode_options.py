@@ -17,6 +17,8 @@ class DecodeOptions:
     """The RGB space of the result."""
     page: int | None = None
     """The page of a TIFF, from 0. None: the first one, with a note if there are others."""
+    salvage: bool = False
+    """Colour what a damaged file still gives, with a note, instead of failing it."""
 
 
 DEFAULT_OPTIONS = DecodeOptions()

@@ -14,7 +14,8 @@ from batchcolor.images import imageio_reader
 from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, Format
-from batchcolor.images.jpeg_frame import read_frame_header
+from batchcolor.images.jpeg_frame import JpegFrame, parse_frame_header, read_frame_header
+from batchcolor.images.jpeg_repair import repair_segments
 from batchcolor.images.picture import check_size
 from batchcolor.images.png_chunks import read_png_header
 from batchcolor.images.scan import VANISHED, ScannedFile
@@ -98,7 +99,7 @@ def open_with_pillow(source: Path | io.BytesIO, kind: Format) -> Image.Image:
 def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     """Returns width, height, number of pages, and whether samples have more than 8 bits."""
     if kind == JPEG:
-        frame = read_frame_header(path)
+        frame = _read_frame_header(path)
         return frame.width, frame.height, 1, frame.precision > 8
     if kind == PNG:
         png = read_png_header(path)
@@ -114,6 +115,14 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
         is_deep = image.mode.startswith(("I", "F"))
         pages = getattr(image, "n_frames", 1)
     return width, height, pages, is_deep
+
+
+def _read_frame_header(path: Path) -> JpegFrame:
+    """Returns the frame header of a JPEG, also where a damaged segment precedes it."""
+    try:
+        return read_frame_header(path)
+    except ProcessingError:
+        return parse_frame_header(io.BytesIO(repair_segments(path.read_bytes(), [])))
 
 
 def _describe_unknown_file(path: Path) -> str:

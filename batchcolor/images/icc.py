@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 from batchcolor.images.decode_options import OutputProfile
 from batchcolor.images.metadata.model import Metadata
@@ -52,9 +52,7 @@ class ColorConversion:
         `samples` are uint8 or uint16 over the full range: grey `(H, W)`, RGB `(H, W, 3)`, CMYK
         `(H, W, 4)` with full range for full ink, or Lab `(H, W, 3)` as ICC profiles encode it.
         """
-        if self.space == CMYK and not self.is_needed:
-            return array_to_luma(convert_cmyk_to_rgb(samples))
-        if not self.is_needed:
+        if not self.is_needed and self.space != CMYK:
             return array_to_luma(samples)
         if samples.ndim == 3 and samples.shape[2] == 1:
             samples = samples[..., 0]
@@ -65,9 +63,13 @@ class ColorConversion:
         luma = np.empty(samples.shape[:2], samples.dtype)
         rows = max(1, STRIP_PIXELS // samples.shape[1])
         for top in range(0, len(luma), rows):
-            strip = samples[top : top + rows]
-            luma[top : top + rows] = array_to_luma(_transform(strip, self.source, self.target))
+            luma[top : top + rows] = array_to_luma(self._to_rgb(samples[top : top + rows]))
         return luma
+
+    def _to_rgb(self, samples: NDArray[Any]) -> NDArray[Any]:
+        if self.is_needed:
+            return _transform(samples, self.source, self.target)
+        return convert_cmyk_to_rgb(samples)
 
 
 def plan_conversion(
@@ -107,6 +109,8 @@ def convert_pixels(
 
 def convert_cmyk_to_rgb(samples: NDArray[Any]) -> NDArray[Any]:
     """Returns RGB `(H, W, 3)` of CMYK without a profile: ink absorbs in proportion."""
+    if samples.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(samples), "CMYK").convert("RGB"))
     full = np.iinfo(samples.dtype).max
     light = full - samples.astype(np.uint32)
     return ((light[..., :3] * light[..., 3:] + full // 2) // full).astype(samples.dtype)

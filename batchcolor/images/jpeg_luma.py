@@ -20,32 +20,34 @@ MAX_CLIPPED_SHARE = 0.002
 
 
 def decode_jpeg_luma(
-    data: bytes, image: Image.Image, conversion: ColorConversion
+    data: bytes, image: Image.Image, conversion: ColorConversion, *, is_strict: bool = True
 ) -> tuple[NDArray[Any], bool]:
     """Returns the luma of a grey, YCbCr, RGB, CMYK or YCCK JPEG, and whether it is in colour.
 
     `image` is the JPEG as Pillow opens it. Of YCbCr it is the Y plane, unless colours are
     converted, or more than `MAX_CLIPPED_SHARE` of the pixels are saturated: there viewers clip
     RGB, and Y differs from the luma of the RGB that they show. A decoding at one eighth of the
-    size decides. Raises ValueError for damage.
+    size decides. Raises ValueError for damage; without `is_strict` only where nothing decodes.
     """
     if image.mode == "L":
-        return conversion.to_luma(_decode(data, "GRAY")[..., 0]), False
+        return conversion.to_luma(_decode(data, "GRAY", is_strict)[..., 0]), False
     if image.mode == "CMYK":
-        ink = 255 - _decode(data, "CMYK")  # Adobe's programs store light, and all others follow
+        ink = 255 - _decode(
+            data, "CMYK", is_strict
+        )  # Adobe's programs store light, and all others follow
         return conversion.to_luma(ink), has_colors(Image.fromarray(ink, "CMYK"))
     if image.info.get("adobe_transform", 1) != 1:
-        rgb = _decode(data, "RGB")
+        rgb = _decode(data, "RGB", is_strict)
         return conversion.to_luma(rgb), has_colors(rgb)
     min_size = {"min_width": max(1, image.width // 8), "min_height": max(1, image.height // 8)}
     small = simplejpeg.decode_jpeg(data, "RGB", **min_size, fastdct=True, strict=False)
     if not conversion.is_needed and not _is_clipped(small):
-        return _decode(data, "GRAY")[..., 0], has_colors(small)
-    return conversion.to_luma(_decode(data, "RGB")), has_colors(small)
+        return _decode(data, "GRAY", is_strict)[..., 0], has_colors(small)
+    return conversion.to_luma(_decode(data, "RGB", is_strict)), has_colors(small)
 
 
-def _decode(data: bytes, color_space: str) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, color_space, strict=True)
+def _decode(data: bytes, color_space: str, is_strict: bool) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, color_space, strict=is_strict)
     return pixels
 
 

@@ -40,6 +40,10 @@ class Chunk:
         """Returns its content."""
         return data[self.start + 8 : self.end - 4]
 
+    def read_available(self, data: bytes) -> bytes:
+        """Returns its content as far as the file has it."""
+        return data[self.start + 8 : min(self.end - 4, len(data))]
+
     def is_intact(self, data: bytes) -> bool:
         """Whether it is complete and its checksum is right."""
         if self.end > len(data):

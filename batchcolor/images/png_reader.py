@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.metadata.read import read_file_metadata
@@ -16,15 +18,30 @@ from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.png_chunks import parse_png_header, repair_png
 from batchcolor.images.png_color import read_png_color, replace_color_blocks, select_output
+from batchcolor.images.png_salvage import salvage_png
 from batchcolor.images.scan import ScannedFile
 
 
 def decode_png(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOptions) -> Picture:
     """Returns the picture of a PNG, upright.
 
-    Raises ProcessingError for damaged pixels and for more than `max_pixels`, and whatever the
-    decoders raise.
+    Raises ProcessingError for damaged pixels, unless `options.salvage`, and for more than
+    `max_pixels`, and whatever the decoders raise.
     """
+    try:
+        return _decode(found, data, max_pixels, options)
+    except Exception as error:
+        if not options.salvage or (isinstance(error, ProcessingError) and error.step == LIMITS):
+            raise
+        rest = salvage_png(data)
+        if rest is None:
+            raise
+        picture = _decode(found, rest, max_pixels, options)
+        picture.notes.append(describe_salvage(error))
+        return picture
+
+
+def _decode(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOptions) -> Picture:
     assert found.format is not None
     header = parse_png_header(data)
     check_size(header.width, header.height, max_pixels)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.icc import CMYK, GREY, LAB, RGB, ColorConversion, plan_conversion
 from batchcolor.images.metadata.model import Metadata
@@ -23,6 +24,7 @@ from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
 from batchcolor.images.tiff_file import ORIENTATION, list_pages, open_tiff
+from batchcolor.images.tiff_salvage import salvage_samples
 from batchcolor.images.tiff_samples import ColorSamples, interpret_samples
 from batchcolor.images.tiff_segments import read_samples
 
@@ -54,7 +56,7 @@ def decode_tiff(
         if options.page is None and len(pages) > 1:
             notes.append(f"only the first of its {len(pages)} pages is coloured (--pages all)")
         check_size(page.imagewidth, page.imagelength, max_pixels)
-        samples = interpret_samples(read_samples(page), page, notes)
+        samples = interpret_samples(_read_samples(page, options, notes), page, notes)
         metadata, orientation = _read_page_metadata(found.path, page, notes)
     is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
     conversion = plan_conversion(metadata.icc, SPACES[samples.space], options.profile, notes)
@@ -62,6 +64,20 @@ def decode_tiff(
     luma, alpha = turn_upright(planes, orientation)
     metadata = replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
+
+
+def _read_samples(
+    page: tifffile.TiffPage, options: DecodeOptions, notes: list[str]
+) -> NDArray[Any]:
+    """Returns the samples as stored; with `options.salvage` also those of a damaged page."""
+    try:
+        return read_samples(page)
+    except Exception as error:  # decoders raise any type of error
+        samples = salvage_samples(page) if options.salvage else None
+        if samples is None:
+            raise
+        notes.append(describe_salvage(error))
+        return samples
 
 
 def samples_to_luma(samples: ColorSamples, conversion: ColorConversion) -> Plane:

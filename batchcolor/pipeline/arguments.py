@@ -63,6 +63,7 @@ class RunArguments(ModelArguments, total=False):
     max_pixels: int
     if_exists: Literal["skip", "overwrite", "error"]
     retry_failed: bool
+    salvage: bool
     include_results: bool
     no_lock: bool
     codec: str

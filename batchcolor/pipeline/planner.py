@@ -202,7 +202,9 @@ class Plan:
         """Whether a source that failed in an earlier job is not tried again."""
         if previous.outcome != "failed" or self.settings.retry_failed or previous.step == LIMITS:
             return False  # limits are options, which may have changed
-        return previous.step == "decode" or is_same  # no option makes a damaged file readable
+        if previous.step == "decode":
+            return not self.settings.salvage  # no other option makes a damaged file readable
+        return is_same
 
 
 def make_plan(settings: RunSettings) -> Plan:

@@ -97,6 +97,9 @@ class RunSettings(SettingsModel):
         bool,
         Option("Where", "Do not lock the output folder: for file systems without locks."),
     ] = False
+    salvage: Annotated[
+        bool, Option("Where", "Colour what a damaged picture still gives, with a note.")
+    ] = False
     model: Annotated[str, Option("Colour", "The model.", ("--model", "-m"), values=model_names)] = (
         DEFAULT_MODEL
     )
@@ -281,7 +284,7 @@ class RunSettings(SettingsModel):
     @cached_property
     def decoding(self) -> DecodeOptions:
         """How pictures are decoded."""
-        return DecodeOptions(self.profile)
+        return DecodeOptions(profile=self.profile, salvage=self.salvage)
 
     @cached_property
     def films(self) -> VideoSettings:

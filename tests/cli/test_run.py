@@ -101,6 +101,17 @@ def test_bad_pictures_fail_alone_and_are_remembered_until_asked_again(
     assert "--retry-failed" not in document(retried)["failures"][0]["reason"]
 
 
+def test_salvage_colours_what_a_damaged_picture_still_gives(command, flat, album, tmp_path):
+    source = album(2)
+    whole = (source / "001.jpg").read_bytes()
+    (source / "bad.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    assert command("run", source, "-m", flat, "-o", "out").returncode == 3
+    salvaged = command("run", source, "-m", flat, "-o", "out", "--salvage", "-v")
+    assert salvaged.returncode == 0
+    assert "what it still gives is coloured (--salvage)" in salvaged.stderr
+    assert (tmp_path / "out" / "bad.jpg").exists()
+
+
 def test_files_globs_and_several_folders_go_where_the_guide_says(command, flat, album, tmp_path):
     source = album(4)
     one = command("run", source / "001.jpg", "-m", flat)

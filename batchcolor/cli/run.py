@@ -18,6 +18,7 @@ from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.pipeline.config_file import find_config, read_config
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.source_table import is_table, read_source_table
 from batchcolor.pipeline.sources import read_source_list
 
 EXAMPLES = """\b
@@ -43,7 +44,18 @@ def run(
         typer.Option(
             *("--from",),
             metavar="FILE",
-            help="Read more sources from this file, one per line; - is standard input.",
+            help="Read more sources from this file, one per line, or from a column of a CSV or "
+            "TSV table; - is standard input.",
+            rich_help_panel="Where",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            *("--column",),
+            metavar="NAME",
+            help="The column of the table with the sources (default: path, file, filename or "
+            "source).",
             rich_help_panel="Where",
         ),
     ] = None,
@@ -73,7 +85,9 @@ def run(
     """Colour photographs and films; run the same command again to resume."""
     from batchcolor.hooks.manager import load_plugins
 
-    given["sources"] = _read_sources(given.get("sources") or [], source_list, null_separated)
+    given["sources"] = _read_sources(
+        given.get("sources") or [], source_list, column, null_separated
+    )
     settings = _make_settings(given, config, quiet=quiet)
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
@@ -98,16 +112,24 @@ def run(
 
 
 def _read_sources(
-    sources: list[str], source_list: str | None, null_separated: bool
+    sources: list[str], source_list: str | None, column: str | None, null_separated: bool
 ) -> tuple[str, ...]:
     """The sources of the command line and of a list; the SOURCE `-` is a list on standard input."""
     lists = [source_list] if source_list is not None else []
     lists += ["-"] if "-" in sources and source_list != "-" else []
     if null_separated and not lists:
         raise UsageError("--null goes with a list of sources: --from FILE, or - as SOURCE")
+    if column is not None and source_list is None:
+        raise UsageError("--column goes with a table of sources: --from FILE")
     paths = [source for source in sources if source != "-"]
     for path in lists:
-        listed = list(_read_list(path, null_separated=null_separated))
+        is_named = column is not None and path == source_list
+        if is_named or is_table(path):
+            if null_separated:
+                raise UsageError(f"--null goes with a list, and --from {path} is a table")
+            listed = list(_read_table(path, column))
+        else:
+            listed = list(_read_list(path, null_separated=null_separated))
         if not listed:
             raise UsageError(f"--from {path}: the list is empty; nothing to colour")
         paths += listed
@@ -123,6 +145,17 @@ def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:
             yield from read_source_list(file, null_separated=null_separated)
     except OSError as error:
         raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
+
+
+def _read_table(path: str, column: str | None) -> Iterator[str]:
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
+    try:
+        yield from read_source_table(data, Path() if path == "-" else Path(path).parent, column)
+    except UsageError as error:
+        raise UsageError(f"--from {path}: {error}") from error
 
 
 def _make_settings(given: dict[str, Any], config: Path | None, *, quiet: bool) -> RunSettings:

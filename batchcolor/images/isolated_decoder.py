@@ -22,6 +22,8 @@ CRASHED = "its decoder crashed"
 """How the reason of a picture begins that ended its child process."""
 SECONDS = 300
 """The time that one file may take."""
+FILM_BYTES_PER_SECOND = 100_000
+"""The least speed at which a film is decoded; it gets `SECONDS` in addition."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,6 @@ class Setup:
     """The first message: limits of the child, and whether it loads plugins for their readers."""
 
     memory: int
-    seconds: int
     with_plugins: bool
 
 
@@ -39,6 +40,7 @@ class Request:
 
     found: ScannedFile
     max_pixels: int
+    seconds: int
     header_only: bool = False
     options: DecodeOptions = DEFAULT_OPTIONS
     target: Format | None = None
@@ -67,7 +69,7 @@ class IsolatedDecoder:
 
     def estimate_memory(self, found: ScannedFile, max_pixels: int) -> int:
         """As `header.estimate_memory`. Raises ProcessingError, also where the child dies."""
-        share: int = self._ask(Request(found, max_pixels, header_only=True))
+        share: int = self._get(Request(found, max_pixels, self._seconds, header_only=True))
         return share
 
     def decode(
@@ -82,8 +84,13 @@ class IsolatedDecoder:
 
         Raises ProcessingError, also where the child dies.
         """
-        picture: Picture = self._ask(Request(found, max_pixels, False, options, target, quality))
+        request = Request(found, max_pixels, self._seconds, False, options, target, quality)
+        picture: Picture = self._get(request)
         return picture
+
+    def try_film(self, found: ScannedFile, max_pixels: int) -> None:
+        """Decodes every frame of a film. Raises ProcessingError only where the child dies."""
+        self._ask(Request(found, max_pixels, self._seconds + found.size // FILM_BYTES_PER_SECOND))
 
     def close(self) -> None:
         """Ends the child."""
@@ -93,11 +100,18 @@ class IsolatedDecoder:
             with contextlib.suppress(OSError):
                 child.communicate()
 
+    def _get(self, request: Request) -> Any:
+        reply = self._ask(request)
+        if isinstance(reply, Failure):
+            raise ProcessingError(reply.step, reply.reason)
+        return reply
+
     def _ask(self, request: Request) -> Any:
+        """Returns the reply of the child, a Failure included."""
         try:
             child = self._child = self._child or self._start()
             self._is_overdue = False
-            timer = threading.Timer(self._seconds, self._kill_overdue, [child])
+            timer = threading.Timer(request.seconds, self._kill_overdue, [child])
             timer.daemon = True
             timer.start()
             try:
@@ -109,9 +123,8 @@ class IsolatedDecoder:
             finally:
                 timer.cancel()
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            raise ProcessingError("decode", self._describe_end(error)) from error
-        if isinstance(reply, Failure):
-            raise ProcessingError(reply.step, reply.reason)
+            reason = self._describe_end(error, request.seconds)
+            raise ProcessingError("decode", reason) from error
         return reply
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -126,14 +139,14 @@ class IsolatedDecoder:
             start_new_session=True,  # Ctrl-C is for the job, which ends the child
         )
         assert child.stdin is not None
-        pickle.dump(Setup(self._memory, self._seconds, self._with_plugins), child.stdin)
+        pickle.dump(Setup(self._memory, self._with_plugins), child.stdin)
         return child
 
     def _kill_overdue(self, child: subprocess.Popen[bytes]) -> None:
         self._is_overdue = True
         child.kill()
 
-    def _describe_end(self, error: Exception) -> str:
+    def _describe_end(self, error: Exception, seconds: int) -> str:
         """Returns why the child ended, and forgets it."""
         child, self._child = self._child, None
         if child is None:
@@ -144,7 +157,7 @@ class IsolatedDecoder:
             child.kill()
             code = child.wait()
         if self._is_overdue or code == -getattr(signal, "SIGXCPU", 0):
-            return f"its decoder did not end within {self._seconds} seconds"
+            return f"its decoder did not end within {seconds} seconds"
         if code < 0:
             return f"{CRASHED} ({signal.Signals(-code).name})"
         return f"{CRASHED} (it ended the process with exit code {code})"

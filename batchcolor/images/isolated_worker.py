@@ -42,14 +42,16 @@ def main() -> None:
             request: Request = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        _limit_time(setup.seconds)
+        _limit_time(request.seconds)
         pickle.dump(_serve(request, readers), replies, protocol=pickle.HIGHEST_PROTOCOL)
         replies.flush()
 
 
 def _serve(request: Request, readers: Sequence[Reader]) -> Any:
-    """Returns the bytes of memory that a file needs, its Picture, or a Failure."""
+    """Returns the bytes of memory that a file needs, its Picture, or a Failure; None for a film."""
     try:
+        if request.found.is_film:
+            return _decode_film(request)
         if request.header_only:
             return estimate_memory(request.found, request.max_pixels, readers)
         picture = decode(request.found, request.max_pixels, readers, request.options)
@@ -62,6 +64,15 @@ def _serve(request: Request, readers: Sequence[Reader]) -> Any:
         return Failure(error.step, error.reason)
     except Exception as error:
         return Failure("decode", describe_error(error))
+
+
+def _decode_film(request: Request) -> None:
+    from batchcolor.video.input.decoder import VideoDecoder
+    from batchcolor.video.probe import probe
+
+    source = probe(request.found.path, request.max_pixels)
+    for _ in VideoDecoder(source, strict=False):
+        pass
 
 
 def _limit_memory(memory: int) -> None:

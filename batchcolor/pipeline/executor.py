@@ -64,7 +64,9 @@ class Pipeline:
         threads = self.settings.threads
         max_items = 2 * runner.batch_size + 4 * threads  # one batch in work, one waiting, threads
         self.budget = ByteBudget(self.settings.memory, max_items, self.stop)
-        self.prober = FilmProber(self.settings, self.budget.limit, runner.batch_size, self.stop)
+        self.prober = FilmProber(
+            self.settings, self.budget.limit, runner.batch_size, self.stop, self.decoder
+        )
         self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
         self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
         self.to_encode: Channel[PictureItem | PageItem] = Channel(self.stop, 1)
@@ -95,6 +97,7 @@ class Pipeline:
             is_temporal=runner.spec.temporal,
             submit=self.to_chroma.put,
             open_output=journal.open,
+            hold=self.decoder.hold,
             succeed=self.recorder.succeed,
             fail=self._fail,
             start_thread=self._start_thread,
@@ -180,6 +183,7 @@ class Pipeline:
         film: VideoTask | DocumentTask | None = None
         try:
             if task.source.is_film:
+                self.decoder.check_film(task.source)
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:
@@ -298,7 +302,7 @@ class Pipeline:
         """The report. Raises internal errors; all other errors are in the report."""
         remove_own_temporaries()
         self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
-        for note in (*self.journal.notes, *self.runner.notes):
+        for note in (*self.journal.notes, *self.decoder.notes, *self.runner.notes):
             self.report.note(note)
         error = self.stop.error
         if isinstance(error, OutputError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.picture_decoder import FILM, PictureDecoder
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
@@ -19,10 +20,15 @@ class FilmProber:
     """Probes films. `probe_all` runs in one thread; `probe` waits for it in another."""
 
     def __init__(
-        self, settings: RunSettings, memory: int, batch_size: int, cancellation: Cancellation
+        self,
+        settings: RunSettings,
+        memory: int,
+        batch_size: int,
+        cancellation: Cancellation,
+        decoder: PictureDecoder,
     ) -> None:
         self.settings, self.memory, self.batch_size = settings, memory, batch_size
-        self.cancellation = cancellation
+        self.cancellation, self.decoder = cancellation, decoder
         self._are_probed = threading.Event()
         self._refused: dict[Path, ProcessingError] = {}
 
@@ -33,6 +39,8 @@ class FilmProber:
                 break
             if isinstance(task, SkippedEntry) or task.action != "colour" or not task.source.is_film:
                 continue
+            if self.decoder.is_interrupted(task.source.path):
+                continue  # it is tried in a child process first
             try:
                 self._probe(task)
             except ProcessingError as error:
@@ -53,4 +61,5 @@ class FilmProber:
         return self._probe(task)
 
     def _probe(self, task: Task) -> Admission:
-        return probe_film(task, self.settings, self.memory, self.batch_size)
+        with self.decoder.hold(task.source.path, FILM):
+            return probe_film(task, self.settings, self.memory, self.batch_size)

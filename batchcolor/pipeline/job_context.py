@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class JobContext:
     """Passes a frame to inference; it comes back through `VideoTask.receive`."""
     open_output: Callable[[], None]
     """Makes and locks the output folder; called before anything is written."""
+    hold: Callable[[Path, str], AbstractContextManager[None]]
+    """Records that a source is in work, for the case that its codec crashes the process."""
     succeed: Callable[[Task, list[str]], None]
     fail: Callable[[Task, ProcessingError, int], None]
     """Reports a failed film and releases so many bytes of the budget."""

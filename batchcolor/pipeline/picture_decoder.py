@@ -34,7 +34,8 @@ from batchcolor.storage.journal import Journal, absolute_source
 
 MAX_ATTEMPTS = 3
 """A picture that was in work in so many processes that died, one after another, has failed."""
-ENCODE = "encode"
+DECODE, ENCODE, FILM = "decode", "encode", "film"
+"""What is recorded of a source in work: its step, or that it is a film."""
 Result = TypeVar("Result")
 
 
@@ -45,6 +46,7 @@ class PictureDecoder:
         self.settings, self.readers, self._journal = settings, readers, journal
         self._record = InFlightRecord(journal.folder)
         self._interrupted: dict[str, InterruptedSource] = {}
+        self.notes: list[str] = []
         self._idle: list[IsolatedDecoder] = []
         self._one_at_a_time = threading.Lock()
 
@@ -52,7 +54,13 @@ class PictureDecoder:
         """Makes the output folder, reads what earlier processes left, and begins the record."""
         self._journal.open()
         found = take_interrupted(self._journal.folder, is_exclusive=self._journal.uses_lock)
+        # A film that was in work at a kill or a power cut is resumed, without decoding it twice.
+        found = [one for one in found if one.crash or one.step != FILM]
         self._interrupted = {one.source: one for one in found}
+        self.notes += [
+            f"an earlier run crashed ({crash}); what it had in work is tried in a child process"
+            for crash in sorted({one.crash for one in found if one.crash})
+        ]
         self._record.open({one.source: one.attempts for one in found})
 
     def close(self, *, is_complete: bool) -> None:
@@ -66,7 +74,7 @@ class PictureDecoder:
     def interrupted_first(
         self, make_tasks: Callable[[], Iterable[Task | SkippedEntry]]
     ) -> Iterator[Task | SkippedEntry]:
-        """Yields every task once, those of interrupted pictures first."""
+        """Yields every task once, those of interrupted sources first."""
         if not self._interrupted:
             return iter(make_tasks())
         first = [task for task in make_tasks() if self._was_interrupted(task)]
@@ -81,7 +89,7 @@ class PictureDecoder:
         max_pixels = self.settings.max_pixels
         if self._is_isolated(found):
             return self._with_child(found, lambda child: child.estimate_memory(found, max_pixels))
-        with self.hold(found.path, "decode"):
+        with self.hold(found.path, DECODE):
             return estimate_memory(found, max_pixels, self.readers)
 
     def decode(self, task: Task, page: int | None = None) -> Picture:
@@ -89,7 +97,7 @@ class PictureDecoder:
         found, max_pixels = task.source, self.settings.max_pixels
         options = replace(self.settings.decoding, page=page)
         if not self._is_isolated(found):
-            with self.hold(found.path, "decode"):
+            with self.hold(found.path, DECODE):
                 return decode(found, max_pixels, self.readers, options)
         known = self._interrupted.get(absolute_source(found.path))
         target = task.format if known is not None and known.step == ENCODE else None
@@ -98,11 +106,23 @@ class PictureDecoder:
             found, lambda child: child.decode(found, max_pixels, options, target, quality)
         )
 
+    def is_interrupted(self, path: Path) -> bool:
+        """Whether a source was in work when an earlier process died."""
+        return absolute_source(path) in self._interrupted
+
+    def check_film(self, found: ScannedFile) -> None:
+        """Decodes a film in a child process if it was in work when an earlier run crashed.
+
+        Raises ProcessingError where the child dies; other damage is for the job to report.
+        """
+        if self.is_interrupted(found.path):
+            self._with_child(found, lambda child: child.try_film(found, self.settings.max_pixels))
+
     def _with_child(self, found: ScannedFile, work: Callable[[IsolatedDecoder], Result]) -> Result:
         known = self._interrupted.get(absolute_source(found.path))
         if known is not None and known.attempts >= MAX_ATTEMPTS:
             raise ProcessingError(
-                known.step,
+                ENCODE if known.step == ENCODE else DECODE,
                 f"{CRASHED} or was killed in {known.attempts} runs one after another",
             )
         with self._one_at_a_time if known is not None else nullcontext():
@@ -119,7 +139,7 @@ class PictureDecoder:
         """Whether a file may crash its decoder: by its format, or because it did before."""
         if found.format in CRASH_PRONE_FORMATS:
             return True
-        if absolute_source(found.path) in self._interrupted:
+        if self.is_interrupted(found.path):
             return True
         if not self.settings.retry_failed:
             return False
@@ -127,6 +147,4 @@ class PictureDecoder:
         return former is not None and former.reason.startswith(CRASHED)
 
     def _was_interrupted(self, task: Task | SkippedEntry) -> bool:
-        if isinstance(task, SkippedEntry) or task.source.is_film:
-            return False
-        return absolute_source(task.source.path) in self._interrupted
+        return isinstance(task, Task) and self.is_interrupted(task.source.path)

@@ -25,6 +25,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.picture_decoder import FILM
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.stages import ByteBudget, Channel
 from batchcolor.pipeline.strip_writer import write_contact_strip
@@ -116,6 +117,10 @@ class VideoTask:
 
     def run(self) -> None:
         """From admission to the last decoded frame. The encoding thread reports the outcome."""
+        with self.context.hold(self.task.source.path, FILM):
+            self._run()
+
+    def _run(self) -> None:
         try:
             self._admit()
         except ProcessingError as error:
@@ -131,7 +136,8 @@ class VideoTask:
 
     def _encode_and_commit(self) -> None:
         try:
-            is_committed = self._encode()
+            with self.context.hold(self.task.source.path, FILM):
+                is_committed = self._encode()
         except ProcessingError as error:
             failure = error
         else:

@@ -8,6 +8,7 @@ nothing is missing, because no decoder is to blame.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import itertools
 import os
 import socket
@@ -15,11 +16,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.process_token import is_running, process_token
 
-PREFIX = "in-flight-"
+PREFIX, CRASH_PREFIX = "in-flight-", "crash-"
 SLOT = 4608
 """Bytes of a slot: step, number of attempts, and an absolute path of up to 4,096 bytes."""
 FIELD = b"\t"
@@ -34,14 +36,20 @@ class InterruptedSource:
     step: str
     attempts: int
     """How many processes in a row died while they had it in work."""
+    crash: str = ""
+    """How the last one crashed, as "Segmentation fault"; empty after a kill or a power cut."""
 
 
 class InFlightRecord:
-    """The record of this process. Thread-safe; an error of the disk only costs the record."""
+    """The record of this process. Thread-safe; an error of the disk only costs the record.
+
+    A second file is for the words of `faulthandler`, which distinguish a crash from a kill.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{PREFIX}{_host()}-{process_token()}"
         self._handle: int | None = None
+        self._crash_log: BinaryIO | None = None
         self._free: list[int] = []
         self._count = itertools.count()
         self._lock = threading.Lock()
@@ -53,9 +61,19 @@ class InFlightRecord:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         with contextlib.suppress(OSError):
             self._handle = os.open(self._path, flags, 0o644)
+        if not faulthandler.is_enabled():  # else somebody asked for it on standard error
+            with contextlib.suppress(OSError):
+                self._crash_log = _crash_log(self._path).open("wb")
+                faulthandler.enable(self._crash_log, all_threads=False)
 
     def close(self) -> None:
-        """Removes the file: no source is in work any more."""
+        """Removes the files: no source is in work any more."""
+        log, self._crash_log = self._crash_log, None
+        if log is not None:
+            faulthandler.disable()
+            with contextlib.suppress(OSError):
+                log.close()
+                _crash_log(self._path).unlink(missing_ok=True)
         handle, self._handle = self._handle, None
         if handle is not None:
             with contextlib.suppress(OSError):
@@ -91,7 +109,7 @@ def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSou
     found: dict[str, InterruptedSource] = {}
     for path in _dead_records(folder, is_exclusive=is_exclusive):
         with contextlib.suppress(OSError):
-            for one in _parse(path.read_bytes()):
+            for one in _parse(path.read_bytes(), _read_crash(path)):
                 known = found.get(one.source)
                 if known is None or known.attempts < one.attempts:
                     found[one.source] = one
@@ -103,24 +121,36 @@ def forget_interrupted(folder: Path, *, is_exclusive: bool) -> None:
     for path in _dead_records(folder, is_exclusive=is_exclusive):
         with contextlib.suppress(OSError):
             path.unlink()
+            _crash_log(path).unlink(missing_ok=True)
 
 
 def _dead_records(folder: Path, *, is_exclusive: bool) -> Iterator[Path]:
     for path in sorted(folder.glob(f"{PREFIX}*")):
-        host, process, started = path.name.removeprefix(PREFIX).rsplit("-", 2)
-        is_dead = not is_running(f"{process}-{started}") if host == _host() else is_exclusive
+        host, process, started = f"--{path.name.removeprefix(PREFIX)}".rsplit("-", 2)
+        is_dead = not is_running(f"{process}-{started}") if host == f"--{_host()}" else is_exclusive
         if is_dead:
             yield path
 
 
-def _parse(content: bytes) -> Iterator[InterruptedSource]:
+def _parse(content: bytes, crash: str) -> Iterator[InterruptedSource]:
     for start in range(0, len(content), SLOT):
         fields = content[start : start + SLOT].split(END, 1)[0].split(FIELD, 2)
         if len(fields) == 3 and fields[1].isdigit():
-            step, attempts, source = fields
-            yield InterruptedSource(
-                os.fsdecode(source), step.decode("ascii", "replace"), int(attempts)
-            )
+            step, source = fields[0].decode("ascii", "replace"), os.fsdecode(fields[2])
+            yield InterruptedSource(source, step, int(fields[1]), crash)
+
+
+def _crash_log(record: Path) -> Path:
+    return record.with_name(CRASH_PREFIX + record.name.removeprefix(PREFIX))
+
+
+def _read_crash(record: Path) -> str:
+    """Returns how the process of a record crashed: the first line of `faulthandler`."""
+    try:
+        line = _crash_log(record).read_bytes().split(b"\n", 1)[0]
+    except OSError:
+        return ""
+    return line.decode("ascii", "replace").removeprefix("Fatal Python error: ")
 
 
 def _host() -> str:

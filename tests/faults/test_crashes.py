@@ -36,6 +36,22 @@ READER = """
         return [batchcolor.Reader("odd", (".odd",), lambda head: head.startswith(b"ODD"), decode)]
 """
 
+CRASH_AT_THE_FOURTH_FRAME = """
+import os, signal
+from batchcolor.video.input.decoder import VideoDecoder
+
+plain = VideoDecoder.__iter__
+
+def crash(self):
+    for number, frame in enumerate(plain(self)):
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        yield frame
+
+VideoDecoder.__iter__ = crash
+"""
+"""`sitecustomize.py` for processes that start with it."""
+
 Run = Callable[..., CompletedProcess[str]]
 
 
@@ -152,3 +168,28 @@ def _leave_record(out: Path, source: Path, step: str = "decode", attempts: int =
     state.mkdir(parents=True)
     content = b"\t".join((step.encode(), b"%d" % attempts, os.fsencode(source))) + b"\0"
     (state / "in-flight-elsewhere-1-1").write_bytes(content)
+
+
+def test_film_whose_decoder_crashes_fails_in_the_next_run(
+    tmp_path: Path, folder: Path, site: Path, make_clip: Callable[..., Path], process: Run
+) -> None:
+    film = make_clip(folder / "film.mp4")
+    (site / "sitecustomize.py").write_text(CRASH_AT_THE_FOURTH_FRAME)
+    out = tmp_path / "out"
+    assert process("run", folder, "-o", out, "-m", "flat").returncode < 0
+    second = process("run", folder, "-o", out, "-m", "flat")
+    assert second.returncode == 3, second.stderr
+    assert "an earlier run crashed (Segmentation fault)" in second.stderr
+    assert f"{film.name}: its decoder crashed (SIGSEGV)" in second.stderr
+    assert {path.name for path in out.glob("*.png")} == {"a.png", "z.png"}
+    assert not records(out)
+
+
+def test_film_in_flight_at_a_kill_is_not_tried_in_a_child_process(
+    tmp_path: Path, folder: Path, make_clip: Callable[..., Path], command: Run
+) -> None:
+    out = tmp_path / "out"
+    _leave_record(out, make_clip(folder / "film.mp4"), step="film", attempts=5)
+    result = command("run", folder, "-o", out, "-m", "flat")
+    assert result.returncode == 0, result.stderr
+    assert (out / "film.mp4").exists()

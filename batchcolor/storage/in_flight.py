@@ -61,7 +61,7 @@ class InFlightRecord:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         with contextlib.suppress(OSError):
             self._handle = os.open(self._path, flags, 0o644)
-        if not faulthandler.is_enabled():  # else somebody asked for it on standard error
+        if not faulthandler.is_enabled():  # else it is enabled for standard error already
             with contextlib.suppress(OSError):
                 self._crash_log = _crash_log(self._path).open("wb")
                 faulthandler.enable(self._crash_log, all_threads=False)

@@ -49,7 +49,7 @@ def find_codec(kind: Format) -> Codec | None:
 
 
 def decode_with_codec(
-    found: ScannedFile, codec: Codec, max_pixels: int, options: DecodeOptions = DEFAULT_OPTIONS
+    found: ScannedFile, max_pixels: int, options: DecodeOptions = DEFAULT_OPTIONS
 ) -> Picture:
     """Returns the picture of a file. Raises whatever the decoder raises.
 
@@ -57,6 +57,8 @@ def decode_with_codec(
     was read.
     """
     assert found.format is not None
+    codec = find_codec(found.format)
+    assert codec is not None
     header = codec.read_header(found.path)
     check_size(header.width, header.height, max_pixels)
     samples = codec.decode(found.path)

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from batchcolor.errors import ProcessingError
+from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.codec_reader import decode_with_codec, find_codec
 from batchcolor.images.color_detection import has_colors
-from batchcolor.images.decode_errors import describe_error
+from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import JPEG, PNG, TIFF
-from batchcolor.images.header import find_reader, open_with_pillow
+from batchcolor.images.formats import JPEG, PNG, TIFF, WEBP
+from batchcolor.images.header import find_reader, open_with_pillow, read_size
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.imageio_reader import decode_with_imageio
 from batchcolor.images.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
+from batchcolor.images.padded_salvage import pad_with_zeros
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.png_reader import decode_png
 from batchcolor.images.scan import ScannedFile
 from batchcolor.images.tiff_reader import decode_tiff
+from batchcolor.images.webp_file import is_lossless_webp
 
 
 def decode(
@@ -52,14 +54,11 @@ def decode(
             return decode_with_imageio(found, max_pixels)
         if found.format == TIFF:
             return decode_tiff(found, max_pixels, options=options)
-        codec = find_codec(found.format) if found.format is not None else None
-        if codec is not None:
-            return decode_with_codec(found, codec, max_pixels, options)
         if found.format == PNG:
             return decode_png(found, found.path.read_bytes(), max_pixels, options)
         if found.format == JPEG:
             return decode_jpeg(found, found.path.read_bytes(), max_pixels, options)
-        return _decode_with_pillow(found, found.path.read_bytes(), max_pixels, options)
+        return _decode_other(found, max_pixels, options)
     except ProcessingError:
         raise
     except Exception as error:  # decoders raise any type of error; one picture is not the job
@@ -87,11 +86,42 @@ def picture_from_image(image: Image.Image) -> Picture:
     return Picture(path, luma, alpha, PNG, metadata, notes)
 
 
-def _decode_with_pillow(
-    found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOptions
+def _decode_other(found: ScannedFile, max_pixels: int, options: DecodeOptions) -> Picture:
+    """Returns the picture of a format whose damage no reader here looks into."""
+    decode_once = _decode_with_pillow
+    if found.format is not None and find_codec(found.format) is not None:
+        decode_once = decode_with_codec
+    try:
+        return decode_once(found, max_pixels, options)
+    except Exception as error:  # decoders raise any type of error
+        if not options.salvage or (isinstance(error, ProcessingError) and error.step == LIMITS):
+            raise
+        return _salvage(found, max_pixels, options, decode_once, error)
+
+
+def _salvage(
+    found: ScannedFile,
+    max_pixels: int,
+    options: DecodeOptions,
+    decode_once: Callable[[ScannedFile, int, DecodeOptions], Picture],
+    error: Exception,
 ) -> Picture:
+    """Returns the picture of a file that is completed with zeros. Raises `error` where it fails."""
+    try:
+        width, height = read_size(found)
+        with pad_with_zeros(found, width * height) as padded:
+            picture = decode_once(padded, max_pixels, options)
+    except Exception:
+        raise error from None
+    picture.path = found.path
+    picture.notes.append(describe_salvage(error))
+    return picture
+
+
+def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOptions) -> Picture:
     if found.format is None:
         raise ProcessingError("decode", "not a picture in a known format")
+    data = found.path.read_bytes()
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
@@ -104,7 +134,9 @@ def _decode_with_pillow(
         is_colored = has_colors(image)
     luma, alpha = turn_upright(planes, orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
-    return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
+    picture = Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
+    picture.is_lossless = found.format == WEBP and is_lossless_webp(data)
+    return picture
 
 
 def _plan(

@@ -117,6 +117,13 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
     return width, height, pages, is_deep
 
 
+def read_size(found: ScannedFile) -> tuple[int, int]:
+    """Returns width and height. Raises whatever the reader of the header raises."""
+    assert found.format is not None
+    width, height, *_ = _read_header(found.path, found.format)
+    return width, height
+
+
 def _read_frame_header(path: Path) -> JpegFrame:
     """Returns the frame header of a JPEG, also where a damaged segment precedes it."""
     try:

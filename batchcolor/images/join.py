@@ -29,6 +29,8 @@ class JoinedImage:
     cb: NDArray[np.uint8] | None = None
     cr: NDArray[np.uint8] | None = None
     rgb: Plane | None = None
+    is_lossless: bool = False
+    """Whether the source is lossless, in a format that can also be lossy."""
 
 
 def join(
@@ -51,7 +53,8 @@ def join(
         picture.notes.append(f"transparency dropped: {target.name} does not support it")
     if target == JPEG:
         return _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
-    return JoinedImage(target, rgb=_join_to_rgb(luma, alpha, scaled_chroma))
+    rgb = _join_to_rgb(luma, alpha, scaled_chroma)
+    return JoinedImage(target, rgb=rgb, is_lossless=picture.is_lossless)
 
 
 def _reduce_to_8_bits(plane: Plane) -> NDArray[np.uint8]:

@@ -37,6 +37,8 @@ class Picture:
     notes: list[str] = field(default_factory=list)
     is_colored: bool = False
     """Whether the source is a picture in colour, and not grey or toned."""
+    is_lossless: bool = False
+    """Whether the source is a lossless file of a format that can also be lossy."""
 
     @property
     def width(self) -> int:

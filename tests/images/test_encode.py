@@ -1,11 +1,13 @@
 """Encoded files have the size of their source and do not depend on other memory."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from batchcolor.images.encode import encode
-from batchcolor.images.formats import FORMATS, JPEG
+from batchcolor.images.formats import FORMATS, JPEG, WEBP
 from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 
@@ -36,3 +38,20 @@ def test_jpeg_of_odd_size_is_deterministic(
         del freed_memory  # a read past the end of a plane would find these bytes
         results.add(encode(join(picture, random_chroma, 1.0, JPEG), picture.metadata, None))
     assert len(results) == 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("is_lossless", [True, False])
+def test_lossless_webp_stays_lossless(tmp_path, encode_result, read_picture, mode, is_lossless):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "in.webp"
+    grey = Image.fromarray(rng.integers(0, 256, (40, 50), dtype=np.uint8)).convert(mode)
+    if mode == "RGBA":
+        grey.putalpha(Image.fromarray(rng.integers(0, 256, (40, 50), dtype=np.uint8)))
+    grey.save(path, lossless=is_lossless, exact=True)
+    source = read_picture(path)
+    encoded = encode_result(path, WEBP, np.zeros((2, 3, 3), np.float32))
+    assert (b"VP8L" in encoded[:64]) == is_lossless
+    luma = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[..., 1]
+    difference = np.abs(luma.astype(int) - source.luma)
+    assert difference.max() == 0 if is_lossless else difference.mean() < 4

@@ -97,3 +97,33 @@ def test_tiff_in_planes(read):
     data = file.getvalue()
     picture = read(data[: len(data) - 16 * 128], ".tif", salvage=True)
     assert np.array_equal(picture.luma[:112], noise()[:112])
+
+
+@pytest.mark.parametrize("suffix", [".pgm", ".pcx"])
+def test_truncated_files_of_other_formats(read, suffix):
+    file = io.BytesIO()
+    kind = {".pgm": "PPM", ".pcx": "PCX"}[suffix]
+    Image.fromarray(noise()).save(file, kind)
+    data = file.getvalue()
+    assert_salvaged(read, data[: len(data) // 2], suffix, noise())
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tga", ".sgi"])
+def test_truncated_files_that_begin_with_the_last_row(read, suffix):
+    file = io.BytesIO()
+    Image.fromarray(noise()).save(file, suffix[1:])
+    data = file.getvalue()
+    damaged = data[: len(data) // 2]
+    with pytest.raises(ProcessingError, match=r"truncated|damaged"):
+        read(damaged, suffix, salvage=False)
+    assert np.array_equal(read(damaged, suffix, salvage=True).luma[-32:], noise()[-32:])
+
+
+def test_webp_that_is_truncated_fails_for_its_own_reason(read):
+    file = io.BytesIO()
+    Image.fromarray(noise()).save(file, "WEBP")
+    with pytest.raises(ProcessingError) as refused:
+        read(file.getvalue()[:2000], ".webp", salvage=False)
+    with pytest.raises(ProcessingError) as salvaged:
+        read(file.getvalue()[:2000], ".webp", salvage=True)
+    assert salvaged.value.reason == refused.value.reason

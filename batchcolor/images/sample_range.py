@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 
-STRIP_HEIGHT = 256
+STRIP_HEIGHT = 64
 """Rows scaled at once, so that temporary arrays are small."""
 NEARLY_FULL = 2
 """Values belong to a range of 8 or 16 bits if their maximum exceeds one half of it."""
@@ -19,13 +19,17 @@ def scale_samples(values: NDArray[Any], bits: int, notes: list[str]) -> NDArray[
     """Returns samples as uint8, or as uint16 for more than 8 bits, over the full range.
 
     Unsigned integers of up to 16 bits are scaled from the range of their `bits`; uint8 and uint16
-    are returned as they are. Wider and signed integers are scaled from the range that they use,
-    and floating-point numbers from 0..1, or where they exceed it from the range that they use,
-    with a note. Raises ProcessingError for numbers that are not finite.
+    are returned as they are; int8 is read as uint8, as libtiff does. Wider and signed integers are
+    scaled from the range that they use, and floating-point numbers from 0..1, or where they exceed
+    it from the range that they use, with a note. Raises ProcessingError for numbers that are not
+    finite.
     """
     kind = values.dtype.kind
     if kind == "b":
         return values.view(np.uint8) * np.uint8(255)
+    if kind == "i" and values.itemsize == 1:
+        notes.append("its signed samples of 8 bits are taken as unsigned ones")
+        return values.view(np.uint8)
     if kind == "u" and values.itemsize <= 2:
         return _scale_unsigned(values, bits if isinstance(bits, int) else 8 * values.itemsize)
     low, high = _find_extrema(values)
@@ -33,8 +37,7 @@ def scale_samples(values: NDArray[Any], bits: int, notes: list[str]) -> NDArray[
         low, high = _choose_float_range(low, high, notes)
     else:
         low, high = _choose_integer_range(values.dtype, bits, low, high, notes)
-    target = np.uint8 if kind == "i" and values.itemsize == 1 else np.uint16
-    return _scale_range(values, low, high, target)
+    return _scale_range(values, low, high)
 
 
 def _scale_unsigned(values: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -73,8 +76,8 @@ def _choose_integer_range(
     is_signed = dtype.kind == "i"
     full = float(2 ** (bits - is_signed) - 1)
     if low < 0:
-        _note_range(low, high, -full - 1, full, notes)
-        return -full - 1, full
+        _note_range(low, high, low, high, notes)
+        return low, high
     if bits <= 16 or high > full / 256:
         return 0.0, full
     white = next((n for n in (255.0, 65535.0) if high <= n), high)
@@ -88,11 +91,14 @@ def _note_range(low: float, high: float, black: float, white: float, notes: list
     )
 
 
-def _scale_range(values: NDArray[Any], low: float, high: float, target: type[Any]) -> NDArray[Any]:
-    """Returns values of `low` to `high` over the full range of `target`, rounded."""
-    result = np.empty(values.shape, target)
-    factor = np.iinfo(target).max / ((high - low) or 1.0)
+def _scale_range(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint16]:
+    """Returns values of `low` to `high` over the full range of 16 bits, rounded."""
+    result = np.empty(values.shape, np.uint16)
+    factor = 65535 / ((high - low) or 1.0)
     for top in range(0, len(values), STRIP_HEIGHT):
-        part = (values[top : top + STRIP_HEIGHT].astype(np.float64) - low) * factor + 0.5
-        result[top : top + STRIP_HEIGHT] = np.clip(part, 0, np.iinfo(target).max)
+        part = values[top : top + STRIP_HEIGHT].astype(np.float64)
+        part -= low
+        part *= factor
+        part += 0.5
+        result[top : top + STRIP_HEIGHT] = np.clip(part, 0, 65535, out=part)
     return result

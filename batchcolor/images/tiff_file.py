@@ -28,8 +28,8 @@ JPEG_COMPRESSIONS = frozenset({7, 33007, 34892})
 RAW_ADVICE = "give it the suffix of its raw format (.dng, .nef, ...)"
 PREVIEW = f"its first picture is a preview, as in camera raw files; {RAW_ADVICE}"
 SENSOR_SAMPLES = f"holds samples of a camera's sensor, as camera raw files do; {RAW_ADVICE}"
-RESULT_BYTES = 7
-"""Bytes per pixel and byte of a sample: luma, the joined RGB image and the encoded file."""
+RESULT_BYTES = 12
+"""Bytes per pixel and byte of a sample: luma, alpha, the joined RGB image and the encoded file."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,12 @@ def _read_page_header(page: tifffile.TiffPage) -> PageHeader:
     sample_bytes = page.dtype.itemsize if page.dtype is not None else 4
     result_bytes = 2 if isinstance(bits, int) and bits > 8 else 1
     decoded = width * height * samples * sample_bytes
-    compressed = sum(page.databytecounts) if page.compression != 1 else 0
-    scaled = width * height * samples * result_bytes
+    compressed = 2 * sum(page.databytecounts) if page.compression != 1 else 0
+    scaled = width * height * (samples + 2) * result_bytes  # and luma and alpha
     result = width * height * RESULT_BYTES * result_bytes
     return PageHeader(
         *(width, height),
-        memory=compressed + max(decoded + scaled, scaled + result) + result,
+        memory=max(compressed + decoded + scaled, result),
         result_size=width * height * 4 * result_bytes,
         offset=page.offset,
         order=page.parent.byteorder,

@@ -198,6 +198,7 @@ def _read_with_libtiff(page: tifffile.TiffPage) -> NDArray[np.uint8]:
     if orientation is not None:  # libtiff applies the mirroring part of the orientation
         struct.pack_into(f"{page.parent.byteorder}H", data, orientation.valueoffset, 1)
     try:
+        imagecodecs.tiff_decode(bytes(data), index=page.index)  # the other call ignores damage
         rgba = imagecodecs.tiff_decode(bytes(data), index=page.index, asrgb=True)
     except imagecodecs.TiffError as error:
         reason = f"libtiff cannot read it: {_name(page)}: {error}"

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.header import read_pages
-from batchcolor.images.join import JoinedImage, join
+from batchcolor.images.join import join
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
-from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.picture import resize_luma
 from batchcolor.images.provenance import Provenance
 from batchcolor.images.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
 from batchcolor.pipeline.document_item import PageItem
+from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
+from batchcolor.pipeline.picture_encoder import PictureEncoder
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.stages import Cancellation
 from batchcolor.storage.atomic import publish, sync_to_disk, temporary_path
 
 MAX_IN_FLIGHT = 4
@@ -37,24 +38,18 @@ LISTED_PAGES = 5
 class DocumentContext:
     """What a document uses of its job."""
 
-    settings: RunSettings
-    cancellation: Cancellation
-    working_size: int
-    memory: int
-    """Bytes of the job's budget."""
-    decode: Callable[[Task, int], Picture]
-    submit: Callable[[PageItem], None]
-    """Passes a page to inference; it comes back through `DocumentTask.receive`."""
+    job: JobContext
+    decoder: PictureDecoder
+    encoder: PictureEncoder
     submit_encoding: Callable[[PageItem], None]
     """Passes a page to the encoding threads, which call `DocumentTask.encode`."""
-    describe_source: Callable[[Path], Provenance]
-    encode: Callable[[JoinedImage, Picture, Provenance | None], bytes]
-    hold: Callable[[Path, str], AbstractContextManager[None]]
-    succeed: Callable[[Task, list[str]], None]
-    fail: Callable[[Task, ProcessingError, int], None]
     keep_colored: Callable[[Task, int], None]
     """Copies or skips a document whose pages are all in colour, and releases its memory."""
-    release: Callable[[int], None]
+
+    @property
+    def settings(self) -> RunSettings:
+        """The options of the job."""
+        return self.job.settings
 
 
 class DocumentTask:
@@ -63,7 +58,7 @@ class DocumentTask:
     def __init__(self, task: Task, pages: list[PageHeader], context: DocumentContext) -> None:
         self.task, self.pages, self.context = task, pages, context
         largest = max(page.memory for page in pages)
-        fitting = context.memory // 2 // largest
+        fitting = context.job.budget.limit // 2 // largest
         self.max_in_flight = max(1, min(MAX_IN_FLIGHT, len(pages), fitting))
         self.share = self.max_in_flight * largest
         self._writer: TiffPageWriter | None = None
@@ -82,16 +77,18 @@ class DocumentTask:
         try:
             with temporary_path(self.task.target) as temporary:
                 if not self.context.settings.no_mark:
-                    self._provenance = self.context.describe_source(self.task.source.path)
+                    self._provenance = self.context.encoder.provenance.describe(
+                        self.task.source.path
+                    )
                 with temporary.open("w+b") as file:
                     self._color_pages(file)
                 if self._copied < len(self.pages):
                     self._publish(temporary)
         except FileExistsError:
             error = ProcessingError("commit", "its name was taken while the job ran")
-            self.context.fail(self.task, error, self.share)
+            self.context.job.fail(self.task, error, self.share)
         except ProcessingError as error:
-            self.context.fail(self.task, error, self.share)
+            self.context.job.fail(self.task, error, self.share)
         else:
             self._finish()
 
@@ -106,10 +103,10 @@ class DocumentTask:
         """Encodes a page, and writes it once those before it are written."""
         picture = item.picture
         try:
-            with self.context.hold(picture.path, "encode"):
+            with self.context.decoder.hold(picture.path, ENCODE):
                 strength = self.context.settings.strength
                 image = join(picture, item.chroma, strength, self.task.format)
-                data = self.context.encode(image, picture, self._provenance)
+                data = self.context.encoder.encode_page(image, picture, self._provenance)
             self._note(item.number, picture.notes)
             self._write(item.number, data)
         except (ProcessingError, OSError) as error:
@@ -137,7 +134,7 @@ class DocumentTask:
         return self._error is not None or self._begun - self._written < self.max_in_flight
 
     def _begin_page(self, number: int) -> None:
-        picture = self.context.decode(self.task, number)
+        picture = self.context.decoder.decode(self.task, number)
         if picture.is_colored and self.context.settings.if_colored != "recolor":
             self._copied += 1
             self._note(number, ["in colour already, copied"])
@@ -146,8 +143,8 @@ class DocumentTask:
         if not picture.metadata.exif:  # the encoder takes the byte order of the pages from it
             exif = _build_empty_exif(self.pages[0].order)
             picture.metadata = replace(picture.metadata, exif=exif)
-        square = resize_luma(picture.luma, self.context.working_size)
-        self.context.submit(PageItem(self, number, picture, square))
+        square = resize_luma(picture.luma, self.context.job.working_size)
+        self.context.job.submit(PageItem(self, number, picture, square))
 
     def _write(self, number: int, data: bytes | None) -> None:
         """Writes a page and those after it that are ready. Raises OSError, ProcessingError."""
@@ -162,7 +159,7 @@ class DocumentTask:
                     self._writer.append(page)
                 self._written += 1
             self._ended += 1
-        self.context.cancellation.wake()
+        self.context.job.cancellation.wake()
 
     def _fail(self, number: int, error: Exception) -> None:
         """Keeps the first error; the pages in flight end without being written."""
@@ -172,10 +169,10 @@ class DocumentTask:
                     error = ProcessingError(error.step, f"page {number + 1}: {error.reason}")
                 self._error = error
             self._ended += 1
-        self.context.cancellation.wake()
+        self.context.job.cancellation.wake()
 
     def _wait(self, is_ready: Callable[[], bool]) -> None:
-        stop = self.context.cancellation
+        stop = self.context.job.cancellation
         with stop.changed:
             stop.wait_for(is_ready)
 
@@ -198,10 +195,10 @@ class DocumentTask:
             try:
                 self.context.keep_colored(self.task, self.share)
             except ProcessingError as error:
-                self.context.fail(self.task, error, self.share)
+                self.context.job.fail(self.task, error, self.share)
             return
-        self.context.succeed(self.task, self._format_notes())
-        self.context.release(self.share)
+        self.context.job.succeed(self.task, self._format_notes())
+        self.context.job.budget.release(self.share)
 
     def _format_notes(self) -> list[str]:
         """Returns each note once, with its pages where it does not concern all of them."""

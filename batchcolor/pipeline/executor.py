@@ -5,7 +5,7 @@ scan -> plan -> decode (threads) -> luma + small square -> batch (device) -> chr
 
 Each arrow is a channel between threads; all channels share one budget of bytes. A picture that
 fails at any step leaves with a reason, and the others continue. Frames of films join at "batch":
-`video_task.py` has their steps before and after it.
+`video_task.py` has their steps before and after it, `document_task.py` those of pages.
 """
 
 from __future__ import annotations
@@ -70,22 +70,6 @@ class Pipeline:
         self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
         self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
         self.to_encode: Channel[PictureItem | PageItem] = Channel(self.stop, 1)
-        self.documents = DocumentContext(
-            settings=self.settings,
-            cancellation=self.stop,
-            working_size=runner.working_size,
-            memory=self.budget.limit,
-            decode=self.decoder.decode,
-            submit=self.to_chroma.put,
-            submit_encoding=self.to_encode.put,
-            describe_source=self.provenance.describe,
-            encode=self.encoder.encode_page,
-            hold=self.decoder.hold,
-            succeed=self.recorder.succeed,
-            fail=self._fail,
-            keep_colored=self._keep_colored,
-            release=self.budget.release,
-        )
         self.threads: list[threading.Thread] = []
         self._signal: ExitCode | None = None
         self.context = JobContext(
@@ -103,6 +87,9 @@ class Pipeline:
             start_thread=self._start_thread,
             find_resume_point=self.recorder.find_resume_point,
             describe_source=partial(self.provenance.describe, is_film=True),
+        )
+        self.documents = DocumentContext(
+            *(self.context, self.decoder, self.encoder, self.to_encode.put, self._keep_colored)
         )
 
     # ---- the stages in order -------------------------------------------------------------

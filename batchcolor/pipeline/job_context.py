@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.provenance import Provenance
+from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.planner import Task
@@ -29,8 +30,8 @@ class JobContext:
     working_size: int
     is_temporal: bool
     """Whether the model needs all frames of a shot in order."""
-    submit: Callable[[FrameItem | EndOfStream], None]
-    """Passes a frame to inference; it comes back through `VideoTask.receive`."""
+    submit: Callable[[FrameItem | PageItem | EndOfStream], None]
+    """Passes a frame or page to inference; `receive` of its film or document gets it back."""
     open_output: Callable[[], None]
     """Makes and locks the output folder; called before anything is written."""
     hold: Callable[[Path, str], AbstractContextManager[None]]

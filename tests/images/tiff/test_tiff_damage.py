@@ -234,6 +234,9 @@ def test_sgi_log_luv_is_read_by_libtiff(
     picture = read_picture(path)
     expected = 255 * np.sqrt(luminance)  # the tone curve of libtiff
     assert np.abs(picture.luma.ravel() - expected).max() < 4
+    build_tiff(path, [b"".join(runs[:9])], _tags(34676, 32844, **{"258": (3, [16])}), "<")
+    with pytest.raises(ProcessingError, match="libtiff cannot read"):
+        read_picture(path)
 
 
 def test_old_style_jpeg_is_read(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from batchcolor.images.formats import AVIF, BMP, HEIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
+from batchcolor.images.jpeg_splice import splice
 from batchcolor.images.metadata.convert import convert
 from batchcolor.images.metadata.jpeg import write_jpeg
 from batchcolor.images.metadata.model import Metadata
@@ -50,10 +51,15 @@ def encode(
     """Returns the content of a file in the format of `image`.
 
     `quality` is 1..100, or None for `DEFAULT_QUALITY`, and for lossless WebP where the source is;
-    formats that are not in it ignore it.
-    Appends to `notes` which metadata the format cannot hold.
+    formats that are not in it ignore it. With `image.grey_jpeg` it is the quality of chroma.
+    `metadata` is that of `image`, with or without marks. Appends to `notes` which metadata the
+    format cannot hold.
     """
     notes = [] if notes is None else notes
+    if image.grey_jpeg is not None and image.cb is not None and image.cr is not None:
+        colored = color_thumbnails(metadata, image)
+        quality = quality or JPEG_QUALITY
+        return splice(image.grey_jpeg, image.cb, image.cr, quality, colored, notes)
     converted = color_thumbnails(convert(metadata, image.format.name, notes), image)
     encoder = ENCODERS.get(image.format.name)
     if encoder is not None:

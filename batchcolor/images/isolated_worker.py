@@ -58,7 +58,7 @@ def _serve(request: Request, readers: Sequence[Reader]) -> Any:
         if request.target is not None:
             trial = replace(picture, notes=[])
             image = join(trial, np.zeros((2, 1, 1), np.float32), 1.0, request.target)
-            encode(image, trial.metadata, request.quality, trial.notes)
+            encode(image, image.metadata, request.quality, trial.notes)
         return picture
     except ProcessingError as error:
         return Failure(error.step, error.reason)

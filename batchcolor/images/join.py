@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.color import compute_gamut_scale, ycbcr_to_rgb
 from batchcolor.images.formats import JPEG, Format
+from batchcolor.images.grey_jpeg import GreyJpeg
+from batchcolor.images.metadata.jpeg import TRAILER_DROPPED
+from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.pixel_modes import turn_as_stored
 
 STRIP_HEIGHT = 64
 """Rows joined at once, so that temporary arrays are small and stay in the processor's cache."""
@@ -21,7 +25,7 @@ class JoinedImage:
 
     For JPEG: `luma` `(H, W)`, `cb` and `cr` `(ceil(H/2), ceil(W/2))`, uint8, BT.601 full range
     with neutral chroma at 128. For other formats: `rgb` `(H, W, 3)`, or `(H, W, 4)` with alpha,
-    uint8 or uint16.
+    uint8 or uint16. Pixels are upright, except that with `grey_jpeg` they are as it stores them.
     """
 
     format: Format
@@ -31,6 +35,10 @@ class JoinedImage:
     rgb: Plane | None = None
     is_lossless: bool = False
     """Whether the source is lossless, in a format that can also be lossy."""
+    grey_jpeg: GreyJpeg | None = None
+    """The source, where its coded luma is copied."""
+    metadata: Metadata = field(default_factory=Metadata)
+    """The metadata of the source, for pixels in this orientation."""
 
 
 def join(
@@ -40,9 +48,13 @@ def join(
 
     Chroma is multiplied by `strength`, upsampled bilinearly and reduced where the colour would
     leave RGB, so the luma is unchanged. Adds a note to the picture for 16 bits and alpha that
-    the target format cannot hold.
+    the target format cannot hold. Whether coded luma is copied is decided here: for grey JPEG to
+    JPEG.
     """
     scaled_chroma = chroma * np.float32(strength)
+    if picture.grey_jpeg is not None and target == JPEG:
+        picture.notes = [n for n in picture.notes if not n.endswith(TRAILER_DROPPED)]  # copied
+        return _join_to_grey_jpeg(picture.luma, picture.grey_jpeg, scaled_chroma)
     luma, alpha = picture.luma, picture.alpha
     if picture.depth == 16 and not target.supports_16_bits:
         luma = _reduce_to_8_bits(luma)
@@ -52,9 +64,18 @@ def join(
         alpha = None
         picture.notes.append(f"transparency dropped: {target.name} does not support it")
     if target == JPEG:
-        return _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
+        cb, cr = _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
+        return JoinedImage(JPEG, luma=luma, cb=cb, cr=cr, metadata=picture.metadata)
     rgb = _join_to_rgb(luma, alpha, scaled_chroma)
-    return JoinedImage(target, rgb=rgb, is_lossless=picture.is_lossless)
+    return JoinedImage(target, rgb=rgb, is_lossless=picture.is_lossless, metadata=picture.metadata)
+
+
+def _join_to_grey_jpeg(luma: Plane, source: GreyJpeg, chroma: NDArray[np.float32]) -> JoinedImage:
+    """Returns the planes in the orientation in which the source stores its pixels."""
+    stored = turn_as_stored(luma.astype(np.uint8, copy=False), source.orientation)
+    turned = [turn_as_stored(plane, source.orientation) for plane in chroma]
+    cb, cr = _join_to_yuv420(stored, np.stack(turned))
+    return JoinedImage(JPEG, stored, cb, cr, grey_jpeg=source, metadata=source.metadata)
 
 
 def _reduce_to_8_bits(plane: Plane) -> NDArray[np.uint8]:
@@ -83,8 +104,10 @@ def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) 
     return rgb
 
 
-def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> JoinedImage:
-    """Returns 4:2:0 planes for JPEG.
+def _join_to_yuv420(
+    luma: NDArray[np.uint8], chroma: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Returns Cb and Cr of 4:2:0 for JPEG.
 
     A chroma sample is shared by a 2 x 2 block, so it is reduced until it stays inside RGB for
     both the darkest and the brightest pixel of the block.
@@ -103,7 +126,7 @@ def _join_to_yuv420(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> Joi
         )
         for index, plane in enumerate((cb, cr)):
             planes[index, rows] = np.clip(plane * scale * 255 + 128.5, 0, 255)
-    return JoinedImage(JPEG, luma=luma, cb=planes[0], cr=planes[1])
+    return planes[0], planes[1]
 
 
 def _find_block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ from PIL import Image
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DecodeOptions
+from batchcolor.images.grey_jpeg import decode_luma, read_grey_jpeg
 from batchcolor.images.icc import plan_conversion
 from batchcolor.images.jpeg_frame import parse_frame_header
 from batchcolor.images.jpeg_luma import decode_jpeg_luma
@@ -38,6 +39,7 @@ def decode_jpeg(
         repaired = repair_jpeg(data, notes)
         if repaired is not None and notes:
             picture = _decode(found, repaired, max_pixels, options)
+            picture.grey_jpeg = None  # the source as it is cannot be copied
         elif options.salvage:
             rest = add_end(repair_segments(data, notes))
             picture = _salvage(found, rest, max_pixels, options, error)
@@ -79,7 +81,16 @@ def _decode(
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         space = find_color_space(image, metadata.icc if is_strict else b"")
         conversion = plan_conversion(metadata.icc, space, options.profile, notes)
-        jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion, is_strict=is_strict)
+        is_kept = is_strict and not conversion.is_needed and not conversion.target
+        is_grey = frame.components == 1
+        grey_jpeg = read_grey_jpeg(data, orientation) if is_kept and is_grey else None
+        jpeg_luma = decode_luma(grey_jpeg) if grey_jpeg is not None else None
+        is_colored = False
+        if jpeg_luma is None:
+            grey_jpeg = None
+            jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion, is_strict=is_strict)
     luma, _ = turn_upright((jpeg_luma, None), orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
-    return Picture(found.path, luma, None, found.format, metadata, notes, is_colored)
+    return Picture(
+        *(found.path, luma, None, found.format, metadata, notes, is_colored), grey_jpeg=grey_jpeg
+    )

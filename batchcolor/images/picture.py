@@ -13,6 +13,7 @@ from PIL import Image
 from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.formats import Format
+from batchcolor.images.grey_jpeg import GreyJpeg
 from batchcolor.images.metadata.model import Metadata
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -39,6 +40,8 @@ class Picture:
     """Whether the source is a picture in colour, and not grey or toned."""
     is_lossless: bool = False
     """Whether the source is a lossless file of a format that can also be lossy."""
+    grey_jpeg: GreyJpeg | None = None
+    """The source, where a JPEG can be made of it without coding its luma again."""
 
     @property
     def width(self) -> int:

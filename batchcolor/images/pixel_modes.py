@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -41,6 +43,10 @@ def find_color_space(image: Image.Image, icc: bytes) -> bytes:
 def _is_neutral(image: Image.Image) -> bool:
     rgb = np.asarray(image.convert("RGB"))
     return bool((rgb[..., :2] == rgb[..., 1:]).all())
+
+
+INVERSE_ORIENTATIONS = {6: 8, 8: 6}
+"""The orientation whose transform undoes that of another one; the others undo themselves."""
 
 
 def split_luma_and_alpha(
@@ -92,6 +98,12 @@ def turn_upright(
         np.ascontiguousarray(transform(luma)),
         None if alpha is None else np.ascontiguousarray(transform(alpha)),
     )
+
+
+def turn_as_stored(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Returns an upright plane `(H, W)` with the EXIF orientation 1 to 8 undone, contiguous."""
+    transform = ORIENTATION_TRANSFORMS.get(INVERSE_ORIENTATIONS.get(orientation, orientation))
+    return plane if transform is None else np.ascontiguousarray(transform(plane))
 
 
 def scale_to_16_bits(values: NDArray[np.float64], notes: list[str]) -> NDArray[np.uint16]:

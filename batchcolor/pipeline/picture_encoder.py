@@ -42,7 +42,7 @@ class PictureEncoder:
 
         Raises ProcessingError.
         """
-        metadata = picture.metadata
+        metadata = image.metadata
         if provenance is not None:
             metadata = mark_metadata(metadata, provenance, image.format, picture.notes)
         try:

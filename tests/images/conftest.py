@@ -39,7 +39,8 @@ def _encode_result(
     path: Path, target: Format, chroma: NDArray[np.float32] = GREENISH_CHROMA
 ) -> bytes:
     picture = _read_picture(path)
-    return encode(join(picture, chroma, 1.0, target), picture.metadata, None)
+    image = join(picture, chroma, 1.0, target)
+    return encode(image, image.metadata, None)
 
 
 @pytest.fixture

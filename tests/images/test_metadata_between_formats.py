@@ -320,14 +320,15 @@ def test_extended_xmp_becomes_part_of_the_packet(tmp_path, target):
     assert b"HasExtendedXMP" not in data
 
 
-def test_thumbnail_is_coloured_and_upright(tmp_path):
-    data, _ = colour(build_jpeg(), JPEG, JPEG, tmp_path)
-    block = find_block(data, JPEG)
+@pytest.mark.parametrize(("target", "size"), [(JPEG, (40, 25)), (WEBP, (25, 40))])
+def test_thumbnail_is_coloured_and_turned_as_the_pixels_are(tmp_path, target, size):
+    data, _ = colour(build_jpeg(), JPEG, target, tmp_path)
+    block = find_block(data, target)
     main = struct.unpack_from("<I", block, 4)[0]
     following = struct.unpack_from("<I", block, main + 2 + 12 * block[main])[0]
     tags = read_directory(block, following)
     thumbnail = Image.open(io.BytesIO(block[tags[0x0201] : tags[0x0201] + tags[0x0202]]))
-    assert thumbnail.size == (25, 40)
+    assert thumbnail.size == size
     rgb = np.asarray(thumbnail.convert("RGB"), int)
     assert np.abs(rgb[..., 0] - rgb[..., 1]).mean() > 10
 
@@ -358,6 +359,11 @@ ALLOWED_LOSSES = {
 }
 """Tags and groups that a format cannot hold: in the notes of the picture, or IPTC in XMP."""
 ALLOWED_ADDITIONS = {(PNG, JPEG): {"IFD0:ModifyDate"}, (PNG, WEBP): {"IFD0:ModifyDate"}}
+ALLOWED_ADDITIONS[JPEG, JPEG] = {
+    "JUMBF:JUMDLabel",
+    "JUMBF:JUMDType",
+    "JUMBF:JUMDToggles",
+}  # of restore
 ALLOWED_ADDITIONS |= {(PNG, TIFF): {"IFD0:ModifyDate"}, (JPEG, PNG): {"PNG:Comment"}}
 ALLOWED_ADDITIONS |= {(TIFF, WEBP): {"XMP-photoshop:City"}, (JPEG, WEBP): {"XMP-photoshop:City"}}
 ALLOWED_ADDITIONS[PNG, WEBP] |= {"XMP-photoshop:City"}

@@ -29,6 +29,7 @@ NAMES = {
     PHOTOSHOP_HEADER: "Photoshop",
 }
 """Names of segments in `Metadata.order`; others have the name of their marker."""
+TRAILER_DROPPED = "bytes after the end of the picture dropped"
 JFIF_SIZE = 14
 """Bytes of JFIF without its thumbnail."""
 
@@ -56,7 +57,7 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
     if parts[MPF]:
         notes.append("further pictures of the file dropped (multi-picture format)")
     elif trailer:
-        notes.append(f"{trailer:,} bytes after the end of the picture dropped")
+        notes.append(f"{trailer:,} {TRAILER_DROPPED}")
     if parts[b"JP"]:
         notes.append("content credentials (C2PA) dropped: they sign the pixels of the source")
     xmp = next((part[len(XMP_HEADER) :] for part in parts[XMP_HEADER]), b"")
@@ -178,11 +179,11 @@ def write_jpeg(encoded: bytes, metadata: Metadata, notes: list[str]) -> bytes:
     if encoded[2:4] == b"\xff\xe0":
         length = 2 + int.from_bytes(encoded[4:6], "big")
         jfif, pixels = encoded[6 : 2 + length], pixels[length:]
-    segments = arrange(_build_segments(jfif, metadata, notes), metadata.order)
+    segments = arrange(build_segments(jfif, metadata, notes), metadata.order)
     return b"".join((encoded[:2], *(segment for _, segment in segments), pixels))
 
 
-def _build_segments(
+def build_segments(
     jfif: bytes, metadata: Metadata, notes: list[str]
 ) -> Iterator[tuple[str, bytes]]:
     """Yields name and content of the segments."""
@@ -191,27 +192,27 @@ def _build_segments(
     if len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
         notes.append("EXIF dropped: it exceeds one JPEG segment")
     elif metadata.exif:
-        yield "EXIF", _build_segment(APP1, EXIF_HEADER + metadata.exif)
+        yield "EXIF", build_segment(APP1, EXIF_HEADER + metadata.exif)
     for segment in _build_xmp(metadata, notes):
         yield "XMP", segment
     part_size = MAX_PAYLOAD - ICC_HEADER_SIZE
     parts = [metadata.icc[i : i + part_size] for i in range(0, len(metadata.icc), part_size)]
     if len(parts) <= 255:
         for number, part in enumerate(parts, 1):
-            yield "ICC", _build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
+            yield "ICC", build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
     photoshop = metadata.photoshop
     if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
         photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)
     part_size = MAX_PAYLOAD - len(PHOTOSHOP_HEADER)
     for start in range(0, len(photoshop), part_size):
         part = photoshop[start : start + part_size]
-        yield "Photoshop", _build_segment(APP13, PHOTOSHOP_HEADER + part)
+        yield "Photoshop", build_segment(APP13, PHOTOSHOP_HEADER + part)
     for block in metadata.blocks:
         if block.format == "jpeg" and block.kind != "APP0":
-            yield block.kind, _build_segment(APP0 + int(block.kind[3:]), block.content)
+            yield block.kind, build_segment(APP0 + int(block.kind[3:]), block.content)
     for comment in metadata.comments:
         for start in range(0, max(len(comment), 1), MAX_PAYLOAD):
-            yield "COM", _build_segment(COMMENT, comment[start : start + MAX_PAYLOAD])
+            yield "COM", build_segment(COMMENT, comment[start : start + MAX_PAYLOAD])
 
 
 def _build_jfif(jfif: bytes, metadata: Metadata) -> Iterator[bytes]:
@@ -221,12 +222,12 @@ def _build_jfif(jfif: bytes, metadata: Metadata) -> Iterator[bytes]:
     """
     own = [b.content for b in metadata.blocks if (b.format, b.kind) == ("jpeg", "APP0")]
     if own:
-        yield _build_segment(APP0, own[0])
+        yield build_segment(APP0, own[0])
     elif metadata.dpi and jfif:
         x, y = (min(65535, round(value)) for value in metadata.dpi)
-        yield _build_segment(APP0, jfif[:7] + struct.pack(">BHH", 1, x, y) + jfif[12:])
+        yield build_segment(APP0, jfif[:7] + struct.pack(">BHH", 1, x, y) + jfif[12:])
     elif jfif and metadata.source_format != "jpeg":
-        yield _build_segment(APP0, jfif)
+        yield build_segment(APP0, jfif)
 
 
 def _build_xmp(metadata: Metadata, notes: list[str]) -> Iterator[bytes]:
@@ -241,15 +242,15 @@ def _build_xmp(metadata: Metadata, notes: list[str]) -> Iterator[bytes]:
         except ValueError as error:
             notes.append(f"XMP dropped: it exceeds one JPEG segment, and {error}")
             return
-    yield _build_segment(APP1, XMP_HEADER + xmp)
+    yield build_segment(APP1, XMP_HEADER + xmp)
     guid = find_extended_guid(xmp)
     part_size = MAX_PAYLOAD - EXTENDED_HEADER_SIZE
     for start in range(0, len(extended), part_size):
         position = struct.pack(">II", len(extended), start)
         part = extended[start : start + part_size]
-        yield _build_segment(APP1, EXTENDED_HEADER + guid + position + part)
+        yield build_segment(APP1, EXTENDED_HEADER + guid + position + part)
 
 
-def _build_segment(marker: int, payload: bytes) -> bytes:
+def build_segment(marker: int, payload: bytes) -> bytes:
     """Returns one marker segment."""
     return bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big") + payload

@@ -47,22 +47,33 @@ def decode(
         status = found.path.stat()
         if (status.st_size, status.st_mtime_ns) != (found.size, found.mtime_ns):
             raise ProcessingError("decode", "changed while the job ran; run again to colour it")
-        reader = find_reader(found, readers)
-        if reader is not None:
-            return decode_with_reader(found, reader, max_pixels, options)
-        if found.format is not None and found.format.imageio_plugin:
-            return decode_with_imageio(found, max_pixels)
-        if found.format == TIFF:
-            return decode_tiff(found, max_pixels, options=options)
-        if found.format == PNG:
-            return decode_png(found, found.path.read_bytes(), max_pixels, options)
-        if found.format == JPEG:
-            return decode_jpeg(found, found.path.read_bytes(), max_pixels, options)
-        return _decode_other(found, max_pixels, options)
+        if options.embeds_profile:
+            return _decode(found, max_pixels, readers, options)
+        picture = _decode(found, max_pixels, readers, dataclasses.replace(options, profile="srgb"))
+        picture.metadata = dataclasses.replace(picture.metadata, icc=b"")
+        return picture
     except ProcessingError:
         raise
     except Exception as error:  # decoders raise any type of error; one picture is not the job
         raise ProcessingError("decode", describe_error(error)) from error
+
+
+def _decode(
+    found: ScannedFile, max_pixels: int, readers: Sequence[Reader], options: DecodeOptions
+) -> Picture:
+    """Selects the decoder by the format."""
+    reader = find_reader(found, readers)
+    if reader is not None:
+        return decode_with_reader(found, reader, max_pixels, options)
+    if found.format is not None and found.format.imageio_plugin:
+        return decode_with_imageio(found, max_pixels, options)
+    if found.format == TIFF:
+        return decode_tiff(found, max_pixels, options=options)
+    if found.format == PNG:
+        return decode_png(found, found.path.read_bytes(), max_pixels, options)
+    if found.format == JPEG:
+        return decode_jpeg(found, found.path.read_bytes(), max_pixels, options)
+    return _decode_other(found, max_pixels, options)
 
 
 def picture_from_image(image: Image.Image) -> Picture:

@@ -15,6 +15,8 @@ class DecodeOptions:
 
     profile: OutputProfile = "keep"
     """The RGB space of the result."""
+    embeds_profile: bool = True
+    """Whether the result can hold a profile. Without one it is sRGB, whatever `profile` is."""
     page: int | None = None
     """The page of a TIFF, from 0. None: the first one, with a note if there are others."""
     salvage: bool = False

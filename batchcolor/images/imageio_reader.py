@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
+from batchcolor.images.icc import convert_pixels
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_tiff_page
-from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
+from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile
 
@@ -44,7 +46,9 @@ def read_header(path: Path, kind: Format) -> tuple[int, int, int]:
     return shape[1], shape[0], pages or 1
 
 
-def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
+def decode_with_imageio(
+    found: ScannedFile, max_pixels: int, options: DecodeOptions = DEFAULT_OPTIONS
+) -> Picture:
     """Returns the picture of a file that an imageio plugin decodes, upright.
 
     8-bit samples keep their values. Samples of DICOM and FITS with more bits are stretched to 16
@@ -66,8 +70,9 @@ def decode_with_imageio(found: ScannedFile, max_pixels: int) -> Picture:
         pixels = pixels[::-1]  # the first row of FITS is the lowest (FITS 4.0, section 5.1)
     if pixels.dtype != np.uint8 and kind.name not in READ_OPTIONS:
         pixels = stretch_to_16_bits(pixels.astype(np.float64), notes)
-    luma, alpha = _split_alpha(np.ascontiguousarray(pixels))
+    color, alpha = _split_alpha(np.ascontiguousarray(pixels))
     metadata = _read_raw_metadata(found.path, notes) if kind == CAMERA_RAW else Metadata()
+    luma, metadata = convert_pixels(color, metadata, options.profile, notes)
     is_colored = has_colors(pixels)
     return Picture(found.path, luma, alpha, kind, metadata, notes, is_colored)
 
@@ -92,11 +97,11 @@ def _has_pages(shape: tuple[int, ...]) -> bool:
     return len(shape) > 3 or (len(shape) == 3 and shape[2] > 4)
 
 
-def _split_alpha(pixels: NDArray[Any]) -> tuple[Plane, Plane | None]:
-    """Returns luma and alpha of grey or RGB, with or without alpha, uint8 or uint16."""
-    has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    colour = pixels[..., :-1] if has_alpha else pixels
-    return array_to_luma(colour), np.ascontiguousarray(pixels[..., -1]) if has_alpha else None
+def _split_alpha(pixels: NDArray[Any]) -> tuple[NDArray[Any], Plane | None]:
+    """Returns grey or RGB, and the alpha of what has it, uint8 or uint16."""
+    if pixels.ndim == 2 or pixels.shape[2] not in (2, 4):
+        return pixels, None
+    return pixels[..., :-1], np.ascontiguousarray(pixels[..., -1])
 
 
 def _read_raw_metadata(path: Path, notes: list[str]) -> Metadata:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
-from batchcolor.images.formats import CRASH_PRONE_FORMATS
+from batchcolor.images.formats import BMP, CRASH_PRONE_FORMATS
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.isolated_decoder import CRASHED, IsolatedDecoder
 from batchcolor.images.picture import Picture
@@ -95,7 +95,8 @@ class PictureDecoder:
     def decode(self, task: Task, page: int | None = None) -> Picture:
         """As `decode.decode`, with the page of `DecodeOptions`. Raises ProcessingError."""
         found, max_pixels = task.source, self.settings.max_pixels
-        options = replace(self.settings.decoding, page=page)
+        embeds_profile = task.format != BMP
+        options = replace(self.settings.decoding, page=page, embeds_profile=embeds_profile)
         if not self._is_isolated(found):
             with self.hold(found.path, DECODE):
                 return decode(found, max_pixels, self.readers, options)

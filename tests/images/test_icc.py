@@ -197,6 +197,17 @@ def test_profile_option_selects_the_space_of_the_result(tmp_path, scan_file, pro
     assert np.abs(show(result, picture.metadata.icc) - show(stored, icc)).mean() < 1.5
 
 
+def test_result_that_holds_no_profile_is_srgb(tmp_path, scan_file):
+    path = tmp_path / "in.png"
+    image = Image.fromarray(gradient()).convert("RGB")
+    icc = build_output_profile("adobe-rgb")
+    image.save(path, icc_profile=icc)
+    picture = decode(scan_file(path), 10**6, (), DecodeOptions(embeds_profile=False))
+    assert not picture.metadata.icc
+    assert np.abs(picture.luma - show(image, icc)).max() <= 1
+    assert np.abs(picture.luma.astype(int) - gradient()).max() > 3
+
+
 def test_profile_of_other_samples_or_damaged_is_dropped_with_a_note():
     notes = []
     assert plan_conversion(build_cmyk_profile(), RGB, "keep", notes).target == b""

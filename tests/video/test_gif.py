@@ -1,6 +1,7 @@
 """Animated GIFs: all frames in colour; durations, loop count and transparency are kept."""
 
 import json
+import struct
 
 import av
 import numpy as np
@@ -79,6 +80,20 @@ def test_gif_with_one_frame_stays_a_gif(flat, command, tmp_path):
     (frame,), _, _ = read_gif(tmp_path / "out" / "one.gif")
     assert frame.shape == (9, 7, 4)
     assert frame[..., 2].mean() > frame[..., 0].mean() + 10
+
+
+def test_canvas_of_a_gif_is_kept_where_its_first_frame_is_smaller(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", is_transparent=True)
+    data = bytearray(source.read_bytes())
+    data[6:10] = struct.pack("<HH", 100, 80)  # the logical screen; frames stay at its upper left
+    source.write_bytes(data)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    frames, _, _ = read_gif(tmp_path / "out" / "a.gif")
+    assert len(frames) == len(DURATIONS)
+    for frame in frames:
+        assert frame.shape == (80, 100, 4)
+        assert not frame[50:, 70:, 3].any()
 
 
 def test_format_and_codec_of_other_files_do_not_apply_to_a_gif(flat, command, album, tmp_path):

@@ -56,6 +56,16 @@ class BmpHeader:
         return self.compression in (BIT_FIELDS, BIT_FIELDS_WITH_ALPHA)
 
 
+def add_file_header(data: bytes) -> bytes:
+    """Returns a device-independent bitmap (DIB), which begins with its second header, as BMP."""
+    size, _, _, _, bits, compression = struct.unpack_from("<IiiHHI", data.ljust(MAX_HEADER, b"\0"))
+    (colours,) = struct.unpack_from("<I", data.ljust(MAX_HEADER, b"\0"), 32)
+    palette = 4 * (colours or (1 << bits if bits <= 8 else 0))
+    masks = {BIT_FIELDS: 12, BIT_FIELDS_WITH_ALPHA: 16}.get(compression, 0) if size == INFO else 0
+    offset = FILE_HEADER_SIZE + size + palette + masks
+    return struct.pack("<2sIHHI", b"BM", FILE_HEADER_SIZE + len(data), 0, 0, offset) + data
+
+
 def parse_bmp_header(head: bytes) -> BmpHeader:
     """Returns the header of a file that begins with `head`. Raises ValueError, ProcessingError."""
     if len(head) < FILE_HEADER_SIZE + CORE:
@@ -97,7 +107,8 @@ def _check(header: BmpHeader) -> BmpHeader:
 def read_header(path: Path) -> FileHeader:
     """Returns size and depth. Raises ValueError; ProcessingError for a kind that is not read."""
     with path.open("rb") as file:
-        header = parse_bmp_header(file.read(MAX_HEADER))
+        head = file.read(MAX_HEADER)
+    header = parse_bmp_header(head if head[:2] == b"BM" else add_file_header(head))
     is_deep = any(mask.bit_count() > 8 for mask in header.masks)
     return FileHeader(header.width, abs(header.height), is_deep=is_deep)
 
@@ -105,6 +116,7 @@ def read_header(path: Path) -> FileHeader:
 def decode(path: Path) -> Samples:
     """Returns samples and profile. Raises whatever the decoders raise."""
     data = path.read_bytes()
+    data = data if data[:2] == b"BM" else add_file_header(data)
     header = parse_bmp_header(data[:MAX_HEADER])
     position, length = header.profile
     icc = data[position : position + length]

@@ -13,7 +13,6 @@ from batchcolor.images.formats import (
     MOV,
     MP4,
     MPEG,
-    MPEG_TS,
     MPEG_VIDEO,
     MXF,
     NUT,
@@ -49,6 +48,8 @@ SYNC_BYTE = 0x47
 PACKET_SIZES = (188, 192, 204)
 """Bytes of a packet of MPEG-TS: plain, with time stamp (Blu-ray, AVCHD), with error correction."""
 MIN_PACKETS = 4
+ADAPTATION_CONTROL = 0x30
+"""Bits of the fourth byte of a packet, of which at least one is set (ISO/IEC 13818-1)."""
 TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
 
@@ -74,7 +75,7 @@ def sniff_film(head: bytes, still_brands: tuple[bytes, ...]) -> Format | None:
     for signature, kind in SIGNATURES:
         if head.startswith(signature):
             return kind
-    return MPEG_TS if is_transport_stream(head) else None
+    return None
 
 
 def is_transport_stream(head: bytes) -> bool:
@@ -82,7 +83,10 @@ def is_transport_stream(head: bytes) -> bool:
     for size in PACKET_SIZES:
         for start in range(size):
             marks = head[start::size]
-            if len(marks) >= MIN_PACKETS and marks.count(SYNC_BYTE) == len(marks):
+            if len(marks) < MIN_PACKETS or marks.count(SYNC_BYTE) < len(marks):
+                continue
+            controls = head[start + 3 :: size]
+            if all(control & ADAPTATION_CONTROL for control in controls):
                 return True
     return False
 

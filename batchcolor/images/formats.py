@@ -67,6 +67,8 @@ HEIF = Format(
     module="pillow_heif",
     extra="heif",
 )
+QOI = Format("qoi", (".qoi",), is_writable=False)
+SUN_RASTER = Format("sun raster", (".ras", ".sun"), is_writable=False)
 PSD = Format("psd", (".psd", ".psb"), is_writable=False, substitute=TIFF)
 JPEG_XL = Format("jxl", (".jxl",), supports_alpha=True, supports_16_bits=True)
 MODERN_FORMATS = (AVIF, HEIF, JPEG_XL)
@@ -102,7 +104,7 @@ FITS = Format(
     extra="fits",
 )
 READ_ONLY_FORMATS = (
-    *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD),
+    *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD, QOI, SUN_RASTER),
     *(CAMERA_RAW, DPX, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
@@ -156,8 +158,10 @@ AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 """Audio in a container that films use too: skipped unless the file itself is the source."""
 UNREAD_SUFFIXES = frozenset(
     {
-        *(".jxr", ".xcf", ".exr", ".hdr", ".djvu", ".pdf", ".eps"),
-        *(".pcd", ".pict", ".pct", ".raw", ".ras", ".sun", ".jng", ".svg"),
+        *(".jxr", ".wdp", ".hdp", ".exr", ".hdr", ".cin", ".phm", ".pcd", ".pict", ".pct"),
+        *(".raw", ".xcf", ".kra", ".ora", ".afphoto", ".djvu", ".djv", ".pdf", ".eps", ".ps"),
+        *(".svg", ".jng", ".mng", ".ico", ".cur", ".icns", ".dds", ".blp", ".dcx", ".im"),
+        *(".msp", ".miff", ".viff", ".vicar", ".wbmp", ".xbm", ".xpm", ".xwd", ".iff", ".lbm"),
     }
 )
 """Pictures that only a plugin of batchcolor can read: reported as skipped without one."""

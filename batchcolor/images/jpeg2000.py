@@ -1,7 +1,7 @@
-"""Decodes JPEG 2000 with OpenJPEG: deep colour through imagecodecs, everything else with Pillow.
+"""Decodes JPEG 2000 with OpenJPEG: 9 to 16 bits through imagecodecs, everything else with Pillow.
 
-Pillow reduces colour of more than 8 bits to 8 and reads neither ICC profile nor metadata. Boxes
-are those of ISO/IEC 15444-1, annex I, and the markers of annex A.
+Pillow reduces colour of more than 8 bits to 8, wraps grey of 9 bits, and reads no ICC profile.
+Boxes are those of ISO/IEC 15444-1, annex I, and the markers of annex A.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Jpeg2000File:
     uuids: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
-    def is_deep_colour(self) -> bool:
-        """Whether it has colour, or grey with alpha, of more than 8 bits that imagecodecs keeps."""
+    def is_deep(self) -> bool:
+        """Whether it has samples of 9 to 16 bits in a layout that imagecodecs decodes."""
         is_uniform = len(set(self.bits)) == 1 and not (self.is_signed or self.is_subsampled)
-        has_colours = len(self.bits) in (2, 3, 4) and not self.has_palette
+        has_samples = len(self.bits) in (1, 2, 3, 4) and not self.has_palette
         is_known = bool(self.icc) or self.colour_space in (SRGB, GREY, SYCC)
-        return is_uniform and has_colours and is_known and 8 < self.bits[0] <= 16
+        return is_uniform and has_samples and is_known and 8 < self.bits[0] <= 16
 
 
 def read_header(path: Path) -> FileHeader:
@@ -71,7 +71,7 @@ def decode(path: Path) -> Samples:
     notes: list[str] = []
     with Image.open(path) as image:
         dpi = image.info.get("dpi")
-        if parsed.is_deep_colour:
+        if parsed.is_deep:
             pixels, alpha = split_alpha(_decode_deep(path.read_bytes(), parsed))
             is_colored = None
         else:
@@ -96,9 +96,10 @@ def _decode_deep(data: bytes, parsed: Jpeg2000File) -> Plane:
     import imagecodecs
 
     decoded: NDArray[Any] = imagecodecs.jpeg2k_decode(data, numthreads=1)
-    if decoded.shape != (parsed.height, parsed.width, len(parsed.bits)):
+    channels = (len(parsed.bits),) if len(parsed.bits) > 1 else ()
+    if decoded.shape != (parsed.height, parsed.width, *channels):
         raise ProcessingError("decode", f"damaged: it decodes to {decoded.shape}")
-    if parsed.colour_space == SYCC and not parsed.icc:
+    if parsed.colour_space == SYCC and not parsed.icc and len(parsed.bits) > 2:
         decoded = decoded[..., 0] if decoded.shape[2] == 3 else decoded[..., (0, 3)]
     return scale_to_full_range(decoded, (1 << parsed.bits[0]) - 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batchcolor.hooks.types import Reader
-from batchcolor.images.film_signatures import sniff_film
+from batchcolor.images.film_signatures import is_transport_stream, sniff_film
 from batchcolor.images.formats import (
     AVIF,
     BMP,
@@ -18,11 +18,14 @@ from batchcolor.images.formats import (
     JPEG_2000,
     JPEG_XL,
     MOTION_JPEG_SUFFIXES,
+    MPEG_TS,
     NETPBM,
     PCX,
     PNG,
     PSD,
+    QOI,
     SGI,
+    SUN_RASTER,
     TIFF,
     WEBP,
     Format,
@@ -62,7 +65,10 @@ def sniff(head: bytes, suffix: str = "", readers: Sequence[Reader] = ()) -> Form
                 return Format(reader.name, reader.suffixes, is_writable=False)
         except Exception:  # of any type, from a plugin's code; the reader does not know the file
             continue
-    return CAMERA_RAW if is_raw else _sniff_read_only(head, suffix)
+    if is_raw:
+        return CAMERA_RAW
+    # last: rows of samples may repeat the sync byte
+    return _sniff_read_only(head, suffix) or (MPEG_TS if is_transport_stream(head) else None)
 
 
 def _sniff_still(head: bytes, suffix: str) -> Format | None:
@@ -76,6 +82,8 @@ def _sniff_still(head: bytes, suffix: str) -> Format | None:
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return TIFF
     if head[:2] == b"BM" and head[14:18] in BMP_HEADER_SIZES:
+        return BMP
+    if suffix == ".dib" and head[:4] in BMP_HEADER_SIZES[2:]:
         return BMP
     return None
 
@@ -95,6 +103,10 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
         return PSD
     if head.startswith((b"SDPX", b"XPDS")):
         return DPX
+    if head.startswith(b"qoif"):
+        return QOI
+    if head.startswith(b"\x59\xa6\x6a\x95"):
+        return SUN_RASTER
     if head.startswith(b"SIMPLE  ="):
         return FITS
     expected = FORMATS_BY_SUFFIX.get(suffix)
@@ -108,7 +120,7 @@ SHORT_SIGNATURES = {
     NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
     PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
     SGI.name: (b"\x01\xda",),
-    **{f.name: () for f in (JPEG_2000, JPEG_XL, PSD, DPX, FITS, AVIF, HEIF)},
+    **{f.name: () for f in (JPEG_2000, JPEG_XL, PSD, QOI, SUN_RASTER, DPX, FITS, AVIF, HEIF)},
 }
 """Signatures that count only with the suffix, by format; none for those with a longer one."""
 

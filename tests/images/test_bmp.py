@@ -148,3 +148,13 @@ def test_truncated_bitmap_fails(tmp_path: Path, read_picture: ReadPicture, share
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(ProcessingError):
         read_picture(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_bitmap_without_the_file_header_is_read(
+    tmp_path: Path, read_picture: ReadPicture, mode: str
+) -> None:
+    path = tmp_path / "in.dib"
+    stored = Image.fromarray(RAMP).convert(mode)
+    stored.save(path, "DIB")
+    assert np.array_equal(read_picture(path).luma, np.asarray(stored.convert("L")))

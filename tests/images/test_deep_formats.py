@@ -118,7 +118,7 @@ def add_boxes(jp2: bytes, colour: bytes, *boxes: tuple[bytes, bytes]) -> bytes:
     return jp2[:start] + block + more + jp2[end:]
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_jpeg_2000_keeps_its_depth_and_alpha(
     tmp_path: Path, read_picture: ReadPicture, channels: int, bits: int

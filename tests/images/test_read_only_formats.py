@@ -95,13 +95,13 @@ def test_avif_is_read(tmp_path: Path, read_picture: ReadPicture) -> None:
     assert abs(int(picture.luma.mean()) - 120) <= 2
 
 
-@pytest.mark.parametrize("suffix", [".jp2", ".pgm", ".ppm", ".pbm", ".tga", ".pcx", ".sgi"])
+@pytest.mark.parametrize("suffix", [".jp2", ".pgm", ".ppm", ".pbm", ".tga", ".pcx", ".sgi", ".qoi"])
 def test_lossless_formats_of_pillow_keep_their_luma(
     tmp_path: Path, read_picture: ReadPicture, suffix: str
 ) -> None:
     path = tmp_path / f"in{suffix}"
     stored = Image.fromarray((ramp() >> 8).astype(np.uint8))
-    stored = stored.convert({".pbm": "1", ".ppm": "RGB"}.get(suffix, "L"))
+    stored = stored.convert({".pbm": "1", ".ppm": "RGB", ".qoi": "RGB"}.get(suffix, "L"))
     stored.save(path)
     picture = read_picture(path)
     assert picture.format.result_format == PNG

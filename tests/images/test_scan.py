@@ -62,7 +62,7 @@ SIGNATURES = {
     "mpeg video": b"\0\0\x01\xb3\x16\x01\x20",
     "ivf": b"DKIF\0\0\x20\0VP80",
     "ogg": b"OggS\0\x02" + bytes(22) + b"\x80theora\x03\x02",
-    "mpeg-ts": (b"\x47\x40" + bytes(186)) * 6,
+    "mpeg-ts": (b"\x47\x40\0\x10" + bytes(184)) * 6,
     "mpeg": b"\0\0\x01\xba\x44",
 }
 
@@ -70,7 +70,7 @@ SIGNATURES = {
 def test_films_with_an_unknown_suffix_are_identified_by_content(tmp_path):
     for name, content in SIGNATURES.items():
         (tmp_path / f"{name}.part").write_bytes(content)
-    (tmp_path / "blu-ray.part").write_bytes((bytes(4) + b"\x47\x40" + bytes(186)) * 6)
+    (tmp_path / "blu-ray.part").write_bytes((bytes(4) + b"\x47\x40\0\x10" + bytes(184)) * 6)
     (tmp_path / "sound.ogg").write_bytes(b"OggS\0\x02" + bytes(22) + b"\x01vorbis")
     found = {entry.path.stem: entry for entry in scan(tmp_path)}
     assert isinstance(found.pop("sound"), SkippedEntry)
@@ -81,7 +81,7 @@ def test_films_with_an_unknown_suffix_are_identified_by_content(tmp_path):
 
 def test_typescript_is_not_a_film(tmp_path):
     (tmp_path / "code.ts").write_text("export const GRAPH = 'G';\n" * 100)
-    (tmp_path / "film.ts").write_bytes((b"\x47\x40" + bytes(186)) * 6)
+    (tmp_path / "film.ts").write_bytes((b"\x47\x40\0\x10" + bytes(184)) * 6)
     (tmp_path / "damaged.ts").write_bytes(bytes(range(256)) * 4)
     skipped, code, film = sorted(scan(tmp_path), key=lambda e: isinstance(e, ScannedFile))[:3]
     assert skipped.path.name == "code.ts"

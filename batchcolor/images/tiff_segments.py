@@ -20,6 +20,8 @@ YCBCR, LOG_L, LOG_LUV = 6, 32844, 32845
 LIBTIFF_COMPRESSIONS = frozenset({6, 32766, 32771, 32809, 34676, 34677})
 """Old-style JPEG, NeXT, word-aligned run lengths, ThunderScan and SGI Log: libtiff has them."""
 CHECKED_JPEG_MARKERS = (0xC0, 0xC1, 0xC2)
+MAX_EXCESS = 4
+"""JPEG data may have so many times the pixels of its strip or tile: some programs pad them."""
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -129,22 +131,27 @@ def _check_jpeg_segments(page: tifffile.TiffPage) -> None:
     """Raises ValueError for damaged JPEG data, which the decoder of imagecodecs fills with grey."""
     tables: bytes = page.jpegtables or b""
     inserted = tables.removeprefix(START_OF_IMAGE).removesuffix(END_OF_IMAGE)
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    columns = page.tilewidth if page.is_tiled else page.imagewidth
     for number, data in enumerate(_read_segments(page)):
         if END_OF_IMAGE not in data[-64:]:
             raise ProcessingError("decode", f"truncated: JPEG data {number} has no end marker")
-        marker, precision, components = _find_frame(data)
+        marker, precision, components, pixels = _find_frame(data)
+        if pixels > MAX_EXCESS * rows * columns:
+            raise ProcessingError("decode", f"damaged: JPEG data {number} has {pixels:,} pixels")
         if marker in CHECKED_JPEG_MARKERS and precision == 8 and components in (1, 3, 4):
             whole = data[:2] + inserted + data[2:]
             simplejpeg.decode_jpeg(whole, "CMYK" if components == 4 else "GRAY", strict=True)
 
 
-def _find_frame(data: bytes) -> tuple[int, int, int]:
-    """Returns marker, bits per sample and number of components of the frame of a JPEG."""
+def _find_frame(data: bytes) -> tuple[int, int, int, int]:
+    """Returns marker, bits per sample, components and pixels of the frame of a JPEG."""
     position = 2
     while position + 9 < len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return marker, data[position + 4], data[position + 9]
+            precision, height, width, count = struct.unpack_from(">BHHB", data, position + 4)
+            return marker, precision, count, height * width
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     raise ProcessingError("decode", "damaged: JPEG data without a frame header")
 

@@ -93,6 +93,19 @@ def test_jpeg_data_with_a_gap_fails(
         read_picture(path)
 
 
+def test_jpeg_data_of_a_much_larger_picture_fails_before_memory_is_taken(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    path = tmp_path / "in.tif"
+    write(path, "jpeg", rowsperstrip=64)
+    whole = bytearray(path.read_bytes())
+    frame = whole.index(b"\xff\xc0")
+    whole[frame + 5 : frame + 9] = b"\xff\xdc\xff\xdc"  # 65,500 by 65,500
+    path.write_bytes(whole)
+    with pytest.raises(ProcessingError, match="4,290,250,000 pixels"):
+        read_picture(path)
+
+
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd"])
 def test_strips_that_decode_to_too_few_samples_fail(
     tmp_path: Path,

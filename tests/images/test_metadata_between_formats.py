@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,9 @@ from batchcolor.images.formats import BMP, FORMATS, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
 from batchcolor.images.metadata.iptc import move_to_xmp
 from batchcolor.images.metadata.maker_note import move_maker_note
+from batchcolor.images.metadata.read import read_blocks
+from batchcolor.images.metadata.upright import mark_as_upright
+from batchcolor.images.picture import Picture
 from batchcolor.images.scan import scan
 
 WIDTH, HEIGHT = 64, 40
@@ -474,3 +479,21 @@ def test_iptc_that_xmp_contradicts_or_does_not_know_is_reported():
     assert dropped == ["IPTC 2:131", "IPTC 2:90 (XMP has another photoshop:City)"]
     assert b"<photoshop:DateCreated>1943-05-06T07:08:09</photoshop:DateCreated>" in packet
     assert packet.count(b"Rhein") == 1
+
+
+@pytest.mark.parametrize("source", BUILDERS, ids=lambda kind: kind.name)
+def test_damaged_metadata_never_prevents_a_result(source):
+    numbers = random.Random(1)
+    data = BUILDERS[source]()
+    luma = np.full((8, 12), 100, np.uint8)
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(numbers.choice((1, 3, 20))):
+            damaged[numbers.randrange(len(data))] = numbers.choice((0, 1, 127, 255))
+        notes: list[str] = []
+        metadata, _ = mark_as_upright(read_blocks(bytes(damaged), source.name, notes), notes)
+        metadata = replace(metadata, icc=b"")
+        for target in FORMATS:
+            picture = Picture(Path("damaged"), luma, None, target, metadata, notes)
+            image = join(picture, np.zeros((2, 2, 2), np.float32), 1.0, target)
+            assert Image.open(io.BytesIO(encode(image, metadata, None, notes))).size == (12, 8)

@@ -50,8 +50,11 @@ def read_orientation(block: bytes) -> int | None:
     Raises DamagedDirectoryError for a block whose first directory cannot be read.
     """
     layout = read_layout(block)
-    value = read_directory(block, layout, layout.first).first_integer(ORIENTATION, layout.order)
-    return None if value is None else value if 1 <= value <= 8 else 1
+    entry = read_directory(block, layout, layout.first).entries.get(ORIENTATION)
+    if entry is None or entry.count != 1:
+        return None
+    (value,) = entry.integers(layout.order) or (1,)
+    return value if 1 <= value <= 8 else 1
 
 
 def mark_as_upright(block: bytes, *, is_turned: bool) -> bytes:
@@ -195,14 +198,16 @@ def _read_or_empty(block: bytes, layout: Layout, offset: int) -> Directory:
 
 
 def _put_integer(block: bytearray, entry: Entry | None, value: int, order: str) -> None:
-    """Writes the first value of an entry with an integer type at its place."""
-    if entry is not None and entry.type in INTEGER_CODES and entry.count:
+    """Writes an integer in its entry. Other values may lie anywhere in a damaged block."""
+    if entry is not None and entry.type in INTEGER_CODES and entry.count == 1:
         struct.pack_into(order + INTEGER_CODES[entry.type], block, entry.offset, value)
 
 
 def _exchange(block: bytearray, directory: Directory, first: int, second: int) -> None:
     """Exchanges the values of two entries of one type and count."""
     one, other = directory.entries.get(first), directory.entries.get(second)
-    if one and other and (one.type, one.count) == (other.type, other.count):
+    if not one or not other or min(one.offset, other.offset) < HEADER_SIZE:
+        return
+    if (one.type, one.count) == (other.type, other.count):
         block[one.offset : one.offset + len(one.value)] = other.value
         block[other.offset : other.offset + len(other.value)] = one.value

@@ -7,7 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from batchcolor.images.metadata.model import Block, Metadata, arrange
-from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, read_resources
+from batchcolor.images.metadata.photoshop import (
+    IPTC_RESOURCE,
+    add_resource,
+    drop_truncated,
+    read_resources,
+)
 from batchcolor.images.metadata.xmp import find_extended_guid, merge_extended, split_packet
 
 MAX_PAYLOAD = 65533
@@ -43,7 +48,9 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
     for marker, payload in _walk(data):
         header = _find_header(marker, payload)
         order.append(NAMES.get(header) or name_marker(marker))
-        if header == JFIF:
+        if header == JFIF and len(payload) < JFIF_SIZE:
+            notes.append("damaged JFIF segment dropped")
+        elif header == JFIF:
             blocks.append(Block("jpeg", "APP0", _without_thumbnail(payload, notes)))
         elif header:
             parts[header].append(payload)
@@ -61,12 +68,13 @@ def read_jpeg(data: bytes, notes: list[str]) -> Metadata:
     if parts[b"JP"]:
         notes.append("content credentials (C2PA) dropped: they sign the pixels of the source")
     xmp = next((part[len(XMP_HEADER) :] for part in parts[XMP_HEADER]), b"")
+    photoshop = b"".join(part[len(PHOTOSHOP_HEADER) :] for part in parts[PHOTOSHOP_HEADER])
     return Metadata(
         exif=_join_exif(parts[EXIF_HEADER], notes),
         icc=_join_icc(parts[ICC_HEADER], notes),
         xmp=xmp.rstrip(b"\0"),
         extended_xmp=_join_extended_xmp(parts[EXTENDED_HEADER], find_extended_guid(xmp), notes),
-        photoshop=b"".join(part[len(PHOTOSHOP_HEADER) :] for part in parts[PHOTOSHOP_HEADER]),
+        photoshop=drop_truncated(photoshop, notes),
         comments=tuple(comments),
         dpi=next((_read_density(block.content) for block in blocks if block.kind == "APP0"), None),
         blocks=tuple(blocks),

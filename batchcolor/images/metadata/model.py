@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+MIN_DPI, MAX_DPI = 0.1, 1e6
+"""Resolutions beyond these are damaged, or exceed the integers of PNG and BMP."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,8 @@ def arrange(parts: Iterable[tuple[str, T]], order: Sequence[str]) -> list[tuple[
     """
     places = {name: place for place, name in reversed(list(enumerate(order)))}
     return sorted(parts, key=lambda part: places.get(part[0], 0.5))
+
+
+def is_plausible_resolution(x: float, y: float) -> bool:
+    """Whether every format can hold these pixels an inch."""
+    return min(x, y) >= MIN_DPI and max(x, y) <= MAX_DPI

@@ -20,6 +20,15 @@ def read_resources(block: bytes) -> dict[int, bytes]:
     return found
 
 
+def drop_truncated(block: bytes, notes: list[str]) -> bytes:
+    """Returns the block without a resource that exceeds it; decoders refuse such a file."""
+    end = max((start + size + size % 2 for _, start, size, _ in _walk(block)), default=0)
+    if block[end : end + 4] not in SIGNATURES:
+        return block
+    notes.append("truncated Photoshop resource dropped")
+    return block[:end]
+
+
 def remove_resources(block: bytes, numbers: Collection[int]) -> bytes:
     """Returns the block without some resources; all other bytes are unchanged."""
     kept, position = b"", 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ PIXEL_CHUNKS = frozenset(
     }
 )
 """Chunks that describe samples of the source: their type, palette, frames and colour space."""
+SAFE_TO_COPY = re.compile("[a-z][A-Za-z][A-Z][a-z]")
+"""Types of ancillary chunks that do not depend on the pixels (section 5.4 of the standard)."""
 TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
 COLOUR_SPACE = "sRGB"
 MAX_TEXT_SIZE = 64 * 2**20
@@ -46,7 +49,11 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
             exif = content
         elif kind == "iCCP":
             icc = _read_profile(content, notes)
-        elif kind in TEXT_CHUNKS and (text := parse_text(kind, content, MAX_TEXT_SIZE)):
+        elif kind in TEXT_CHUNKS:
+            text = parse_text(kind, content, MAX_TEXT_SIZE)
+            if text is None:
+                notes.append(f"damaged {kind} chunk dropped")
+                continue
             profile, found = parse_profile(text)
             if text.keyword == XMP_KEYWORD:
                 order[-1] = "XMP"
@@ -67,8 +74,8 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
             blocks.append(Block("png", kind, content))
         elif kind in ("caBX", "dSIG"):
             notes.append("content credentials dropped: they sign the pixels of the source")
-        elif kind not in PIXEL_CHUNKS and (kind == "tIME" or kind[3:].islower()):
-            blocks.append(Block("png", kind, content))  # the specification calls it safe to copy
+        elif kind not in PIXEL_CHUNKS and (kind == "tIME" or SAFE_TO_COPY.fullmatch(kind)):
+            blocks.append(Block("png", kind, content))
     return Metadata(
         exif=exif,
         icc=icc,

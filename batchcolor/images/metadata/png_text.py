@@ -23,6 +23,8 @@ def parse_text(kind: str, content: bytes, max_size: int) -> Text | None:
     keyword, _, rest = content.partition(b"\0")
     encoding, is_compressed = "latin-1", kind == "zTXt"
     if kind == "zTXt":
+        if rest[:1] != b"\0":  # another compression method
+            return None
         rest = rest[1:]
     if kind == "iTXt":
         encoding, is_compressed = "utf-8", rest[:1] == b"\1"

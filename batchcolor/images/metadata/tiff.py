@@ -22,7 +22,7 @@ from batchcolor.images.metadata.ifd import (
     read_directory,
     read_layout,
 )
-from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.model import Metadata, is_plausible_resolution
 from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, read_resources, remove_resources
 
 XMP, IPTC, PHOTOSHOP, ICC, PHOTOSHOP_LAYERS = 0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C
@@ -141,6 +141,7 @@ def read_resolution(entries: dict[int, Entry], order: str) -> tuple[float, float
         value = _value_of(main, tag)
         numerator, denominator = struct.unpack(f"{order}II", value) if len(value) == 8 else (0, 0)
         values.append(numerator / denominator if denominator else 0.0)
-    if factor is None or min(values) <= 0:
+    if factor is None:
         return None
-    return values[0] * factor, values[1] * factor
+    x, y = (value * factor for value in values)
+    return (x, y) if is_plausible_resolution(x, y) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from batchcolor.images.metadata import exif, xmp
-from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.model import Block, Metadata, is_plausible_resolution
 
 
 def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int]:
@@ -27,6 +27,8 @@ def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int
     if block:
         block = exif.mark_as_upright(block, is_turned=is_turned)
     dpi = metadata.dpi
+    if dpi and not is_plausible_resolution(*dpi):
+        dpi = None
     upright = replace(
         metadata,
         exif=block,

@@ -117,6 +117,15 @@ def test_unreadable_frame_is_reported_and_replaced_by_the_previous_one(
     assert not (tmp_path / "strict" / "reel.mp4").exists()
 
 
+def test_frame_with_several_pages_is_reported_and_replaced(run, tmp_path):
+    folder = write_frames(tmp_path / "reel", range(1, 6), "{:04d}.tif")
+    pages = [Image.fromarray(frame_luma(number)) for number in (3, 4)]
+    pages[0].save(folder / "0003.tif", save_all=True, append_images=pages[1:])
+    code, document = run(folder, "--frames")
+    assert code == 0, document
+    assert "2 pages" in json.dumps(document)
+
+
 def test_two_frames_with_one_number_are_refused(run, tmp_path):
     source = write_frames(tmp_path / "reel")
     Image.fromarray(frame_luma(1)).save(source / "0003.jpg")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode import decode
-from batchcolor.images.header import estimate_memory
+from batchcolor.images.header import estimate_memory, read_pages
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (
@@ -88,7 +88,10 @@ def _decode_picture(path: Path, max_pixels: int) -> Picture:
     found = next(iter(scan(path)), None)
     if not isinstance(found, ScannedFile):
         raise ProcessingError("decode", found.reason if found else "not a picture")
-    estimate_memory(found, max_pixels)  # raises if it is too large or has several pages
+    estimate_memory(found, max_pixels)  # raises if it is too large or has several frames
+    pages = len(read_pages(found, max_pixels))
+    if pages > 1:
+        raise ProcessingError("decode", f"has {pages} pages; a frame has one")
     return decode(found, max_pixels)
 
 

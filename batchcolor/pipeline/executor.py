@@ -23,7 +23,6 @@ from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.images.verify import verify_image
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.colored_pictures import copy_source
 from batchcolor.pipeline.document_item import PageItem
@@ -33,7 +32,7 @@ from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
-from batchcolor.pipeline.picture_encoder import PictureEncoder
+from batchcolor.pipeline.picture_encoder import PictureEncoder, commit_picture
 from batchcolor.pipeline.picture_item import PictureItem
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
@@ -41,7 +40,7 @@ from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
-from batchcolor.storage.atomic import commit, remove_own_temporaries, remove_stale_temporaries
+from batchcolor.storage.atomic import remove_own_temporaries, remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 
@@ -156,7 +155,8 @@ class Pipeline:
                     image = join(picture, item.chroma, self.settings.strength, task.format)
                     data = self.encoder.encode(image, picture)
                     del image
-                self._commit(task, data)
+                self.journal.open()
+                commit_picture(data, task, self.settings)
             except ProcessingError as error:
                 self._fail(task, error, item.share)
             else:
@@ -233,19 +233,6 @@ class Pipeline:
         if not self.plugins.filters_chroma:
             return chroma
         return self.plugins.filter_chroma(chroma, item.square, item.picture)
-
-    def _commit(self, task: Task, data: bytes) -> None:
-        self.journal.open()
-        try:
-            commit(
-                data,
-                task.target,
-                partial(verify_image, expected=task.format),
-                replace=self.settings.if_exists == "overwrite",
-                mtime_ns=task.source.mtime_ns,
-            )
-        except FileExistsError as error:
-            raise ProcessingError("commit", "its name was taken while the job ran") from error
 
     def _fail(self, task: Task, error: ProcessingError, share: int) -> None:
         """Records a failure and releases the memory of the picture or film."""

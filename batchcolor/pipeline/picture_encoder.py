@@ -1,7 +1,8 @@
-"""Encodes a coloured picture: with its metadata, its marks and, on request, its signature."""
+"""Encodes and commits a coloured picture: with its metadata, its marks and its signature."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batchcolor.errors import ProcessingError
@@ -10,8 +11,11 @@ from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.join import JoinedImage
 from batchcolor.images.picture import Picture
 from batchcolor.images.provenance import Provenance, mark_metadata
+from batchcolor.images.verify import verify_image
+from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.storage.atomic import commit
 
 if TYPE_CHECKING:
     from batchcolor.images.content_credentials import ContentCredentials
@@ -49,6 +53,20 @@ class PictureEncoder:
             return encode(image, metadata, self.settings.quality, picture.notes)
         except ENCODER_ERRORS as error:
             raise ProcessingError("encode", format_error(error)) from error
+
+
+def commit_picture(data: bytes, task: Task, settings: RunSettings) -> None:
+    """Writes a result under its name. Raises ProcessingError, OutputError."""
+    try:
+        commit(
+            data,
+            task.target,
+            partial(verify_image, expected=task.format),
+            replace=settings.if_exists == "overwrite",
+            mtime_ns=task.source.mtime_ns,
+        )
+    except FileExistsError as error:
+        raise ProcessingError("commit", "its name was taken while the job ran") from error
 
 
 def _load_credentials(settings: RunSettings) -> ContentCredentials | None:

@@ -11,6 +11,10 @@ from subprocess import CompletedProcess
 import pytest
 from PIL import Image
 
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.images.scan import ScannedFile, scan
+from batchcolor.pipeline import picture_decoder
+
 READER = """
     import batchcolor, os, signal, time
     import numpy as np
@@ -160,6 +164,19 @@ def test_record_of_a_running_process_is_left_alone(
         assert not take_interrupted(state, is_exclusive=True)
     record.close()
     assert not list(state.iterdir())
+
+
+def test_crash_prone_format_is_decoded_in_a_child_process(
+    tmp_path: Path, folder: Path, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "0.odd").write_text("ODD exit")
+    kind = next(one for one in scan(folder / "0.odd", readers=load_plugins().readers()))
+    assert isinstance(kind, ScannedFile)
+    monkeypatch.setattr(picture_decoder, "CRASH_PRONE_FORMATS", (kind.format,))
+    result = command("run", folder, "-o", tmp_path / "out", "-m", "flat")
+    assert result.returncode == 3
+    assert "0.odd: its decoder crashed" in result.stderr
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"a.png", "z.png"}
 
 
 def _leave_record(out: Path, source: Path, step: str = "decode", attempts: int = 1) -> None:

@@ -16,7 +16,7 @@ from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import BMP, JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
 from batchcolor.images.icc import GREY, RGB, plan_conversion
 from batchcolor.images.metadata.pillow import read_metadata
-from batchcolor.images.picture import Picture, check_size
+from batchcolor.images.picture import Picture, check_size, note_dropped_frames
 from batchcolor.images.scan import ScannedFile
 
 MODULES = {
@@ -63,6 +63,7 @@ def decode_with_codec(
     check_size(header.width, header.height, max_pixels)
     samples = codec.decode(found.path)
     notes = [found.note] if found.note else []
+    note_dropped_frames(header.pages, notes)
     notes += samples.notes
     metadata = _check_metadata(samples, notes)
     is_colored = samples.is_colored

@@ -23,7 +23,7 @@ from batchcolor.images.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.padded_salvage import pad_with_zeros
-from batchcolor.images.picture import Picture, check_size
+from batchcolor.images.picture import Picture, check_size, note_dropped_frames
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.png_reader import decode_png
@@ -136,6 +136,7 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
+        note_dropped_frames(getattr(image, "n_frames", 1), notes)
         image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         if image.format == "TIFF":

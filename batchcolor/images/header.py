@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from batchcolor.errors import ProcessingError
+from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images import imageio_reader
 from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, Format
+from batchcolor.images.formats import AVIF, BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, WEBP, Format
 from batchcolor.images.jpeg_frame import JpegFrame, parse_frame_header, read_frame_header
 from batchcolor.images.jpeg_repair import repair_segments
 from batchcolor.images.picture import check_size
@@ -27,15 +27,24 @@ Image.MAX_IMAGE_PIXELS = None
 
 BYTES_PER_PIXEL = 12
 """Peak of decoded samples, luma, joined image and encoded file, for 8 bits per sample."""
+ANIMATED_FORMATS = (PNG, WEBP, AVIF)
+"""Formats whose further pictures are the frames of an animation."""
 READER_BYTES_PER_FILE_BYTE = 20
 """The assumption for plugins' readers, which have no function that reads the header."""
 
 
-def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reader] = ()) -> int:
+def estimate_memory(
+    found: ScannedFile,
+    max_pixels: int,
+    readers: Sequence[Reader] = (),
+    *,
+    is_first_enough: bool = False,
+) -> int:
     """Returns the bytes that a picture needs at its peak, from its header alone.
 
     Raises ProcessingError for a file that is empty, unknown or damaged, for more than
-    `max_pixels`, and for several frames. Of a TIFF with pages the first one counts.
+    `max_pixels`, and for several frames, unless `is_first_enough`. Of a TIFF with pages the first
+    one counts.
     """
     if found.size == VANISHED:
         raise ProcessingError("scan", "vanished while the job ran")
@@ -54,7 +63,8 @@ def estimate_memory(found: ScannedFile, max_pixels: int, readers: Sequence[Reade
     except Exception as error:  # decoders raise any type of error; one picture is not the job
         raise ProcessingError("decode", describe_error(error)) from error
     check_size(width, height, max_pixels)
-    _check_single(pages)
+    if not is_first_enough:
+        _check_single(found.format, pages)
     return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
 
 
@@ -73,11 +83,15 @@ def read_pages(found: ScannedFile, max_pixels: int) -> list[PageHeader]:
         raise ProcessingError("decode", describe_error(error)) from error
 
 
-def _check_single(pages: int) -> None:
-    if pages > 1:
-        raise ProcessingError(
-            "decode", f"has {pages} pages or frames; only files with one picture are coloured"
-        )
+def _check_single(kind: Format, pages: int) -> None:
+    if pages < 2:
+        return
+    what = "is an animation: it" if kind in ANIMATED_FORMATS else "it"
+    what = f"{what} has {pages} pages or frames, and of {kind.name.upper()} only one is coloured"
+    advice = "--pages first colours the first"
+    if kind in ANIMATED_FORMATS:
+        advice += "; a GIF or a film is coloured whole"
+    raise ProcessingError(LIMITS, f"{what} ({advice})")  # it depends on the options
 
 
 def find_reader(found: ScannedFile, readers: Sequence[Reader]) -> Reader | None:

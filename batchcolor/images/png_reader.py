@@ -14,7 +14,7 @@ from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.metadata.read import read_file_metadata
-from batchcolor.images.picture import Picture, Plane, check_size
+from batchcolor.images.picture import Picture, Plane, check_size, note_dropped_frames
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.png_chunks import parse_png_header, repair_png
 from batchcolor.images.png_color import read_png_color, replace_color_blocks, select_output
@@ -48,6 +48,7 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOpt
     notes = [found.note] if found.note else []
     data = repair_png(data, notes)
     with Image.open(io.BytesIO(data)) as image:
+        note_dropped_frames(getattr(image, "n_frames", 1), notes)
         image.load()
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         color = read_png_color(data, metadata, notes)

@@ -90,7 +90,8 @@ class PictureDecoder:
         if self._is_isolated(found):
             return self._with_child(found, lambda child: child.estimate_memory(found, max_pixels))
         with self.hold(found.path, DECODE):
-            return estimate_memory(found, max_pixels, self.readers)
+            is_first_enough = self.settings.pages == "first"
+            return estimate_memory(found, max_pixels, self.readers, is_first_enough=is_first_enough)
 
     def decode(self, task: Task, page: int | None = None) -> Picture:
         """As `decode.decode`, with the page of `DecodeOptions`. Raises ProcessingError."""

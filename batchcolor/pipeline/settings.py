@@ -137,7 +137,12 @@ class RunSettings(SettingsModel):
         ),
     ] = "keep"
     pages: Annotated[
-        Pages, Option("Colour", "Pages of a TIFF that are coloured; the result has the same.")
+        Pages,
+        Option(
+            "Colour",
+            "Pages of a TIFF that are coloured; the result has the same. first: also the first "
+            "picture of another file with several.",
+        ),
     ] = "all"
     quality: Annotated[
         int | None,

@@ -54,6 +54,9 @@ BT601 = Matrix("BT.601", KR, KB)
 BT709 = Matrix("BT.709", 0.2126, 0.0722)
 BT2020 = Matrix("BT.2020", 0.2627, 0.0593)
 
+MIN_HEADROOM = np.float32(1e-6)
+"""Prevents a division by zero where luma is black or white."""
+
 ArrayT = TypeVar("ArrayT", bound=Any)
 """A numpy array or a torch tensor; results have the type of the arguments."""
 
@@ -111,18 +114,24 @@ def convert_chroma_matrix(chroma: NDArray[np.float32], matrix: Matrix) -> NDArra
 
 
 def compute_gamut_scale(
-    luma: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32]
+    darkest: NDArray[np.float32],
+    brightest: NDArray[np.float32],
+    cb: NDArray[np.float32],
+    cr: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Returns the largest factor in 0..1 on chroma that keeps the colour inside RGB; any shape.
 
-    Y is in 0..1, Cb and Cr in -0.5..0.5. Scaling both by one factor keeps luma and hue and
-    reduces saturation.
+    `darkest` and `brightest` are the bounds of the luma with that chroma, Y in 0..1; Cb and Cr are
+    in -0.5..0.5. Scaling both by one factor keeps luma and hue and reduces saturation. All three
+    channels have the same luma, so the largest and the smallest of their offsets decide.
     """
-    scale = np.ones_like(luma)
-    for offset in (RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb):
-        headroom = np.where(offset > 0, 1 - luma, luma)
-        np.minimum(scale, headroom / np.maximum(np.abs(offset), 1e-6), out=scale)
-    return scale
+    red, green, blue = RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb
+    above = np.maximum(np.maximum(red, green), blue)
+    below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
+    above /= np.maximum(1 - brightest, MIN_HEADROOM)
+    below /= np.minimum(-darkest, -MIN_HEADROOM)
+    scale = np.maximum(above, below, out=above)
+    return np.reciprocal(np.maximum(scale, 1, out=scale), out=scale)
 
 
 def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:

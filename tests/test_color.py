@@ -55,10 +55,19 @@ def test_scaled_chroma_is_inside_rgb_and_reduced_chroma_at_its_limit():
     generator = np.random.default_rng(5)
     luma = generator.random(5000).astype(np.float32)
     cb, cr = generator.uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
-    scale = compute_gamut_scale(luma, cb, cr)
+    scale = compute_gamut_scale(luma, luma, cb, cr)
     channels = np.stack(ycbcr_to_rgb(luma, cb * scale, cr * scale))
     assert channels.min() >= -1e-5
     assert channels.max() <= 1 + 1e-5
     is_reduced = scale < 1
     is_at_limit = (channels.min(0) < 1e-4) | (channels.max(0) > 1 - 1e-4)
     assert is_at_limit[is_reduced].all()
+
+
+def test_scaled_chroma_is_inside_rgb_for_the_darkest_and_the_brightest_luma():
+    generator = np.random.default_rng(6)
+    bounds = np.sort(generator.integers(0, 256, (2, 5000)), axis=0).astype(np.float32) / 255
+    cb, cr = generator.uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
+    scale = compute_gamut_scale(*bounds, cb, cr)
+    each = [compute_gamut_scale(luma, luma, cb, cr) for luma in bounds]
+    assert np.allclose(scale, np.minimum(*each), atol=1e-6)

@@ -15,7 +15,7 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, Plane
 from batchcolor.images.pixel_modes import turn_as_stored
 
-STRIP_HEIGHT = 64
+STRIP_HEIGHT = 32
 """Rows joined at once, so that temporary arrays are small and stay in the processor's cache."""
 
 
@@ -95,7 +95,7 @@ def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) 
         rows = slice(top, min(top + STRIP_HEIGHT, height))
         y = luma[rows].astype(np.float32) / max_value
         cb, cr = _upsample_linear(full_width, height, axis=1, part=rows)
-        scale = compute_gamut_scale(y, cb, cr)
+        scale = compute_gamut_scale(y, y, cb, cr)
         for channel, plane in enumerate(ycbcr_to_rgb(y, cb * scale, cr * scale)):
             plane *= max_value
             plane += 0.5
@@ -118,31 +118,34 @@ def _join_to_yuv420(
     planes = np.empty((2, chroma_height, chroma_width), np.uint8)
     for top in range(0, chroma_height, STRIP_HEIGHT):
         rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
-        minimum, maximum = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
+        darkest, brightest = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
         cb, cr = _upsample_linear(full_width, chroma_height, axis=1, part=rows)
-        scale = np.minimum(
-            compute_gamut_scale(minimum.astype(np.float32) / np.float32(255), cb, cr),
-            compute_gamut_scale(maximum.astype(np.float32) / np.float32(255), cb, cr),
-        )
+        scale = compute_gamut_scale(darkest, brightest, cb, cr)
+        scale *= np.float32(255)
         for index, plane in enumerate((cb, cr)):
-            planes[index, rows] = np.clip(plane * scale * 255 + 128.5, 0, 255)
+            plane *= scale
+            plane += np.float32(128.5)
+            planes[index, rows] = np.minimum(plane, 255, out=plane)
     return planes[0], planes[1]
 
 
-def _find_block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Returns minimum and maximum of each 2 x 2 block; blocks at an odd edge are smaller."""
-    minimum, maximum = luma, luma
-    for axis in (0, 1):
-        even = [slice(None)] * 2
-        odd = [slice(None)] * 2
-        even[axis], odd[axis] = slice(0, None, 2), slice(1, None, 2)
-        low, high = minimum[tuple(even)].copy(), maximum[tuple(even)].copy()
-        paired = [slice(None)] * 2
-        paired[axis] = slice(0, minimum[tuple(odd)].shape[axis])
-        np.minimum(low[tuple(paired)], minimum[tuple(odd)], out=low[tuple(paired)])
-        np.maximum(high[tuple(paired)], maximum[tuple(odd)], out=high[tuple(paired)])
-        minimum, maximum = low, high
-    return minimum, maximum
+def _find_block_extrema(
+    luma: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns minimum and maximum, 0..1, of each 2 x 2 block; blocks at an odd edge are smaller."""
+    height, width = luma.shape
+    if height % 2 or width % 2:
+        luma = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
+    upper, lower = luma[::2], luma[1::2]
+    darkest, brightest = np.minimum(upper, lower), np.maximum(upper, lower)
+    return _reduce_pairs(darkest, np.minimum), _reduce_pairs(brightest, np.maximum)
+
+
+def _reduce_pairs(plane: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.float32]:
+    """Reduces neighbours in a row, as the two bytes of 16-bit words: vectorized, unlike steps."""
+    words = plane.view(np.uint16)
+    reduced: NDArray[np.uint16] = reduce(words & np.uint16(255), words >> np.uint16(8))
+    return reduced * np.float32(1 / 255)
 
 
 def _upsample_linear(

@@ -451,9 +451,15 @@ def test_xmp_of_other_encodings_becomes_utf_8_in_png(tmp_path, codec):
 
 
 def test_bytes_after_the_end_of_a_jpeg_are_reported(tmp_path):
-    data, notes = colour(build_jpeg() + b"AXS!" * 5, JPEG, JPEG, tmp_path)
+    data, notes = colour(build_jpeg() + b"AXS!" * 5, JPEG, WEBP, tmp_path)
     assert b"AXS!" not in data
     assert any("20 bytes after the end" in note for note in notes)
+
+
+def test_bytes_after_the_end_of_a_grey_jpeg_are_copied(tmp_path):
+    data, notes = colour(build_jpeg() + b"AXS!" * 5, JPEG, JPEG, tmp_path)
+    assert data.endswith(b"AXS!" * 5)
+    assert not any("after the end" in note for note in notes)
 
 
 @pytest.mark.parametrize("signature", [b"", b"SONY DSC \0\0\0", b"AOC\0\0\0", b"Nikon\0\2\x10\0\0"])

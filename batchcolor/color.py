@@ -130,8 +130,10 @@ def compute_gamut_scale(
     below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
     above /= np.maximum(1 - brightest, MIN_HEADROOM)
     below /= np.minimum(-darkest, -MIN_HEADROOM)
-    scale = np.maximum(above, below, out=above)
-    return np.reciprocal(np.maximum(scale, 1, out=scale), out=scale)
+    scale: NDArray[np.float32] = np.maximum(above, below, out=above)
+    np.maximum(scale, 1, out=scale)
+    np.reciprocal(scale, out=scale)
+    return scale
 
 
 def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:

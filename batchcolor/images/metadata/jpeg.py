@@ -116,7 +116,12 @@ def _walk(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _measure_trailer(data: bytes) -> int:
-    """Returns the bytes after the first end marker of the scans, without zeros at the end."""
+    """Returns the bytes after the first end marker of the scans, without zeros at the end.
+
+    A file that ends with an end marker is not searched: that would take as long as reading it.
+    """
+    if data[-64:].rstrip(b"\0").endswith(bytes((0xFF, END_OF_IMAGE))):
+        return 0
     scan = data.find(bytes((0xFF, START_OF_SCAN)), sum(4 + len(p) for _, p in _walk(data)))
     end = data.find(bytes((0xFF, END_OF_IMAGE)), scan) + 2 if scan >= 0 else 0
     return len(data[end:].rstrip(b"\0")) if end > 1 else 0

@@ -23,7 +23,8 @@ CREATOR_TOOL = f"{{{XMP}}}CreatorTool"
 HISTORY = f"{{{MEDIA}}}History"
 EMPTY = f'<x:xmpmeta xmlns:x="{META}"><rdf:RDF xmlns:rdf="{RDF}"/></x:xmpmeta>'.encode()
 START = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-END = b'\n<?xpacket end="w"?>'
+END = b'\n<?xpacket end="w"?>\n'
+"""With a last newline, as ImageMagick 6 does not read the last byte of a packet."""
 
 
 class InvalidXmpError(Exception):

@@ -17,6 +17,7 @@ from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import JPEG, PNG, TIFF, WEBP
 from batchcolor.images.header import find_reader, open_with_pillow, read_size
+from batchcolor.images.heif_depth import decode_deep_heif, note_hdr, read_heif_bits
 from batchcolor.images.icc import ColorConversion, plan_conversion
 from batchcolor.images.imageio_reader import decode_with_imageio
 from batchcolor.images.jpeg_reader import decode_jpeg
@@ -137,13 +138,21 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
         note_dropped_frames(getattr(image, "n_frames", 1), notes)
-        image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
+        bits = read_heif_bits(data, found.format)
+        if bits == 8:
+            image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         if image.format == "TIFF":
             orientation = 1  # Pillow turns the pixels of TIFF upright when it loads them
         conversion = _plan(image, metadata.icc, options, notes)
-        planes = split_luma_and_alpha(image, notes, conversion)
-        is_colored = has_colors(image)
+        if bits > 8:
+            note_hdr(data, notes)
+            pixels, alpha = decode_deep_heif(data, found.format, bits)
+            planes = conversion.to_luma(pixels), alpha
+            is_colored = has_colors(pixels)
+        else:
+            planes = split_luma_and_alpha(image, notes, conversion)
+            is_colored = has_colors(image)
     luma, alpha = turn_upright(planes, orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
     picture = Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)

@@ -14,6 +14,7 @@ from batchcolor.images import imageio_reader
 from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import AVIF, BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, WEBP, Format
+from batchcolor.images.heif_depth import read_file_bits
 from batchcolor.images.jpeg_frame import JpegFrame, parse_frame_header, read_frame_header
 from batchcolor.images.jpeg_repair import repair_segments
 from batchcolor.images.picture import check_size
@@ -126,7 +127,7 @@ def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:
         return *imageio_reader.read_header(path, kind), True
     with open_with_pillow(path, kind) as image:
         width, height = image.size
-        is_deep = image.mode.startswith(("I", "F"))
+        is_deep = image.mode.startswith(("I", "F")) or read_file_bits(path, kind) > 8
         pages = getattr(image, "n_frames", 1)
     return width, height, pages, is_deep
 

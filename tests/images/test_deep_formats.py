@@ -151,3 +151,32 @@ def test_jpeg_2000_keeps_profile_and_metadata(
     assert metadata.icc == profile
     assert metadata.xmp == b"<x/>"
     assert metadata.iptc == b"\x1c\x02\x78\0\x01A"
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_of_more_than_8_bits_becomes_16_bits(
+    tmp_path: Path, read_picture: ReadPicture, channels: int, bits: int
+) -> None:
+    stored = RAMP >> (16 - bits)
+    pixels = np.repeat(stored[..., None], channels, 2)
+    path = tmp_path / "in.avif"
+    path.write_bytes(imagecodecs.avif_encode(pixels, level=100, bitspersample=bits))
+    picture = read_picture(path)
+    assert picture.depth == 16
+    assert (picture.alpha is not None) is (channels == 4)
+    assert np.abs(picture.luma.astype(int) - RAMP).mean() < 300
+
+
+def test_heic_of_10_bits_becomes_16_bits_upright(tmp_path: Path, read_picture: ReadPicture) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.repeat(RAMP[..., None], 3, 2)
+    path = tmp_path / "in.heic"
+    file = pillow_heif.from_bytes("RGB;16", (96, 64), pixels.tobytes())
+    file.save(path, quality=98, chroma="444", exif=exif.tobytes())
+    picture = read_picture(path)
+    assert picture.depth == 16
+    assert picture.luma.shape == (96, 64)
+    assert np.abs(np.rot90(picture.luma).astype(int) - RAMP).mean() < 300

@@ -21,7 +21,7 @@ from batchcolor.version import __version__
 
 MIME_TYPES = {
     **{"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tiff": "image/tiff"},
-    **{"avif": "image/avif", "heif": "image/heic", "gif": "image/gif", "jpeg xl": "image/jxl"},
+    **{"avif": "image/avif", "heif": "image/heic", "gif": "image/gif", "jxl": "image/jxl"},
 }
 """Types that c2pa-python reads and writes, by the name of the format."""
 SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}

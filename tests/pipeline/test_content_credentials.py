@@ -21,7 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: E402
 
 START = datetime.datetime(2025, 1, 1)
 END = START + datetime.timedelta(days=36500)
-TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tif": "image/tiff"}
+TYPES = {
+    **{"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tif": "image/tiff"},
+    **{"avif": "image/avif", "heic": "image/heic", "jxl": "image/jxl"},
+}
 
 
 def make_certificate(subject: str, issuer: str, key: Any, issuer_key: Any) -> x509.Certificate:
@@ -76,13 +79,13 @@ def read_manifest(path: Path) -> tuple[str, dict[str, Any]]:
 def test_signed_results_are_valid_and_name_scan_and_edit(
     command, flat, grey_picture, tmp_path, signer, suffix
 ):
-    scan, out = tmp_path / f"scan.{suffix}", tmp_path / "out"
+    scan, out = tmp_path / "scan.png", tmp_path / "out"
     grey_picture(60, 40).save(scan)
 
-    done = command("run", scan, "-o", out, "-m", flat, "--c2pa", *signer)
+    done = command("run", scan, "-o", out, "-m", flat, "--format", suffix, "--c2pa", *signer)
 
     assert done.returncode == 0, done.stderr
-    state, manifest = read_manifest(out / scan.name)
+    state, manifest = read_manifest(out / f"scan.{suffix}")
     assert state == "Valid"
     (parent,) = manifest["ingredients"]
     assert (parent["title"], parent["relationship"]) == (scan.name, "parentOf")

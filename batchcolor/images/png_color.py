@@ -44,19 +44,24 @@ CICP_PRIMARIES = {
     22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),
 }
 """ColourPrimaries (H.273, table 2)."""
-BT709_CURVE = build_parametric_curve(3, (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081))
+BT1886_GAMMA = 2.4
 CICP_CURVES = {
-    **dict.fromkeys((1, 6, 14, 15), BT709_CURVE),
+    **dict.fromkeys((1, 6, 14, 15), build_parametric_curve(0, (BT1886_GAMMA,))),
     4: build_parametric_curve(0, (2.2,)),
     5: build_parametric_curve(0, (2.8,)),
     8: build_parametric_curve(0, (1.0,)),
     13: SRGB_CURVE,
 }
-"""Inverse of TransferCharacteristics (H.273, table 3), as profiles state it."""
+"""From encoded to displayed values by TransferCharacteristics (H.273, table 3): for BT.709, BT.601
+and BT.2020 those of a reference display (ITU-R BT.1886), as browsers show them."""
 PQ, HLG = 16, 18
 CURVE_SIZE = 4096
 REFERENCE_WHITE = 203.0
-"""cd/m2 of diffuse white in HDR (ITU-R BT.2408); brighter highlights are white in a profile."""
+"""cd/m2 of diffuse white in HDR (ITU-R BT.2408), and of white in a profile."""
+PQ_PEAK, HLG_PEAK = 10000.0, 1000.0
+"""cd/m2 of the brightest value."""
+PQ_M1, PQ_M2, PQ_C1, PQ_C2, PQ_C3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+"""Constants of PQ (ITU-R BT.2100, table 4)."""
 
 
 @dataclass(frozen=True)
@@ -131,24 +136,43 @@ def _read_cicp(content: bytes, notes: list[str]) -> bytes | None:
 
 
 def _linearize(transfer: int, *, full_range: bool) -> NDArray[np.float64] | None:
-    """Returns the linear values 0..1 of encoded ones; white is diffuse white in HDR."""
+    """Returns the displayed values 0..1 of encoded ones; brighter ones of HDR are compressed."""
     encoded = np.linspace(0, 1, CURVE_SIZE)
     if not full_range:
         encoded = np.clip((encoded * 255 - 16) / 219, 0, 1)
-    if transfer == PQ:  # ITU-R BT.2100, table 4
-        root = encoded ** (1 / 78.84375)
-        base = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
-        return base ** (1 / 0.1593017578125) * 10000 / REFERENCE_WHITE
+    if transfer == PQ:
+        return _compress_highlights(encoded, PQ_PEAK)
     if transfer == HLG:  # ITU-R BT.2100, table 5; system gamma 1.2 of a display of 1000 cd/m2
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(encoded <= 0.5, encoded**2 / 3, (np.exp((encoded - c) / a) + b) / 12)
-        return scene**1.2 * 1000 / REFERENCE_WHITE
-    if transfer in (1, 6, 14, 15):
-        return np.where(encoded < 0.081, encoded / 4.5, ((encoded + 0.099) / 1.099) ** (1 / 0.45))
+        return _compress_highlights(_encode_pq(scene**1.2 * HLG_PEAK), HLG_PEAK)
     if transfer == 13:
         return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    gamma = {4: 2.2, 5: 2.8, 8: 1.0}.get(transfer)
+    gamma = {**dict.fromkeys((1, 6, 14, 15), BT1886_GAMMA), 4: 2.2, 5: 2.8, 8: 1.0}.get(transfer)
     return None if gamma is None else encoded**gamma
+
+
+def _encode_pq(luminance: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Returns PQ values 0..1 of cd/m2."""
+    power = (np.asarray(luminance) / PQ_PEAK) ** PQ_M1
+    return np.asarray(((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2)
+
+
+def _compress_highlights(encoded: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
+    """Returns linear values 0..1 of PQ for a display whose white is `REFERENCE_WHITE`.
+
+    `peak` becomes white. Source: ITU-R BT.2390, section 5.4.1 (EETF).
+    """
+    whole = float(_encode_pq(peak))
+    value = np.minimum(encoded / whole, 1)
+    limit = float(_encode_pq(REFERENCE_WHITE)) / whole
+    knee = 1.5 * limit - 0.5
+    t = np.clip((value - knee) / (1 - knee), 0, 1)
+    spline = (2 * t**3 - 3 * t**2 + 1) * knee
+    spline += (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * limit
+    root = (np.where(value < knee, value, spline) * whole) ** (1 / PQ_M2)
+    base = np.maximum(root - PQ_C1, 0) / (PQ_C2 - PQ_C3 * root)
+    return np.asarray(base ** (1 / PQ_M1) * PQ_PEAK / REFERENCE_WHITE)
 
 
 def _read_gamma_and_primaries(chunks: dict[str, bytes], notes: list[str]) -> bytes:

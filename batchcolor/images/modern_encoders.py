@@ -17,6 +17,7 @@ from PIL import Image
 from batchcolor.images.codec_samples import decode_srgb
 from batchcolor.images.formats import AVIF, HEIF, JPEG_XL
 from batchcolor.images.jpeg_xl_header import CODESTREAM, CONTAINER
+from batchcolor.images.metadata.exif import remove_orientation
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Plane
 from batchcolor.images.rgb_profiles import build_output_profile
@@ -50,7 +51,10 @@ def _encode_with_pillow(
         image.info["icc_profile"] = metadata.icc  # pillow-heif takes it from here
         options["icc_profile"] = metadata.icc
     if metadata.exif:
-        options["exif"] = b"Exif\0\0" + metadata.exif
+        exif = metadata.exif
+        if codec == "AVIF":  # Pillow would build a block with orientation anew, without MakerNotes
+            exif = remove_orientation(exif)
+        options["exif"] = b"Exif\0\0" + exif
     if metadata.xmp:
         options["xmp"] = metadata.xmp
     file = io.BytesIO()

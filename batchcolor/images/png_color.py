@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from batchcolor.images.decode_options import OutputProfile
 from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.metadata.png import SRGB_CHUNKS
 from batchcolor.images.png_chunks import PIXELS, parse_png_header, walk_chunks
 from batchcolor.images.rgb_profiles import (
     BT709_PRIMARIES,
@@ -110,7 +111,7 @@ def select_output(color: PngColor, output: OutputProfile) -> OutputProfile:
 def replace_color_blocks(metadata: Metadata, color: PngColor, icc: bytes) -> Metadata:
     """Returns the metadata of a result with the profile `icc`, and the chunks that agree."""
     is_unchanged = icc == color.profile
-    blocks = tuple(block for block in metadata.blocks if not (icc and block.kind == "sRGB"))
+    blocks = tuple(block for block in metadata.blocks if not (icc and block.kind in SRGB_CHUNKS))
     return replace(metadata, icc=icc, blocks=blocks + (color.blocks if is_unchanged else ()))
 
 

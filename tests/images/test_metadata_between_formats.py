@@ -23,7 +23,7 @@ from PIL import Image
 
 from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
-from batchcolor.images.formats import BMP, FORMATS, JPEG, PNG, TIFF, WEBP
+from batchcolor.images.formats import AVIF, BMP, FORMATS, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
 from batchcolor.images.metadata.iptc import move_to_xmp
 from batchcolor.images.metadata.maker_note import move_maker_note
@@ -503,3 +503,22 @@ def test_damaged_metadata_never_prevents_a_result(source):
             picture = Picture(Path("damaged"), luma, None, target, metadata, notes)
             image = join(picture, np.zeros((2, 2, 2), np.float32), 1.0, target)
             assert Image.open(io.BytesIO(encode(image, metadata, None, notes))).size == (12, 8)
+
+
+@pytest.mark.parametrize("source", [JPEG, TIFF], ids=lambda kind: kind.name)
+def test_maker_note_is_kept_in_avif(tmp_path, source):
+    data, _ = colour(BUILDERS[source](), source, AVIF, tmp_path)
+    start = data.index(b"II*\0")
+    block = data[start:]
+    main = read_directory(block, struct.unpack_from("<I", block, 4)[0])
+    camera = read_directory(block, main[EXIF])[MAKER_NOTE]
+    offset = struct.unpack_from("<I", camera, 10)[0]
+    assert block[offset : offset + len(CAMERA)] == CAMERA
+    assert b"<photoshop:City>K\xc3\xb6ln</photoshop:City>" in data
+
+
+def test_png_keeps_the_chunks_that_state_srgb(tmp_path):
+    png = save("PNG")
+    chunks = chunk(b"sRGB", b"\0") + chunk(b"gAMA", struct.pack(">I", 45455))
+    data, _ = colour(png[:33] + chunks + png[33:], PNG, PNG, tmp_path)
+    assert chunks in data

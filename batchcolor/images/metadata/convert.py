@@ -21,7 +21,7 @@ from batchcolor.images.metadata.iptc import move_to_xmp
 from batchcolor.images.metadata.jpeg import EXIF_HEADER, MAX_PAYLOAD
 from batchcolor.images.metadata.model import Block, Metadata
 from batchcolor.images.metadata.photoshop import DERIVED_RESOURCES, IPTC_RESOURCE, read_resources
-from batchcolor.images.metadata.png import MAX_TEXT_SIZE, TEXT_CHUNKS, decode_comment
+from batchcolor.images.metadata.png import MAX_TEXT_SIZE, SRGB_CHUNKS, TEXT_CHUNKS, decode_comment
 from batchcolor.images.metadata.png_text import Text, parse_text
 from batchcolor.images.metadata.tiff import RESOLUTION_UNIT, read_resolution
 from batchcolor.images.metadata.xmp import merge_extended
@@ -39,7 +39,7 @@ TEXT_TAGS = {
 WITH_COMMENTS, WITH_IPTC = ("jpeg", "png"), ("jpeg", "png", "tiff")
 WITHOUT_RESOLUTION = ("webp", "avif", "heif", "jxl")
 """Formats with no field for the resolution but those of EXIF."""
-WITHOUT_LOSS = ("APP0", "pHYs", "sRGB")
+WITHOUT_LOSS = ("APP0", "pHYs", *SRGB_CHUNKS)
 """Blocks whose content is in `dpi`, or describes the colour space of every result."""
 BLOCK_NAMES = {"tIME": "PNG modification time (tIME)"}
 

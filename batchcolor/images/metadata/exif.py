@@ -94,6 +94,18 @@ def set_entries(block: bytes, entries: Iterable[Entry]) -> bytes:
     return build_header(layout.order, len(block)) + block[HEADER_SIZE:] + directory
 
 
+def remove_orientation(block: bytes) -> bytes:
+    """Returns the block without the tag, for encoders that build a block with it anew."""
+    if ORIENTATION not in read_tags(block):
+        return block
+    layout = read_layout(block)
+    main = read_directory(block, layout, layout.first)
+    kept = [entry for tag, entry in main.entries.items() if tag != ORIENTATION]
+    block += b"\0" * (len(block) % 2)
+    directory = build_directory(kept, layout.order, len(block), main.next)
+    return build_header(layout.order, len(block)) + block[HEADER_SIZE:] + directory
+
+
 def read_tags(block: bytes) -> dict[int, Entry]:
     """Returns the entries of the first directory; nothing for an empty block."""
     if not block:

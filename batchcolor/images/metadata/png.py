@@ -32,7 +32,8 @@ PIXEL_CHUNKS = frozenset(
 SAFE_TO_COPY = re.compile("[a-z][A-Za-z][A-Z][a-z]")
 """Types of ancillary chunks that do not depend on the pixels (section 5.4 of the standard)."""
 TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
-COLOUR_SPACE = "sRGB"
+SRGB_CHUNKS = ("sRGB", "gAMA", "cHRM")
+"""Chunks that agree with an sRGB result, if the source has the first one."""
 MAX_TEXT_SIZE = 64 * 2**20
 """Bytes of an uncompressed text; more is a decompression bomb."""
 
@@ -41,6 +42,7 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
     """Returns the metadata of the chunks before and after the pixels."""
     exif = icc = xmp = photoshop = b""
     blocks: list[Block] = []
+    srgb: list[Block] = []
     order: list[str] = []
     dpi = None
     for kind, content in _walk(data):
@@ -74,6 +76,8 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
             blocks.append(Block("png", kind, content))
         elif kind in ("caBX", "dSIG"):
             notes.append("content credentials dropped: they sign the pixels of the source")
+        elif kind in SRGB_CHUNKS:
+            srgb.append(Block("png", kind, content))
         elif kind not in PIXEL_CHUNKS and (kind == "tIME" or SAFE_TO_COPY.fullmatch(kind)):
             blocks.append(Block("png", kind, content))
     return Metadata(
@@ -83,7 +87,7 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         photoshop=photoshop if photoshop.startswith(b"8BIM") else b"",
         iptc=b"" if photoshop.startswith(b"8BIM") else photoshop,
         dpi=dpi,
-        blocks=tuple(blocks),
+        blocks=(*(srgb if SRGB_CHUNKS[0] in order else ()), *blocks),
         order=tuple(dict.fromkeys(order)),
     )
 
@@ -143,7 +147,7 @@ def _list_chunks(metadata: Metadata) -> Iterator[tuple[str, tuple[str, bytes]]]:
         x, y = (round(value / METRES_PER_INCH) for value in metadata.dpi)
         yield "pHYs", ("pHYs", struct.pack(">IIB", x, y, 1))
     for block in own:
-        if not (metadata.icc and block.kind == COLOUR_SPACE):
+        if not (metadata.icc and block.kind in SRGB_CHUNKS):
             yield block.kind, (block.kind, block.content)
     if metadata.exif:
         yield "eXIf", ("eXIf", metadata.exif)

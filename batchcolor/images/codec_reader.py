@@ -13,7 +13,18 @@ from PIL import Image
 from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import BMP, JPEG_2000, JPEG_XL, NETPBM, PSD, SGI, Format
+from batchcolor.images.formats import (
+    BMP,
+    DPX,
+    JPEG_2000,
+    JPEG_XL,
+    NETPBM,
+    OPENEXR,
+    PSD,
+    RADIANCE,
+    SGI,
+    Format,
+)
 from batchcolor.images.icc import GREY, RGB, plan_conversion
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, check_size, note_dropped_frames
@@ -26,6 +37,9 @@ MODULES = {
     PSD.name: "psd",
     NETPBM.name: "netpbm",
     SGI.name: "sgi",
+    DPX.name: "dpx",
+    OPENEXR.name: "openexr",
+    RADIANCE.name: "radiance",
 }
 """Modules of this package with `read_header(path)` and `decode(path)`, by format name; imported
 when the first such file is read."""

@@ -86,7 +86,9 @@ CAMERA_RAW = Format(
     module="rawpy",
     extra="raw",
 )
-DPX = Format("dpx", (".dpx",), is_writable=False, substitute=TIFF, imageio_plugin="pyav")
+DPX = Format("dpx", (".dpx",), is_writable=False, substitute=TIFF)
+OPENEXR = Format("openexr", (".exr",), is_writable=False, substitute=TIFF)
+RADIANCE = Format("radiance", (".hdr", ".pic"), is_writable=False, substitute=TIFF)
 DICOM = Format(
     "dicom",
     (".dcm", ".dicom"),
@@ -105,7 +107,7 @@ FITS = Format(
 )
 READ_ONLY_FORMATS = (
     *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD, QOI, SUN_RASTER),
-    *(CAMERA_RAW, DPX, DICOM, FITS),
+    *(CAMERA_RAW, DPX, OPENEXR, RADIANCE, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
 CRASH_PRONE_FORMATS = (CAMERA_RAW,)
@@ -159,7 +161,7 @@ AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 """Audio in a container that films use too: skipped unless the file itself is the source."""
 UNREAD_SUFFIXES = frozenset(
     {
-        *(".jxr", ".wdp", ".hdp", ".exr", ".hdr", ".cin", ".phm", ".pcd", ".pict", ".pct"),
+        *(".jxr", ".wdp", ".hdp", ".cin", ".phm", ".pcd", ".pict", ".pct"),
         *(".raw", ".xcf", ".kra", ".ora", ".afphoto", ".djvu", ".djv", ".pdf", ".eps", ".ps"),
         *(".svg", ".jng", ".mng", ".ico", ".cur", ".icns", ".dds", ".blp", ".dcx", ".im"),
         *(".msp", ".miff", ".viff", ".vicar", ".wbmp", ".xbm", ".xpm", ".xwd", ".iff", ".lbm"),

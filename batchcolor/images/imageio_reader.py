@@ -1,6 +1,6 @@
 """Reads still formats that Pillow does not know through the plugins of imageio.
 
-Camera raw (rawpy), DICOM (pydicom), FITS (astropy) and DPX (PyAV). imageio and its plugins are
+Camera raw (rawpy), DICOM (pydicom) and FITS (astropy). imageio and its plugins are
 imported when the first such file is read.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import CAMERA_RAW, DPX, FITS, Format
+from batchcolor.images.formats import CAMERA_RAW, FITS, Format
 from batchcolor.images.icc import convert_pixels
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_tiff_page
@@ -28,7 +28,6 @@ from batchcolor.images.scan import ScannedFile
 READ_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     # LibRaw: white balance of the camera, gamma curve of sRGB (IEC 61966-2-1)
     CAMERA_RAW.name: {"output_bps": 16, "use_camera_wb": True, "gamma": (2.4, 12.92)},
-    DPX.name: {"format": "rgb48le"},
 }
 """Options of the plugins' `read`, by format name; with them the samples use all 16 bits."""
 
@@ -37,8 +36,6 @@ def read_header(path: Path, kind: Format) -> tuple[int, int, int]:
     """Returns width, height and number of pages from the header, where the plugin can."""
     with _open(path, kind) as file:
         shape = file.properties(index=0).shape
-        if kind == DPX:
-            return shape[-2], shape[-3], 1
         all_pages = file.properties(index=...)
         pages = all_pages.n_images if all_pages.is_batch else 1
     if _has_pages(shape):

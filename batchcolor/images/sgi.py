@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import FileHeader, Samples, split_alpha
+from batchcolor.images.ffmpeg_still import decode_integers
 
 HEADER = struct.Struct(">HBBHHHH")
 """Magic number, compression, bytes per sample, dimensions, width, height, channels."""
@@ -32,12 +30,4 @@ def read_header(path: Path) -> FileHeader:
 
 def decode(path: Path) -> Samples:
     """Returns samples of 8 or 16 bits. Raises whatever FFmpeg raises."""
-    import av
-
-    context: Any = av.CodecContext.create("sgi", "r")
-    frames = context.decode(av.Packet(path.read_bytes()))
-    frames = frames or context.decode(None)
-    if not frames:
-        raise ValueError("truncated: its pixels cannot be decoded")
-    samples: NDArray[Any] = frames[0].to_ndarray()
-    return Samples(*split_alpha(samples.astype(samples.dtype.newbyteorder("="), copy=False)))
+    return Samples(*split_alpha(decode_integers("sgi", path.read_bytes())))

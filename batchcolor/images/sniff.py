@@ -20,10 +20,12 @@ from batchcolor.images.formats import (
     MOTION_JPEG_SUFFIXES,
     MPEG_TS,
     NETPBM,
+    OPENEXR,
     PCX,
     PNG,
     PSD,
     QOI,
+    RADIANCE,
     SGI,
     SUN_RASTER,
     TIFF,
@@ -103,6 +105,10 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
         return PSD
     if head.startswith((b"SDPX", b"XPDS")):
         return DPX
+    if head.startswith(b"\x76\x2f\x31\x01"):
+        return OPENEXR
+    if head.startswith((b"#?RADIANCE", b"#?RGBE")):
+        return RADIANCE
     if head.startswith(b"qoif"):
         return QOI
     if head.startswith(b"\x59\xa6\x6a\x95"):
@@ -120,7 +126,22 @@ SHORT_SIGNATURES = {
     NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
     PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
     SGI.name: (b"\x01\xda",),
-    **{f.name: () for f in (JPEG_2000, JPEG_XL, PSD, QOI, SUN_RASTER, DPX, FITS, AVIF, HEIF)},
+    **{
+        f.name: ()
+        for f in (
+            JPEG_2000,
+            JPEG_XL,
+            PSD,
+            QOI,
+            SUN_RASTER,
+            OPENEXR,
+            RADIANCE,
+            DPX,
+            FITS,
+            AVIF,
+            HEIF,
+        )
+    },
 }
 """Signatures that count only with the suffix, by format; none for those with a longer one."""
 

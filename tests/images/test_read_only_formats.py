@@ -114,7 +114,7 @@ def test_dpx_keeps_its_luma(tmp_path: Path, read_picture: ReadPicture, pixel_for
     write_dpx(path, pixel_format)
     picture = read_picture(path)
     assert picture.luma.dtype == np.uint16
-    assert np.abs(picture.luma.astype(int) - ramp()).max() <= 400  # 8 bits: steps of 257
+    assert np.abs(picture.luma.astype(int) - ramp()).max() <= 520  # 8 bits: steps of 257, dithered
 
 
 def test_dicom_is_stretched_to_16_bits_with_a_note(

@@ -8,9 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import films, memory, published, start, throughput, working_size
+from benchmarks import codec_baseline, films, memory, published, start, throughput, working_size
 
-KINDS = {"throughput": throughput.measure, "memory": memory.measure, "start": start.measure}
+KINDS = {
+    "throughput": throughput.measure,
+    "codec-baseline": codec_baseline.measure,
+    "memory": memory.measure,
+    "start": start.measure,
+}
 KINDS_WITH_DATA = {
     "published": published.measure,
     "working-size": working_size.measure,
@@ -34,6 +39,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="working-size: file of the plot")
     parser.add_argument("--limit", type=int, help="published, working-size: number of pictures")
     parser.add_argument("--film", type=Path, help="films: a film whose frames are used")
+    parser.add_argument("--other", type=Path, help="codec-baseline: another checkout to compare")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, model {options.model}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import re
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -61,3 +63,15 @@ def test_each_working_size_is_measured_and_plotted(tmp_path):
     ] == [*("16", "32", "16+32")]
     with Image.open(tmp_path / "curve.png") as curve:
         assert curve.width > 400
+
+
+@pytest.mark.slow
+def test_codec_baseline_compares_a_job_with_the_codecs(tmp_path, monkeypatch, capsys):
+    from benchmarks import codec_baseline
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(codec_baseline, "SIZES", {"small": ((96, 64), 3)})
+    codec_baseline.measure(tmp_path, argparse.Namespace(pictures=3, rounds=1, other=None))
+    shown = capsys.readouterr().out
+    for mode in ("L", "RGB"):
+        assert re.search(rf"small {mode}, of the baseline: batchcolor \d\.\d\d", shown)

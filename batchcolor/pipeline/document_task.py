@@ -17,7 +17,7 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.header import read_pages
 from batchcolor.images.join import join
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
-from batchcolor.images.picture import resize_luma
+from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.provenance import Provenance
 from batchcolor.images.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
@@ -114,9 +114,7 @@ class DocumentTask:
 
     def _color_pages(self, file: BinaryIO) -> None:
         """Passes every page on and waits until all are written. Raises what failed."""
-        size = sum(page.result_size for page in self.pages)
-        is_big = size > CLASSIC_LIMIT
-        self._writer = TiffPageWriter(file, self.pages[0].order, is_big=is_big)
+        self._open_writer(file)
         for number in range(len(self.pages)):
             self._wait(self._has_free_slot)
             if self._error is not None:
@@ -129,34 +127,53 @@ class DocumentTask:
         self._wait(lambda: self._begun == self._ended)
         if self._error is not None:
             raise self._error
+        self._close_writer()
+
+    def _open_writer(self, file: BinaryIO) -> None:
+        size = sum(page.result_size for page in self.pages)
+        is_big = size > CLASSIC_LIMIT
+        self._writer = TiffPageWriter(file, self.pages[0].order, is_big=is_big)
+
+    def _close_writer(self) -> None:
+        """Completes the file after its last page; a TIFF is complete after each one."""
+
+    def _decode_page(self, number: int) -> Picture:
+        picture = self.context.decoder.decode(self.task, number)
+        if not picture.metadata.exif:  # the encoder takes the byte order of the pages from it
+            exif = _build_empty_exif(self.pages[0].order)
+            picture.metadata = replace(picture.metadata, exif=exif)
+        return picture
+
+    def _append(self, number: int, page: bytes | None) -> None:
+        """Writes an encoded page, or copies that of the source."""
+        assert self._writer is not None
+        if page is None:
+            self._writer.copy(self.task.source.path, self.pages[number].offset)
+        else:
+            self._writer.append(page)
+
+    def _count_written(self, temporary: Path) -> int:
+        return len(read_page_headers(temporary, self.context.settings.max_pixels))
 
     def _has_free_slot(self) -> bool:
         return self._error is not None or self._begun - self._written < self.max_in_flight
 
     def _begin_page(self, number: int) -> None:
-        picture = self.context.decoder.decode(self.task, number)
+        picture = self._decode_page(number)
         if picture.is_colored and self.context.settings.if_colored != "recolor":
             self._copied += 1
             self._note(number, ["in colour already, copied"])
             self._write(number, None)
             return
-        if not picture.metadata.exif:  # the encoder takes the byte order of the pages from it
-            exif = _build_empty_exif(self.pages[0].order)
-            picture.metadata = replace(picture.metadata, exif=exif)
         square = resize_luma(picture.luma, self.context.job.working_size)
         self.context.job.submit(PageItem(self, number, picture, square))
 
     def _write(self, number: int, data: bytes | None) -> None:
         """Writes a page and those after it that are ready. Raises OSError, ProcessingError."""
-        assert self._writer is not None
         with self._lock:
             self._ready[number] = data
             while self._error is None and self._written in self._ready:
-                page = self._ready.pop(self._written)
-                if page is None:
-                    self._writer.copy(self.task.source.path, self.pages[self._written].offset)
-                else:
-                    self._writer.append(page)
+                self._append(self._written, self._ready.pop(self._written))
                 self._written += 1
             self._ended += 1
         self.context.job.cancellation.wake()
@@ -183,7 +200,7 @@ class DocumentTask:
 
     def _publish(self, temporary: Path) -> None:
         sync_to_disk(temporary)
-        found = len(read_page_headers(temporary, self.context.settings.max_pixels))
+        found = self._count_written(temporary)
         if found != len(self.pages):
             raise ProcessingError("commit", f"the written file has {found} pages")
         replaces = self.context.settings.if_exists == "overwrite"

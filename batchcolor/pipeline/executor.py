@@ -24,6 +24,7 @@ from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Runner
+from batchcolor.pipeline.animation_task import open_animation
 from batchcolor.pipeline.colored_pictures import copy_source
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, open_document
@@ -174,7 +175,7 @@ class Pipeline:
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:
-                film = open_document(task, self.documents)
+                film = open_animation(task, self.documents) or open_document(task, self.documents)
                 share = film.share if film else self.decoder.estimate_memory(task.source)
             if share > self.budget.limit:
                 self.report.too_large += 1

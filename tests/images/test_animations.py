@@ -1,4 +1,4 @@
-"""Animated PNG, WebP and AVIF, and other files with several pictures: refused, or their first."""
+"""Animated PNG and WebP are coloured whole; of other animations the first frame on request."""
 
 from __future__ import annotations
 
@@ -40,16 +40,80 @@ def test_animation_is_refused_by_name_and_its_first_frame_is_coloured(
     assert picture.notes == ["the first of 3 pages or frames; the others are dropped"]
 
 
-def test_run_colours_the_first_frame_after_it_was_refused(
+@pytest.mark.parametrize("has_alpha", [False, True])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_animation_is_coloured_whole(
+    tmp_path: Path, command: Callable[..., Any], flat: str, suffix: str, has_alpha: bool
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    mode = "RGBA" if has_alpha else "RGB"
+    frames = [Image.new(mode, (41, 30), (v, v, v, 255)[: len(mode)]) for v in LEVELS]
+    if has_alpha:
+        for number, frame in enumerate(frames):
+            frame.paste((0, 0, 0, 0), (0, 0, 10 + number, 30))
+    exif = Image.Exif()
+    exif[0x010E] = "Aunt Ida, 1931"
+    durations = [80, 120, 200]
+    first, *others = frames
+    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {"disposal": 1}
+    first.save(
+        *(source / f"moving{suffix}",),
+        save_all=True,
+        append_images=others,
+        duration=durations,
+        loop=3,
+        exif=exif,
+        **options,
+    )
+    done = command("run", source, "-m", flat, "-o", out)
+    assert done.returncode == 0, done.stderr
+    with Image.open(out / f"moving{suffix}") as image:
+        assert image.n_frames == len(LEVELS)
+        assert image.info["loop"] == 3
+        assert image.getexif()[0x010E] == "Aunt Ida, 1931"
+        for number, level in enumerate(LEVELS):
+            image.seek(number)
+            image.load()
+            assert image.info["duration"] == durations[number]
+            luma = np.asarray(image.convert("RGB").convert("L"))[:, 20:]
+            assert np.abs(luma.astype(int) - level).max() <= 2
+            if has_alpha:
+                alpha = np.asarray(image.convert("RGBA"))[..., 3]
+                assert set(np.unique(alpha[:, : 10 + number])) == {0}
+                assert set(np.unique(alpha[:, 10 + number :])) == {255}
+
+
+def test_animation_in_colour_is_copied_and_another_format_is_refused(
     tmp_path: Path, command: Callable[..., Any], flat: str
 ) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
-    write_animation(source / "moving.png")
-    refused = command("run", source, "-m", flat, "-o", out)
+    random = np.random.default_rng(0)
+    tiles = random.integers(0, 255, (3, 8, 8, 3), np.uint8)
+    first, *others = (Image.fromarray(t).resize((64, 64), Image.Resampling.NEAREST) for t in tiles)
+    first.save(source / "moving.webp", save_all=True, append_images=others, duration=80)
+    assert command("run", source, "-m", flat, "-o", out).returncode == 0
+    assert (out / "moving.webp").read_bytes() == (source / "moving.webp").read_bytes()
+    refused = command("run", source, "-m", flat, "-o", tmp_path / "2", "--format", "jpeg")
     assert refused.returncode == 3
-    assert "--pages first" in refused.stderr
-    done = command("run", source, "-m", flat, "-o", out, "--pages", "first")
-    assert done.returncode == 0, done.stderr
-    with Image.open(out / "moving.png") as image:
-        assert getattr(image, "n_frames", 1) == 1
+    assert "jpeg is not written animated" in refused.stderr
+    options = ("--format", "jpeg", "--pages", "first", "--if-colored", "recolor")
+    assert command("run", source, "-m", flat, "-o", tmp_path / "2", *options).returncode == 0
+
+
+def test_truncated_animation_fails_alone(
+    tmp_path: Path, command: Callable[..., Any], flat: str
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (3, 60, 60), np.uint8)
+    for suffix in (".png", ".webp"):
+        first, *others = map(Image.fromarray, noise)
+        path = source / f"moving{suffix}"
+        first.save(path, save_all=True, append_images=others, duration=80)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    Image.fromarray(noise[0]).save(source / "still.png")
+    done = command("run", source, "-m", flat, "-o", out)
+    assert done.returncode == 3
+    assert sorted(path.name for path in out.iterdir() if path.is_file()) == ["still.png"]

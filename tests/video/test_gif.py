@@ -153,15 +153,6 @@ def test_truncated_gif_keeps_its_intact_frames(flat, command, tmp_path):
     assert result.returncode == 3
 
 
-@pytest.mark.parametrize("suffix", [".webp", ".png"])
-def test_animated_webp_and_png_are_refused(flat, command, tmp_path, suffix):
-    write_animation(tmp_path / f"a{suffix}", disposal=0)
-    result = command("run", tmp_path / f"a{suffix}", "-m", flat, "-o", "out", "--json")
-    assert result.returncode == 3
-    (failure,) = json.loads(result.stdout)["failures"]
-    assert "6 pages or frames" in failure["reason"]
-
-
 def test_format_gif_with_another_codec_is_refused(flat, command, album):
     result = command("run", album(1), "-m", flat, "--format", "gif", "--codec", "av1")
     assert result.returncode == 2

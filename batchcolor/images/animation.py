@@ -1,0 +1,106 @@
+"""Reads the frames of animated PNG and WebP in order, each as a whole picture."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from batchcolor.images.color_detection import has_colors
+from batchcolor.images.decode_options import DecodeOptions
+from batchcolor.images.formats import PNG, WEBP, Format
+from batchcolor.images.icc import plan_conversion
+from batchcolor.images.metadata.read import read_file_metadata
+from batchcolor.images.picture import Picture
+from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
+from batchcolor.images.png_chunks import read_png_header
+from batchcolor.images.scan import ScannedFile
+
+ANIMATION_FLAG = 0x02
+"""Flag of the chunk VP8X."""
+
+
+@dataclass(frozen=True)
+class AnimationHeader:
+    """Canvas and number of frames; a file that is no animation has one frame."""
+
+    width: int
+    height: int
+    frames: int
+
+
+def read_animation_header(path: Path, kind: Format | None) -> AnimationHeader | None:
+    """Returns the header of an animated PNG or WebP; None for other files, also damaged ones."""
+    try:
+        if kind == PNG:
+            png = read_png_header(path)
+            header = AnimationHeader(png.width, png.height, png.frames)
+        elif kind == WEBP:
+            header = _read_webp_header(path)
+        else:
+            return None
+    except Exception:  # the reader of single pictures reports the damage
+        return None
+    return header if header.frames > 1 else None
+
+
+def _read_webp_header(path: Path) -> AnimationHeader:
+    """Counts the chunks ANMF (RFC 9649, section 2.7.1.1)."""
+    with path.open("rb") as file:
+        head = file.read(30)
+        if head[12:16] != b"VP8X" or not head[20] & ANIMATION_FLAG:
+            return AnimationHeader(1, 1, 1)
+        width, height = (int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27))
+        frames = 0
+        while len(chunk := file.read(8)) == 8:
+            frames += chunk[:4] == b"ANMF"
+            size = struct.unpack_from("<I", chunk, 4)[0]
+            file.seek(size + size % 2, 1)
+    return AnimationHeader(width, height, frames)
+
+
+class AnimationReader:
+    """Decodes frames one after another. `loop` is 0 where the animation never ends."""
+
+    def __init__(self, found: ScannedFile, options: DecodeOptions) -> None:
+        assert found.format is not None
+        self._found, self._kind, self._options = found, found.format, options
+        self._data = found.path.read_bytes()
+        self._image: Any = Image.open(io.BytesIO(self._data))
+        self.loop = int(self._image.info.get("loop", 0))
+        self.frames = int(getattr(self._image, "n_frames", 1))
+        self._has_alpha = self._image.has_transparency_data
+        self._notes: list[str] = [found.note] if found.note else []
+        metadata, _ = read_file_metadata(self._data, self._image, self._kind.name, self._notes)
+        self._metadata = metadata
+
+    def read(self, number: int) -> tuple[Picture, float]:
+        """Returns a frame, composited on those before it, and its duration in milliseconds.
+
+        All frames of an animation have transparency, or none. The first one has the metadata.
+        Raises whatever Pillow raises.
+        """
+        self._image.seek(number)
+        self._image.load()
+        duration = float(self._image.info.get("duration", 0) or 0)
+        image = self._image.convert("RGBA" if self._has_alpha else "RGB")
+        notes = list(self._notes)
+        space = find_color_space(image, self._metadata.icc)
+        conversion = plan_conversion(self._metadata.icc, space, self._options.profile, notes)
+        luma, alpha = split_luma_and_alpha(image, notes, conversion)
+        if self._has_alpha and alpha is None:
+            alpha = np.full_like(luma, 255)
+        metadata = replace(self._metadata, icc=conversion.target)
+        picture = Picture(
+            self._found.path, luma, alpha, self._kind, metadata, notes, has_colors(image)
+        )
+        return picture, duration
+
+    def close(self) -> None:
+        """Frees the decoder."""
+        self._image.close()

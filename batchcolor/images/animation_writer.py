@@ -1,0 +1,166 @@
+"""Writes animated PNG and WebP from encoded still pictures, frame after frame."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol
+
+from batchcolor.images.formats import WEBP, Format
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HAS_ANIMATION, HAS_ALPHA = 0x02, 0x10
+NO_BLENDING = 0x02
+MAX_WEBP_DURATION = (1 << 24) - 1
+MAX_DELAY = 65535
+
+
+class AnimationWriter(Protocol):
+    """Appends frames to an empty file; `close` completes it."""
+
+    def append(self, encoded: bytes, duration: float) -> None:
+        """Appends a still picture as a frame of so many milliseconds."""
+
+    def close(self) -> None:
+        """Writes what is known after the last frame."""
+
+
+def open_animation_writer(
+    file: BinaryIO, kind: Format, size: tuple[int, int], frames: int, loop: int
+) -> AnimationWriter:
+    """Returns the writer of a format for frames of `size` that repeat `loop` times, 0: always."""
+    if kind == WEBP:
+        return WebpAnimationWriter(file, size, loop)
+    return PngAnimationWriter(file, frames, loop)
+
+
+class PngAnimationWriter:
+    """Chunks of the first picture, and the samples of the others in fdAT (PNG, third edition).
+
+    All pictures have the same size and sample type.
+    """
+
+    def __init__(self, file: BinaryIO, frames: int, loop: int) -> None:
+        self._file, self._frames, self._loop = file, frames, loop
+        self._sequence = 0
+        self._size = b""
+        self._trailer: list[tuple[bytes, bytes]] = []
+
+    def append(self, encoded: bytes, duration: float) -> None:
+        """Appends a PNG."""
+        is_first, has_samples = not self._size, False
+        if is_first:
+            self._file.write(PNG_SIGNATURE)
+        for kind, content in _iterate_png_chunks(encoded):
+            if kind == b"IDAT":
+                if not has_samples:
+                    if is_first:
+                        self._write(b"acTL", struct.pack(">II", self._frames, self._loop))
+                    self._write_control(duration)
+                    has_samples = True
+                if is_first:
+                    self._write(kind, content)
+                else:
+                    self._write(b"fdAT", struct.pack(">I", self._next()) + content)
+            elif kind == b"IHDR":
+                self._size = content[:8]
+                if is_first:
+                    self._write(kind, content)
+            elif is_first and kind != b"IEND":
+                if has_samples:
+                    self._trailer.append((kind, content))
+                else:
+                    self._write(kind, content)
+
+    def close(self) -> None:
+        """Writes the chunks that end the file."""
+        for kind, content in (*self._trailer, (b"IEND", b"")):
+            self._write(kind, content)
+
+    def _write_control(self, duration: float) -> None:
+        milliseconds = min(MAX_DELAY, round(duration))
+        place = struct.pack(">II", 0, 0)
+        timing = struct.pack(">HHBB", milliseconds, 1000, 0, 0)
+        self._write(b"fcTL", struct.pack(">I", self._next()) + self._size + place + timing)
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence - 1
+
+    def _write(self, kind: bytes, content: bytes) -> None:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        self._file.write(struct.pack(">I", len(content)) + kind + content + checksum)
+
+
+def _iterate_png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(png):
+        size = int.from_bytes(png[position : position + 4], "big")
+        yield png[position + 4 : position + 8], png[position + 8 : position + 8 + size]
+        position += 12 + size
+
+
+class WebpAnimationWriter:
+    """The pictures' own chunks in ANMF, each over the whole canvas (RFC 9649, section 2.7)."""
+
+    def __init__(self, file: BinaryIO, size: tuple[int, int], loop: int) -> None:
+        self._file, self._loop = file, loop
+        self._sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
+        self._flags = HAS_ANIMATION
+        self._is_begun = False
+        self._trailer: list[tuple[bytes, bytes]] = []
+
+    def append(self, encoded: bytes, duration: float) -> None:
+        """Appends a WebP."""
+        chunks = list(_iterate_webp_chunks(encoded))
+        if not self._is_begun:
+            self._begin(chunks)
+        samples = [chunk for chunk in chunks if chunk[0] in (b"ALPH", b"VP8 ", b"VP8L")]
+        if any(kind == b"ALPH" or _has_lossless_alpha(kind, data) for kind, data in samples):
+            self._flags |= HAS_ALPHA
+        milliseconds = min(MAX_WEBP_DURATION, round(duration))
+        control = bytes(6) + self._sides + milliseconds.to_bytes(3, "little")
+        content = control + bytes((NO_BLENDING,)) + b"".join(_build_chunk(*c) for c in samples)
+        self._file.write(_build_chunk(b"ANMF", content))
+
+    def _begin(self, chunks: list[tuple[bytes, bytes]]) -> None:
+        """Writes the chunks before the frames; EXIF and XMP of the first picture follow them."""
+        self._is_begun = True
+        self._file.write(b"RIFF\0\0\0\0WEBP" + _build_chunk(b"VP8X", bytes(4) + self._sides))
+        for kind, content in chunks:
+            if kind == b"VP8X":
+                self._flags |= content[0] & ~HAS_ALPHA
+            elif kind == b"ICCP":
+                self._file.write(_build_chunk(kind, content))
+            elif kind not in (b"ALPH", b"VP8 ", b"VP8L"):
+                self._trailer.append((kind, content))
+        loops = min(65535, self._loop)
+        self._file.write(_build_chunk(b"ANIM", bytes(4) + loops.to_bytes(2, "little")))
+
+    def close(self) -> None:
+        """Writes the trailing chunks, the flags, and the size of the file."""
+        for chunk in self._trailer:
+            self._file.write(_build_chunk(*chunk))
+        size = self._file.tell()
+        self._file.seek(4)
+        self._file.write((size - 8).to_bytes(4, "little"))
+        self._file.seek(20)
+        self._file.write(bytes((self._flags,)))
+        self._file.seek(size)
+
+
+def _iterate_webp_chunks(webp: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 12
+    while position + 8 <= len(webp):
+        size = int.from_bytes(webp[position + 4 : position + 8], "little")
+        yield webp[position : position + 4], webp[position + 8 : position + 8 + size]
+        position += 8 + size + size % 2
+
+
+def _has_lossless_alpha(kind: bytes, content: bytes) -> bool:
+    return kind == b"VP8L" and len(content) > 4 and bool(content[4] & 0x10)
+
+
+def _build_chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2)

@@ -39,6 +39,9 @@ MAX_SIZE = 255 * PART_SIZE
 MIN_RUN = 16
 """Equal bytes from which a range is shorter than the bytes themselves."""
 HEAD, TAIL = "head", "tail"
+MAX_DOCUMENT = 64 * 2**20
+"""Bytes of a record from which it is taken for damaged: compressed data may claim any size."""
+DAMAGED_RECORD = "the record of its source is damaged"
 
 
 @dataclass(frozen=True)
@@ -139,28 +142,39 @@ def restore_source(result: bytes) -> bytes:
     result = _remove_credentials(result)
     document, end = _read_record(result)
     parts, missing, position = [], [], 0
-    for piece in document["pieces"]:
-        if len(piece) == 1:
-            content = base64.b64decode(piece[0])
-        else:
-            base, start, length, checksum = piece
-            start += end if base == TAIL else 0
-            content = result[start : start + length]
-            if len(content) != length or zlib.crc32(content) != checksum:
+    try:
+        for piece in document["pieces"]:
+            content, length = _read_piece(result, piece, end)
+            if content is None:
                 missing.append(f"{position} to {position + length - 1}")
-            content = content.ljust(length, b"\0")
-        parts.append(content)
-        position += len(content)
+            else:
+                parts.append(content)
+            position += length
+        size, digest = int(document["size"]), str(document["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProcessingError("restore", DAMAGED_RECORD) from error
     if missing:
         raise ProcessingError(
             "restore",
-            f"bytes {', '.join(missing)} of the source's {document['size']} cannot be had back: "
-            "the result was changed after batchcolor wrote it",
+            f"bytes {', '.join(missing)} of the source's {size} cannot be had back: the result was "
+            "changed after batchcolor wrote it",
         )
     source = b"".join(parts)
-    if hashlib.sha256(source).hexdigest() != document["sha256"]:
-        raise ProcessingError("restore", "the restored bytes do not have the source's checksum")
+    if hashlib.sha256(source).hexdigest() != digest:
+        raise ProcessingError("restore", DAMAGED_RECORD)
     return source
+
+
+def _read_piece(result: bytes, piece: list[Any], end: int) -> tuple[bytes | None, int]:
+    """Returns content and length of a piece; None as content where the result was changed."""
+    if len(piece) == 1:
+        content = base64.b64decode(piece[0])
+        return content, len(content)
+    base, start, length, checksum = piece
+    start += end if base == TAIL else 0
+    content = result[start : start + length]
+    is_intact = len(content) == length and zlib.crc32(content) == checksum
+    return (content if is_intact else None), length
 
 
 def _remove_credentials(result: bytes) -> bytes:
@@ -195,6 +209,7 @@ def _read_record(result: bytes) -> tuple[dict[str, Any], int]:
             "has no record of its source: only a grey JPEG that became a JPEG can be restored",
         )
     try:
-        return json.loads(zlib.decompress(packed)), max(s.end for s in segments)
+        content = zlib.decompressobj().decompress(packed, MAX_DOCUMENT)
+        return json.loads(content), max(s.end for s in segments)
     except (ValueError, zlib.error) as error:
-        raise ProcessingError("restore", "the record of its source is damaged") from error
+        raise ProcessingError("restore", DAMAGED_RECORD) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageFilter, ImageOps
 
+from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import JPEG, PNG
 from batchcolor.images.grey_jpeg import decode_luma as decode_grey
 from batchcolor.images.grey_jpeg import read_grey_jpeg
@@ -176,13 +178,20 @@ def replace_frame(data: bytes, **values: int) -> bytes:
         replace_frame(make_grey_jpeg(), sampling=0x22),
         replace_frame(make_grey_jpeg(), sampling=0x41),
         make_grey_jpeg()[:2] + b"\xff\xee\x00\x0eAdobe\0d\0\0\0\0\0" + make_grey_jpeg()[20:],
+        make_grey_jpeg()[:2] + b"\xff\xee\x00\x0eAdobe\0d\0\0\0\0\2" + make_grey_jpeg()[20:],
         make_grey_jpeg()[:2] + make_grey_jpeg()[20:],
         make_grey_jpeg().replace(b"\xff\xdb", b"\xff\xff\xff\xdb"),
         make_grey_jpeg()[:-2] + b"\xff\xff\xff\xd9",
     ],
     ids=[
         *("component 0", "component R", "component 2", "sampling 2x2", "sampling 4x1"),
-        *("Adobe transform 0", "no JFIF", "fill bytes", "fill bytes before the end"),
+        *(
+            "Adobe transform 0",
+            "Adobe transform 2",
+            "no JFIF",
+            "fill bytes",
+            "fill bytes before the end",
+        ),
     ],
 )
 def test_unusual_headers_give_the_same_colours(data):
@@ -233,17 +242,41 @@ def test_incomplete_progressive_files_are_coded_again():
 
 
 def test_changed_results_report_the_bytes_that_are_lost():
-    from batchcolor.errors import ProcessingError
-
     data = make_grey_jpeg(comment=b"scanned 1998")
     result = colour(data)
     with pytest.raises(ProcessingError, match=r"bytes \d+ to \d+ of the source's"):
         restore_source(result.replace(b"scanned 1998", b"scanned 1999"))
     with pytest.raises(ProcessingError, match="no record of its source"):
         restore_source(data)
-    longer = result[:20] + b"\xff\xfe\x00\x09added by"[:11] + result[20:]
-    with pytest.raises(ProcessingError, match="bytes 20 to"):
+    longer = result[:20] + b"\xff\xfe\x00\x07added" + result[20:]
+    with pytest.raises(ProcessingError, match=r"bytes \d+ to"):
         restore_source(longer)
+
+
+def test_damaged_results_give_the_source_or_a_reason():
+    data = make_grey_jpeg(comment=b"scanned 1998")
+    result = colour(data)
+    random = np.random.default_rng(3)
+    restored = 0
+    for _ in range(500):
+        damaged = bytearray(result)
+        place = int(random.integers(0, len(result)))
+        damaged[place : place + int(random.integers(0, 3))] = random.bytes(1)
+        with contextlib.suppress(ProcessingError):  # any other error is one of batchcolor
+            assert restore_source(bytes(damaged)) == data
+            restored += 1
+    assert restored > 20
+
+
+def test_luma_is_kept_as_viewers_show_it(tmp_path, encode_result, random_chroma):
+    path = tmp_path / "in.jpg"
+    noise = np.random.default_rng(5).integers(0, 256, (9, 12), dtype=np.uint8)
+    Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC).save(path, quality=90)
+    result = encode_result(path, JPEG, 0.2 * random_chroma)
+    shown = np.asarray(Image.open(io.BytesIO(result)).convert("RGB").convert("L"), int)
+    difference = np.abs(shown - decode_luma(path.read_bytes()))
+    assert (difference <= 1).mean() >= 0.99
+    assert difference.mean() <= 0.1
 
 
 def test_damaged_grey_files_never_give_a_result_that_is_worse():

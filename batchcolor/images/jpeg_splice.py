@@ -22,6 +22,7 @@ from batchcolor.images.metadata.jpeg import (
     APP1,
     APP13,
     APP14,
+    COMMENT,
     EXIF_HEADER,
     EXTENDED_HEADER,
     JFIF,
@@ -63,11 +64,11 @@ def splice(
     view, segments = memoryview(source.data), source.segments
     rebuilt = _rebuild_segments(source.stored_metadata, metadata or source.metadata, notes)
     pieces = [Piece.copy(view[:2])]
-    record_index = 0
+    record_index = 0  # behind the metadata: so what programs edit does not move the rest
     for segment in segments[:-1]:
         if segment.marker != APP0:  # JFIF has to be the first segment
             pieces += [Piece(content) for content in _pop_new(rebuilt, source)]
-        if segment is source.frame:
+        if not record_index and not _is_metadata(segment.marker):
             record_index = len(pieces)
         pieces += _convert_segment(source, segment, rebuilt)
     pieces.append(Piece(_encode_chroma(source, cb, cr, quality)))
@@ -129,6 +130,11 @@ def _encode_chroma(
     if any(any(source.data[s.payload : s.header_end]) for s in intervals):
         scans.insert(0, build_segment(DRI, b"\0\0"))  # an interval is valid until the next one
     return b"".join(scans)
+
+
+def _is_metadata(marker: int) -> bool:
+    """Whether it is the marker of an APPn or COM segment."""
+    return APP0 <= marker <= APP0 + 15 or marker == COMMENT
 
 
 def _find_kind(marker: int, payload: bytes) -> bytes:

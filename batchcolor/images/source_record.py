@@ -1,6 +1,6 @@
 """States in a result how its grey source is put together from the bytes of the result.
 
-The record is JSON, compressed, in a JUMBF box (ISO/IEC 19566-5) before the frame header: size and
+The record is JSON, compressed, in a JUMBF box (ISO/IEC 19566-5) before the first table: size and
 sha256 of the source, and its pieces in order. A piece is either bytes, or a range of the result.
 Ranges count from the beginning of the file, or, of what follows the record, from its end: so
 metadata that is changed later does not move the picture data.
@@ -66,6 +66,7 @@ def assemble(pieces: Sequence[Piece], record_index: int, source: bytes) -> bytes
             ranges += _describe_piece(piece, base, position)
             position += len(piece.content)
     document = {
+        "head": sum(len(piece.content) for piece in pieces[:record_index]),
         "size": len(source),
         "sha256": hashlib.sha256(source).hexdigest(),
         "pieces": list(_merge(ranges)),
@@ -114,13 +115,16 @@ def _describe_piece(piece: Piece, base: str, position: int) -> Iterator[list[Any
 
 
 def _merge(ranges: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """Yields ranges `[base, start, length, crc32]` and bytes `[base64]`, neighbours joined."""
+    """Yields ranges `[base, start, length, crc32]` and bytes `[base64]`, neighbours joined.
+
+    Ranges before the record are not joined: programs that edit metadata move each segment.
+    """
     merged: list[list[Any]] = []
     for found in ranges:
         *place, content = found
         last = merged[-1] if merged else []
         is_next = len(last) == len(found) and (
-            not place or (last[0] == place[0] and last[1] + last[2] == place[1])
+            not place or (last[0] == place[0] == TAIL and last[1] + last[2] == place[1])
         )
         if not is_next:
             merged.append([*place, 0, 0] if place else [b""])
@@ -140,11 +144,12 @@ def restore_source(result: bytes) -> bytes:
     file was changed since.
     """
     result = _remove_credentials(result)
-    document, end = _read_record(result)
+    document, start, end = _read_record(result)
     parts, missing, position = [], [], 0
     try:
+        growth = start - document["head"]
         for piece in document["pieces"]:
-            content, length = _read_piece(result, piece, end)
+            content, length = _read_piece(result, piece, growth, end)
             if content is None:
                 missing.append(f"{position} to {position + length - 1}")
             else:
@@ -165,16 +170,20 @@ def restore_source(result: bytes) -> bytes:
     return source
 
 
-def _read_piece(result: bytes, piece: list[Any], end: int) -> tuple[bytes | None, int]:
-    """Returns content and length of a piece; None as content where the result was changed."""
+def _read_piece(result: bytes, piece: list[Any], growth: int, end: int) -> tuple[bytes | None, int]:
+    """Returns content and length of a piece; None as content where the result was changed.
+
+    What lies before the record has its old place, or has moved by the `growth` of that part.
+    """
     if len(piece) == 1:
         content = base64.b64decode(piece[0])
         return content, len(content)
     base, start, length, checksum = piece
-    start += end if base == TAIL else 0
-    content = result[start : start + length]
-    is_intact = len(content) == length and zlib.crc32(content) == checksum
-    return (content if is_intact else None), length
+    for place in (start + end,) if base == TAIL else (start, start + growth):
+        content = result[max(0, place) : max(0, place + length)]
+        if len(content) == length and zlib.crc32(content) == checksum:
+            return content, length
+    return None, length
 
 
 def _remove_credentials(result: bytes) -> bytes:
@@ -197,8 +206,8 @@ def _read_boxes(result: bytes) -> Iterator[Segment]:
                 yield segment
 
 
-def _read_record(result: bytes) -> tuple[dict[str, Any], int]:
-    """Returns the document of the record and the offset of its end. Raises ProcessingError."""
+def _read_record(result: bytes) -> tuple[dict[str, Any], int, int]:
+    """Returns the document of the record, and where it begins and ends. Raises ProcessingError."""
     segments = [s for s in _read_boxes(result) if result.startswith(INSTANCE, s.payload)]
     skipped = len(INSTANCE) + 4 + BOX_HEADER_SIZE
     content = b"".join(result[s.payload + skipped : s.end] for s in segments)
@@ -210,6 +219,6 @@ def _read_record(result: bytes) -> tuple[dict[str, Any], int]:
         )
     try:
         content = zlib.decompressobj().decompress(packed, MAX_DOCUMENT)
-        return json.loads(content), max(s.end for s in segments)
+        return json.loads(content), segments[0].start, segments[-1].end
     except (ValueError, zlib.error) as error:
         raise ProcessingError("restore", DAMAGED_RECORD) from error

@@ -169,3 +169,15 @@ def test_the_configuration_file_names_both_files(command, flat, grey_picture, tm
     command("run", folder, "-o", tmp_path / "out", "-m", flat)
 
     assert read_manifest(tmp_path / "out" / "scan.jpg")[0] == "Valid"
+
+
+def test_the_source_of_a_signed_result_is_restored(command, flat, album, signer, tmp_path):
+    source = album(1)
+    (path,) = source.rglob("*.jpg")
+    signed = command("run", source, "-m", flat, "-o", "out", "--c2pa", *signer)
+    assert signed.returncode == 0, signed.stderr
+    (result,) = (tmp_path / "out").rglob("*.jpg")
+    assert b"c2pa" in result.read_bytes()
+    restored = command("restore", result, "-o", "grey.jpg")
+    assert restored.returncode == 0, restored.stderr
+    assert (tmp_path / "grey.jpg").read_bytes() == path.read_bytes()

@@ -23,6 +23,7 @@ from batchcolor.images.formats import (
     PSD,
     RADIANCE,
     SGI,
+    SUN_RASTER,
     Format,
 )
 from batchcolor.images.icc import GREY, RGB, plan_conversion
@@ -37,6 +38,7 @@ MODULES = {
     PSD.name: "psd",
     NETPBM.name: "netpbm",
     SGI.name: "sgi",
+    SUN_RASTER.name: "sun_raster",
     DPX.name: "dpx",
     OPENEXR.name: "openexr",
     RADIANCE.name: "radiance",

@@ -13,6 +13,8 @@ from batchcolor.images.picture import Plane
 
 ORDERED_FORMATS = ("gray", "rgb24", "rgb48", "rgba", "gbrp", "gbrap")
 """Beginnings of pixel formats that PyAV returns as grey, RGB or RGBA."""
+NARROW_FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}
+"""Pixel formats of 8 bits by number of channels."""
 WIDE_FORMATS = {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
 """Pixel formats of 16 bits by number of channels."""
 
@@ -37,7 +39,9 @@ def decode_integers(codec: str, data: bytes) -> Plane:
     components = frame.format.components
     bits = max(component.bits for component in components)
     if not frame.format.name.startswith(ORDERED_FORMATS):
-        frame, bits = frame.reformat(format=WIDE_FORMATS[len(components)]), 16
+        channels = 3 if frame.format.has_palette else len(components)
+        bits = 8 if bits <= 8 else 16
+        frame = frame.reformat(format=(NARROW_FORMATS if bits == 8 else WIDE_FORMATS)[channels])
     samples: NDArray[Any] = frame.to_ndarray()
     return scale_to_full_range(samples, (1 << bits) - 1)
 

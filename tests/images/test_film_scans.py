@@ -1,4 +1,4 @@
-"""DPX, OpenEXR and Radiance: transfer characteristics, transparency, floating-point samples."""
+"""Film scans and floating-point pictures: DPX, Sun raster, OpenEXR, Radiance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ TRANSFER = 801
 def encode(codec: str, pixels: Any, pixel_format: str) -> bytes:
     """Returns a picture that FFmpeg encodes."""
     context: Any = av.CodecContext.create(codec, "w")
-    context.width, context.height, context.pix_fmt = 96, 64, pixel_format
+    context.height, context.width = pixels.shape[:2]
+    context.pix_fmt = pixel_format
     context.time_base = Fraction(1, 24)
     frame = av.VideoFrame.from_ndarray(pixels, format=pixel_format)
     frame.pts = 0
@@ -82,4 +83,19 @@ def test_linear_floating_point_samples_get_the_curve_of_srgb(
         estimate_memory(scan_file(path), 96 * 64 - 1)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(ProcessingError):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("pixel_format", ["gray", "bgr24"])
+def test_run_length_encoded_sun_raster_is_read(
+    tmp_path: Path, read_picture: ReadPicture, pixel_format: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (61, 87), np.uint8)
+    noise[:, 20:60] = 128
+    pixels = noise if pixel_format == "gray" else np.repeat(noise[..., None], 3, 2)
+    path = tmp_path / "in.ras"
+    path.write_bytes(encode("sunrast", pixels, pixel_format))
+    assert np.array_equal(read_picture(path).luma, noise)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ProcessingError, match="truncated"):
         read_picture(path)

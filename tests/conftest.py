@@ -82,6 +82,14 @@ SHORT_SEGMENTS = """
 """Stores a segment every 25 frames, so that films of tests are short."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps exported models of all tests in one folder that is not the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BATCHCOLOR_CACHE", str(tmp_path_factory.mktemp("user-cache")))
+        yield
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Makes a folder on the module path of tests and of the processes that they start."""

@@ -14,6 +14,7 @@ from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.option import Option
 from batchcolor.pipeline.settings_model import SettingsModel
 from batchcolor.pipeline.shared_options import (
+    Backend,
     BatchSize,
     ColorReference,
     Device,
@@ -64,6 +65,7 @@ class EvaluateSettings(SettingsModel):
     batch_size: BatchSize = None
     device: Device = "auto"
     precision: Precision = "auto"
+    backend: Backend = "auto"
 
     def _check_combinations(self) -> None:
         if self.data is None and not self.video:
@@ -82,5 +84,11 @@ class EvaluateSettings(SettingsModel):
     def loading(self) -> LoadOptions:
         """How the models are loaded."""
         return LoadOptions(
-            self.options, self.weights, self.device, self.precision, self.batch_size, self.like
+            self.options,
+            self.weights,
+            self.device,
+            self.precision,
+            self.batch_size,
+            self.like,
+            backend=self.backend,
         )

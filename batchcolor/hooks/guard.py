@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,6 +46,22 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
         raise InvalidChromaError(f"returned chroma up to {largest:.3g}, outside -0.5..0.5")
     clipped: torch.Tensor = chroma.clamp(-LIMIT, LIMIT)
     return clipped
+
+
+def validate_chroma_array(chroma: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Checks chroma `(count, 2, s, s)` in -0.5..0.5 that an exported colorizer returned.
+
+    Raises InvalidChromaError for a wrong shape, NaN, or values out of range.
+    """
+    shape = chroma.shape
+    if len(shape) != 4 or shape[:2] != (count, 2) or shape[2] != shape[3]:
+        raise InvalidChromaError(f"returned shape {shape}, not ({count}, 2, s, s)")
+    if not np.isfinite(chroma).all():
+        raise InvalidChromaError("returned NaN or infinite chroma")
+    largest = float(np.abs(chroma).max())
+    if largest > LIMIT + OVERSHOOT:
+        raise InvalidChromaError(f"returned chroma up to {largest:.3g}, outside -0.5..0.5")
+    return chroma.clip(-LIMIT, LIMIT)
 
 
 @contextmanager

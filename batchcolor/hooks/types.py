@@ -118,6 +118,9 @@ class ColorizerSpec:
     digital_source_type: str = COMPOSITE_WITH_AI
     """What results are marked as in their metadata: a URI of the IPTC vocabulary
     `digitalsourcetype`; `ALGORITHMICALLY_ENHANCED` for a colorizer that is not trained."""
+    rearrange_for_inference: Callable[[Any], torch.nn.Module] | None = None
+    """Returns a module with the results of the colorizer, but for rounding, and fewer operations.
+    It is exported in place of the colorizer, which still runs in torch."""
 
 
 class PictureInfo(Protocol):

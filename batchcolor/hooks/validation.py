@@ -20,6 +20,9 @@ def find_spec_fault(spec: ColorizerSpec) -> str:
     kind: Any = spec.digital_source_type
     if not isinstance(kind, str) or not kind.isprintable() or not kind:
         return f"{spec.name}: digital_source_type {kind!r} is not a URI"
+    rearrange: Any = spec.rearrange_for_inference
+    if rearrange is not None and not callable(rearrange):
+        return f"{spec.name}: rearrange_for_inference is not callable"
     return "" if callable(spec.build) else f"{spec.name}: build is not callable"
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from batchcolor.errors import UsageError
 
+BACKENDS = ("auto", "torch", "openvino")
+"""`auto`: OpenVINO where it is installed, for models on a CPU that can be exported; else torch."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -27,12 +30,16 @@ class LoadOptions:
     """None: the default of the device."""
     like: Path | None = None
     """A colour picture whose colours are transferred to the results."""
+    backend: str = "auto"
+    """One of `BACKENDS`."""
 
     def __post_init__(self) -> None:
-        for name in ("device", "precision"):
+        for name in ("device", "precision", "backend"):
             value: object = getattr(self, name)
             if not isinstance(value, str):
                 raise UsageError(f"{name} is a name such as 'auto', not {value!r}")
+        if self.backend not in BACKENDS:
+            raise UsageError(f"--backend {self.backend}: use {', '.join(BACKENDS)}")
         for name in ("weights", "like"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike):

@@ -21,7 +21,8 @@ from batchcolor.hooks.guard import InvalidChromaError
 from batchcolor.hooks.manager import RegisteredColorizer
 from batchcolor.inference import weights
 from batchcolor.inference.backends.backend import Backend
-from batchcolor.inference.backends.selection import ModelSource, load_backend
+from batchcolor.inference.backends.model_source import ModelSource
+from batchcolor.inference.backends.selection import load_backend
 from batchcolor.inference.batch_size import get_default_batch_size
 from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.device_errors import DeviceLostError, DeviceMemoryError

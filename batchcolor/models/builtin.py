@@ -6,9 +6,13 @@ Specs and recipes are separate from the networks, so that listing models does no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from batchcolor.hooks.hookspecs import hookimpl
 from batchcolor.hooks.types import Colorizer, ColorizerSpec, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ def _delta(options: DeltaOptions) -> Colorizer:
     from batchcolor.models.delta import Delta
 
     return Delta(options.vividness)
+
+
+def _rearrange_delta(delta: Any) -> nn.Module:
+    from batchcolor.models.delta_inference import DeltaForInference
+
+    return DeltaForInference(delta)
 
 
 ALPHA = ColorizerSpec(
@@ -84,6 +94,7 @@ DELTA = ColorizerSpec(
     summary="for any photograph; ImageNet-pretrained encoder, predicts palette colours",
     working_size=256,
     build=_delta,
+    rearrange_for_inference=_rearrange_delta,
     weights="delta.safetensors",
     options=DeltaOptions,
     recipe=Recipe(

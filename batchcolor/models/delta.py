@@ -137,6 +137,12 @@ def low_contrast_gate(luma: torch.Tensor) -> torch.Tensor:
     return (deviation / MIN_LUMA_STD).clamp(max=1)
 
 
+def reduce_luma(luma: torch.Tensor) -> torch.Tensor:
+    """Returns luma `(N, 1, c, c)` at the coarse scale; c is divisible by 32."""
+    side = max(32, 32 * round(luma.shape[-1] * COARSE_SCALE / 32))
+    return functional.interpolate(luma, size=(side, side), mode="area")
+
+
 def resize_bilinear(x: torch.Tensor, side: int) -> torch.Tensor:
     """Resizes `(N, C, s, s)` to `(N, C, side, side)`."""
     return functional.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
@@ -192,11 +198,8 @@ class Delta(nn.Module):
         The full size gives detail. The coarse size is near the size of the training crops, at
         which objects are recognized best.
         """
-        side = luma.shape[-1]
-        coarse_side = max(32, 32 * round(side * COARSE_SCALE / 32))
-        coarse_luma = functional.interpolate(luma, size=(coarse_side, coarse_side), mode="area")
         fine = self.forward_once(luma).float().log_softmax(dim=1)
-        coarse = self.forward_once(coarse_luma).float().log_softmax(dim=1)
+        coarse = self.forward_once(reduce_luma(luma)).float().log_softmax(dim=1)
         return (fine + resize_bilinear(coarse, fine.shape[-1])) / 2
 
     def decode_chroma(self, logits: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,8 @@ class ModelArguments(TypedDict, total=False):
     """`auto`, `cpu`, `cuda`, `cuda:1`, ..."""
     precision: str
     """`auto`, `float32`, `bfloat16` or `float16`."""
+    backend: str
+    """`auto`, `torch` or `openvino`."""
     weights: StrPath | None
     """A weights file to use instead of the model's own."""
     options: ModelOptions | None

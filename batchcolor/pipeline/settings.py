@@ -30,6 +30,7 @@ from batchcolor.pipeline.option_values import (
 )
 from batchcolor.pipeline.settings_model import SettingsModel
 from batchcolor.pipeline.shared_options import (
+    Backend,
     BatchSize,
     ColorReference,
     Device,
@@ -211,6 +212,7 @@ class RunSettings(SettingsModel):
     batch_size: BatchSize = None
     device: Device = "auto"
     precision: Precision = "auto"
+    backend: Backend = "auto"
     workers: Annotated[
         int | None,
         Field(ge=1),
@@ -283,7 +285,13 @@ class RunSettings(SettingsModel):
     def loading(self) -> LoadOptions:
         """How the model is loaded."""
         return LoadOptions(
-            self.options, self.weights, self.device, self.precision, self.batch_size, self.like
+            self.options,
+            self.weights,
+            self.device,
+            self.precision,
+            self.batch_size,
+            self.like,
+            backend=self.backend,
         )
 
     @cached_property

@@ -65,5 +65,12 @@ BatchSize: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[str, Option("Machine", "auto, cpu, cuda, cuda:N or mps.")]
 Precision: TypeAlias = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    Option("Machine", "auto: float16 on a GPU, float32 on a CPU."),
+    Option(
+        *("Machine",),
+        "auto: float16 on a GPU, float32 on a CPU; OpenVINO: bfloat16 where the CPU has it.",
+    ),
+]
+Backend: TypeAlias = Annotated[
+    Literal["auto", "torch", "openvino"],
+    Option("Machine", "What runs the model; auto: OpenVINO on a CPU if installed, else torch."),
 ]

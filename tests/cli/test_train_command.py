@@ -191,7 +191,7 @@ def test_a_wrong_validation_folder_is_reported_first(photographs, tmp_path, trai
 def test_training_works_without_a_writable_home_folder(
     photographs, tmp_path, train, monkeypatch, home
 ):
-    monkeypatch.setattr("batchcolor.training.cache._is_writable", _refuses(home))
+    monkeypatch.setattr("batchcolor.storage.user_cache._is_writable", _refuses(home))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = train(photographs, tmp_path / "run", HOME=home, BATCHCOLOR_CACHE="", XDG_CACHE_HOME="")
     assert result.returncode == 0, result.stderr
@@ -200,6 +200,6 @@ def test_training_works_without_a_writable_home_folder(
 
 def _refuses(home: str) -> Callable[[Path], bool]:
     """Root may write anywhere, so the refusal of an ordinary user is simulated."""
-    from batchcolor.training.cache import _is_writable
+    from batchcolor.storage.user_cache import _is_writable
 
     return lambda folder: not folder.is_relative_to(home) and _is_writable(folder)

@@ -7,7 +7,7 @@ from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.load_options import LoadOptions
 
-CPU = LoadOptions(device="cpu", batch_size=1)
+CPU = LoadOptions(device="cpu", batch_size=1, backend="torch")
 
 
 def test_a_model_is_requested_with_options_of_its_own():
@@ -18,7 +18,7 @@ def test_a_model_is_requested_with_options_of_its_own():
 
 
 def test_an_option_in_the_name_overrides_one_for_all_models():
-    loading = LoadOptions((("vividness", "0.25"),), device="cpu", batch_size=1)
+    loading = LoadOptions((("vividness", "0.25"),), device="cpu", batch_size=1, backend="torch")
     runners = load_runners(["delta", "delta:vividness=1", "beta"], load_plugins(False), loading)
     assert [runner.backend.colorizer.vividness for runner in runners[:2]] == [0.25, 1]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchcolor.errors import UsageError
+from batchcolor.storage import user_cache
 from batchcolor.training import cache
 
 
@@ -72,6 +73,6 @@ def test_a_home_folder_that_is_not_writable_gives_a_temporary_cache_and_a_note(
 
 def test_a_temporary_cache_of_another_user_is_not_used(temporary_folder, monkeypatch):
     monkeypatch.setenv("HOME", "/proc")
-    monkeypatch.setattr(cache, "_is_own", lambda folder: False)
+    monkeypatch.setattr(user_cache, "_is_own", lambda folder: False)
     with pytest.raises(UsageError, match="BATCHCOLOR_CACHE"):
         cache.cache_folder(pytest.fail)

@@ -15,6 +15,7 @@ from batchcolor.pipeline.option import Option
 from batchcolor.pipeline.option_values import drop_repeated, read_numbers
 from batchcolor.pipeline.settings_model import SettingsModel
 from batchcolor.pipeline.shared_options import (
+    Backend,
     ColorReference,
     Device,
     ModelOptions,
@@ -74,6 +75,7 @@ class CompareSettings(SettingsModel):
     weights: WeightsOfOneModel = None
     device: Device = "auto"
     precision: Precision = "auto"
+    backend: Backend = "auto"
 
     def _check_combinations(self) -> None:
         if not self.sources:
@@ -83,5 +85,11 @@ class CompareSettings(SettingsModel):
     def loading(self) -> LoadOptions:
         """How the models are loaded; pictures run one at a time."""
         return LoadOptions(
-            self.options, self.weights, self.device, self.precision, batch_size=1, like=self.like
+            self.options,
+            self.weights,
+            self.device,
+            self.precision,
+            batch_size=1,
+            like=self.like,
+            backend=self.backend,
         )

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
+class BackendUnavailableError(Exception):
+    """A backend does not serve this model; the message says why, as a verb phrase."""
+
+
 class Backend(Protocol):
     """One colorizer, loaded, with its weights on a device."""
 

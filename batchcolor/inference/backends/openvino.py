@@ -1,0 +1,198 @@
+"""The OpenVINO backend: exported models on a CPU, faster than in torch.
+
+Of a model that was exported before, the graph is loaded and torch is not imported. Torch is loaded
+where its answer counts: for chroma that the guard refuses, as only the module's own code shows the
+cause, and after OpenVINO fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino
+
+from batchcolor.hooks.failures import format_error
+from batchcolor.hooks.guard import InvalidChromaError, validate_chroma_array
+from batchcolor.inference.backends.backend import Array, BackendUnavailableError
+from batchcolor.inference.backends.check_input import find_difference, make_test_luma
+from batchcolor.inference.backends.export_cache import (
+    CANNOT_STORE,
+    Export,
+    find_export,
+    store_export,
+)
+from batchcolor.inference.backends.model_source import ModelSource
+
+if TYPE_CHECKING:
+    from batchcolor.inference.backends.torch import TorchBackend
+
+EXPORT_VERSION = 1
+"""Changed when the code of this folder exports models in another way."""
+EXPORTING = threading.Lock()
+"""torch exports one model at a time in a process."""
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVinoBackend:
+    """Runs one compiled graph of a fixed shape."""
+
+    name, device_name, torch_device, is_on_cpu = "openvino", "CPU (OpenVINO)", "cpu", True
+
+    def __init__(
+        self,
+        compiled: openvino.CompiledModel,
+        precision: str,
+        load_torch: Callable[[], TorchBackend],
+    ) -> None:
+        self.notes: list[str] = []
+        self.precision = precision
+        self._shape = tuple(compiled.input(0).shape)
+        self._request = compiled.create_infer_request()
+        self._load_torch = load_torch
+        self._has_failed = False
+
+    @cached_property
+    def _torch(self) -> TorchBackend:
+        backend = self._load_torch()
+        backend.prepare()
+        return backend
+
+    def prepare(self) -> None:
+        """Does nothing: the graph is compiled."""
+
+    def compute_chroma(self, luma: Array, count: int) -> Array:
+        """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
+
+        Raises InvalidChromaError, DeviceMemoryError.
+        """
+        if self._has_failed or luma.shape != self._shape:
+            return self._torch.compute_chroma(luma, count)
+        try:
+            chroma = self.infer(luma)
+        except Exception as error:  # OpenVINO raises RuntimeError for everything
+            self._has_failed = True
+            self.notes.append(f"OpenVINO failed ({format_error(error)}): torch is used from now on")
+            return self._torch.compute_chroma(luma, count)
+        try:
+            return validate_chroma_array(chroma, len(luma))[:count]
+        except InvalidChromaError:
+            if count > 1:
+                raise  # the runner tries each square alone
+            return self._torch.compute_chroma(luma, count)
+
+    def infer(self, luma: Array) -> Array:
+        """Returns what the graph computes from luma. Raises what OpenVINO raises."""
+        return _infer(self._request, luma)
+
+    def reset(self) -> None:
+        """Is not called: temporal colorizers run in torch."""
+        raise NotImplementedError
+
+    def find_failure_location(self, error: BaseException | None) -> str:
+        """Returns `FILE:LINE` of the model's code that raised, or of its definition."""
+        return self._torch.find_failure_location(error)
+
+    def release_memory(self) -> None:
+        """Does nothing: OpenVINO keeps no memory beside that of its graph."""
+
+    def move_to_cpu(self) -> None:
+        """Does nothing: the graph runs on the CPU."""
+
+    @contextlib.contextmanager
+    def run_on_cpu(self) -> Iterator[None]:
+        """Does nothing: the graph runs on the CPU."""
+        yield
+
+
+def load_openvino(
+    source: ModelSource, batch_size: int, precision: str, load_torch: Callable[[], TorchBackend]
+) -> OpenVinoBackend:
+    """Loads a model from its export, which is made where there is none.
+
+    `precision` is `auto`, `float32` or `bfloat16`. Raises BackendUnavailableError, and for a
+    model without an export what `load_torch` raises.
+    """
+    core = openvino.Core()
+    capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    digest = source.compute_digest(EXPORT_VERSION, batch_size, precision, capabilities)
+    fastest = ("bfloat16", "float32") if "BF16" in capabilities else ("float32",)
+    precisions = fastest if precision == "auto" else (precision,)
+    with EXPORTING:
+        export = find_export(digest)
+        if export is None:
+            export = make_export(core, source, batch_size, precisions, load_torch())
+            export = _store(digest, export)
+    if export.obstacle:
+        raise BackendUnavailableError(export.obstacle)
+    backend = OpenVinoBackend(
+        _compile(core, export.graph, export.precision), export.precision, load_torch
+    )
+    difference = find_difference(backend.infer(export.luma), export.chroma, export.precision)
+    if difference:
+        raise BackendUnavailableError(f"gives other numbers than torch ({difference})")
+    return backend
+
+
+def make_export(
+    core: openvino.Core,
+    source: ModelSource,
+    batch_size: int,
+    precisions: Sequence[str],
+    torch_backend: TorchBackend,
+) -> Export:
+    """Exports a model in the first precision whose results are those of torch."""
+    # Here, as it imports torch.
+    from batchcolor.inference.backends.openvino_export import ExportError, export_module
+
+    spec = source.registered.spec
+    luma = make_test_luma(batch_size, spec.working_size)
+    torch_backend.prepare()
+    try:
+        chroma = torch_backend.compute_chroma(luma, batch_size)
+        graph = export_module(torch_backend.colorizer, luma.shape, spec.rearrange_for_inference)
+        difference = ""
+        for precision in precisions:
+            result = _infer(_compile(core, graph, precision).create_infer_request(), luma)
+            difference = find_difference(result, chroma, precision)
+            if not difference:
+                return Export(precision, luma, chroma, graph)
+    except (ExportError, InvalidChromaError) as error:
+        return Export(obstacle=f"has no export of it ({error})")
+    except RuntimeError as error:
+        return Export(obstacle=f"cannot run it ({format_error(error)})")
+    return Export(obstacle=f"gives other numbers than torch ({difference})")
+
+
+def _store(digest: str, export: Export) -> Export:
+    """Stores an export, and returns it as later jobs read it; it need not be stored."""
+    with contextlib.suppress(*CANNOT_STORE):
+        store_export(digest, export, openvino.save_model)
+        return find_export(digest) or export
+    return export
+
+
+def _compile(
+    core: openvino.Core, graph: openvino.Model | Path, precision: str
+) -> openvino.CompiledModel:
+    return core.compile_model(
+        graph,
+        "CPU",
+        {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "ENABLE_CPU_PINNING": False,  # other threads of the job need the cores as well
+        },
+    )
+
+
+def _infer(request: openvino.InferRequest, luma: Array) -> Array:
+    """Returns what a graph computes from luma. Raises what OpenVINO raises."""
+    request.infer([np.ascontiguousarray(luma)], share_inputs=True)
+    chroma: Array = request.get_output_tensor(0).data.astype(np.float32)
+    return chroma

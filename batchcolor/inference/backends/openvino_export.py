@@ -1,0 +1,73 @@
+"""Exports a torch module as an OpenVINO graph of one input shape."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+from torch import nn
+
+from batchcolor.hooks.failures import format_error
+from batchcolor.hooks.types import Colorizer
+from batchcolor.inference.backends.backend import BackendUnavailableError
+from batchcolor.inference.model_code import isolate_model
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+class ExportError(Exception):
+    """The module cannot be exported; the message says why."""
+
+
+def export_module(
+    module: Colorizer, shape: tuple[int, ...], rearrange: Callable[[Any], Any] | None
+) -> openvino.Model:
+    """Returns the graph of a module in eval mode, on the CPU, for input of that shape.
+
+    `rearrange` returns an equivalent of the module with fewer operations. Raises ExportError, and
+    BackendUnavailableError where the machine has not enough memory.
+    """
+    if not isinstance(module, nn.Module):
+        raise ExportError("it is not a torch.nn.Module")
+    logging.disable(logging.ERROR)  # torch and OpenVINO log what they cannot optimize
+    try:
+        with isolate_model(), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            equivalent = rearrange(module) if rearrange is not None else module
+            program = torch.export.export(equivalent.eval(), (torch.zeros(shape),), strict=False)
+            program = program.run_decompositions({})  # lists what in-place operations change
+            _check_is_stateless(program)
+            graph = _convert(program)
+            graph.reshape(list(shape))
+            return graph
+    except ExportError:
+        raise
+    except (MemoryError, OSError) as error:  # another time, it may succeed
+        raise BackendUnavailableError(f"could not export it ({format_error(error)})") from error
+    except (Exception, SystemExit) as error:
+        text = format_error(error)
+        raise ExportError(text if len(text) < 160 else f"{text[:157]}...") from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _convert(program: ExportedProgram) -> openvino.Model:
+    # Not openvino.convert_model, which sends usage data to Intel.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder: Any = TorchFXPythonDecoder.from_exported_program(program)
+    return openvino.Model(frontend.convert(frontend.load(decoder)))
+
+
+def _check_is_stateless(program: ExportedProgram) -> None:
+    signature = program.graph_signature
+    if signature.buffers_to_mutate:
+        raise ExportError("it changes its own state when it is called")
+    if signature.user_inputs_to_mutate:
+        raise ExportError("it changes its input")

@@ -70,6 +70,12 @@ def decode(path: Path) -> Samples:
         parsed = _parse(file)
     notes: list[str] = []
     with Image.open(path) as image:
+        if image.size != (parsed.width, parsed.height):  # Pillow believes the box, and allocates it
+            raise ProcessingError(
+                "decode",
+                f"damaged: its header box states {image.width} x {image.height} pixels, its "
+                f"codestream {parsed.width} x {parsed.height}",
+            )
         dpi = image.info.get("dpi")
         if parsed.is_deep:
             pixels, alpha = split_alpha(_decode_deep(path.read_bytes(), parsed))

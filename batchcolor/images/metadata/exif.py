@@ -150,7 +150,8 @@ def replace_thumbnail(block: bytes, jpeg: bytes) -> bytes:
     if len(jpeg) > len(old):
         if start + len(old) < len(block):
             changed[start : start + len(old)] = bytes(len(old))
-            start = len(block) + len(block) % 2
+            changed += bytes(len(changed) % 2)
+            start = len(changed)
         changed[start:] = jpeg
     _put_integer(changed, found.entries[THUMBNAIL_OFFSET], start, layout.order)
     _put_integer(changed, found.entries[THUMBNAIL_LENGTH], len(jpeg), layout.order)

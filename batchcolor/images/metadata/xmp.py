@@ -122,20 +122,24 @@ class _Properties:
 
     open: list[tuple[str, dict[bytes, bytes]]] = field(default_factory=list)
     found: list[_Property] = field(default_factory=list)
-    text: bytes = b""
+    is_ending: bool = False
 
     @classmethod
     def read(cls, xmp: bytes) -> list[_Property]:
         """Returns the properties of a packet. Raises ValueError where it is not well-formed."""
-        reader, parser = cls(text=xmp), expat.ParserCreate()
+        reader, parser = cls(), expat.ParserCreate()
 
         def start(name: str, attributes: dict[str, str]) -> None:
             reader.start(name, attributes, parser.CurrentByteIndex)
 
-        def end(name: str) -> None:
-            reader.end(name, parser.CurrentByteIndex)
+        def end(_name: str) -> None:
+            reader.end(parser.CurrentByteIndex)
+
+        def other(_text: str) -> None:
+            reader.finish(parser.CurrentByteIndex)
 
         parser.StartElementHandler, parser.EndElementHandler = start, end
+        parser.DefaultHandler = other  # texts, comments, processing instructions
         try:
             parser.Parse(xmp.rstrip(b"\0"), True)
         except expat.ExpatError as error:
@@ -143,17 +147,26 @@ class _Properties:
         return reader.found
 
     def start(self, name: str, attributes: dict[str, str], place: int) -> None:
+        self.finish(place)
         names = dict(self.open[-1][1]) if self.open else {}
         declared = {k: v for k, v in attributes.items() if k.startswith("xmlns:")}
         names.update({key.encode(): _escape(value) for key, value in declared.items()})
-        if self.open and self.open[-1][0] == "rdf:Description" and len(self.open) == 3:
+        if self._is_in_description():
             self.found.append(_Property(place, 0, self.open[-1][1]))
         self.open.append((name, names))
 
-    def end(self, name: str, place: int) -> None:
+    def end(self, place: int) -> None:
+        self.finish(place)
         self.open.pop()
-        if self.open and self.open[-1][0] == "rdf:Description" and len(self.open) == 3:
-            self.found[-1].end = self.text.index(b">", place) + 1
+        self.is_ending = self._is_in_description()
+
+    def finish(self, place: int) -> None:
+        """Ends a property whose end tag was the last event: expat states where events begin."""
+        if self.is_ending:
+            self.found[-1].end, self.is_ending = place, False
+
+    def _is_in_description(self) -> bool:
+        return len(self.open) == 3 and self.open[-1][0] == "rdf:Description"
 
 
 def _escape(value: str) -> bytes:

@@ -6,7 +6,7 @@ encoded: without stabilization, with `fast` and with `best`; so is the chroma of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class _RowMeter:
     colorful: list[float] = field(default_factory=list)
     frames: int = 0
 
-    def add(self, stabilized: Sequence[tuple[_ReferenceFrame, Field]]) -> None:
+    def add(self, stabilized: Iterable[tuple[_ReferenceFrame, Field]]) -> None:
         """Measures frames with their final chroma."""
         for frame, chroma in stabilized:
             self.flicker.add(frame.guide, chroma)

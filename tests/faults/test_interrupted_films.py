@@ -1,5 +1,6 @@
 """Jobs on films that are killed or stopped, whose source changes, or whose disk is full."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import batchcolor.video.output.segments as segments_module
+
+LUMA_DEPENDENT = """
+    import batchcolor
+
+    def colorize(luma):
+        return (luma[:, :, ::4, ::4].mul(37) % 1 - 0.5).expand(-1, 2, 4, 4)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        build = lambda options: colorize
+        return [batchcolor.ColorizerSpec("luma-dependent", "flickers", 16, build)]
+"""
 MODEL = ("-m", "gated-film", "--batch-size", "1")
 
 
@@ -69,6 +83,43 @@ def test_killed_film_resumes_at_its_last_segment_and_equals_an_uninterrupted_one
     assert command("run", clip, "-o", "whole", *MODEL, "--stabilize", mode).returncode == 0
     assert pixels_of(out / "film.mp4") == pixels_of(tmp_path / "whole" / "film.mp4")
     assert len(frames_of(out / "film.mp4")) == 60
+
+
+@pytest.fixture
+def stop_after_first_segment(monkeypatch, command):
+    """Runs a job whose disk is full when the second segment of 25 frames is written."""
+    monkeypatch.setattr(segments_module, "SEGMENT_FRAMES", 25)
+
+    def run(*arguments):
+        write, written = segments_module.write_atomic, []
+
+        def write_first(path, data):
+            written.append(path.name)
+            if path.name == "stabilizer-000002.npz":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(path, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(segments_module, "write_atomic", write_first)
+            assert command("run", *arguments).returncode == 4
+        assert "state.json" in written
+
+    return run
+
+
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_film_resumes_with_equal_frames_where_a_segment_ends_among_the_last_frames(
+    stop_after_first_segment, command, plugin, make_clip, tmp_path, mode
+):
+    plugin("lumapack", LUMA_DEPENDENT)
+    clip, out = make_clip(tmp_path / "film.mp4", frames=29), tmp_path / "out"
+    arguments = (clip, "-m", "luma-dependent", "--stabilize", mode)
+    stop_after_first_segment(*arguments, "-o", out)
+    resumed = command("run", *arguments, "-o", out, "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["frames"] == 4
+    assert command("run", *arguments, "-o", "whole").returncode == 0
+    assert pixels_of(out / "film.mp4") == pixels_of(tmp_path / "whole" / "film.mp4")
 
 
 @pytest.mark.parametrize("change", ["settings", "source"])

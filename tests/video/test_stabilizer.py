@@ -37,6 +37,34 @@ def stabilize(mode, guides, fields, every=1):
     return [field for _, field in returned], shots
 
 
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("mode", ["fast", "best"])
+def test_state_after_any_frame_continues_with_the_same_chroma(mode, every):
+    guides = [scene(1, 0.01, n) for n in range(20)]
+    fields = [flickering_chroma(n) for n in range(20)]
+
+    def run(start, state):
+        """Yields number, chroma and the state after each frame."""
+        stabilizer, shots = Stabilizer(mode, every), ShotTracker(max(start - 1, 0), 0)
+        stabilizer.restore(state, None)
+        for number in range(max(start - 1, 0), 20):
+            match = shots.track(guides[number]).match
+            if number >= start:
+                field = None if number % every else fields[number]
+                for index, chroma in stabilizer.add(guides[number], field, number, match):
+                    yield index, chroma, stabilizer.state()
+        for index, chroma in stabilizer.flush():
+            yield index, chroma, stabilizer.state()
+
+    whole = list(run(0, {}))
+    assert [index for index, *_ in whole] == list(range(20))
+    for index, _, state in whole[5:-1]:
+        resumed = list(run(index + 1, state))
+        assert [other for other, *_ in resumed] == list(range(index + 1, 20))
+        for one, other in zip(whole[index + 1 :], resumed, strict=True):
+            assert (one[1] == other[1]).all()
+
+
 def flicker_of(guides, fields):
     figure = FlickerMeter()
     for guide, field in zip(guides, fields, strict=True):

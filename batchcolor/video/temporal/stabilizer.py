@@ -8,6 +8,7 @@ keeps its own chroma. Nothing is propagated over a cut.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -114,9 +115,14 @@ class Stabilizer(Generic[T]):
         self._waiting.append(frame)
         return [self._pop()] if len(self._waiting) > self._ahead else []
 
-    def flush(self) -> list[tuple[T, Field]]:
-        """Returns all buffered frames, after the last one was added."""
-        return [self._pop() for _ in range(len(self._waiting))]
+    def flush(self) -> Iterator[tuple[T, Field]]:
+        """Yields all buffered frames, after the last one was added.
+
+        Each is finished only when it is requested, so that `state` belongs to the frame yielded
+        last.
+        """
+        while self._waiting:
+            yield self._pop()
 
     def _propagate(self, before: BufferedFrame[T], now: BufferedFrame[T], motion: Match) -> None:
         if now.is_colorized:

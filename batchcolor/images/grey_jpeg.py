@@ -14,6 +14,7 @@ from batchcolor.images.jpeg_structure import JpegStructureError, Segment, read_s
 from batchcolor.images.metadata import exif
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_blocks
+from batchcolor.images.metadata.xmp import to_utf8
 
 HUFFMAN_FRAMES = frozenset({BASELINE, EXTENDED, PROGRESSIVE})
 DAC, DNL, DHP, EXP, DRI = 0xCC, 0xDC, 0xDE, 0xDF, 0xDD
@@ -56,8 +57,8 @@ class GreyJpeg:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """The stored metadata without a damaged EXIF block."""
-        stored = self.stored_metadata
+        """The stored metadata without a damaged EXIF block, and with XMP in UTF-8."""
+        stored = replace(self.stored_metadata, xmp=to_utf8(self.stored_metadata.xmp))
         try:
             if stored.exif:
                 exif.read_orientation(stored.exif)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.metadata.exif import EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD
+from batchcolor.images.metadata.exif import POINTERS
 from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
     IFD8,
@@ -27,7 +27,6 @@ from batchcolor.images.metadata.ifd import (
     to_classic,
 )
 
-POINTERS = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 SUB_DIRECTORIES, OLD_JPEG_OFFSET = 0x014A, 0x0201
 SEGMENT_TAGS = {0x0111: 0x0117, 0x0144: 0x0145}
 """Tags of the offsets of strips and tiles, and those of their sizes."""

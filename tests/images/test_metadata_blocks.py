@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from batchcolor.images.metadata import exif
+from batchcolor.images.metadata.exif_block import shrink_block
 from batchcolor.images.metadata.ifd import (
     ASCII,
     LONG,
@@ -16,7 +17,12 @@ from batchcolor.images.metadata.ifd import (
     build_directory,
     build_header,
     integer_entry,
+    read_directory,
+    read_layout,
 )
+from batchcolor.images.metadata.jpeg import write_jpeg
+from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.upright import mark_as_upright
 from batchcolor.images.metadata.xmp import merge_extended, split_packet
 
 XMP = (
@@ -78,3 +84,61 @@ def test_xmp_is_divided_between_its_properties(first, limit):
     merged = merge_extended(main, extended)
     for name in (b"<a:one", b"<a:two", b"<a:three", b"<a:four", b"small", b"z" * 300, b"y" * 200):
         assert merged.count(name) == 1
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("start", ["", "\ufeff", '<?xml version="1.0" encoding="UTF-16"?>\n'])
+def test_orientation_is_read_in_xmp_of_every_encoding(codec, start):
+    if codec == "utf-8" and start:
+        start = "\ufeff"
+    packet = XMP % "<tiff:Orientation>6</tiff:Orientation><a:name>Köln</a:name>"
+    stored = (start + packet).encode(codec).rstrip(b"\0")  # as readers of segments do
+    metadata, orientation = mark_as_upright(Metadata(xmp=stored), [])
+    assert orientation == 6
+    text = metadata.xmp.decode("utf-8-sig")
+    assert text == packet.replace(">6<", ">1<")
+
+
+def build_large_block(entries, below=()):
+    """An EXIF block of more than a JPEG segment, with an EXIF directory in it."""
+    offset = 8 + len(build_directory(entries, "<", 8)) + 18
+    main = [*entries, integer_entry(exif.EXIF_IFD, LONG, [offset], "<")]
+    directory = build_directory(main, "<", 8).ljust(offset - 8, b"\0")
+    return build_header("<", 8) + directory + build_directory(below, "<", offset)
+
+
+def text(tag, size):
+    return Entry(tag, ASCII, size, b"a" * size)
+
+
+@pytest.mark.parametrize("tag", sorted(exif.POINTERS))
+@pytest.mark.parametrize("target", [10**7, 8])
+def test_pointer_to_no_directory_does_not_prevent_a_smaller_block(tag, target):
+    entries = [text(0x010E, 70000), text(0x010F, 10), integer_entry(tag, LONG, [target], "<")]
+    notes = []
+    block = build_header("<", 8) + build_directory(entries, "<", 8)
+    shrunk = shrink_block(block, 65527, notes)
+    assert len(shrunk) <= 65527
+    assert exif.read_tags(shrunk)[0x010F].value == b"a" * 10
+    assert any("0x010E" in note for note in notes)
+    assert len(notes) == len(set(notes))
+
+
+def test_large_value_is_dropped_from_its_own_directory_alone():
+    block = build_large_block([text(0x9286, 30)], [text(0x9286, 70000), text(0x9003, 20)])
+    notes = []
+    shrunk = shrink_block(block, 65527, notes)
+    main = exif.read_tags(shrunk)
+    assert main[0x9286].value == b"a" * 30
+    layout = read_layout(shrunk)
+    below = read_directory(shrunk, layout, main[exif.EXIF_IFD].integers("<")[0]).entries
+    assert below.keys() == {0x9003}
+    assert notes == ["EXIF exceeds 65,527 bytes: dropped tag 0x9286 (70,000 bytes)"]
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(255 * 65519, True), (255 * 65519 + 1, False)])
+def test_profile_that_exceeds_the_segments_of_a_jpeg_is_reported(size, is_kept):
+    notes = []
+    data = write_jpeg(encode_jpeg(8), Metadata(icc=bytes(size)), notes)
+    assert (b"ICC_PROFILE" in data) == is_kept
+    assert [note[:19] for note in notes] == ["ICC profile dropped"] * (not is_kept)

@@ -29,6 +29,8 @@ from batchcolor.images.metadata.ifd import (
 ORIENTATION, SOFTWARE = 0x0112, 0x0131
 X_RESOLUTION, Y_RESOLUTION = 0x011A, 0x011B
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD, MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
+POINTERS = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
+"""Tags whose value is the offset of a directory."""
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
 COMPRESSION, THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0103, 0x0201, 0x0202
 IMAGE_WIDTH, IMAGE_HEIGHT, STRIP_OFFSETS = 0x0100, 0x0101, 0x0111
@@ -57,7 +59,7 @@ def read_orientation(block: bytes) -> int | None:
     return value if 1 <= value <= 8 else 1
 
 
-def mark_as_upright(block: bytes, *, is_turned: bool) -> bytes:
+def mark_block_as_upright(block: bytes, *, is_turned: bool) -> bytes:
     """Returns the block with orientation 1; `is_turned` exchanges width and height."""
     layout = read_layout(block)
     main = read_directory(block, layout, layout.first)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from batchcolor.images.metadata.exif import (
     EXIF_IFD,
-    GPS_IFD,
     INTEROPERABILITY_IFD,
     MAKER_NOTE,
+    POINTERS,
 )
 from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
@@ -28,7 +28,10 @@ from batchcolor.images.metadata.ifd import (
 )
 from batchcolor.images.metadata.maker_note import move_maker_note
 
-POINTERS = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
+MAIN = 0
+"""Stands for the main directory; others have the tag that points to them."""
+Place = tuple[int, int]
+"""A directory and a tag in it."""
 
 
 def build_block(
@@ -36,15 +39,15 @@ def build_block(
     layout: Layout,
     entries: dict[int, Entry],
     notes: list[str],
-    dropped: Collection[int] = (),
+    dropped: Collection[Place] = (),
 ) -> bytes:
     """Returns an EXIF block of entries of the main directory and the directories below them.
 
-    Values stay as stored; MakerNotes are moved. Tags in `dropped` are not copied.
+    Values stay as stored; MakerNotes are moved. What is in `dropped` is not copied.
     """
     block = bytearray(build_header(layout.order, HEADER_SIZE))
     writer = _BlockWriter(data, layout, notes, dropped, block)
-    writer.append(entries, POINTERS)
+    writer.append(entries, MAIN)
     return bytes(block)
 
 
@@ -55,14 +58,14 @@ class _BlockWriter:
     data: Data
     layout: Layout
     notes: list[str]
-    dropped: Collection[int]
+    dropped: Collection[Place]
     block: bytearray
 
-    def append(self, entries: dict[int, Entry], pointers: Collection[int]) -> int:
+    def append(self, entries: dict[int, Entry], directory: int) -> int:
         """Appends a directory, its MakerNote and the directories below it; returns its offset."""
         order, offset = self.layout.order, len(self.block)
-        entries = {tag: entry for tag, entry in entries.items() if tag not in self.dropped}
-        below = {tag: found for tag in pointers if (found := self._read_below(entries, tag))}
+        entries = {t: entry for t, entry in entries.items() if (directory, t) not in self.dropped}
+        below = dict(_read_below(self.data, self.layout, entries, directory, self.notes))
         final = {t: to_classic(e, order) for t, e in entries.items() if t not in POINTERS}
         final = {tag: replace(entry, offset=0) for tag, entry in final.items()}
         final.update({tag: integer_entry(tag, LONG, [0], order) for tag in below})
@@ -76,19 +79,28 @@ class _BlockWriter:
             self.block += move_maker_note(note.value, note.offset, len(self.block), order)
             self.block += b"\0" * (len(self.block) % 2)
         for tag, found in below.items():
-            nested = (INTEROPERABILITY_IFD,) if tag == EXIF_IFD else ()
-            final[tag] = integer_entry(tag, LONG, [self.append(found, nested)], order)
+            final[tag] = integer_entry(tag, LONG, [self.append(found, tag)], order)
         self.block[offset : offset + size] = build_directory(final.values(), order, offset)
         return offset
 
-    def _read_below(self, entries: dict[int, Entry], tag: int) -> dict[int, Entry]:
-        """Returns the entries of the directory that a tag points to."""
-        target = Directory(0, entries).first_integer(tag, self.layout.order)
+
+def _read_below(
+    data: Data, layout: Layout, entries: dict[int, Entry], directory: int, notes: list[str]
+) -> Iterator[tuple[int, dict[int, Entry]]]:
+    """Yields the tags of a directory that point to others, with the entries of those.
+
+    Adds a note for one that cannot be read.
+    """
+    nested = {MAIN: POINTERS, EXIF_IFD: {INTEROPERABILITY_IFD}}
+    for tag in sorted(nested.get(directory, ())):
+        target = Directory(0, entries).first_integer(tag, layout.order)
         try:
-            return read_directory(self.data, self.layout, target).entries if target else {}
+            found = read_directory(data, layout, target).entries if target else {}
         except DamagedDirectoryError as error:
-            self.notes.append(f"part of the EXIF dropped: {error}")
-            return {}
+            notes.append(f"part of the EXIF dropped: {error}")
+            continue
+        if found:
+            yield tag, found
 
 
 def shrink_block(block: bytes, limit: int, notes: list[str]) -> bytes:
@@ -97,20 +109,26 @@ def shrink_block(block: bytes, limit: int, notes: list[str]) -> bytes:
     Its thumbnail is not kept. The dropped tags are named in `notes`.
     """
     layout = read_layout(block)
-    main = read_directory(block, layout, layout.first)
-    entries = dict(main.entries)
-    for tag in POINTERS:
-        below = main.first_integer(tag, layout.order)
-        if below:
-            entries.update(read_directory(block, layout, below).entries)
-    dropped: list[int] = []
-    shrunk = build_block(block, layout, main.entries, notes)
-    for entry in sorted(entries.values(), key=lambda entry: -len(entry.value)):
+    main = read_directory(block, layout, layout.first).entries
+    sizes = _measure_values(block, layout, main, MAIN)
+    dropped: list[Place] = []
+    shrunk = build_block(block, layout, main, notes)
+    for place in sorted(sizes, key=lambda place: -sizes[place]):
         if len(shrunk) <= limit:
             break
-        dropped.append(entry.tag)
-        shrunk = build_block(block, layout, main.entries, notes, dropped)
+        dropped.append(place)
+        shrunk = build_block(block, layout, main, [], dropped)
     if dropped:
-        names = ", ".join(f"0x{tag:04X} ({len(entries[tag].value):,} bytes)" for tag in dropped)
+        names = ", ".join(f"0x{place[1]:04X} ({sizes[place]:,} bytes)" for place in dropped)
         notes.append(f"EXIF exceeds {limit:,} bytes: dropped tag {names}")
     return shrunk
+
+
+def _measure_values(
+    data: Data, layout: Layout, entries: dict[int, Entry], directory: int
+) -> dict[Place, int]:
+    """Returns the bytes of the values of a directory and of those below it."""
+    sizes = {(directory, tag): len(entry.value) for tag, entry in entries.items()}
+    for tag, found in _read_below(data, layout, entries, directory, []):
+        sizes.update(_measure_values(data, layout, found, tag))
+    return sizes

@@ -19,6 +19,8 @@ MAX_PAYLOAD = 65533
 """Bytes of payload of the largest segment."""
 ICC_HEADER_SIZE = 14
 """Identifier, part number and number of parts before each part of an ICC profile."""
+MAX_ICC_PARTS = 255
+"""Segments of one profile: their number has one byte (ICC.1:2022, annex B.4)."""
 APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -210,9 +212,11 @@ def build_segments(
         yield "XMP", segment
     part_size = MAX_PAYLOAD - ICC_HEADER_SIZE
     parts = [metadata.icc[i : i + part_size] for i in range(0, len(metadata.icc), part_size)]
-    if len(parts) <= 255:
-        for number, part in enumerate(parts, 1):
-            yield "ICC", build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
+    if len(parts) > MAX_ICC_PARTS:
+        notes.append(f"ICC profile dropped: its {len(metadata.icc):,} bytes exceed what JPEG holds")
+        parts = []
+    for number, part in enumerate(parts, 1):
+        yield "ICC", build_segment(APP2, ICC_HEADER + bytes([number, len(parts)]) + part)
     photoshop = metadata.photoshop
     if metadata.iptc and IPTC_RESOURCE not in read_resources(photoshop):
         photoshop = add_resource(photoshop, IPTC_RESOURCE, metadata.iptc)

@@ -12,8 +12,9 @@ def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int
     """Returns the metadata for pixels that are turned upright, and the orientation of the source.
 
     The orientation, 1 to 8, is that of EXIF, else that of XMP. A damaged EXIF block is dropped with
-    a note.
+    a note, and XMP of other encodings becomes UTF-8.
     """
+    packet = xmp.to_utf8(metadata.xmp)
     block, orientation = metadata.exif, None
     if block:
         try:
@@ -22,17 +23,17 @@ def mark_as_upright(metadata: Metadata, notes: list[str]) -> tuple[Metadata, int
             notes.append(f"damaged EXIF dropped ({error})")
             block = b""
     if orientation is None:
-        orientation = xmp.read_orientation(metadata.xmp)
+        orientation = xmp.read_orientation(packet)
     is_turned = orientation >= 5
     if block:
-        block = exif.mark_as_upright(block, is_turned=is_turned)
+        block = exif.mark_block_as_upright(block, is_turned=is_turned)
     dpi = metadata.dpi
     if dpi and not is_plausible_resolution(*dpi):
         dpi = None
     upright = replace(
         metadata,
         exif=block,
-        xmp=xmp.mark_as_upright(metadata.xmp, is_turned=is_turned),
+        xmp=xmp.mark_packet_as_upright(packet, is_turned=is_turned),
         dpi=(dpi[1], dpi[0]) if dpi and is_turned else dpi,
         blocks=tuple(_turn_density(b) if is_turned else b for b in metadata.blocks),
     )

@@ -20,6 +20,8 @@ BYTE_ORDER_MARKS = {
     **{codecs.BOM_UTF32_BE: "utf-32-be", codecs.BOM_UTF32_LE: "utf-32-le"},
     **{codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF16_LE: "utf-16-le"},
 }
+XML_DECLARATION = re.compile(r"^<\?xml\s[^>]*\?>\s*")
+"""States the encoding; without it, XML is UTF-8."""
 PADDING = re.compile(rb"\s+(?=<\?xpacket end)")
 SIZES = (
     (b"tiff:ImageWidth", b"tiff:ImageLength"),
@@ -28,7 +30,7 @@ SIZES = (
 """Properties that change places where a picture is turned by 90 degrees."""
 
 
-def mark_as_upright(xmp: bytes, *, is_turned: bool) -> bytes:
+def mark_packet_as_upright(xmp: bytes, *, is_turned: bool) -> bytes:
     """Returns the packet with orientation 1 and, where width and height changed, with both."""
     xmp = _pattern(b"tiff:Orientation").sub(rb"\g<1>1", xmp)
     if is_turned:
@@ -54,8 +56,10 @@ def _pattern(name: bytes) -> re.Pattern[bytes]:
 def to_utf8(xmp: bytes) -> bytes:
     """Returns a packet in UTF-8; packets of UTF-16 and UTF-32 are allowed in files, too."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
-        if xmp.startswith(mark) or xmp.startswith("<?".encode(encoding)):
-            return xmp.decode(encoding, "replace").removeprefix("\ufeff").encode()
+        if xmp.startswith((mark, "<".encode(encoding))):
+            xmp += b"\0" * (-len(xmp) % len(mark))  # readers remove zeros at the end
+            text = xmp.decode(encoding, "replace").removeprefix("\ufeff").rstrip("\0")
+            return XML_DECLARATION.sub("", text).encode()
     return xmp
 
 

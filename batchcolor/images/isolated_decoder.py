@@ -42,6 +42,8 @@ class Request:
     max_pixels: int
     seconds: int
     header_only: bool = False
+    is_first_enough: bool = False
+    """For the header: whether only the first page or frame of several is to be decoded."""
     options: DecodeOptions = DEFAULT_OPTIONS
     target: Format | None = None
     quality: int | None = None
@@ -67,9 +69,11 @@ class IsolatedDecoder:
         self._child: subprocess.Popen[bytes] | None = None
         self._is_overdue = False
 
-    def estimate_memory(self, found: ScannedFile, max_pixels: int) -> int:
+    def estimate_memory(
+        self, found: ScannedFile, max_pixels: int, *, is_first_enough: bool = False
+    ) -> int:
         """As `header.estimate_memory`. Raises ProcessingError, also where the child dies."""
-        share: int = self._get(Request(found, max_pixels, self._seconds, header_only=True))
+        share: int = self._get(Request(found, max_pixels, self._seconds, True, is_first_enough))
         return share
 
     def decode(
@@ -84,7 +88,9 @@ class IsolatedDecoder:
 
         Raises ProcessingError, also where the child dies.
         """
-        request = Request(found, max_pixels, self._seconds, False, options, target, quality)
+        request = Request(
+            found, max_pixels, self._seconds, options=options, target=target, quality=quality
+        )
         picture: Picture = self._get(request)
         return picture
 

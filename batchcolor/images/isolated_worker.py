@@ -53,7 +53,10 @@ def _serve(request: Request, readers: Sequence[Reader]) -> Any:
         if request.found.is_film:
             return _decode_film(request)
         if request.header_only:
-            return estimate_memory(request.found, request.max_pixels, readers)
+            return estimate_memory(
+                *(request.found, request.max_pixels, readers),
+                is_first_enough=request.is_first_enough,
+            )
         picture = decode(request.found, request.max_pixels, readers, request.options)
         if request.target is not None:
             trial = replace(picture, notes=[])

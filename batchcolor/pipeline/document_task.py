@@ -15,9 +15,8 @@ from typing import BinaryIO
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.header import read_pages
-from batchcolor.images.join import join
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
-from batchcolor.images.picture import Picture, resize_luma
+from batchcolor.images.picture import Picture
 from batchcolor.images.provenance import Provenance
 from batchcolor.images.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
@@ -104,8 +103,7 @@ class DocumentTask:
         picture = item.picture
         try:
             with self.context.decoder.hold(picture.path, ENCODE):
-                strength = self.context.settings.strength
-                image = join(picture, item.chroma, strength, self.task.format)
+                image = self.context.encoder.join(picture, item.chroma, self.task.format)
                 data = self.context.encoder.encode_page(image, picture, self._provenance)
             self._note(item.number, picture.notes)
             self._write(item.number, data)
@@ -165,7 +163,7 @@ class DocumentTask:
             self._note(number, ["in colour already, copied"])
             self._write(number, None)
             return
-        square = resize_luma(picture.luma, self.context.job.working_size)
+        square = self.context.decoder.make_square(picture, self.context.job.working_size)
         self.context.job.submit(PageItem(self, number, picture, square))
 
     def _write(self, number: int, data: bytes | None) -> None:

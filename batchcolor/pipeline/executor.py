@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import VIDEO_SUFFIXES
-from batchcolor.images.join import join
-from batchcolor.images.picture import resize_luma
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.animation_task import open_animation
@@ -120,51 +118,59 @@ class Pipeline:
         self.to_decode.end()
 
     def _decode(self) -> None:
-        for item in self.to_decode:
-            if isinstance(item, VideoTask | DocumentTask):
-                item.run()
-                continue
-            task, share = item
-            try:
-                self.report.current = str(task.source.relative)
-                picture = self.decoder.decode(task)
-                if picture.is_colored and self.settings.if_colored != "recolor":
-                    self._keep_colored(task, share)
-                    continue
-                square = resize_luma(picture.luma, self.runner.working_size)
-                self.to_chroma.put(PictureItem(task, share, picture, square))
-            except ProcessingError as error:
-                self._fail(task, error, share)
+        self.to_decode.for_each(self._decode_one)
         self.to_chroma.end()
 
     def _chroma(self) -> None:
         for batch in self._batches():
-            squares, starts = [i.square for i in batch], [i.is_shot_start for i in batch]
-            fields = self.runner.run_frames(squares, starts)
-            for item, chroma in zip(batch, fields, strict=True):
-                self._receive_chroma(item, chroma)
+            self._color_batch(batch)
+            del batch  # the wait for the next batch must not keep the memory of this one
         self.to_encode.end()
 
     def _encode(self) -> None:
-        for item in self.to_encode:
-            if isinstance(item, PageItem):
-                item.document.encode(item)
-                continue
-            task, picture = item.task, item.picture
-            try:
-                with self.decoder.hold(task.source.path, ENCODE):
-                    image = join(picture, item.chroma, self.settings.strength, task.format)
-                    data = self.encoder.encode(image, picture)
-                    del image
-                self.journal.open()
-                commit_picture(data, task, self.settings)
-            except ProcessingError as error:
-                self._fail(task, error, item.share)
-            else:
-                self.recorder.succeed(task, picture.notes, measure_bytes(data))
-                self.budget.release(item.share)
+        self.to_encode.for_each(self._encode_one)
 
     # ---- the parts of a stage ------------------------------------------------------------
+
+    def _decode_one(self, item: tuple[Task, int] | VideoTask | DocumentTask) -> None:
+        if isinstance(item, VideoTask | DocumentTask):
+            item.run()
+            return
+        task, share = item
+        try:
+            self.report.current = str(task.source.relative)
+            picture = self.decoder.decode(task)
+            if picture.is_colored and self.settings.if_colored != "recolor":
+                self._keep_colored(task, share)
+                return
+            square = self.decoder.make_square(picture, self.runner.working_size)
+            self.to_chroma.put(PictureItem(task, share, picture, square))
+        except ProcessingError as error:
+            self._fail(task, error, share)
+
+    def _color_batch(self, batch: list[AnyItem]) -> None:
+        squares, starts = [i.square for i in batch], [i.is_shot_start for i in batch]
+        fields = self.runner.run_frames(squares, starts)
+        for item, chroma in zip(batch, fields, strict=True):
+            self._receive_chroma(item, chroma)
+
+    def _encode_one(self, item: PictureItem | PageItem) -> None:
+        if isinstance(item, PageItem):
+            item.document.encode(item)
+            return
+        task, picture = item.task, item.picture
+        try:
+            with self.decoder.hold(task.source.path, ENCODE):
+                image = self.encoder.join(picture, item.chroma, task.format)
+                data = self.encoder.encode(image, picture)
+                del image
+            self.journal.open()
+            commit_picture(data, task, self.settings)
+        except ProcessingError as error:
+            self._fail(task, error, item.share)
+        else:
+            self.recorder.succeed(task, picture.notes, measure_bytes(data))
+            self.budget.release(item.share)
 
     def _admit(self, task: Task) -> bool:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
@@ -206,10 +212,8 @@ class Pipeline:
         """Batches across pictures and films; for temporal models one frame at a time."""
         if self.runner.spec.temporal:
             items: Iterator[AnyItem] = one_stream_at_a_time(self.to_chroma)
-            yield from ([item] for item in items)
-            return
-        for batch in self.to_chroma.batches(lambda: self.runner.batch_size):
-            yield [item for item in batch if not isinstance(item, EndOfStream)]
+            return map(lambda item: [item], items)  # noqa: C417 (a generator keeps its item)
+        return map(_drop_ends, self.to_chroma.batches(lambda: self.runner.batch_size))
 
     def _receive_chroma(self, item: AnyItem, chroma: NDArray[np.float32] | ProcessingError) -> None:
         """Passes a picture to the encoders, and a frame back to its film."""
@@ -289,3 +293,7 @@ class Pipeline:
             self.report.message = "stopped; run the same command again to resume"
         self.report.finish()
         return self.report
+
+
+def _drop_ends(batch: list[AnyItem | EndOfStream]) -> list[AnyItem]:
+    return [item for item in batch if not isinstance(item, EndOfStream)]

@@ -36,12 +36,14 @@ def one_stream_at_a_time(items: Iterable[T | EndOfStream]) -> Iterator[T]:
     current: object | None = None
     for item in items:
         waiting.append(item)
+        del item  # the wait for the next item must not keep the memory of this one
         while (chosen := _pop_next(current, waiting)) is not None:
             if isinstance(chosen, EndOfStream):
                 current = None
             else:
                 current = chosen.stream
                 yield chosen
+            del chosen
 
 
 def _pop_next(current: object | None, waiting: deque[T | EndOfStream]) -> T | EndOfStream | None:

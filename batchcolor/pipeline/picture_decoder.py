@@ -14,14 +14,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import BMP, CRASH_PRONE_FORMATS
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.isolated_decoder import CRASHED, IsolatedDecoder
-from batchcolor.images.picture import Picture
+from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry
+from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.in_flight import (
@@ -86,11 +90,15 @@ class PictureDecoder:
 
     def estimate_memory(self, found: ScannedFile) -> int:
         """As `header.estimate_memory`. Raises ProcessingError."""
-        max_pixels = self.settings.max_pixels
+        max_pixels, is_first_enough = self.settings.max_pixels, self.settings.pages == "first"
         if self._is_isolated(found):
-            return self._with_child(found, lambda child: child.estimate_memory(found, max_pixels))
+            return self._with_child(
+                found,
+                lambda child: child.estimate_memory(
+                    found, max_pixels, is_first_enough=is_first_enough
+                ),
+            )
         with self.hold(found.path, DECODE):
-            is_first_enough = self.settings.pages == "first"
             return estimate_memory(found, max_pixels, self.readers, is_first_enough=is_first_enough)
 
     def decode(self, task: Task, page: int | None = None) -> Picture:
@@ -107,6 +115,11 @@ class PictureDecoder:
         return self._with_child(
             found, lambda child: child.decode(found, max_pixels, options, target, quality)
         )
+
+    def make_square(self, picture: Picture, side: int) -> NDArray[np.float32]:
+        """As `picture.resize_luma`. Raises ProcessingError where there is no memory for it."""
+        with memory_failure(DECODE):
+            return resize_luma(picture.luma, side)
 
     def is_interrupted(self, path: Path) -> bool:
         """Whether a source was in work when an earlier process died."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import format_error
 from batchcolor.images.encode import ENCODER_ERRORS, encode
-from batchcolor.images.join import JoinedImage
+from batchcolor.images.formats import Format
+from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture
 from batchcolor.images.provenance import Provenance, mark_metadata
 from batchcolor.images.verify import verify_image
+from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.settings import RunSettings
@@ -28,6 +33,14 @@ class PictureEncoder:
         """Raises UsageError for a certificate and key that cannot sign."""
         self.settings, self.provenance = settings, provenance
         self.credentials = _load_credentials(settings)
+
+    def join(self, picture: Picture, chroma: NDArray[np.float32], target: Format) -> JoinedImage:
+        """As `join.join`, with the strength of the job.
+
+        Raises ProcessingError where there is no memory for it.
+        """
+        with memory_failure("join"):
+            return join(picture, chroma, self.settings.strength, target)
 
     def encode(self, image: JoinedImage, picture: Picture) -> bytes:
         """Returns the content of the result. Raises ProcessingError."""

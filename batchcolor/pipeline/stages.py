@@ -104,10 +104,22 @@ class Channel(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Yields items until every producer has ended."""
         for batch in self.batches(1):
-            yield batch[0]
+            yield batch.pop()
+
+    def for_each(self, work: Callable[[T], None]) -> None:
+        """Calls `work` for every item until every producer has ended.
+
+        Keeps no reference to an item while it waits for the next one, as the variable of a loop
+        does: its memory is free once `work` has released its budget.
+        """
+        for batch in self.batches(1):
+            work(batch.pop())
 
     def batches(self, size: int | Callable[[], int], patience: float = 0.05) -> Iterator[list[T]]:
-        """Yields lists of up to `size` items; shorter when none arrives for `patience` seconds."""
+        """Yields lists of up to `size` items; shorter when none arrives for `patience` seconds.
+
+        A caller that deletes its reference to a list before the next one frees the items.
+        """
         while True:
             max_items = size() if callable(size) else size
             with self._stop.changed:
@@ -118,6 +130,7 @@ class Channel(Generic[T]):
                 batch = [self._items.popleft() for _ in range(min(max_items, len(self._items)))]
             if batch:
                 yield batch
+            del batch  # else the wait for the next items keeps the memory of these
 
     def _fill(self, max_items: int, deadline: float) -> None:
         """Waits, with `changed` held, for more items until the deadline passes without any."""

@@ -25,6 +25,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.picture_decoder import FILM
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.stages import ByteBudget, Channel
@@ -261,7 +262,8 @@ class VideoTask:
         replace = self.context.settings.if_exists == "overwrite"
         with temporary_path(self.task.target) as temporary:
             try:
-                self._encode_frames()
+                with memory_failure("encode"):
+                    self._encode_frames()
                 if self.error is not None:
                     raise self.error
                 if not self._enter(VideoState.MUXING):
@@ -305,6 +307,7 @@ class VideoTask:
         """Frames in film order: those that skip the model arrive before those that do not."""
         for item in self._coloured:
             self._early[item.number] = item
+            del item  # the wait for the next frame must not keep the memory of this one
             while self._next_encoded in self._early:
                 self._next_encoded += 1
                 yield self._early.pop(self._next_encoded - 1)

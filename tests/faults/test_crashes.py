@@ -141,6 +141,19 @@ def test_photograph_that_was_in_flight_at_a_kill_is_coloured(
     assert not records(out)
 
 
+def test_pages_first_holds_for_a_file_that_is_tried_in_a_child_process(
+    tmp_path: Path, folder: Path, command: Run
+) -> None:
+    frames = [Image.new("L", (32, 24), level) for level in (40, 90, 140)]
+    frames[0].save(folder / "0.webp", save_all=True, append_images=frames[1:])
+    out = tmp_path / "out"
+    _leave_record(out, folder / "0.webp")
+    result = command("run", folder, "-o", out, "-m", "flat", "--pages", "first")
+    assert result.returncode == 0, result.stderr
+    with Image.open(out / "0.webp") as image:
+        assert getattr(image, "n_frames", 1) == 1
+
+
 def test_file_in_flight_in_three_runs_that_died_has_failed(
     tmp_path: Path, folder: Path, command: Run
 ) -> None:

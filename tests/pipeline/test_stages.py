@@ -2,9 +2,11 @@
 
 import threading
 import time
+import weakref
 
 import pytest
 
+from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.stages import (
     ByteBudget,
     Cancellation,
@@ -89,3 +91,45 @@ def test_a_worker_that_dies_ends_every_wait_and_its_error_is_reported():
     assert isinstance(stop.error, RuntimeError)
     with pytest.raises(CancelledError), stop.changed:
         stop.wait_for(lambda: False)
+
+
+class Item:
+    """An item of a channel, which a weak reference can observe."""
+
+    stream = None
+
+
+def wait_until_free(reference: weakref.ref[Item]) -> bool:
+    end = time.monotonic() + 2
+    while reference() is not None and time.monotonic() < end:
+        time.sleep(0.01)
+    return reference() is None
+
+
+def consume_one_by_one(channel: Channel[Item]) -> None:
+    channel.for_each(lambda item: None)
+
+
+def consume_batches(channel: Channel[Item]) -> None:
+    for batch in channel.batches(4, patience=0):
+        del batch
+
+
+def consume_in_stream_order(channel: Channel[Item | EndOfStream]) -> None:
+    for item in one_stream_at_a_time(channel):
+        del item
+
+
+@pytest.mark.parametrize("consume", [consume_one_by_one, consume_batches, consume_in_stream_order])
+def test_a_thread_that_waits_keeps_no_item_alive(consume):
+    stop = Cancellation()
+    channel = Channel(stop, 1)
+    item = Item()
+    reference = weakref.ref(item)
+    thread = start_thread("consumer", lambda: consume(channel), stop)
+    channel.put(item)
+    del item
+    assert wait_until_free(reference)
+    channel.end()
+    thread.join(5)
+    assert stop.error is None

@@ -39,7 +39,7 @@ from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
-from batchcolor.storage.atomic import remove_own_temporaries, remove_stale_temporaries
+from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 
@@ -277,9 +277,15 @@ class Pipeline:
                 alive[0].join(seconds)
         return not any(thread.is_alive() for thread in self.threads)
 
+    def abort(self, error: BaseException) -> None:
+        """Ends the job with an error of its caller; no thread is left at the end."""
+        self.stop.fail(error)
+        for thread in self.threads:  # one that is still running may append others
+            thread.join()
+        self.decoder.close(is_complete=False)
+
     def finish(self) -> Report:
         """The report. Raises internal errors; all other errors are in the report."""
-        remove_own_temporaries()
         self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
         for note in (*self.journal.notes, *self.decoder.notes, *self.runner.notes):
             self.report.note(note)

@@ -25,7 +25,8 @@ TICK = 0.1
 def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
     """Colour what the settings name; `watch` is called ten times a second with the report so far.
 
-    Raises UsageError and ModelError, before anything is written, and internal errors.
+    Raises UsageError and ModelError, before anything is written, and internal errors. An exception
+    in `watch` ends the job and is raised; the same job can be run again to resume.
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
     plan, owned = _plan(settings, plugins)
@@ -40,10 +41,14 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
     with Journal(plan.output, lock=not settings.no_lock) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
         with handle_signals(pipeline.interrupt), _warnings_noted(pipeline.report):
-            pipeline.start()
-            while not pipeline.wait(TICK):
+            try:
+                pipeline.start()
+                while not pipeline.wait(TICK):
+                    watch(pipeline.report)
                 watch(pipeline.report)
-            watch(pipeline.report)
+            except BaseException as error:
+                pipeline.abort(error)
+                raise
         return pipeline.finish()
 
 

@@ -62,7 +62,7 @@ class Recorder:
 
     def skip_colored(self, task: Task) -> None:
         """Records a picture in colour that has no result, as asked."""
-        self.report.colored_skipped += 1
+        self.report.count_colored_skipped()
         outcome = Outcome(task.source.path, None, "skipped", reason=IN_COLOUR)
         self._record(outcome, self._entry(task, outcome))
 

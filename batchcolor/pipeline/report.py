@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,16 @@ from batchcolor.hooks.types import Outcome
 MAX_NOTES = 100
 """Notes of each kind that a report lists; the journal has all of them."""
 
+_lock = threading.Lock()
+"""Held while any report changes; not part of a report, which can be copied and pickled."""
+
 
 @dataclass
 class Report:
-    """Counts, failures and notes of one job; successes are counted only."""
+    """Counts, failures and notes of one job; successes are counted only.
+
+    Methods that several threads call hold a lock.
+    """
 
     model: str
     output: str
@@ -58,24 +65,36 @@ class Report:
 
     def add(self, outcome: Outcome) -> None:
         """Counts the outcome of one picture or film."""
-        if outcome.status == "done":
-            self.done += 1
-        elif outcome.status == "copied":
-            self.copied += 1
-        elif outcome.status == "skipped":
-            self.skipped += 1
-        else:
-            self.failed += 1
-            self.failures.append(outcome)
-        for note in outcome.notes:
-            self.note_count += outcome.status != "skipped"
-            if len(self.picture_notes) < MAX_NOTES:
-                self.picture_notes.append((str(outcome.source), note))
+        with _lock:
+            if outcome.status == "done":
+                self.done += 1
+            elif outcome.status == "copied":
+                self.copied += 1
+            elif outcome.status == "skipped":
+                self.skipped += 1
+            else:
+                self.failed += 1
+                self.failures.append(outcome)
+            for note in outcome.notes:
+                self.note_count += outcome.status != "skipped"
+                if len(self.picture_notes) < MAX_NOTES:
+                    self.picture_notes.append((str(outcome.source), note))
 
     def note(self, text: str) -> None:
         """Adds a note, unless it is there already."""
-        if text not in self.notes and len(self.notes) < MAX_NOTES:
-            self.notes.append(text)
+        with _lock:
+            if text not in self.notes and len(self.notes) < MAX_NOTES:
+                self.notes.append(text)
+
+    def count_frame(self) -> None:
+        """Counts a coloured frame of a film."""
+        with _lock:
+            self.frames += 1
+
+    def count_colored_skipped(self) -> None:
+        """Counts a picture in colour that is skipped, beside `add`."""
+        with _lock:
+            self.colored_skipped += 1
 
     @property
     def rate(self) -> float:
@@ -99,7 +118,8 @@ class Report:
 
     def expect(self, frames: int) -> None:
         """Adds the frames of a film that is begun."""
-        self.frames_expected += frames
+        with _lock:
+            self.frames_expected += frames
 
     @property
     def frame_rate(self) -> float:

@@ -333,5 +333,5 @@ class VideoTask:
         time = timedelta(seconds=int(self.position))
         total = f" of {self.expected}" if self.expected else ""
         report = self.context.report
-        report.frames += 1
+        report.count_frame()
         report.current = f"{self.task.source.relative} {time}, frame {self.done}{total}"

@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, er
 
 _own: set[Path] = set()
 """Temporary files and folders of this process that exist at the moment."""
+
+
+_umask_lock = threading.Lock()
 
 
 class FileSystemWarning(UserWarning):
@@ -112,13 +116,19 @@ def _temporary(
 def _create_file(suffix: str, folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix, ".", folder)
     os.close(handle)
-    with contextlib.suppress(OSError):  # mkstemp creates files that only their owner reads
-        Path(name).chmod(0o666 & ~_umask())
-    return Path(name)
+    return _permit(Path(name), 0o666)
 
 
 def _create_folder(suffix: str, folder: Path) -> Path:
-    return Path(tempfile.mkdtemp(suffix, ".", folder))
+    return _permit(Path(tempfile.mkdtemp(suffix, ".", folder)), 0o777)
+
+
+def _permit(path: Path, mode: int) -> Path:
+    """Gives a temporary, which only its owner can read, the permissions of any other new file."""
+    with contextlib.suppress(OSError):
+        special = path.stat().st_mode & 0o7000  # a new folder inherits its parent's group this way
+        path.chmod(special | mode & ~_umask())
+    return path
 
 
 def replace_folder(source: Path, target: Path, previous: Path) -> None:
@@ -271,8 +281,18 @@ def _free_bytes(folder: Path) -> int:
         return 0
 
 
-@cache
 def _umask() -> int:
-    mask = os.umask(0)
+    """The umask of the process. Thread-safe.
+
+    It can only be read by setting it: that is done once, one thread at a time, and the value set
+    for that moment lets nobody else read what other threads create meanwhile.
+    """
+    with _umask_lock:
+        return _read_umask()
+
+
+@cache
+def _read_umask() -> int:
+    mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -85,13 +85,15 @@ class InFlightRecord:
         """Records that a source is in work, until the end of the block."""
         source = absolute_source(path)
         fields = (step.encode(), b"%d" % (self._attempts.get(source, 0) + 1), os.fsencode(source))
-        slot = self._free.pop() if self._free else next(self._count)
+        with self._lock:
+            slot = self._free.pop() if self._free else next(self._count)
         self._write(slot, FIELD.join(fields) + END)
         try:
             yield
         finally:
             self._write(slot, END)
-            self._free.append(slot)
+            with self._lock:
+                self._free.append(slot)
 
     def _write(self, slot: int, content: bytes) -> None:
         if self._handle is not None and len(content) <= SLOT:

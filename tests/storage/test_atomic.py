@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -96,6 +97,36 @@ def test_a_written_file_has_the_permissions_that_the_user_s_mask_gives(tmp_path)
     write_atomic(tmp_path / "a.txt", b"whole")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_a_folder_made_from_a_temporary_has_the_permissions_of_any_other_folder(tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    parent.chmod(0o2755)  # new folders below inherit the group, and this bit
+    (parent / "plain").mkdir()
+    with temporary_folder(parent / "new") as temporary:
+        replace_folder(temporary, parent / "new", parent / "previous")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in parent.iterdir()}
+    assert len(modes) == 1
+
+
+def test_the_umask_of_the_process_is_kept_when_threads_read_it_at_once(monkeypatch):
+    set_umask, previous = os.umask, os.umask(0o027)
+
+    def set_slowly(mask: int) -> int:
+        former = set_umask(mask)
+        time.sleep(0.01)
+        return former
+
+    monkeypatch.setattr(os, "umask", set_slowly)
+    atomic._read_umask.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(lambda _: atomic._umask(), range(4))) == {0o027}
+        assert set_umask(0o027) == 0o027
+    finally:
+        set_umask(previous)
+        atomic._read_umask.cache_clear()
 
 
 def test_a_temporary_of_a_process_id_that_repeats_is_removed_and_one_of_a_running_one_stays(

@@ -285,7 +285,7 @@ def _umask() -> int:
     """The umask of the process. Thread-safe.
 
     It can only be read by setting it: that is done once, one thread at a time, and the value set
-    for that moment lets nobody else read what other threads create meanwhile.
+    for that moment permits no other user to read what other threads create meanwhile.
     """
     with _umask_lock:
         return _read_umask()

@@ -84,15 +84,16 @@ def test_sources_held_by_several_threads_have_different_slots(tmp_path):
     record = InFlightRecord(tmp_path)
     record._free = SlowList()
     record.open({})
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=10)
 
     def hold(number: int) -> None:
-        for _ in range(5):
+        barrier.wait()
+        with record.hold(Path(f"/in/{number}.png"), "decode"):
             barrier.wait()
-            with record.hold(Path(f"/in/{number}.png"), "decode"):
-                pass
 
     try:
+        with record.hold(Path("/in/a.png"), "decode"):
+            pass
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(hold, range(4)))
         assert sorted(record._free) == [0, 1, 2, 3]

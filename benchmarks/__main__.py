@@ -8,13 +8,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import codec_baseline, films, memory, published, start, throughput, working_size
+from benchmarks import (
+    backends,
+    codec_baseline,
+    films,
+    memory,
+    published,
+    start,
+    throughput,
+    working_size,
+)
 
 KINDS = {
     "throughput": throughput.measure,
     "codec-baseline": codec_baseline.measure,
     "memory": memory.measure,
     "start": start.measure,
+    "backends": backends.measure,
 }
 KINDS_WITH_DATA = {
     "published": published.measure,

@@ -303,7 +303,7 @@ def test_options_of_a_model_are_values_of_their_type(grey_picture):
 
 
 def test_the_representation_of_a_loaded_colorizer_names_model_device_and_working_size():
-    shown = repr(batchcolor.load_colorizer("beta", device="cpu"))
+    shown = repr(batchcolor.load_colorizer("beta", device="cpu", backend="torch"))
     assert shown == "<LoadedColorizer 'beta' on CPU (float32), working size 32>"
 
 

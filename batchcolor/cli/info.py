@@ -19,8 +19,8 @@ from batchcolor.cli.console import make_console, only_json, plain_text, print_js
 from batchcolor.cli.result_info import show_provenance
 
 LIBRARIES = (
-    *("torch", "torchvision", "pillow", "simplejpeg", "imagecodecs", "tifffile", "imageio", "av"),
-    *("numpy", "safetensors", "pluggy", "typer", "rich", "filelock"),
+    *("torch", "torchvision", "openvino", "pillow", "simplejpeg", "imagecodecs", "tifffile"),
+    *("imageio", "av", "numpy", "safetensors", "pluggy", "typer", "rich", "filelock"),
 )
 
 

@@ -93,7 +93,7 @@ def squares(count):
 def test_a_module_with_weights_is_exported_and_gives_the_chroma_of_torch(load):
     runner = load()
     assert runner.backend.name == "openvino"
-    assert repr(runner).startswith("<Runner gain: 8 px, CPU (OpenVINO), ")
+    assert repr(runner).startswith("<Runner gain: 8 px, CPU with OpenVINO, ")
     assert runner.notes == []
     in_torch = load(backend="torch").run(squares(6))
     for chroma, expected in zip(runner.run(squares(6)), in_torch, strict=True):
@@ -117,6 +117,11 @@ def test_other_weights_batch_sizes_and_precisions_have_exports_of_their_own(load
     changed = load(**change)
     assert len(list(cache.iterdir())) == 2
     np.testing.assert_allclose(changed.run(squares(1))[0], change.get("gain", 0.25), atol=1e-3)
+
+
+def test_bfloat16_is_compared_with_torch_in_float32(load):
+    runner = load(precision="bfloat16")
+    assert (runner.backend.name, runner.backend.precision) == ("openvino", "bfloat16")
 
 
 def test_a_change_of_the_plugins_code_makes_a_new_export(load, cache, tmp_path):

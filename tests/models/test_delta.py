@@ -17,6 +17,7 @@ from batchcolor.inference.runner import load_runner
 from batchcolor.inference.weights import find
 from batchcolor.models.builtin import DELTA
 from batchcolor.models.delta import Delta, Encoder, load_folded_weights
+from batchcolor.models.delta_inference import DeltaForInference
 from batchcolor.models.delta_palette import (
     compute_pairwise_ciede2000,
     load_pairwise_ciede2000,
@@ -29,6 +30,13 @@ def delta():
     """The model with its shipped weights."""
     owned = load_plugins(False).find("delta")
     return load_runner(owned, LoadOptions(device="cpu", batch_size=1))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The module of the model, with its shipped weights."""
+    owned = load_plugins(False).find("delta")
+    return load_runner(owned, LoadOptions(device="cpu", backend="torch")).backend.colorizer
 
 
 def chroma_of(runner, image):
@@ -90,13 +98,26 @@ def test_weights_saved_under_the_former_classifier_name_load(prefix):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_gives_nearly_the_same_chroma(delta, dtype):
+def test_half_precision_gives_nearly_the_same_chroma(network, dtype):
     luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     luma = functional.interpolate(luma, size=(96, 96), mode="bicubic").clamp(0, 1)
     with torch.inference_mode():
-        expected = delta.backend.colorizer(luma)
-        half = copy.deepcopy(delta.backend.colorizer).to(dtype)(luma.to(dtype))
+        expected = network(luma)
+        half = copy.deepcopy(network).to(dtype)(luma.to(dtype))
     assert (half.float() - expected).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("side", [96, 256])
+@pytest.mark.parametrize("vividness", [0.0, 0.5, 1.0])
+def test_the_rearranged_network_gives_the_same_chroma(network, side, vividness):
+    module = copy.deepcopy(network)
+    module.vividness = vividness
+    luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    luma = functional.interpolate(luma, size=(side, side), mode="bicubic").clamp(0, 1)
+    with torch.inference_mode():
+        expected, rearranged = module(luma), DeltaForInference(module).eval()(luma)
+    assert expected.abs().max() > 0.01
+    assert (rearranged - expected).abs().max() < 1e-5
 
 
 def test_a_certain_palette_colour_is_returned_unchanged():

@@ -41,6 +41,7 @@ def print_of(target=JPEG, *, spec=DELTA, is_film=False, options=None, **values):
         (JPEG, {"strength": 1}),
         (JPEG, {"options": {"vividness": "0.5"}}),
         (JPEG, {"workers": 3, "device": "cpu", "max_memory": "1G"}),
+        (JPEG, {"backend": "torch", "precision": "float32"}),
         (JPEG, {"codec": "h265", "stabilize": "best"}),  # for films
     ],
 )

@@ -32,7 +32,7 @@ from batchcolor.inference.backends.model_source import ModelSource
 if TYPE_CHECKING:
     from batchcolor.inference.backends.torch import TorchBackend
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Changed when the code of this folder exports models in another way."""
 EXPORTING = threading.Lock()
 """torch exports one model at a time in a process."""
@@ -42,7 +42,7 @@ HINTS = {"float32": "f32", "bfloat16": "bf16"}
 class OpenVinoBackend:
     """Runs one compiled graph of a fixed shape."""
 
-    name, device_name, torch_device, is_on_cpu = "openvino", "CPU (OpenVINO)", "cpu", True
+    name, device_name, torch_device, is_on_cpu = "openvino", "CPU with OpenVINO", "cpu", True
 
     def __init__(
         self,

@@ -37,11 +37,16 @@ def load_backend(source: ModelSource, loading: LoadOptions) -> Backend:
             raise UsageError(f"--backend openvino: {refusal}")
     elif refusal or (loading.device == "auto" and _has_gpu()) or _find_obstacle(source):
         return load_torch(source, loading)
-    on_cpu = functools.cache(functools.partial(load_torch, source, replace(loading, device="cpu")))
+
+    @functools.cache
+    def load_on_cpu(precision: str = "float32") -> TorchBackend:
+        return load_torch(source, replace(loading, device="cpu", precision=precision))
+
     try:
-        return _load_openvino(source, loading, on_cpu)
+        return _load_openvino(source, loading, load_on_cpu)
     except BackendUnavailableError as error:
-        backend = on_cpu()
+        precision = "float32" if loading.precision == "auto" else loading.precision
+        backend = load_on_cpu(precision)
         backend.notes.append(f"{source.name}: torch is used, as OpenVINO {error}")
         return backend
 

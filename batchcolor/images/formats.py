@@ -159,6 +159,8 @@ UNSNIFFABLE_VIDEO_SUFFIXES = MOTION_JPEG_SUFFIXES.union(
 VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))
 AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 """Audio in a container that films use too: skipped unless the file itself is the source."""
+VIDEO_OR_TEXT_SUFFIXES = frozenset({".ts", ".mts", ".dif", ".nut"})
+"""Suffixes of films that text has too: TypeScript, tables (Data Interchange Format), Squirrel."""
 UNREAD_SUFFIXES = frozenset(
     {
         *(".jxr", ".wdp", ".hdp", ".cin", ".phm", ".pcd", ".pict", ".pct"),

@@ -14,6 +14,7 @@ from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
     FORMATS_BY_SUFFIX,
     UNREAD_SUFFIXES,
+    VIDEO_OR_TEXT_SUFFIXES,
     VIDEO_SUFFIXES,
     Format,
     describe_missing_decoder,
@@ -157,8 +158,9 @@ def _identify(
 ) -> ScannedFile | SkippedEntry:
     """Identifies a file by its content, or by its suffix if its content is unknown.
 
-    With `is_source` the user asked for this file, so it is never skipped as no picture. Text with
-    the suffix of a film is no film, as TypeScript (`.ts`).
+    With `is_source` the user asked for this file, so it is never skipped as no picture. Text is no
+    film where its suffix is also one of text, as TypeScript (`.ts`); elsewhere it is a film that
+    fails, such as an error page that was downloaded in its place.
     """
     suffix = path.suffix.lower()
     is_expected = is_source or suffix in VIDEO_SUFFIXES or is_picture_suffix(suffix, readers)
@@ -176,7 +178,7 @@ def _identify(
     kind = sniff(head, suffix, readers)
     if kind is not None and kind.is_film and suffix in AUDIO_SUFFIXES and not is_source:
         return SkippedEntry(path, "audio", is_foreign=True)
-    if kind is None and suffix in VIDEO_SUFFIXES and is_text(head):
+    if kind is None and suffix in VIDEO_OR_TEXT_SUFFIXES and is_text(head):
         is_expected = is_source
     reason = _find_missing_decoder(kind, suffix, readers)
     if reason:

@@ -112,9 +112,9 @@ class FileSink(VideoSink):
     ) -> list[str]:
         """As `VideoSink.commit`."""
         muxer = Muxer(temporary, self.source, self.output)
-        if self.provenance is not None:
-            muxer.mark(self.provenance)
         try:
+            if self.provenance is not None:
+                muxer.mark(self.provenance)
             muxer.write(self.segments, scan, decoder.missing)
             if muxer.notes and self.output.settings.strict:
                 missing = muxer.notes[0].partition(";")[0]  # without the action

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from PIL import Image
 
 from batchcolor.images.formats import PNG
@@ -86,6 +87,14 @@ def test_typescript_is_not_a_film(tmp_path):
     skipped, code, film = sorted(scan(tmp_path), key=lambda e: isinstance(e, ScannedFile))[:3]
     assert skipped.path.name == "code.ts"
     assert code.is_film
+    assert film.is_film
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi", "m2ts", "mjpeg"])
+def test_text_in_place_of_a_film_is_a_film_that_fails(tmp_path, suffix):
+    (tmp_path / f"film.{suffix}").write_text("<html>404 Not Found</html>\n" * 40)
+    (film,) = scan(tmp_path)
+    assert isinstance(film, ScannedFile)
     assert film.is_film
 
 

@@ -70,9 +70,13 @@ class Muxer:
         self.end = Fraction(0)
         """Second at which the result ends."""
         self.streams = open_streams(source, output)
-        self.container: OutputContainer = open_output(
-            target, output.container, self.streams.choose_muxer_options()
-        )
+        try:
+            self.container: OutputContainer = open_output(
+                target, output.container, self.streams.choose_muxer_options()
+            )
+        except BaseException:
+            self.streams.close()
+            raise
         is_gif = output.container == GIF
         alternatives = (MKV, MP4, MOV) if is_gif else output.settings.video_codec.containers
         try:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from batchcolor.errors import ProcessingError
 from batchcolor.images.decode_options import OutputProfile
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Plane, array_to_luma
@@ -78,7 +79,8 @@ def plan_conversion(
 ) -> ColorConversion:
     """Returns how samples of a colour space with a profile, or without one, become luma.
 
-    A profile that is damaged or belongs to other samples is dropped, with a note.
+    A profile that is damaged or belongs to other samples is dropped, with a note. Raises
+    ProcessingError where LittleCMS cannot convert with a built-in profile either.
     """
     icc = _check_profile(icc, space, notes)
     own_space = icc[COLOR_SPACE]
@@ -89,6 +91,8 @@ def plan_conversion(
     if source == target or (space == CMYK and not icc):
         return ColorConversion(target=target, space=space)
     if not _is_convertible(source, target):
+        if not icc:
+            raise ProcessingError("decode", f"LittleCMS cannot convert its samples to {output!r}")
         notes.append(f"{_name_space(icc)} profile dropped: LittleCMS cannot convert with it")
         return plan_conversion(b"", space, output, notes)
     if icc and output == "keep":

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.metadata.exif import POINTERS
+from batchcolor.images.metadata.exif_block import MAIN, read_below
 from batchcolor.images.metadata.ifd import (
     HEADER_SIZE,
     IFD8,
     LONG,
     LONG8,
-    Directory,
     Entry,
     Layout,
     build_directory,
@@ -57,7 +57,7 @@ class TiffPageWriter:
             raise ValueError("a page in another byte order")
         distance = self._align(HEADER_SIZE) - HEADER_SIZE
         self._file.write(memoryview(encoded)[HEADER_SIZE:])
-        main = read_directory(encoded, layout, layout.first)
+        main = read_directory(encoded, layout, layout.first).entries
         self._link(self._move_directory(encoded, layout, main, distance))
 
     def copy(self, source: Path, offset: int) -> None:
@@ -71,44 +71,50 @@ class TiffPageWriter:
             layout = read_layout(data)
             if layout.order != self._order:
                 raise ValueError("a page in another byte order")
-            main = read_directory(data, layout, offset)
-            if OLD_JPEG_OFFSET in main.entries:
+            main = read_directory(data, layout, offset).entries
+            if OLD_JPEG_OFFSET in main:
                 reason = "is in colour in old-style JPEG, which cannot be copied to another file"
                 raise ProcessingError("encode", f"{reason}; --if-colored recolor colours it")
             self._link(self._copy_directory(data, layout, main))
 
     def _move_directory(
-        self, data: bytes, layout: Layout, directory: Directory, distance: int
+        self,
+        data: bytes,
+        layout: Layout,
+        directory: dict[int, Entry],
+        distance: int,
+        place: int = MAIN,
     ) -> int:
         """Writes a directory whose values were copied as a whole, `distance` bytes further."""
         entries = []
-        for entry in directory.entries.values():
-            if entry.tag in POINTERS:
-                below = read_directory(data, layout, entry.integers(layout.order)[0])
-                entries.append(
-                    self._offsets(entry.tag, [self._move_directory(data, layout, below, distance)])
-                )
+        below = dict(read_below(data, layout, directory, place, []))
+        for entry in directory.values():
+            if entry.tag in below:
+                found = below[entry.tag]
+                offset = self._move_directory(data, layout, found, distance, entry.tag)
+                entries.append(self._offsets(entry.tag, [offset]))
             elif entry.tag in SEGMENT_TAGS:
                 numbers = entry.integers(layout.order)
                 entries.append(self._offsets(entry.tag, [number + distance for number in numbers]))
-            else:
+            elif entry.tag not in POINTERS:
                 entries.append(replace(entry, offset=entry.offset + distance))
         return self._write_directory(entries)
 
-    def _copy_directory(self, data: bytes, layout: Layout, directory: Directory) -> int:
+    def _copy_directory(
+        self, data: bytes, layout: Layout, directory: dict[int, Entry], place: int = MAIN
+    ) -> int:
         """Writes a directory of another file with its values, strips and tiles."""
         entries = []
-        for entry in directory.entries.values():
-            if entry.tag in POINTERS:
-                below = read_directory(data, layout, entry.integers(layout.order)[0])
-                entries.append(
-                    self._offsets(entry.tag, [self._copy_directory(data, layout, below)])
-                )
+        below = dict(read_below(data, layout, directory, place, []))
+        for entry in directory.values():
+            if entry.tag in below:
+                offset = self._copy_directory(data, layout, below[entry.tag], entry.tag)
+                entries.append(self._offsets(entry.tag, [offset]))
             elif entry.tag in SEGMENT_TAGS:
-                counts = directory.entries[SEGMENT_TAGS[entry.tag]].integers(layout.order)
+                counts = directory[SEGMENT_TAGS[entry.tag]].integers(layout.order)
                 offsets = entry.integers(layout.order)
                 entries.append(self._offsets(entry.tag, self._copy_segments(data, offsets, counts)))
-            elif entry.tag != SUB_DIRECTORIES:
+            elif entry.tag != SUB_DIRECTORIES and entry.tag not in POINTERS:
                 kept = entry if self._is_big else to_classic(entry, layout.order)
                 entries.append(replace(kept, offset=0))
         return self._write_directory(entries)

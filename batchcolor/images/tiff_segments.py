@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,17 +200,18 @@ def _read_with_libtiff(page: tifffile.TiffPage) -> NDArray[np.uint8]:
     """Returns RGB `(H, W, 3)` as libtiff converts it, for what tifffile does not read."""
     import imagecodecs
 
-    handle = page.parent.filehandle
-    handle.seek(0)
-    data = bytearray(handle.read())
-    orientation = page.tags.get(ORIENTATION)
-    if orientation is not None:  # libtiff applies the mirroring part of the orientation
-        struct.pack_into(f"{page.parent.byteorder}H", data, orientation.valueoffset, 1)
-    try:
-        imagecodecs.tiff_decode(bytes(data), index=page.index)  # the other call ignores damage
-        rgba = imagecodecs.tiff_decode(bytes(data), index=page.index, asrgb=True)
-    except imagecodecs.TiffError as error:
-        reason = f"libtiff cannot read it: {_name(page)}: {error}"
-        raise ProcessingError("decode", reason) from error
+    path = Path(page.parent.filehandle.path)
+    # mapped, and changes are private: a file with many pages is not held once for each of them
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+        data: Any = mapped
+        orientation = page.tags.get(ORIENTATION)
+        if orientation is not None:  # libtiff applies the mirroring part of the orientation
+            struct.pack_into(f"{page.parent.byteorder}H", data, orientation.valueoffset, 1)
+        try:
+            imagecodecs.tiff_decode(data, index=page.index)  # the other call ignores damage
+            rgba = imagecodecs.tiff_decode(data, index=page.index, asrgb=True)
+        except imagecodecs.TiffError as error:
+            reason = f"libtiff cannot read it: {_name(page)}: {error}"
+            raise ProcessingError("decode", reason) from error
     rgb: NDArray[np.uint8] = rgba[..., :3]
     return rgb

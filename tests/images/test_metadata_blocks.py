@@ -24,6 +24,7 @@ from batchcolor.images.metadata.jpeg import write_jpeg
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.upright import mark_as_upright
 from batchcolor.images.metadata.xmp import merge_extended, split_packet
+from batchcolor.images.tiff_pages import TiffPageWriter
 
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -142,3 +143,24 @@ def test_profile_that_exceeds_the_segments_of_a_jpeg_is_reported(size, is_kept):
     data = write_jpeg(encode_jpeg(8), Metadata(icc=bytes(size)), notes)
     assert (b"ICC_PROFILE" in data) == is_kept
     assert [note[:19] for note in notes] == ["ICC profile dropped"] * (not is_kept)
+
+
+@pytest.mark.parametrize("tag", sorted(exif.POINTERS))
+@pytest.mark.parametrize("target", [10**7, 8, 48])
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_page_with_a_pointer_to_no_directory_is_written(tmp_path, tag, target, is_copied):
+    entries = [text(0x010F, 10), integer_entry(tag, LONG, [target], "<")]
+    page = build_header("<", 8) + build_directory(entries, "<", 8)
+    other = exif.GPS_IFD if tag == exif.EXIF_IFD else exif.EXIF_IFD
+    assert len(page) == 48  # the second directory and a third one point to each other
+    for one, position in ((other, 66), (tag, 48)):
+        page += build_directory([integer_entry(one, LONG, [position], "<")], "<", len(page))
+    source = tmp_path / "in.tif"
+    source.write_bytes(page)
+    file = io.BytesIO()
+    writer = TiffPageWriter(file, "<", is_big=False)
+    if is_copied:
+        writer.copy(source, 8)
+    else:
+        writer.append(page)
+    assert exif.read_tags(file.getvalue()).keys() - {tag} == {0x010F}

@@ -65,7 +65,7 @@ class _BlockWriter:
         """Appends a directory, its MakerNote and the directories below it; returns its offset."""
         order, offset = self.layout.order, len(self.block)
         entries = {t: entry for t, entry in entries.items() if (directory, t) not in self.dropped}
-        below = dict(_read_below(self.data, self.layout, entries, directory, self.notes))
+        below = dict(read_below(self.data, self.layout, entries, directory, self.notes))
         final = {t: to_classic(e, order) for t, e in entries.items() if t not in POINTERS}
         final = {tag: replace(entry, offset=0) for tag, entry in final.items()}
         final.update({tag: integer_entry(tag, LONG, [0], order) for tag in below})
@@ -84,7 +84,7 @@ class _BlockWriter:
         return offset
 
 
-def _read_below(
+def read_below(
     data: Data, layout: Layout, entries: dict[int, Entry], directory: int, notes: list[str]
 ) -> Iterator[tuple[int, dict[int, Entry]]]:
     """Yields the tags of a directory that point to others, with the entries of those.
@@ -129,6 +129,6 @@ def _measure_values(
 ) -> dict[Place, int]:
     """Returns the bytes of the values of a directory and of those below it."""
     sizes = {(directory, tag): len(entry.value) for tag, entry in entries.items()}
-    for tag, found in _read_below(data, layout, entries, directory, []):
+    for tag, found in read_below(data, layout, entries, directory, []):
         sizes.update(_measure_values(data, layout, found, tag))
     return sizes

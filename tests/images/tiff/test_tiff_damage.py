@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,29 @@ def test_sgi_log_luv_is_read_by_libtiff(
     build_tiff(path, [b"".join(runs[:9])], _tags(34676, 32844, **{"258": (3, [16])}), "<")
     with pytest.raises(ProcessingError, match="libtiff cannot read"):
         read_picture(path)
+
+
+def test_page_that_libtiff_reads_does_not_hold_the_file(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    runs = bytes([8, *range(64, 72), 8, *range(8)]) * 8
+    orientation = {"274": (3, [2])}
+    build_tiff(path, [runs], _tags(34676, 32844, **{"258": (3, [16])}, **orientation), "<")
+    expected = read_picture(path).luma
+    with path.open("ab") as file:
+        file.write(bytes(8 << 20))
+    stored = path.read_bytes()
+    tracemalloc.start()
+    try:
+        luma = read_picture(path).luma
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(luma, expected)
+    assert (np.diff(luma.astype(int), axis=1) <= 0).all()  # mirrored
+    assert peak < 4 << 20
+    assert path.read_bytes() == stored
 
 
 def test_old_style_jpeg_is_read(

@@ -33,7 +33,7 @@ from batchcolor.pipeline.sources import (
     parse_source,
 )
 from batchcolor.pipeline.target_names import TargetNames
-from batchcolor.storage.journal import Journal, JournalEntry, absolute_source
+from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
 from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.encoders import require_encoder
 
@@ -176,11 +176,10 @@ class Plan:
         if conflict := self._guard.find_conflict(target):
             return "refused", "plan", conflict
         previous = journal.find(file.path, file.size, file.mtime_ns)
-        is_same = previous is not None and (previous.settings, previous.weights) == (
-            self.fingerprint(format_, is_film=file.is_film),
-            weights_hash,
-        )
-        if previous is not None and is_same and previous.outcome == "done" and exists:
+        made = self._find_result(journal, target, previous)
+        wanted = (self.fingerprint(format_, is_film=file.is_film), weights_hash)
+        is_same = previous is not None and (previous.settings, previous.weights) == wanted
+        if made and made.outcome == "done" and (made.settings, made.weights) == wanted and exists:
             return "done before", "", ""
         if previous is not None and self._is_kept_in_colour(previous):
             return "done before", "", ""
@@ -188,9 +187,20 @@ class Plan:
             reason = f"{previous.reason} (as before; --retry-failed tries again)"
             return "failed before", previous.step, reason
         if exists and self.settings.if_exists != "overwrite":
-            reason = "made with other settings" if previous else "not made by this job"
+            reason = "made with other settings" if made else "not made by this job"
             return "exists", "", reason
         return "colour", "", ""
+
+    def _find_result(
+        self, journal: Journal, target: Path, previous: JournalEntry | None
+    ) -> JournalEntry | None:
+        """The entry of the result of a source; `previous` is the last one of the source as it is
+        now: perhaps that of a failure or skip afterwards, which left the result as it was."""
+        if previous is None or previous.outcome in RESULTS:
+            return previous
+        made = journal.find_result(target.relative_to(self.output))
+        is_of_source = made is not None and _source_key(made) == _source_key(previous)
+        return made if is_of_source else None
 
     def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
         """Whether the source is known to be in colour, and was copied or skipped as asked now."""
@@ -227,6 +237,11 @@ def _describe_missing_frames(folder: Path) -> str:
     if any(entry.is_dir() for entry in folder.iterdir()):
         return "holds no numbered pictures; for a film of each of its folders name them: FOLDER/*"
     return "holds no numbered pictures; --frames takes folders of frames, as film/0001.png"
+
+
+def _source_key(entry: JournalEntry) -> tuple[str, int, int, str]:
+    """Identifies a source and its content."""
+    return entry.source, entry.size, entry.mtime_ns, entry.edges
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

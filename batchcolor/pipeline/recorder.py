@@ -21,7 +21,13 @@ from batchcolor.pipeline.sidecars import list_sidecars, write_sidecars
 from batchcolor.pipeline.strip_writer import write_contact_strip
 from batchcolor.pipeline.video_sink import ResumePoint
 from batchcolor.storage.fixity import Fixity, measure
-from batchcolor.storage.journal import Journal, JournalEntry, absolute_source, head_tail_digest
+from batchcolor.storage.journal import (
+    RESULTS,
+    Journal,
+    JournalEntry,
+    absolute_source,
+    head_tail_digest,
+)
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
@@ -111,7 +117,9 @@ class Recorder:
     def _add_missing_sidecars(self, task: Task) -> list[str]:
         """Writes the sidecars of a result of an earlier job; returns notes."""
         settings, previous = self.plan.settings, self.journal.find_target(task.source.path)
-        if previous is None or previous.outcome not in ("done", "copied"):
+        if previous is not None and previous.outcome == "failed":
+            previous = self.journal.find_result(task.target.relative_to(self.plan.output))
+        if previous is None or previous.outcome not in RESULTS:
             return []
         task = replace(task, target=self.plan.output / previous.target)
         paths = list_sidecars(task.target, as_json=settings.sidecar, as_premis=settings.premis)

@@ -23,6 +23,8 @@ STATE_FOLDER = ".batchcolor"
 EDGE = 64 * 1024
 """Bytes at both ends of a file that identify it: quick also for a scan of a gigabyte."""
 LOCK_SECONDS = 2.0
+RESULTS = frozenset({"done", "copied"})
+"""Outcomes that leave a file under the target's name."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Journal:
         self.path = self.folder / "journal.jsonl"
         self._entries: dict[str, JournalEntry] = {}
         self._owners: dict[str, str] = {}
+        self._results: dict[str, JournalEntry] = {}
+        """The last success of each target: a failure afterwards leaves the result as it is."""
         self._waiting: list[JournalEntry] = []
         self._created: list[Path] = []
         """Folders that this job made, the innermost first."""
@@ -116,6 +120,8 @@ class Journal:
     def _remember(self, entry: JournalEntry) -> None:
         self._entries[entry.source] = entry
         self._owners[entry.target.casefold()] = entry.source
+        if entry.outcome in RESULTS:
+            self._results[entry.target.casefold()] = entry
 
     def __enter__(self) -> Journal:
         if self.folder.is_dir():
@@ -236,15 +242,19 @@ class Journal:
         """The last entry of this source, whatever the file is now."""
         return self._entries.get(absolute_source(path))
 
+    def find_result(self, target: Path) -> JournalEntry | None:
+        """The entry of the result that was last written under this name, relative to the output
+        folder; entries of later failures do not hide it."""
+        return self._results.get(str(target).casefold())
+
     def previous_target(self, path: Path) -> str | None:
         """The target of this source in an earlier job, relative to the output folder."""
         entry = self._entries.get(absolute_source(path))
         return entry.target if entry and entry.target else None
 
     def results(self) -> list[JournalEntry]:
-        """The last entry of every result, in the order in which sources were first recorded."""
-        done = [entry for entry in self._entries.values() if entry.outcome in ("done", "copied")]
-        return [entry for entry in done if self.owner(entry.target) == entry.source]
+        """The entry of every result, in the order in which their names were first recorded."""
+        return list(self._results.values())
 
     def has_target(self, relative: Path) -> bool:
         """Whether a result is recorded under this name, or below it where it is a folder."""
@@ -264,7 +274,7 @@ class Journal:
         self._waiting.append(entry)
         if self._file is None and entry.outcome in ("failed", "skipped"):
             return
-        self._has_results |= entry.outcome in ("done", "copied")
+        self._has_results |= entry.outcome in RESULTS
         self.open()
         self._write_waiting()
 

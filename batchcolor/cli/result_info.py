@@ -39,7 +39,7 @@ def read_file(path: Path) -> Provenance | None:
     """Returns the provenance that a picture or film states. Raises UsageError."""
     from PIL import UnidentifiedImageError
 
-    from batchcolor.images.provenance import read_film_mark, read_marks
+    from batchcolor.images.provenance import read_marks
 
     try:
         return read_marks(path)
@@ -49,6 +49,7 @@ def read_file(path: Path) -> Provenance | None:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
 
     from batchcolor.video.ffmpeg import MEDIA_ERRORS, open_container
+    from batchcolor.video.film_mark import read_film_mark
 
     try:
         with open_container(path) as container:

@@ -9,7 +9,7 @@ versions give equal files. `read_provenance` returns the entry of a result.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -87,49 +87,6 @@ def mark_metadata(
     return replace(metadata, exif=exif, xmp=xmp)
 
 
-COMMENT_START = "Colours computed by "
-"""Begins the mark of a film."""
-FILM_TAGS = ("comment", "description", "synopsis")
-"""Tags of MP4 and Matroska, by FFmpeg's names; the first one that is free is used."""
-QUICKTIME_TAGS = ("comment",)
-"""Of those, the ones that FFmpeg writes to QuickTime."""
-
-
-def add_film_mark(
-    tags: MutableMapping[str, str], provenance: Provenance, usable: Sequence[str] = FILM_TAGS
-) -> None:
-    """Adds one line of words and JSON to the tags of a container; all others are kept.
-
-    Where no tag is free, it becomes the last line of the comment.
-    """
-    names = {name.lower(): name for name in tags}
-    parameters = {"digital_source_type": provenance.digital_source_type, **provenance.parameters}
-    line = f"{COMMENT_START}{provenance.software}: {json.dumps(parameters, sort_keys=True)}"
-    free = next((name for name in usable if name not in names), None)
-    if free is not None:
-        tags[free] = line
-    else:
-        tags[names["comment"]] += f"\n{line}"
-
-
-def read_film_mark(tags: Mapping[str, str]) -> Provenance | None:
-    """Returns the mark in the tags of a container, or None."""
-    named = {name.lower(): value for name, value in tags.items()}
-    found = (_parse_comment(named.get(name, "")) for name in reversed(FILM_TAGS))
-    return next((provenance for provenance in found if provenance is not None), None)
-
-
-def _parse_comment(comment: str) -> Provenance | None:
-    """Returns the last mark in a tag, or None."""
-    for line in reversed(comment.splitlines()):
-        if line.startswith(COMMENT_START):
-            software, _, text = line.removeprefix(COMMENT_START).partition(": ")
-            values = _parse_parameters(text)
-            kind = str(values.pop("digital_source_type", ""))
-            return _make_provenance(software, kind, values)
-    return None
-
-
 def read_provenance(xmp: bytes) -> Provenance | None:
     """Returns the last entry of batchcolor in the history of an XMP packet, or None."""
     from batchcolor.images.xmp_history import InvalidXmpError, read_history
@@ -140,11 +97,12 @@ def read_provenance(xmp: bytes) -> Provenance | None:
         return None
     for agent, text in reversed(entries):
         if agent.split(" ")[0] == SOFTWARE_NAME:
-            return _make_provenance(agent, kind, _parse_parameters(text))
+            return make_provenance(agent, kind, parse_parameters(text))
     return None
 
 
-def _parse_parameters(text: str) -> dict[str, Any]:
+def parse_parameters(text: str) -> dict[str, Any]:
+    """Returns the JSON document of a mark; empty where it is damaged."""
     try:
         values = json.loads(text)
     except ValueError:
@@ -152,7 +110,8 @@ def _parse_parameters(text: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _make_provenance(software: str, kind: str, values: Mapping[str, Any]) -> Provenance:
+def make_provenance(software: str, kind: str, values: Mapping[str, Any]) -> Provenance:
+    """Returns the provenance of a mark with these `parameters`; `kind` is its source type."""
     settings = values.get("settings")
     names = ("model", "weights", "source", "source_sha256")
     return Provenance(

@@ -17,9 +17,7 @@ from batchcolor.images.formats import BMP, PNG
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance import (
     Provenance,
-    add_film_mark,
     mark_metadata,
-    read_film_mark,
     read_marks,
     read_provenance,
 )
@@ -162,17 +160,6 @@ def test_a_packet_that_fills_a_jpeg_segment_is_marked_and_kept(
     assert b"K" * 63900 in result.read_bytes()
     document = json.loads(command("info", result, "--json").stdout)
     assert document["model"] == "flat"
-
-
-@pytest.mark.parametrize("taken", [(), ("COMMENT",), ("comment", "Description", "synopsis")])
-def test_the_tags_of_a_film_keep_what_they_have(taken):
-    tags = dict.fromkeys(taken, "Filmed by uncle Karl")
-
-    add_film_mark(tags, MARK)
-
-    assert read_film_mark(tags) == MARK
-    assert all(tags[name].startswith("Filmed by uncle Karl") for name in taken)
-    assert read_film_mark(dict.fromkeys(taken, "Filmed by uncle Karl")) is None
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])

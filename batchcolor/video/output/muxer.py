@@ -13,8 +13,9 @@ from av.video.stream import VideoStream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, MP4
-from batchcolor.images.provenance import FILM_TAGS, QUICKTIME_TAGS, Provenance, add_film_mark
+from batchcolor.images.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
+from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark
 from batchcolor.video.output import matroska
 from batchcolor.video.output.containers import open_output
 from batchcolor.video.output.encoders import configure_encoder

@@ -93,7 +93,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures every model on the colour photographs of `settings.data`.
 
-    A picture that a model fails on is listed in `failures`; the others are measured.
+    A picture that a model fails on is listed in `failures`; the others are measured. So is one
+    whose content differs from that in the baseline; it is measured, and not compared.
     Raises EvaluationDataError, UsageError and ModelError before any picture is coloured.
     """
     assert settings.data is not None
@@ -107,14 +108,19 @@ def evaluate(
             size=settings.size,
             report_progress=lambda done, total: report_progress("scanning", done, total),
         )
+        names = [reference.name for reference in reference_set.references]
+        if baseline is not None:
+            baseline.check_pictures(names, settings.size)
         evaluator = _Evaluator(settings, plugins, reference_set, runners, pool)
         evaluator.run(report_progress)
     result = evaluator.result
     for runner in runners:
         result.notes += [note for note in runner.notes if note not in result.notes]
     if baseline is not None:
-        names = [reference.name for reference in reference_set.references]
         values = {name: row.values for name, row in result.rows.items()}
+        reason = f"not compared: other content than in {baseline.path}; measure that one again"
+        changed = baseline.find_changed(names, values["grey"]["rgb_mse"])
+        result.failures += [(name, reason) for name in changed]
         result.comparisons = baseline.compare(names, values, result.reference_colorfulness)
     return result
 

@@ -75,19 +75,24 @@ class RowComparison:
 
 
 def compare_paired(
-    new: Mapping[str, FloatArray], old: Mapping[str, FloatArray], reference_colorfulness: float
+    new: Mapping[str, FloatArray],
+    old: Mapping[str, FloatArray],
+    reference_colorfulness: FloatArray | float,
 ) -> tuple[int, tuple[PairedDifference, ...]]:
     """Returns the number of pictures that both measured, and the difference of each common metric.
 
     Arrays are aligned picture by picture, NaN where a picture has no result. Colorfulness is
-    better where its mean is nearer to that of the references.
+    better where its mean is nearer to that of the references, which are given for each picture or
+    as their mean; without a reference it has no verdict.
     """
     metrics = [metric for metric in new if metric in old]
     both = np.stack([np.stack([new[metric], old[metric]]) for metric in metrics])  # (k, 2, n)
-    both = both[..., np.isfinite(both).all(axis=(0, 1))]
+    is_measured = np.isfinite(both).all(axis=(0, 1))
+    both = both[..., is_measured]
     pictures = both.shape[2]
     if not pictures:
         return 0, ()
+    reference = np.broadcast_to(reference_colorfulness, is_measured.shape)[is_measured].mean()
     differences = (both[:, 0] - both[:, 1]).T  # (n, k)
     compared = []
     for metric, (new_mean, old_mean), mean, (low, high) in zip(
@@ -101,9 +106,9 @@ def compare_paired(
         if metric in LOWER_IS_BETTER:
             gain = -gain
         elif metric == "colorfulness":
-            gain = abs(old_mean - reference_colorfulness) - abs(new_mean - reference_colorfulness)
-        is_significant = low > 0 or high < 0
-        verdict = ("better" if gain > 0 else "worse") if is_significant and gain else ""
+            gain = float(abs(old_mean - reference) - abs(new_mean - reference))
+        is_significant = (low > 0 or high < 0) and np.isfinite(gain) and gain != 0
+        verdict = ("better" if gain > 0 else "worse") if is_significant else ""
         compared.append(PairedDifference(metric, float(mean), float(low), float(high), verdict))
     return pictures, tuple(compared)
 
@@ -117,6 +122,31 @@ class Baseline:
     names: tuple[str, ...]
     rows: dict[str, dict[str, FloatArray]]
 
+    def check_pictures(self, names: Sequence[str], size: int | None) -> None:
+        """Raises UsageError where a measurement of these pictures at `size` cannot be compared."""
+        if self.size != size:
+            raise UsageError(
+                f"--against {self.path}: measured {_describe_size(self.size)}, but this one would "
+                f"be {_describe_size(size)}; use the same --size"
+            )
+        if not set(names) & set(self.names):
+            raise UsageError(
+                f"--against {self.path}: measured on other pictures; "
+                f"measure the baseline on the folder of --data"
+            )
+
+    def find_changed(self, names: Sequence[str], gray_errors: FloatArray) -> list[str]:
+        """Returns the pictures that have the same name as in the baseline, but other content.
+
+        `gray_errors` is `rgb_mse` of the row "grey": it follows from the reference alone, so it
+        identifies it. NaN, of a picture that could not be read on either side, says nothing.
+        """
+        old_errors = dict(zip(self.names, self.rows["grey"]["rgb_mse"], strict=True))
+        old = np.array([old_errors.get(name, np.nan) for name in names])
+        is_known = np.isfinite(gray_errors) & np.isfinite(old)
+        is_changed = is_known & ~np.isclose(gray_errors, old, rtol=RELATIVE_TOLERANCE, atol=1e-9)
+        return [name for name, changed in zip(names, is_changed, strict=True) if changed]
+
     def compare(
         self,
         names: Sequence[str],
@@ -125,24 +155,21 @@ class Baseline:
     ) -> list[RowComparison]:
         """Compares rows of the same name; also the only model of each side under another name.
 
-        `names` are the pictures of the new measurement, in the order of the arrays.
-        Raises UsageError where the pictures are not the same.
+        `names` are the pictures of the new measurement, in the order of the arrays. Pictures whose
+        content has changed are omitted.
         """
-        old_index_by_name = {name: index for index, name in enumerate(self.names)}
+        changed = {*self.find_changed(names, rows["grey"]["rgb_mse"])}
+        old_index_by_name = {
+            name: index for index, name in enumerate(self.names) if name not in changed
+        }
         new_indices = [index for index, name in enumerate(names) if name in old_index_by_name]
         old_indices = [old_index_by_name[names[index]] for index in new_indices]
-        if not new_indices:
-            raise UsageError(
-                f"--against {self.path}: measured on other pictures; "
-                f"measure the baseline on the folder of --data"
-            )
-        self._check_references(rows["grey"]["rgb_mse"][new_indices], old_indices)
         comparisons = []
         for new, old in self._pair_rows(list(rows)):
             pictures, differences = compare_paired(
                 {metric: values[new_indices] for metric, values in rows[new].items()},
                 {metric: values[old_indices] for metric, values in self.rows[old].items()},
-                float(reference_colorfulness[new_indices].mean()),
+                reference_colorfulness[new_indices],
             )
             comparisons.append(RowComparison(new, old, pictures, differences))
         return comparisons
@@ -156,18 +183,9 @@ class Baseline:
             pairs.append((new[0], old[0]))
         return pairs
 
-    def _check_references(self, new: FloatArray, old_indices: Sequence[int]) -> None:
-        """The error of the grey picture follows from its reference alone, so it identifies it."""
-        old = self.rows["grey"]["rgb_mse"][old_indices]
-        changed = np.flatnonzero(
-            ~np.isclose(new, old, rtol=RELATIVE_TOLERANCE, atol=1e-9, equal_nan=True)
-        )
-        if len(changed):
-            name = self.names[old_indices[changed[0]]]
-            raise UsageError(
-                f"--against {self.path}: {len(changed)} pictures have the same name but other "
-                f"content (first: {name}); measure the baseline again"
-            )
+
+def _describe_size(size: int | None) -> str:
+    return "at full size" if size is None else f"with --size {size}"
 
 
 def read_baseline(path: Path) -> Baseline:

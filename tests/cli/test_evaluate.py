@@ -182,13 +182,63 @@ def test_a_change_is_compared_with_a_baseline_picture_by_picture(command, flat, 
     assert "new minus baseline, 6 pictures" in shown.stdout
 
 
-def test_a_baseline_of_other_pictures_is_refused(command, flat, colours, tmp_path):
+def test_a_picture_with_other_content_than_in_the_baseline_is_measured_and_not_compared(
+    command, flat, colours, tmp_path
+):
     base = tmp_path / "base.json"
     base.write_text(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
     picture(99).save(colours / "0.png")
-    result = command("evaluate", "--data", colours, "-m", flat, "--against", base)
-    assert result.returncode == 2
+    result = command("evaluate", "--data", colours, "-m", flat, "--against", base, "--json")
+    assert result.returncode == 3
     assert "0.png" in result.stderr
+    document = json.loads(result.stdout)
+    assert [row["n"] for row in document["rows"]] == [6, 6, 6]
+    assert [row["n"] for row in document["against"]] == [5, 5, 5]
+    grey, _, model = document["against"]  # the mean colour is that of all pictures
+    assert all(it["mean"] == 0 for row in (grey, model) for it in row["differences"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("--size", "16"), "use the same --size"), ((), "measured on other pictures")],
+)
+def test_a_baseline_of_another_size_or_of_other_pictures_is_refused_before_measuring(
+    command, flat, colours, tmp_path, monkeypatch, arguments, sentence
+):
+    base = tmp_path / "base.json"
+    document = json.loads(command("evaluate", "--data", colours, "-m", flat, "--json").stdout)
+    if not arguments:
+        document["pictures"] = [f"other {name}" for name in document["pictures"]]
+    base.write_text(json.dumps(document))
+    monkeypatch.setattr("batchcolor.evaluation.metrics.measure_all", None)
+    result = command("evaluate", "--data", colours, "-m", flat, "--against", base, *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_picture_that_cannot_be_read_any_more_is_not_taken_for_other_content(
+    command, flat, colours, tmp_path, monkeypatch
+):
+    from batchcolor.evaluation import evaluator
+
+    read = evaluator.read_reference
+
+    def read_all_but_one(path: Path, size: int | None) -> object:
+        if path.name == "0.png":
+            raise OSError("vanished")
+        return read(path, size)
+
+    words = ("evaluate", "--data", colours, "-m", flat, "--json")
+    base = tmp_path / "base.json"
+    base.write_text(command(*words).stdout)
+    monkeypatch.setattr(evaluator, "read_reference", read_all_but_one)
+    result = command(*words, "--against", base)
+    assert result.returncode == 3
+    document = json.loads(result.stdout)
+    assert [failure["picture"] for failure in document["failures"]] == ["0.png"]
+    assert "vanished" in document["failures"][0]["reason"]
+    assert [row["n"] for row in document["against"]] == [5, 5, 5]
 
 
 def test_the_csv_has_one_line_for_each_row_with_the_limits_of_each_interval(command, flat, colours):

@@ -75,6 +75,21 @@ def test_more_colour_is_better_only_towards_the_colorfulness_of_the_references()
         assert difference.verdict == verdict
 
 
+def test_colorfulness_has_no_verdict_without_references_and_counts_those_that_were_read():
+    base = np.full(20, 30.0) + np.arange(20) / 10
+    references = np.full(20, 40.0)
+    for reference, verdict in ((float("nan"), ""), (references, "better")):
+        _, (difference,) = statistics.compare_paired(
+            {"colorfulness": base + 5}, {"colorfulness": base}, reference
+        )
+        assert difference.verdict == verdict
+    base[0] = references[0] = np.nan  # a picture that could not be read
+    _, (difference,) = statistics.compare_paired(
+        {"colorfulness": base + 5}, {"colorfulness": base}, references
+    )
+    assert difference.verdict == "better"
+
+
 def test_pictures_without_a_result_are_omitted_from_both_sides():
     new, old = np.array([1.0, np.nan, 3.0, 4.0]), np.array([1.0, 2.0, np.nan, 5.0])
     count, (difference,) = statistics.compare_paired({"psnr_db": new}, {"psnr_db": old}, 40.0)

@@ -15,11 +15,11 @@ from PIL import Image
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
-from batchcolor.images.decode import decode, picture_from_image
+from batchcolor.images.decode import decode, make_picture
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.picture import Picture, array_to_luma, resize_luma
+from batchcolor.images.picture import Picture, array_to_luma, reduce_to_8_bits, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.pipeline.arguments import (
@@ -226,7 +226,7 @@ def _read_picture(image: ImageInput) -> Picture:
     if isinstance(image, str | os.PathLike):
         return _read_file(Path(image))
     if isinstance(image, Image.Image):
-        return picture_from_image(image)
+        return make_picture(image)
     if isinstance(image, np.ndarray):
         is_grey_or_rgb = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
         if image.dtype not in (np.uint8, np.uint16) or not is_grey_or_rgb or not image.size:
@@ -259,7 +259,7 @@ def _join(
     if as_array:
         return rgb
     if rgb.dtype == np.uint16:
-        rgb = (rgb >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
+        rgb = reduce_to_8_bits(rgb)  # Pillow has no 16-bit colour
     result = Image.fromarray(rgb)
     result.info.update(_image_info(picture.metadata))
     return result

@@ -370,3 +370,11 @@ def test_a_film_is_no_picture(make_clip, tmp_path, suffix):
         make_clip(clip)
     with pytest.raises(ProcessingError, match="is a film"):
         batchcolor.colorize(clip)
+
+
+def test_a_deep_image_becomes_the_nearest_of_eight_bits(grey_picture):
+    deep = np.asarray(grey_picture(40, 30)).astype(np.uint16) * 256 + 250
+    as_array = batchcolor.colorize(deep, strength=0)
+    result = batchcolor.colorize(Image.fromarray(deep), strength=0)
+    assert as_array.dtype == np.uint16
+    assert np.array_equal(np.asarray(result), np.round(as_array / 257).astype(np.uint8))

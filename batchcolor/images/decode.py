@@ -77,7 +77,7 @@ def _decode(
     return _decode_other(found, max_pixels, options)
 
 
-def picture_from_image(image: Image.Image) -> Picture:
+def make_picture(image: Image.Image) -> Picture:
     """Returns the picture of a Pillow image in memory, upright, with its metadata.
 
     Raises ProcessingError for an image that cannot be loaded or converted.

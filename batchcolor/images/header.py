@@ -39,12 +39,12 @@ def estimate_memory(
     max_pixels: int,
     readers: Sequence[Reader] = (),
     *,
-    is_first_enough: bool = False,
+    allow_multiple: bool = False,
 ) -> int:
     """Returns the bytes that a picture needs at its peak, from its header alone.
 
     Raises ProcessingError for a file that is empty, unknown or damaged, for more than
-    `max_pixels`, and for several frames, unless `is_first_enough`. Of a TIFF with pages the first
+    `max_pixels`, and for several frames, unless `allow_multiple`. Of a TIFF with pages the first
     one counts.
     """
     if found.size == VANISHED:
@@ -64,7 +64,7 @@ def estimate_memory(
     except Exception as error:  # decoders raise any type of error; one picture is not the job
         raise ProcessingError("decode", describe_error(error)) from error
     check_size(width, height, max_pixels)
-    if not is_first_enough:
+    if not allow_multiple:
         _check_single(found.format, pages)
     return found.size + width * height * BYTES_PER_PIXEL * (2 if is_deep else 1)
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from batchcolor.errors import ProcessingError
 from batchcolor.images.decode_options import OutputProfile
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.picture import Plane, array_to_luma
+from batchcolor.images.picture import Plane, array_to_luma, reduce_to_8_bits
 from batchcolor.images.rgb_profiles import build_output_profile
 
 GREY, RGB, CMYK, LAB = b"GRAY", b"RGB ", b"CMYK", b"Lab "
@@ -55,11 +55,11 @@ class ColorConversion:
         `samples` are uint8 or uint16 over the full range: grey `(H, W)`, RGB `(H, W, 3)`, CMYK
         `(H, W, 4)` with full range for full ink, or Lab `(H, W, 3)` as ICC profiles encode it.
         """
-        if not self.is_needed and self.space != CMYK:
-            return array_to_luma(samples)
         if samples.ndim == 3 and samples.shape[2] == 1:
             samples = samples[..., 0]
         if samples.ndim == 2:
+            if not self.is_needed:
+                return samples
             curve = _build_grey_curve(self.source, self.target, samples.dtype.itemsize)
             return _apply_curve(curve, samples)
         luma = np.empty(samples.shape[:2], samples.dtype)
@@ -71,7 +71,7 @@ class ColorConversion:
     def _to_rgb(self, samples: NDArray[Any]) -> NDArray[Any]:
         if self.is_needed:
             return _transform(samples, self.source, self.target)
-        return convert_cmyk_to_rgb(samples)
+        return convert_cmyk_to_rgb(samples) if self.space == CMYK else samples
 
 
 def plan_conversion(
@@ -172,7 +172,7 @@ def _build_grey_curve(source: bytes, target: bytes, itemsize: int) -> Plane:
     if source[COLOR_SPACE] == RGB:
         ramp = np.repeat(ramp[..., np.newaxis], 3, axis=2)
     luma = array_to_luma(_transform(ramp, source, target, is_exact=True)).ravel()
-    return luma if itemsize == 2 else ((luma.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return luma if itemsize == 2 else reduce_to_8_bits(luma)
 
 
 def _apply_curve(curve: Plane, samples: NDArray[Any]) -> Plane:

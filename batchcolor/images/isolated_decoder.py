@@ -42,7 +42,7 @@ class Request:
     max_pixels: int
     seconds: int
     header_only: bool = False
-    is_first_enough: bool = False
+    allow_multiple: bool = False
     """For the header: whether only the first page or frame of several is to be decoded."""
     options: DecodeOptions = DEFAULT_OPTIONS
     target: Format | None = None
@@ -70,10 +70,10 @@ class IsolatedDecoder:
         self._is_overdue = False
 
     def estimate_memory(
-        self, found: ScannedFile, max_pixels: int, *, is_first_enough: bool = False
+        self, found: ScannedFile, max_pixels: int, *, allow_multiple: bool = False
     ) -> int:
         """As `header.estimate_memory`. Raises ProcessingError, also where the child dies."""
-        share: int = self._get(Request(found, max_pixels, self._seconds, True, is_first_enough))
+        share: int = self._get(Request(found, max_pixels, self._seconds, True, allow_multiple))
         return share
 
     def decode(

@@ -55,7 +55,7 @@ def _serve(request: Request, readers: Sequence[Reader]) -> Any:
         if request.header_only:
             return estimate_memory(
                 *(request.found, request.max_pixels, readers),
-                is_first_enough=request.is_first_enough,
+                allow_multiple=request.allow_multiple,
             )
         picture = decode(request.found, request.max_pixels, readers, request.options)
         if request.target is not None:

@@ -12,7 +12,7 @@ from batchcolor.images.formats import JPEG, Format
 from batchcolor.images.grey_jpeg import GreyJpeg
 from batchcolor.images.metadata.jpeg import TRAILER_DROPPED
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.picture import Picture, Plane
+from batchcolor.images.picture import Picture, Plane, reduce_to_8_bits
 from batchcolor.images.pixel_modes import turn_as_stored
 
 STRIP_HEIGHT = 32
@@ -57,8 +57,8 @@ def join(
         return _join_to_grey_jpeg(picture.luma, picture.grey_jpeg, scaled_chroma)
     luma, alpha = picture.luma, picture.alpha
     if picture.depth == 16 and not target.supports_16_bits:
-        luma = _reduce_to_8_bits(luma)
-        alpha = None if alpha is None else _reduce_to_8_bits(alpha)
+        luma = reduce_to_8_bits(luma)
+        alpha = None if alpha is None else reduce_to_8_bits(alpha)
         picture.notes.append(f"16 bits reduced to 8: {target.name} does not support 16")
     if alpha is not None and not target.supports_alpha:
         alpha = None
@@ -76,11 +76,6 @@ def _join_to_grey_jpeg(luma: Plane, source: GreyJpeg, chroma: NDArray[np.float32
     turned = [turn_as_stored(plane, source.orientation) for plane in chroma]
     cb, cr = _join_to_yuv420(stored, np.stack(turned))
     return JoinedImage(JPEG, stored, cb, cr, grey_jpeg=source, metadata=source.metadata)
-
-
-def _reduce_to_8_bits(plane: Plane) -> NDArray[np.uint8]:
-    """Returns a 16-bit plane as 8 bits, rounded to the nearest step."""
-    return ((plane.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _join_to_rgb(luma: Plane, alpha: Plane | None, chroma: NDArray[np.float32]) -> Plane:

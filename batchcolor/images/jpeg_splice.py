@@ -28,7 +28,7 @@ from batchcolor.images.metadata.jpeg import (
     JFIF,
     JFIF_SIZE,
     JFXX,
-    MAX_PAYLOAD,
+    MAX_EXIF,
     PHOTOSHOP_HEADER,
     XMP_HEADER,
     build_segment,
@@ -151,7 +151,7 @@ def _find_kind(marker: int, payload: bytes) -> bytes:
 def _rebuild_segments(old: Metadata, new: Metadata, notes: list[str]) -> dict[bytes, list[bytes]]:
     """Returns the segments of each kind of metadata that differs, by its identifier."""
     changed: dict[bytes, Metadata] = {}
-    if old.exif != new.exif and len(new.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
+    if old.exif != new.exif and len(new.exif) > MAX_EXIF:
         notes.append("not marked in EXIF: it exceeds one JPEG segment")
     elif old.exif != new.exif:
         changed[EXIF_HEADER] = Metadata(exif=new.exif)

@@ -20,6 +20,8 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """Samples of one channel `(H, W)` over the full range of their type."""
 RgbArray = NDArray[np.uint8]
 """`(H, W, 3)`, 8 bits a sample, gamma-encoded as stored."""
+STRIP_HEIGHT = 256
+"""Rows converted at once, so that temporary arrays are small."""
 
 
 @dataclass
@@ -86,6 +88,15 @@ def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:
     image = Image.fromarray(np.ascontiguousarray(luma))
     small = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small, np.float32) / np.float32(255)
+
+
+def reduce_to_8_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Returns 16-bit samples as 8 bits, rounded to the nearest step. The shape is kept."""
+    result = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), STRIP_HEIGHT):
+        part = slice(top, top + STRIP_HEIGHT)
+        result[part] = (samples[part].astype(np.uint32) + 128) // 257
+    return result
 
 
 def array_to_luma(pixels: NDArray[Any]) -> Plane:

@@ -16,13 +16,12 @@ from typing import Any
 
 from batchcolor.images.exif_software import read_software, write_software
 from batchcolor.images.formats import BMP, JPEG, JPEG_XL, Format
+from batchcolor.images.metadata.jpeg import MAX_EXIF
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 from batchcolor.version import __version__
 
 SOFTWARE_NAME = "batchcolor"
-MAX_JPEG_EXIF = 65527
-"""Bytes of an EXIF block in one JPEG segment."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def mark_metadata(
         )
     except InvalidXmpError as error:
         notes.append(f"not marked in XMP: the packet is damaged ({error})")
-    if target == JPEG and len(exif) > MAX_JPEG_EXIF >= len(metadata.exif):
+    if target == JPEG and len(exif) > MAX_EXIF >= len(metadata.exif):
         exif = metadata.exif
         notes.append("not marked in EXIF: the block is full")
     return replace(metadata, exif=exif, xmp=xmp)

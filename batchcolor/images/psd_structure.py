@@ -54,11 +54,6 @@ class PsdFile:
         """Channels before alpha and spot channels."""
         return MODES[self.mode][1]
 
-    @property
-    def mode_name(self) -> str:
-        """The colour mode as Photoshop names it."""
-        return MODES[self.mode][0]
-
 
 def read_psd_header(file: BinaryIO) -> PsdFile:
     """Returns the properties in the header of an open file. Raises ValueError."""

@@ -21,6 +21,7 @@ from batchcolor.images.metadata.photoshop import (
     read_resources,
     remove_resources,
 )
+from batchcolor.images.picture import reduce_to_8_bits
 
 DEFAULT_SIDE = 160
 """Longer side of the thumbnails of DCF, in pixels."""
@@ -68,8 +69,8 @@ def _shrink(image: JoinedImage, side: int) -> Image.Image:
     if image.rgb is not None:
         step = max(1, min(image.rgb.shape[:2]) // (4 * side))
         rgb = image.rgb[::step, ::step, :3]
-        rgb8 = rgb if rgb.dtype == np.uint8 else rgb >> 8
-        planes = [Image.fromarray(np.ascontiguousarray(rgb8.astype(np.uint8, copy=False)))]
+        rgb8 = rgb if rgb.dtype == np.uint8 else reduce_to_8_bits(rgb)
+        planes = [Image.fromarray(np.ascontiguousarray(rgb8))]
         height, width = image.rgb.shape[:2]
     else:
         assert image.luma is not None

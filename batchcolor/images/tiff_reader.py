@@ -17,10 +17,10 @@ from PIL import Image
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.icc import CMYK, GREY, LAB, RGB, ColorConversion, plan_conversion
+from batchcolor.images.icc import CMYK, GREY, LAB, RGB, convert_cmyk_to_rgb, plan_conversion
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_tiff_page
-from batchcolor.images.picture import Picture, Plane, array_to_luma, check_size
+from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
 from batchcolor.images.tiff_file import ORIENTATION, list_pages, open_tiff
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 SPACES = {"grey": GREY, "rgb": RGB, "cmyk": CMYK, "lab": LAB}
 """The colour spaces of samples, as profiles state them."""
-STRIP_HEIGHT = 256
 SAMPLE_SIDE = 512
 """Pixels that colour detection looks at, along the longer side."""
 
@@ -60,8 +59,8 @@ def decode_tiff(
         metadata, orientation = _read_page_metadata(found.path, page, notes)
     is_colored = samples.space != "grey" and has_colors(_thin_out_rgb(samples))
     conversion = plan_conversion(metadata.icc, SPACES[samples.space], options.profile, notes)
-    planes = samples_to_luma(samples, conversion), samples.alpha
-    luma, alpha = turn_upright(planes, orientation)
+    stored: NDArray[Any] = np.ascontiguousarray(conversion.to_luma(samples.color))
+    luma, alpha = turn_upright((stored, samples.alpha), orientation)
     metadata = replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
 
@@ -80,36 +79,13 @@ def _read_samples(
         return samples
 
 
-def samples_to_luma(samples: ColorSamples, conversion: ColorConversion) -> Plane:
-    """Returns luma `(H, W)` of the type of the samples, by rows to keep memory small."""
-    color = samples.color
-    if conversion.is_needed:
-        return conversion.to_luma(color)
-    if samples.space == "grey":
-        return np.ascontiguousarray(color[..., 0])
-    luma: NDArray[Any] = np.empty(color.shape[:2], color.dtype)
-    for top in range(0, len(color), STRIP_HEIGHT):
-        rows = slice(top, top + STRIP_HEIGHT)
-        luma[rows] = array_to_luma(convert_to_rgb(color[rows], samples.space))
-    return luma
-
-
 def convert_to_rgb(color: NDArray[Any], space: str) -> NDArray[Any]:
     """Returns sRGB `(h, w, 3)` of grey, RGB, CMYK or Lab samples, as `ColorSamples` has them."""
     if space == "cmyk":
-        return _cmyk_to_rgb(color)
+        return convert_cmyk_to_rgb(color)
     if space == "lab":
         return _lab_to_rgb(color)
     return color if space == "rgb" else color.repeat(3, axis=2)
-
-
-def _cmyk_to_rgb(color: NDArray[Any]) -> NDArray[Any]:
-    """Returns RGB of CMYK without a profile; 8 bits as Pillow converts them."""
-    if color.dtype == np.uint8:
-        image = Image.fromarray(np.ascontiguousarray(color), "CMYK")
-        return np.asarray(image.convert("RGB"))
-    paper = 65535 - color.astype(np.uint32)
-    return ((paper[..., :3] * paper[..., 3:] + 32767) // 65535).astype(np.uint16)
 
 
 def _lab_to_rgb(color: NDArray[Any]) -> NDArray[Any]:

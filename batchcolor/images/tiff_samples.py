@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.picture import Plane
+from batchcolor.images.picture import Plane, reduce_to_8_bits
 from batchcolor.images.sample_range import scale_samples
 from batchcolor.images.tiff_file import JPEG_COMPRESSIONS, PHOTOMETRIC_TAG
 from batchcolor.images.tiff_segments import LIBTIFF_COMPRESSIONS, LOG_L, LOG_LUV, YCBCR
@@ -21,13 +21,13 @@ from batchcolor.images.tiff_segments import LIBTIFF_COMPRESSIONS, LOG_L, LOG_LUV
 if TYPE_CHECKING:
     import tifffile
 
-MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, MASK, CMYK = range(6)
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
 CIE_LAB, ICC_LAB = 8, 9
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 INK_SET, NUMBER_OF_INKS, COLOR_MAP, YCBCR_COEFFICIENTS = 332, 334, 320, 529
 REFERENCE_BLACK_WHITE = 532
 COLOR_COUNTS = {
-    **{MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, MASK: 1, CMYK: 4},
+    **{MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4},
     **{YCBCR: 3, CIE_LAB: 3, ICC_LAB: 3},
 }
 """Samples of colour per pixel, by PhotometricInterpretation; those after them are extra samples."""
@@ -145,7 +145,7 @@ def _match_type(alpha: Plane | None, color: NDArray[Any]) -> Plane | None:
     """Returns alpha with the type of the colours: those of a palette may have another one."""
     if alpha is None or alpha.dtype == color.dtype:
         return alpha
-    return (alpha >> 8).astype(np.uint8) if color.itemsize == 1 else alpha.astype(np.uint16) * 257
+    return reduce_to_8_bits(alpha) if color.itemsize == 1 else alpha.astype(np.uint16) * 257
 
 
 def _unmultiply(color: NDArray[Any], alpha: Plane) -> NDArray[Any]:
@@ -173,7 +173,7 @@ def _apply_palette(indices: NDArray[Any], page: tifffile.TiffPage) -> NDArray[An
     palette = np.asarray(stored, np.uint16).reshape(3, -1).T
     if palette.max() < 256:
         palette = palette * np.uint16(257)
-    if indices.itemsize == 1:
+    if indices.itemsize == 1:  # not rounded: some programs write 256 times the 8-bit value
         palette = (palette >> 8).astype(np.uint8)
     if indices.dtype.kind not in "ub" or int(indices.max()) >= len(palette):
         raise ProcessingError("decode", "damaged: it uses colours that its palette does not have")

@@ -90,16 +90,16 @@ class PictureDecoder:
 
     def estimate_memory(self, found: ScannedFile) -> int:
         """As `header.estimate_memory`. Raises ProcessingError."""
-        max_pixels, is_first_enough = self.settings.max_pixels, self.settings.pages == "first"
+        max_pixels, allow_multiple = self.settings.max_pixels, self.settings.pages == "first"
         if self._is_isolated(found):
             return self._with_child(
                 found,
                 lambda child: child.estimate_memory(
-                    found, max_pixels, is_first_enough=is_first_enough
+                    found, max_pixels, allow_multiple=allow_multiple
                 ),
             )
         with self.hold(found.path, DECODE):
-            return estimate_memory(found, max_pixels, self.readers, is_first_enough=is_first_enough)
+            return estimate_memory(found, max_pixels, self.readers, allow_multiple=allow_multiple)
 
     def decode(self, task: Task, page: int | None = None) -> Picture:
         """As `decode.decode`, with the page of `DecodeOptions`. Raises ProcessingError."""

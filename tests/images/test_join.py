@@ -8,6 +8,7 @@ from PIL import Image
 
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
+from batchcolor.images.picture import reduce_to_8_bits
 
 
 def luma_difference(result: bytes, path) -> np.ndarray:
@@ -106,3 +107,12 @@ def test_transparency_is_kept_where_the_format_supports_it(
     picture = read_picture(path)
     join(picture, random_chroma, 1.0, JPEG)
     assert any("transparency" in note for note in picture.notes)
+
+
+def test_sixteen_bits_are_reduced_to_the_nearest_of_eight():
+    samples = np.arange(65536, dtype=np.uint16).reshape(512, 128)
+    expected = np.floor(samples / 257 + 0.5)
+    assert np.array_equal(reduce_to_8_bits(samples), expected)
+    stacked = np.repeat(samples[..., None], 3, axis=2)
+    assert np.array_equal(reduce_to_8_bits(stacked)[..., 1], expected)
+    assert np.array_equal(reduce_to_8_bits(samples.ravel()), expected.ravel())

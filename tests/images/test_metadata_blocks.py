@@ -13,7 +13,9 @@ from batchcolor.images.metadata.ifd import (
     ASCII,
     LONG,
     SHORT,
+    DamagedDirectoryError,
     Entry,
+    Layout,
     build_directory,
     build_header,
     integer_entry,
@@ -164,3 +166,9 @@ def test_page_with_a_pointer_to_no_directory_is_written(tmp_path, tag, target, i
     else:
         writer.append(page)
     assert exif.read_tags(file.getvalue()).keys() - {tag} == {0x010F}
+
+
+@pytest.mark.parametrize("target", [2**63, 2**64 - 1])
+def test_directory_beyond_any_file_is_damaged(target):
+    with pytest.raises(DamagedDirectoryError):
+        read_directory(bytes(100), Layout("<", True, 0), target)

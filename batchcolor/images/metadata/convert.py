@@ -18,7 +18,7 @@ from batchcolor.images.metadata.exif import (
 from batchcolor.images.metadata.exif_block import shrink_block
 from batchcolor.images.metadata.ifd import SHORT, Entry, integer_entry, read_layout
 from batchcolor.images.metadata.iptc import move_to_xmp
-from batchcolor.images.metadata.jpeg import EXIF_HEADER, MAX_PAYLOAD
+from batchcolor.images.metadata.jpeg import MAX_EXIF
 from batchcolor.images.metadata.model import Block, Metadata
 from batchcolor.images.metadata.photoshop import DERIVED_RESOURCES, IPTC_RESOURCE, read_resources
 from batchcolor.images.metadata.png import MAX_TEXT_SIZE, SRGB_CHUNKS, TEXT_CHUNKS, decode_comment
@@ -66,9 +66,8 @@ def convert(metadata: Metadata, format_name: str, notes: list[str]) -> Metadata:
         metadata = _move_iptc(metadata, dropped)
     if format_name in WITHOUT_RESOLUTION:
         metadata = _move_resolution(metadata)
-    if format_name == "jpeg" and len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
-        limit = MAX_PAYLOAD - len(EXIF_HEADER)
-        metadata = replace(metadata, exif=shrink_block(metadata.exif, limit, notes))
+    if format_name == "jpeg" and len(metadata.exif) > MAX_EXIF:
+        metadata = replace(metadata, exif=shrink_block(metadata.exif, MAX_EXIF, notes))
     if format_name == "tiff" and metadata.exif and has_thumbnail(metadata.exif):
         dropped.append("EXIF thumbnail")
         metadata = replace(metadata, exif=remove_thumbnail(metadata.exif))

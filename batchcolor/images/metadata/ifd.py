@@ -113,7 +113,7 @@ def read_directory(data: Data, layout: Layout, offset: int) -> Directory:
                 entries[tag] = Entry(tag, kind, number, value, start)
         has_next = end + struct.calcsize(pointer_code) <= len(data)
         following = struct.unpack_from(layout.order + pointer_code, data, end)[0] if has_next else 0
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise DamagedDirectoryError("a directory leaves the file") from error
     return Directory(offset, entries, following)
 

@@ -36,6 +36,8 @@ NAMES = {
     PHOTOSHOP_HEADER: "Photoshop",
 }
 """Names of segments in `Metadata.order`; others have the name of their marker."""
+MAX_EXIF = MAX_PAYLOAD - len(EXIF_HEADER)
+"""Bytes of an EXIF block in one segment."""
 TRAILER_DROPPED = "bytes after the end of the picture dropped"
 JFIF_SIZE = 14
 """Bytes of JFIF without its thumbnail."""
@@ -204,7 +206,7 @@ def build_segments(
     """Yields name and content of the segments."""
     for segment in _build_jfif(jfif, metadata):
         yield "APP0", segment
-    if len(metadata.exif) + len(EXIF_HEADER) > MAX_PAYLOAD:
+    if len(metadata.exif) > MAX_EXIF:
         notes.append("EXIF dropped: it exceeds one JPEG segment")
     elif metadata.exif:
         yield "EXIF", build_segment(APP1, EXIF_HEADER + metadata.exif)

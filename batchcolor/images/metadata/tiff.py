@@ -47,13 +47,13 @@ STRUCTURE_TAGS = frozenset(
 """Tags that describe how the samples of the source are stored, and not the picture."""
 
 
-def read_tiff(data: Data, notes: list[str], page: int | None = None) -> Metadata:
-    """Returns the metadata of the directory at the offset `page`, or of the first one.
+def read_tiff(data: Data, notes: list[str], offset: int | None = None) -> Metadata:
+    """Returns the metadata of the directory at an offset, or of the first one.
 
     Raises DamagedDirectoryError where it cannot be read.
     """
     layout = read_layout(data)
-    main = read_directory(data, layout, layout.first if page is None else page)
+    main = read_directory(data, layout, layout.first if offset is None else offset)
     if PHOTOSHOP_LAYERS in main.entries:
         notes.append("Photoshop layers dropped: they are not coloured")
     blocks = {tag: _value_of(main, tag) for tag in (XMP, IPTC, PHOTOSHOP, ICC)}

@@ -310,3 +310,15 @@ def test_rgb_565_is_read(
     }
     build_tiff(path, [packed.astype("<u2").tobytes()], tags, "<")
     check_luma(read_picture(path), (levels / [31, 63, 31]) @ WEIGHTS, 4)
+
+
+@pytest.mark.parametrize("factor", [256, 257])
+def test_palette_of_8_bits_is_exact_whatever_fills_its_low_bytes(
+    tmp_path: Path, read_picture: ReadPicture, factor: int
+) -> None:
+    levels = np.arange(256, dtype=np.uint16)
+    palette = np.stack([levels * np.uint16(factor)] * 3)
+    path = tmp_path / "in.tif"
+    pixels = levels.astype(np.uint8).reshape(16, 16)
+    tifffile.imwrite(path, pixels, photometric="palette", colormap=palette, metadata=None)
+    assert np.array_equal(read_picture(path).luma, pixels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -31,6 +31,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.in_flight import (
     InFlightRecord,
     InterruptedSource,
+    find_early_folder,
     forget_interrupted,
     take_interrupted,
 )
@@ -48,16 +49,16 @@ class PictureDecoder:
 
     def __init__(self, settings: RunSettings, readers: Sequence[Reader], journal: Journal) -> None:
         self.settings, self.readers, self._journal = settings, readers, journal
-        self._record = InFlightRecord(journal.folder)
+        self._record_folders = [journal.folder]
         self._interrupted: dict[str, InterruptedSource] = {}
         self.notes: list[str] = []
         self._idle: list[IsolatedDecoder] = []
         self._one_at_a_time = threading.Lock()
 
     def open(self) -> None:
-        """Makes the output folder, reads what earlier processes left, and begins the record."""
-        self._journal.open()
-        found = take_interrupted(self._journal.folder, is_exclusive=self._journal.uses_lock)
+        """Reads what earlier processes left, and begins the record."""
+        self._record = InFlightRecord(self._choose_record_folder())
+        found = self._take_interrupted()
         # A film that was in work at a kill or a power cut is resumed, without decoding it twice.
         found = [one for one in found if one.crash or one.step != FILM]
         self._interrupted = {one.source: one for one in found}
@@ -67,11 +68,40 @@ class PictureDecoder:
         ]
         self._record.open({one.source: one.attempts for one in found})
 
+    def _choose_record_folder(self) -> Path:
+        """The state folder; a folder of the cache where there is no output folder yet.
+
+        Where neither is possible, the output folder is made now.
+        """
+        state = self._journal.folder
+        early = find_early_folder(self._journal.output)
+        if early is None:
+            self._journal.open()
+            return state
+        self._record_folders.append(early)
+        if state.is_dir():
+            return state
+        early.mkdir(exist_ok=True)
+        return early
+
+    def _take_interrupted(self) -> list[InterruptedSource]:
+        found: dict[str, InterruptedSource] = {}
+        for folder in self._record_folders:
+            is_exclusive = self._journal.uses_lock and folder == self._journal.folder
+            for one in take_interrupted(folder, is_exclusive=is_exclusive):
+                found.setdefault(one.source, one)
+        return list(found.values())
+
     def close(self, *, is_complete: bool) -> None:
         """Ends the record and the children. `is_complete`: every source was processed."""
         self._record.close()
-        if is_complete:
-            forget_interrupted(self._journal.folder, is_exclusive=self._journal.uses_lock)
+        for folder in self._record_folders:
+            if is_complete:
+                is_exclusive = self._journal.uses_lock and folder == self._journal.folder
+                forget_interrupted(folder, is_exclusive=is_exclusive)
+            if folder != self._journal.folder:
+                with suppress(OSError):  # records of other jobs are in it, or none was
+                    folder.rmdir()
         while self._idle:
             self._idle.pop().close()
 

@@ -1,14 +1,16 @@
 """A record of the sources that a job is processing, which outlives a crash of its process.
 
-Each source has a slot in a small file in the state folder while a decoder or encoder has it. The
-file is written without fsync: the system keeps it when the process dies, and after a power cut
-nothing is missing, because no decoder is to blame.
+Each source has a slot in a small file while a decoder or encoder has it. The file lies in the state
+folder, or in the user's cache if the output folder does not exist when the job starts. It is
+written without fsync: the system keeps it when the process dies, and after a power cut nothing is
+missing, because no decoder is to blame.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
+import hashlib
 import itertools
 import os
 import socket
@@ -20,6 +22,7 @@ from typing import BinaryIO
 
 from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.process_token import is_running, process_token
+from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
 
 PREFIX, CRASH_PREFIX = "in-flight-", "crash-"
 SLOT = 4608
@@ -100,6 +103,19 @@ class InFlightRecord:
             with self._lock, contextlib.suppress(OSError):
                 os.lseek(self._handle, slot * SLOT, os.SEEK_SET)  # Windows has no os.pwrite
                 os.write(self._handle, content)
+
+
+def find_early_folder(output: Path) -> Path | None:
+    """Returns a folder of the user's cache for the record of a job without an output folder.
+
+    The output folder is made with the first result, and a decoder may crash before. None where no
+    cache is writable.
+    """
+    try:
+        cache = find_cache_folder("in-flight").path
+    except NoCacheFolderError:
+        return None
+    return cache / hashlib.sha256(os.fsencode(absolute_source(output))).hexdigest()[:16]
 
 
 def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSource]:

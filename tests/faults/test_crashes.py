@@ -75,8 +75,14 @@ def entries(out: Path) -> dict[str, dict[str, str]]:
     return {Path(entry["source"]).name: entry for entry in map(json.loads, lines)}
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
+
+
 def records(out: Path) -> list[Path]:
-    return list((out / ".batchcolor").glob("in-flight-*"))
+    early = (out.parent / "cache" / "in-flight").rglob("in-flight-*")
+    return [*(out / ".batchcolor").glob("in-flight-*"), *early]
 
 
 def test_file_that_kills_the_job_fails_in_the_next_run(

@@ -185,7 +185,7 @@ class VideoTask:
             self._sink.mark(self.context.describe_source(self.task.source.path))
         self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk
-            self._segments.resume(self._resume_point.fingerprint)
+            self.notes += self._segments.resume(self._resume_point.fingerprint)
         state = self._segments.state
         self._resumed_at = self.done = self._frames.skip = state.frames
         self._stabilizer.restore(self._segments.stabilizer_state, None)

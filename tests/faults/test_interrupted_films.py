@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import batchcolor.video.output.segments as segments_module
+from batchcolor.video.output import segment_state
 
 LUMA_DEPENDENT = """
     import batchcolor
@@ -91,7 +92,7 @@ def stop_after_first_segment(monkeypatch, command):
     monkeypatch.setattr(segments_module, "SEGMENT_FRAMES", 25)
 
     def run(*arguments):
-        write, written = segments_module.write_atomic, []
+        write, written = segment_state.write_atomic, []
 
         def write_first(path, data):
             written.append(path.name)
@@ -100,7 +101,7 @@ def stop_after_first_segment(monkeypatch, command):
             write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(segments_module, "write_atomic", write_first)
+            patch.setattr(segment_state, "write_atomic", write_first)
             assert command("run", *arguments).returncode == 4
         assert "state.json" in written
 
@@ -120,6 +121,45 @@ def test_film_resumes_with_equal_frames_where_a_segment_ends_among_the_last_fram
     assert json.loads(resumed.stdout)["frames"] == 4
     assert command("run", *arguments, "-o", "whole").returncode == 0
     assert pixels_of(out / "film.mp4") == pixels_of(tmp_path / "whole" / "film.mp4")
+
+
+@pytest.mark.parametrize("options", [(), ("--to-frames", "--format", "bmp")])
+def test_film_whose_finished_segment_is_damaged_is_coloured_again(
+    stop_after_first_segment, command, plugin, make_clip, tmp_path, options
+):
+    plugin("lumapack", LUMA_DEPENDENT)
+    clip, out = make_clip(tmp_path / "film.mp4", frames=29), tmp_path / "out"
+    arguments = (clip, "-m", "luma-dependent", *options)
+    stop_after_first_segment(*arguments, "-o", out)
+    folder = next((out / ".batchcolor" / "films").iterdir())
+    path = min(folder.glob("pictures/*" if options else "*.packets"))
+    path.write_bytes(path.read_bytes()[:-1])
+    again = command("run", *arguments, "-o", out, "--json")
+    assert again.returncode == 0, again.stderr
+    document = json.loads(again.stdout)
+    assert document["frames"] == 29
+    assert any("damaged or incomplete" in note for note in document["notes"])
+    assert command("run", *arguments, "-o", "whole").returncode == 0
+    for path in (tmp_path / "whole").rglob("film*/*" if options else "film.mp4"):
+        assert path.read_bytes() == (out / path.relative_to(tmp_path / "whole")).read_bytes()
+
+
+def test_picture_of_an_unfinished_segment_is_not_copied_into_a_gap(
+    stop_after_first_segment, command, reel, plugin, tmp_path
+):
+    plugin("lumapack", LUMA_DEPENDENT)
+    for number in (25, 26, 27):
+        (reel / f"{number:04d}.png").unlink()
+    arguments = (reel, "-m", "luma-dependent", "--frames", "--to-frames", "--format", "png")
+    stop_after_first_segment(*arguments, "-o", tmp_path / "out")
+    (pictures,) = (tmp_path / "out").rglob("pictures")
+    (pictures / "0025.png").write_bytes(b"half a picture")
+    (pictures / "0026.png").unlink()
+    again = command("run", *arguments, "-o", tmp_path / "out")
+    assert again.returncode == 0, again.stderr
+    (folder,) = (tmp_path / "out").glob("reel*")
+    names = [f"{number:04d}.png" for number in range(24, 28)]
+    assert len({(folder / name).read_bytes() for name in names}) == 1
 
 
 @pytest.mark.parametrize("change", ["settings", "source"])

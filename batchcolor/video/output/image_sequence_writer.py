@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from batchcolor.storage.atomic import (
 from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
 from batchcolor.video.numbered_frames import list_numbered_frames
 from batchcolor.video.output.output_spec import OutputSpec
-from batchcolor.video.output.segments import Segments, State
+from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import Timeline
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
@@ -70,7 +71,8 @@ class ImageSegments(Segments):
         self._digits = frames.digits if frames else DIGITS
         is_preview = output.settings.preview is not None
         self._length = frames.length if frames and not is_preview else 0
-        self._unsynced: list[Path] = []
+        self._unsynced: dict[Path, int] = {}
+        """CRC-32 of the pictures that are not yet on the disk."""
 
     def _encode_frame(self, frame: VideoFrame) -> None:
         position = self.state.frames + self._in_segment
@@ -98,7 +100,7 @@ class ImageSegments(Segments):
         self.pictures.mkdir(exist_ok=True)
         path = self._make_path(position)
         path.write_bytes(data)
-        self._unsynced.append(path)
+        self._unsynced[path] = zlib.crc32(data)
 
     def _encode_image(self, frame: VideoFrame) -> bytes:
         """Returns the picture file of a frame, upright."""
@@ -116,13 +118,18 @@ class ImageSegments(Segments):
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
         return encode(JoinedImage(kind, rgb=upright), self.metadata, self.quality)
 
-    def _flush(self) -> None:
+    def _flush(self) -> dict[str, int]:
         for path in self._unsynced:
             sync_to_disk(path)
+        files = {f"{self.pictures.name}/{path.name}": n for path, n in self._unsynced.items()}
         self._unsynced.clear()
+        return files
 
-    def _is_complete(self, state: State) -> bool:
-        return state.frames == 0 or len(list(self.pictures.iterdir())) >= state.frames
+    def _discard_unfinished(self, finished: set[str]) -> None:
+        """Deletes pictures of an unfinished segment: `_repeat_until` would copy them."""
+        for path in self.pictures.iterdir():
+            if f"{self.pictures.name}/{path.name}" not in finished:
+                path.unlink()
 
     def finish(self, frames: int) -> None:
         """Repeats the last picture to the end. Raises ProcessingError if pictures are missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from batchcolor.video.ffmpeg import format_av_error
 from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.gif_palette import GifPalette
 from batchcolor.video.output.output_spec import OutputSpec
-from batchcolor.video.output.segments import Segments, State
+from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import Timeline
 
 PACKET_HEADER = struct.Struct("<qqqq?I")
@@ -63,15 +64,17 @@ class PacketSegments(Segments):
             frame = self._palette.apply(frame)
         self._encode(frame)
 
-    def _flush(self) -> None:
+    def _flush(self) -> dict[str, int]:
         assert self._encoder is not None
         self._encode(None)
         self._encoder = None
-        write_atomic(self._make_segment_path(self.state.segments), self._serialize_packets())
+        path, data = self._make_segment_path(self.state.segments), self._serialize_packets()
+        write_atomic(path, data)
         self._packets.clear()
+        return {path.name: zlib.crc32(data)}
 
-    def _is_complete(self, state: State) -> bool:
-        return all(self._make_segment_path(number).exists() for number in range(state.segments))
+    def _discard_unfinished(self, finished: set[str]) -> None:
+        """Does nothing: the file of an unfinished segment is replaced."""
 
     def _encode(self, frame: VideoFrame | None) -> None:
         assert self._encoder is not None

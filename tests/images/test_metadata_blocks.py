@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchcolor.images.grey_jpeg import read_grey_jpeg
 from batchcolor.images.metadata import exif
 from batchcolor.images.metadata.exif_block import shrink_block
 from batchcolor.images.metadata.ifd import (
@@ -172,3 +173,11 @@ def test_page_with_a_pointer_to_no_directory_is_written(tmp_path, tag, target, i
 def test_directory_beyond_any_file_is_damaged(target):
     with pytest.raises(DamagedDirectoryError):
         read_directory(bytes(100), Layout("<", True, 0), target)
+
+
+def test_grey_jpeg_with_xmp_of_utf_16_is_coloured_with_utf_8():
+    packet = XMP % "<a:name>Köln</a:name>"
+    data = write_jpeg(encode_jpeg(16), Metadata(xmp=packet.encode("utf-16-le")), [])
+    source = read_grey_jpeg(data, 1)
+    assert source is not None
+    assert source.metadata.xmp == packet.encode()

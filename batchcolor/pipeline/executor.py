@@ -39,6 +39,7 @@ from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
+from batchcolor.pipeline.warning_notes import assign_warnings
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
@@ -258,7 +259,11 @@ class Pipeline:
             self._start_thread(name, work)
 
     def _start_thread(self, name: str, work: Callable[[], None]) -> None:
-        self.threads.append(start_thread(name, work, self.stop))
+        def work_for_job() -> None:
+            with assign_warnings(self.report):
+                work()
+
+        self.threads.append(start_thread(name, work_for_job, self.stop))
 
     def interrupt(self, code: ExitCode) -> None:
         """Starts no new pictures and finishes those in flight. For signal handlers."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from batchcolor.errors import ProcessingError, UsageError
@@ -14,8 +12,8 @@ from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
-from batchcolor.storage.atomic import FileSystemWarning
 from batchcolor.storage.journal import Journal
 
 TICK = 0.1
@@ -40,7 +38,7 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
         _refuse_existing(plan, plugins, runner.weights_hash)
     with Journal(plan.output, lock=not settings.no_lock) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
-        with handle_signals(pipeline.interrupt), _warnings_noted(pipeline.report):
+        with handle_signals(pipeline.interrupt), note_warnings(pipeline.report):
             try:
                 pipeline.start()
                 while not pipeline.wait(TICK):
@@ -124,21 +122,3 @@ def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
         raise UsageError(
             f"{len(taken)} result(s) exist already, the first is {taken[0]} (--if-exists error)"
         )
-
-
-@contextmanager
-def _warnings_noted(report: Report) -> Iterator[None]:
-    """Add warnings of decoders and of the file system to the report instead of printing them."""
-
-    def note(
-        message: Warning | str, category: type[Warning], *details: object, **more: object
-    ) -> None:
-        if issubclass(category, FileSystemWarning):
-            report.note(str(message))
-        else:
-            report.note(f"a decoder warned: {message}".strip())
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        warnings.showwarning = note
-        yield

@@ -64,18 +64,14 @@ class InFlightRecord:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         with contextlib.suppress(OSError):
             self._handle = os.open(self._path, flags, 0o644)
-        if not faulthandler.is_enabled():  # else it is enabled for standard error already
-            with contextlib.suppress(OSError):
-                self._crash_log = _crash_log(self._path).open("wb")
-                faulthandler.enable(self._crash_log, all_threads=False)
+        self._crash_log = _crash_logs.open(_crash_log(self._path))
 
     def close(self) -> None:
         """Removes the files: no source is in work any more."""
         log, self._crash_log = self._crash_log, None
         if log is not None:
-            faulthandler.disable()
+            _crash_logs.close(log)
             with contextlib.suppress(OSError):
-                log.close()
                 _crash_log(self._path).unlink(missing_ok=True)
         handle, self._handle = self._handle, None
         if handle is not None:
@@ -116,6 +112,41 @@ def find_early_folder(output: Path) -> Path | None:
     except NoCacheFolderError:
         return None
     return cache / hashlib.sha256(os.fsencode(absolute_source(output))).hexdigest()[:16]
+
+
+class _CrashLogs:
+    """The files for the words of `faulthandler`, of which a process has one: it writes to that of
+    the job that began first, and after its end to that of the next one. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[BinaryIO] = []
+
+    def open(self, path: Path) -> BinaryIO | None:
+        """Creates a file; None where it cannot be made, or the words go elsewhere already."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._open and faulthandler.is_enabled():  # by the user, for standard error
+                return None
+            log = path.open("wb")
+            self._open.append(log)
+            if len(self._open) == 1:
+                faulthandler.enable(log, all_threads=False)
+            return log
+        return None
+
+    def close(self, log: BinaryIO) -> None:
+        """Closes a file; `faulthandler` never has one that is closed."""
+        with self._lock, contextlib.suppress(OSError):
+            is_in_use = self._open[0] is log
+            self._open.remove(log)
+            if is_in_use and self._open:
+                faulthandler.enable(self._open[0], all_threads=False)
+            elif is_in_use:
+                faulthandler.disable()
+            log.close()
+
+
+_crash_logs = _CrashLogs()
 
 
 def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSource]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import pickle
+import subprocess
+import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +16,24 @@ import pytest
 
 import batchcolor
 from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.storage.in_flight import InFlightRecord, take_interrupted
+
+WARNING = """
+    import warnings
+    import batchcolor
+
+    class Doubtful:
+        def __call__(self, luma):
+            import torch
+            warnings.warn("colours are doubtful")
+            return torch.zeros((len(luma), 2, 4, 4), dtype=luma.dtype, device=luma.device)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("warning", "w", 16, lambda options: Doubtful())]
+"""
 
 
 def names_of_threads() -> set[str]:
@@ -42,6 +62,86 @@ def test_an_exception_in_the_progress_callback_ends_the_job(tmp_path, flat, albu
     assert list(output.rglob("in-flight-*")) == []
     again = batchcolor.run(folder, output=output, model=flat)
     assert (again.done + again.skipped, again.failed) == (40, 0)
+
+
+def test_a_crash_is_recorded_by_a_job_while_another_one_has_ended(tmp_path):
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    code = """
+import ctypes, sys
+from pathlib import Path
+from batchcolor.storage.in_flight import InFlightRecord
+first, second, third = (InFlightRecord(Path(folder)) for folder in sys.argv[1:])
+for record in (first, second, third):
+    record.open({})
+third.close()
+first.close()
+with second.hold(Path("/in/a.png"), "decode"):
+    ctypes.string_at(0)
+"""
+    for folder in folders:
+        folder.mkdir()
+    assert subprocess.run([sys.executable, "-c", code, *folders], check=False).returncode != 0
+    crashes = [
+        [one.crash for one in take_interrupted(folder, is_exclusive=True)] for folder in folders
+    ]
+    assert crashes == [[], ["Segmentation fault"], []]
+
+
+def test_after_the_last_job_the_crash_handler_is_off_as_before(tmp_path):
+    was_enabled = faulthandler.is_enabled()  # by pytest
+    faulthandler.disable()
+    try:
+        records = [InFlightRecord(tmp_path / name) for name in "ab"]
+        for record, name in zip(records, "ab", strict=True):
+            (tmp_path / name).mkdir()
+            record.open({})
+        for record in records:
+            assert faulthandler.is_enabled()
+            record.close()
+        assert not faulthandler.is_enabled()
+        assert list(tmp_path.rglob("*-*")) == []
+    finally:
+        if was_enabled:
+            faulthandler.enable(sys.__stderr__)
+
+
+def test_warnings_go_to_the_report_of_the_job_that_causes_them(recwarn):
+    warnings.simplefilter("default")
+    warnings.simplefilter("ignore", DeprecationWarning)
+    shown = warnings.showwarning
+    first, second = Report("flat", "a"), Report("flat", "b")
+    is_noted, is_ended = threading.Event(), threading.Event()
+
+    def warn(text: str) -> None:
+        warnings.warn(text, stacklevel=1)
+
+    def run_first() -> None:
+        with note_warnings(first):
+            warn("of both")
+            warn("of the first")
+            is_noted.set()
+            assert is_ended.wait(10)
+
+    thread = threading.Thread(target=run_first)
+    thread.start()
+    assert is_noted.wait(10)
+    warn("of no job")
+    warnings.warn("ignored", DeprecationWarning, stacklevel=1)
+    with note_warnings(second):
+        warn("of both")
+        is_ended.set()
+        thread.join()
+        warn("of the second")
+    assert first.notes == ["a decoder warned: of both", "a decoder warned: of the first"]
+    assert second.notes == ["a decoder warned: of both", "a decoder warned: of the second"]
+    assert [str(one.message) for one in recwarn] == ["of no job"]
+    assert warnings.showwarning is shown
+
+
+def test_a_warning_in_a_thread_of_a_job_is_in_its_report(tmp_path, plugin, album):
+    plugin("warnpack", WARNING)
+    report = batchcolor.run(album(1), output=tmp_path / "out", model="warning")
+    assert "a decoder warned: colours are doubtful" in report.notes
 
 
 class SlowReport(Report):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.metadata.exif import POINTERS
 from batchcolor.images.metadata.exif_block import MAIN, read_below
 from batchcolor.images.metadata.ifd import (
@@ -17,6 +17,8 @@ from batchcolor.images.metadata.ifd import (
     IFD8,
     LONG,
     LONG8,
+    DamagedDirectoryError,
+    Directory,
     Entry,
     Layout,
     build_directory,
@@ -26,10 +28,11 @@ from batchcolor.images.metadata.ifd import (
     read_layout,
     to_classic,
 )
+from batchcolor.images.tiff_page_source import SEGMENT_TAGS, PageSource
 
 SUB_DIRECTORIES, OLD_JPEG_OFFSET = 0x014A, 0x0201
-SEGMENT_TAGS = {0x0111: 0x0117, 0x0144: 0x0145}
-"""Tags of the offsets of strips and tiles, and those of their sizes."""
+UNCOPYABLE = (DamagedDirectoryError, struct.error, OverflowError, MemoryError)
+"""Errors of a directory, or of a value, that the file cannot hold."""
 CLASSIC_LIMIT = 3_900_000_000
 """Bytes of samples from which a file is a BigTIFF: offsets of classic TIFF have 32 bits."""
 ALIGNMENT = 16
@@ -50,32 +53,41 @@ class TiffPageWriter:
     def append(self, encoded: bytes) -> None:
         """Appends the page of a classic TIFF in memory; its values keep their order and distance.
 
-        The first page of a classic TIFF keeps all offsets, so MakerNotes in it stay valid.
+        The first page of a classic TIFF keeps all offsets, so MakerNotes in it stay valid. Raises
+        ProcessingError for a page that the file cannot hold.
         """
         layout = read_layout(encoded)
         if layout.order != self._order or layout.is_big:
             raise ValueError("a page in another byte order")
         distance = self._align(HEADER_SIZE) - HEADER_SIZE
         self._file.write(memoryview(encoded)[HEADER_SIZE:])
-        main = read_directory(encoded, layout, layout.first).entries
-        self._link(self._move_directory(encoded, layout, main, distance))
+        try:
+            main = read_directory(encoded, layout, layout.first).entries
+            self._link(self._move_directory(encoded, layout, main, distance))
+        except UNCOPYABLE as error:
+            raise ProcessingError("encode", describe_error(error)) from error
 
-    def copy(self, source: Path, offset: int) -> None:
+    def copy(self, source: Path, offset: int) -> list[str]:
         """Appends a page of another file, with its samples and tags as they are stored.
 
-        Thumbnails and pyramid levels below it are not copied. Raises ProcessingError for an
-        old-style JPEG, whose offsets point into its stream.
+        Thumbnails and pyramid levels below it are not copied. Returns a note for each directory
+        below it that cannot be read. Raises ProcessingError: of the step "decode" where the source
+        cannot be read, of "encode" where the page cannot be copied, as an old-style JPEG, whose
+        offsets point into its stream. Raises OSError where the own file cannot be written.
         """
-        with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            data: Any = m
-            layout = read_layout(data)
-            if layout.order != self._order:
-                raise ValueError("a page in another byte order")
-            main = read_directory(data, layout, offset).entries
-            if OLD_JPEG_OFFSET in main:
+        notes: list[str] = []
+        with PageSource(source, self._order) as page:
+            main = page.read_page(offset)
+            if OLD_JPEG_OFFSET in main.entries:
                 reason = "is in colour in old-style JPEG, which cannot be copied to another file"
                 raise ProcessingError("encode", f"{reason}; --if-colored recolor colours it")
-            self._link(self._copy_directory(data, layout, main))
+            try:
+                self._link(self._copy_directory(page, main, notes))
+            except UNCOPYABLE as error:
+                reason = f"is in colour and cannot be copied: {describe_error(error)}"
+                advice = "--if-colored recolor colours it"
+                raise ProcessingError("encode", f"{reason}; {advice}") from error
+        return notes
 
     def _move_directory(
         self,
@@ -101,31 +113,40 @@ class TiffPageWriter:
         return self._write_directory(entries)
 
     def _copy_directory(
-        self, data: bytes, layout: Layout, directory: dict[int, Entry], place: int = MAIN
+        self, page: PageSource, directory: Directory, notes: list[str], place: int = MAIN
     ) -> int:
         """Writes a directory of another file with its values, strips and tiles."""
-        entries = []
-        below = dict(read_below(data, layout, directory, place, []))
-        for entry in directory.values():
-            if entry.tag in below:
-                offset = self._copy_directory(data, layout, below[entry.tag], entry.tag)
-                entries.append(self._offsets(entry.tag, [offset]))
-            elif entry.tag in SEGMENT_TAGS:
-                counts = directory[SEGMENT_TAGS[entry.tag]].integers(layout.order)
-                offsets = entry.integers(layout.order)
-                entries.append(self._offsets(entry.tag, self._copy_segments(data, offsets, counts)))
-            elif entry.tag != SUB_DIRECTORIES and entry.tag not in POINTERS:
-                kept = entry if self._is_big else to_classic(entry, layout.order)
-                entries.append(replace(kept, offset=0))
-        return self._write_directory(entries)
+        entries: dict[int, Entry] = {}
+        for entry in directory.entries.values():
+            if entry.tag != SUB_DIRECTORIES and entry.tag not in POINTERS:
+                kept = entry if self._is_big else to_classic(entry, page.layout.order)
+                entries[entry.tag] = replace(kept, offset=0)
+        for tag, found in read_below(page.data, page.layout, directory.entries, place, notes):
+            try:
+                if directory.first_integer(tag, page.layout.order) == directory.offset:
+                    raise DamagedDirectoryError("a directory that points to itself")
+                below = self._copy_directory(page, Directory(0, found), notes, tag)
+            except (DamagedDirectoryError, struct.error) as error:
+                notes.append(f"part of the EXIF dropped: {error}")
+            else:
+                entries[tag] = self._offsets(tag, [below])
+        for tag, counts_tag in SEGMENT_TAGS.items():
+            if tag not in directory.entries:
+                continue
+            segments = page.list_segments(directory, tag)
+            entries[tag] = self._offsets(tag, self._copy_segments(page, segments))
+            counts = tuple(size for _, size in segments)
+            stored = directory.entries.get(counts_tag)
+            if stored is None or stored.integers(page.layout.order) != counts:
+                entries[counts_tag] = self._offsets(counts_tag, counts)
+        return self._write_directory(entries.values())
 
-    def _copy_segments(
-        self, data: bytes, offsets: Iterable[int], counts: Iterable[int]
-    ) -> list[int]:
+    def _copy_segments(self, page: PageSource, segments: Iterable[tuple[int, int]]) -> list[int]:
         places = []
-        for offset, count in zip(offsets, counts, strict=False):
+        for offset, size in segments:
             places.append(self._align(2))
-            self._file.write(data[offset : offset + count])
+            for chunk in page.read_chunks(offset, size):
+                self._file.write(chunk)
         return places
 
     def _offsets(self, tag: int, values: Iterable[int]) -> Entry:

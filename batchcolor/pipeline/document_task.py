@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.header import read_pages
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
 from batchcolor.images.picture import Picture
@@ -61,7 +62,7 @@ class DocumentTask:
         self.max_in_flight = max(1, min(MAX_IN_FLIGHT, len(pages), fitting))
         self.share = self.max_in_flight * largest
         self._writer: TiffPageWriter | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ready: dict[int, bytes | None] = {}
         """Encoded pages that wait for earlier ones; None for pages that are copied."""
         self._begun = self._written = self._ended = 0
@@ -146,7 +147,8 @@ class DocumentTask:
         """Writes an encoded page, or copies that of the source."""
         assert self._writer is not None
         if page is None:
-            self._writer.copy(self.task.source.path, self.pages[number].offset)
+            notes = self._writer.copy(self.task.source.path, self.pages[number].offset)
+            self._note(number, notes)
         else:
             self._writer.append(page)
 
@@ -167,11 +169,18 @@ class DocumentTask:
         self.context.job.submit(PageItem(self, number, picture, square))
 
     def _write(self, number: int, data: bytes | None) -> None:
-        """Writes a page and those after it that are ready. Raises OSError, ProcessingError."""
+        """Writes a page and those after it that are ready; the first that fails ends this.
+
+        Raises OSError where the result cannot be written.
+        """
         with self._lock:
             self._ready[number] = data
             while self._error is None and self._written in self._ready:
-                self._append(self._written, self._ready.pop(self._written))
+                try:
+                    self._append(self._written, self._ready.pop(self._written))
+                except ProcessingError as error:
+                    self._keep_error(self._written, error)
+                    break
                 self._written += 1
             self._ended += 1
         self.context.job.cancellation.wake()
@@ -179,12 +188,15 @@ class DocumentTask:
     def _fail(self, number: int, error: Exception) -> None:
         """Keeps the first error; the pages in flight end without being written."""
         with self._lock:
-            if self._error is None:
-                if isinstance(error, ProcessingError):
-                    error = ProcessingError(error.step, f"page {number + 1}: {error.reason}")
-                self._error = error
+            self._keep_error(number, error)
             self._ended += 1
         self.context.job.cancellation.wake()
+
+    def _keep_error(self, number: int, error: Exception) -> None:
+        if self._error is None:
+            if isinstance(error, ProcessingError):
+                error = ProcessingError(error.step, f"page {number + 1}: {error.reason}")
+            self._error = error
 
     def _wait(self, is_ready: Callable[[], bool]) -> None:
         stop = self.context.job.cancellation
@@ -198,7 +210,11 @@ class DocumentTask:
 
     def _publish(self, temporary: Path) -> None:
         sync_to_disk(temporary)
-        found = self._count_written(temporary)
+        try:
+            found = self._count_written(temporary)
+        except Exception as error:  # decoders raise any type of error
+            reason = f"the written file cannot be read: {describe_error(error)}"
+            raise ProcessingError("commit", reason) from error
         if found != len(self.pages):
             raise ProcessingError("commit", f"the written file has {found} pages")
         replaces = self.context.settings.if_exists == "overwrite"

@@ -168,6 +168,51 @@ def test_a_damaged_page_fails_its_document_and_nothing_else(
     assert not find_temporaries(out)
 
 
+def write_mixed(path: Path, exif: int) -> None:
+    """Writes a grey page, and one in colour whose EXIF pointer has this value."""
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(make_page(0), metadata=None)
+        tags = [(34999, 4, 1, exif, True)]
+        writer.write(make_color_page(), photometric="rgb", metadata=None, extratags=tags)
+    private, pointer = (number.to_bytes(2, "little") for number in (34999, 34665))
+    path.write_bytes(path.read_bytes().replace(private + b"\4\0", pointer + b"\4\0"))
+
+
+def test_a_copied_page_with_a_damaged_exif_pointer_costs_that_alone(
+    command: Command, flat: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_mixed(source, 10**8)
+    ran = command("run", source, "-o", out, "-m", flat, "-v")
+    assert ran.returncode == 0, ran.stderr
+    assert "page 2: part of the EXIF dropped" in ran.stderr
+    first, second = read_pages(out / "in.tif")
+    check_luma(first, make_page(0))
+    assert np.array_equal(second, make_color_page())
+
+
+def test_a_document_that_vanishes_fails_alone_and_its_page_is_named(
+    command: Command, flat: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_mixed(folder / "gone.tif", 8)
+    write_pages(folder / "there.tif", 2)
+    original = TiffPageWriter.copy
+
+    def copy(self: TiffPageWriter, source: Path, offset: int) -> list[str]:
+        source.unlink()
+        return original(self, source, offset)
+
+    monkeypatch.setattr(TiffPageWriter, "copy", copy)
+    ran = command("run", folder, "-o", out, "-m", flat, "--json")
+    report = json.loads(ran.stdout)
+    assert (ran.returncode, report["done"]) == (3, 1), ran.stderr
+    (failure,) = report["failures"]
+    assert (failure["step"], failure["reason"]) == ("decode", "page 2: vanished while the job ran")
+    assert not find_temporaries(out)
+
+
 def test_a_document_does_not_need_the_memory_of_all_its_pages(
     command: Command, flat: str, tmp_path: Path
 ) -> None:

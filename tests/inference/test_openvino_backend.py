@@ -284,6 +284,8 @@ import sys
 from batchcolor.cli.app import main
 code = main(["run", "one.jpg", "-m", "beta", "-o", sys.argv[1], "-q", "--device", "cpu"])
 print(code, "torch" in sys.modules)
+assert "openvino" in sys.modules
+assert "openvino_telemetry" not in sys.modules
 """
     for name, expected in (("first", "0 True"), ("second", "0 False")):
         command = [sys.executable, "-c", code, name]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 
 from batchcolor.hooks.failures import format_error
 from batchcolor.hooks.guard import InvalidChromaError, validate_chroma_array
@@ -28,6 +27,7 @@ from batchcolor.inference.backends.export_cache import (
     store_export,
 )
 from batchcolor.inference.backends.model_source import ModelSource
+from batchcolor.inference.backends.openvino_library import openvino
 
 if TYPE_CHECKING:
     from batchcolor.inference.backends.torch import TorchBackend

@@ -7,15 +7,13 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 from torch import nn
 
 from batchcolor.hooks.failures import format_error
 from batchcolor.hooks.types import Colorizer
 from batchcolor.inference.backends.backend import BackendUnavailableError
+from batchcolor.inference.backends.openvino_library import openvino
 from batchcolor.inference.model_code import isolate_model
 
 if TYPE_CHECKING:
@@ -59,7 +57,11 @@ def export_module(
 
 
 def _convert(program: ExportedProgram) -> openvino.Model:
-    # Not openvino.convert_model, which sends usage data to Intel.
+    # Here, as openvino_library has to be imported first. Not openvino.convert_model, which sends
+    # usage data to Intel.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder: Any = TorchFXPythonDecoder.from_exported_program(program)
     return openvino.Model(frontend.convert(frontend.load(decoder)))

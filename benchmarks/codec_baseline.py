@@ -65,10 +65,10 @@ def _show(seconds: dict[str, float], count: int) -> str:
 
 
 def _make_folder(folder: Path, size: tuple[int, int], count: int, mode: str) -> Path:
-    """Writes JPEGs of one size: 8 different ones, with hard links to them."""
+    """Writes JPEGs of one size: up to 8 different ones, with hard links to them."""
     from benchmarks.sample_folder import make_sample_folder
 
-    originals = make_sample_folder(folder / "originals", 8)
+    originals = make_sample_folder(folder / "originals", min(8, count))
     pictures = folder / "pictures"
     pictures.mkdir()
     for index, path in enumerate(sorted(originals.iterdir())):
@@ -98,7 +98,7 @@ def _run_child(arguments: list[str | Path], path: list[Path]) -> dict[str, float
     command = [sys.executable, "-P", __file__, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr)
+        raise RuntimeError(f"the {arguments[0]} ended with code {done.returncode}: {done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -65,13 +65,42 @@ def test_each_working_size_is_measured_and_plotted(tmp_path):
         assert curve.width > 400
 
 
-@pytest.mark.slow
-def test_codec_baseline_compares_a_job_with_the_codecs(tmp_path, monkeypatch, capsys):
+def test_codec_baseline_prints_the_median_ratio_of_cpu_times(tmp_path, monkeypatch, capsys):
     from benchmarks import codec_baseline
 
-    monkeypatch.chdir(ROOT)
     monkeypatch.setattr(codec_baseline, "SIZES", {"small": ((96, 64), 3)})
-    codec_baseline.measure(tmp_path, argparse.Namespace(pictures=3, rounds=1, other=None))
+    jobs = iter([0.6, 1.2, 0.8] * 2)
+
+    def run_child(arguments, path):
+        assert len(list(arguments[1].iterdir())) == 3
+        return {"cpu": 0.3 if arguments[0] == "baseline" else next(jobs), "wall": 1.0}
+
+    monkeypatch.setattr(codec_baseline, "_run_child", run_child)
+    codec_baseline.measure(tmp_path, argparse.Namespace(pictures=3, rounds=3, other=None))
     shown = capsys.readouterr().out
     for mode in ("L", "RGB"):
-        assert re.search(rf"small {mode}, of the baseline: batchcolor \d\.\d\d", shown)
+        assert f"small {mode}, of the baseline: batchcolor 0.38\n" in shown
+        assert f"small {mode}: baseline 100.0 ms of CPU a picture (333.3 on the clock)" in shown
+
+
+@pytest.mark.slow
+def test_codec_baseline_and_job_write_every_picture_in_measured_time(tmp_path):
+    from benchmarks import codec_baseline
+
+    plugin = codec_baseline._install_plugin(tmp_path / "site")
+    source = codec_baseline._make_folder(tmp_path / "source", (96, 64), 3, "L")
+    for kind in ("baseline", "job"):
+        target = tmp_path / kind
+        seconds = codec_baseline._run_child([kind, source, target], [ROOT, plugin])
+        assert seconds["cpu"] > 0
+        assert seconds["wall"] > 0
+        assert [path.name for path in sorted(target.glob("*.jpg"))] == [
+            path.name for path in sorted(source.iterdir())
+        ]
+
+
+def test_codec_baseline_reports_why_a_child_ended(tmp_path):
+    from benchmarks import codec_baseline
+
+    with pytest.raises(RuntimeError, match=r"(?s)the baseline ended with code 1.*No such file"):
+        codec_baseline._run_child(["baseline", tmp_path / "missing", tmp_path / "out"], [ROOT])

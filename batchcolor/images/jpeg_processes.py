@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +18,12 @@ from batchcolor.images.codec_samples import scale_to_full_range
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.icc import convert_pixels
+from batchcolor.images.jpeg_colors import (
+    JpegColors,
+    expand_limited_range,
+    read_colors,
+    undo_reversible_transform,
+)
 from batchcolor.images.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, check_size
@@ -25,6 +32,8 @@ from batchcolor.images.scan import ScannedFile
 
 DECODED_MARKERS = frozenset({0xC0, 0xC1, PROGRESSIVE, LOSSLESS, JPEG_LS, 0xC9, 0xCA})
 END_OF_IMAGE = b"\xff\xd9"
+PREVIEW_SIDE = 512
+"""Pixels of the longer side, about, of what is tested for colours."""
 
 
 def check_process(frame: JpegFrame) -> None:
@@ -56,13 +65,14 @@ def decode_rare_process(
     notes = [found.note] if found.note else []
     image = _open_as_baseline(data, frame)
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
-    samples = _decode_samples(data, frame, image)
-    samples = scale_to_full_range(samples, (1 << frame.precision) - 1)
+    samples, chroma = _decode_samples(data, frame, image, notes)
+    bits = 8 if samples.dtype == np.uint8 else frame.precision
+    samples = scale_to_full_range(samples, (1 << min(bits, frame.precision)) - 1)
     luma, metadata = convert_pixels(samples, metadata, options.profile, notes)
-    if 8 < frame.precision < 16:
-        notes.append(f"its {frame.precision} bits per sample became 16")
+    if 8 < bits < 16:
+        notes.append(f"its {bits} bits per sample became 16")
     upright, _ = turn_upright((luma, None), orientation)
-    is_colored = has_colors(samples)
+    is_colored = has_colors(samples if chroma is None else _build_preview(samples, chroma))
     return Picture(found.path, upright, None, found.format, metadata, notes, is_colored)
 
 
@@ -76,14 +86,18 @@ def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
     return Image.open(io.BytesIO(data[: frame.offset] + segment + scan + END_OF_IMAGE))
 
 
-def _decode_samples(data: bytes, frame: JpegFrame, header: Image.Image) -> NDArray[Any]:
+def _decode_samples(
+    data: bytes, frame: JpegFrame, header: Image.Image, notes: list[str]
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Returns the samples as stored: luma `(H, W)`, or RGB `(H, W, 3)`.
 
-    imagecodecs reports no damage inside the compressed data, so only a truncated or structurally
-    damaged file fails.
+    With luma of a picture in colour, also its chroma `(H, W, 2)`, of full range. imagecodecs
+    reports no damage inside the compressed data, so only a truncated or structurally damaged file
+    fails.
     """
     import imagecodecs
 
+    chroma: NDArray[Any] | None = None
     if frame.marker == JPEG_LS:
         samples: NDArray[Any] = imagecodecs.jpegls_decode(data)
     elif frame.marker != LOSSLESS:
@@ -91,9 +105,27 @@ def _decode_samples(data: bytes, frame: JpegFrame, header: Image.Image) -> NDArr
     elif frame.components == 1:
         samples = imagecodecs.jpeg8_decode(data)
     else:  # libjpeg-turbo converts no colours of lossless frames
+        statement = read_colors(data, frame, header)
         samples = imagecodecs.jpeg8_decode(data, colorspace="ycbcr", outcolorspace="ycbcr")
-        if "jfif" in header.info or header.info.get("adobe_transform") == 1:
+        if statement.note:
+            notes.append(statement.note)
+        if statement.colors is JpegColors.REVERSIBLE_TRANSFORM:
+            samples = undo_reversible_transform(samples)
+        elif statement.colors is JpegColors.YCBCR:
+            chroma = scale_to_full_range(samples[..., 1:], (1 << frame.precision) - 1)
             samples = samples[..., 0]
+            if statement.is_limited:
+                samples = expand_limited_range(samples)
+                notes.append("its luma of 16 to 235 became 0 to 255")
     if samples.shape[:2] != (frame.height, frame.width):
         raise ProcessingError("decode", f"damaged: it decodes to {samples.shape}")
-    return samples
+    return samples, chroma
+
+
+def _build_preview(luma: NDArray[Any], chroma: NDArray[Any]) -> Image.Image:
+    """Returns a small picture in colour, for `has_colors`."""
+    step = max(1, max(luma.shape) // PREVIEW_SIDE)
+    planes = [luma[::step, ::step], chroma[::step, ::step, 0], chroma[::step, ::step, 1]]
+    shift = 8 if luma.dtype == np.uint16 else 0
+    preview = np.stack([plane >> shift for plane in planes], -1).astype(np.uint8)
+    return Image.fromarray(preview, "YCbCr").convert("RGB")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import imagecodecs
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from batchcolor.images.scan import ScannedFile, scan
 
 GREY = np.add.outer(np.arange(40), np.arange(56)) * 2.5
 RGB = np.stack([GREY, 250 - GREY, GREY / 2], -1)
+ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
 JFIF = bytes.fromhex("ffe000104a46494600010100000100010000")
 ARITHMETIC = bytes.fromhex(
     "ffd8ffdb00430006040506050406060506070706080a100a0a09090a140e0f0c1017141818171416161a1d251f1a"
@@ -70,6 +73,79 @@ def test_lossless_jpeg_with_jfif_marker_holds_luma_and_chroma(tmp_path: Path) ->
     frame = encoded.index(b"\xff\xc3")
     picture = read(tmp_path, encoded[:2] + JFIF + encoded[frame:])
     assert np.array_equal(picture.luma, samples(RGB, 8)[..., 0])
+
+
+def encode_with_ffmpeg(pixels: NDArray[np.float64], pixel_format: str) -> bytes:
+    context = av.CodecContext.create("ljpeg", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.height, context.width = pixels.shape[:2]
+    context.pix_fmt, context.time_base = pixel_format, Fraction(1)
+    context.options = {"strict": "-2"}
+    frame = av.VideoFrame.from_ndarray(np.round(pixels).astype(np.uint8), "rgb24")
+    converted = frame.reformat(format=pixel_format)
+    converted.pts = 0
+    return b"".join(map(bytes, context.encode(converted) + context.encode(None)))
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "notes"),
+    [
+        ("bgr24", []),
+        *((name, []) for name in ("yuvj420p", "yuvj422p", "yuvj444p")),
+        ("yuv420p", ["its luma of 16 to 235 became 0 to 255"]),
+    ],
+)
+def test_lossless_jpeg_of_ffmpeg_is_right_without_a_jfif_marker(
+    tmp_path: Path, pixel_format: str, notes: list[str]
+) -> None:
+    colors = np.stack([GREY, np.roll(GREY, 25, 1), GREY[::-1]], -1)
+    picture = read(tmp_path, encode_with_ffmpeg(colors, pixel_format))
+    assert picture.depth == 8
+    assert mean_difference(picture, colors) < 0.8
+    assert picture.is_colored
+    assert picture.notes == notes
+    grey = read(tmp_path, encode_with_ffmpeg(np.stack([GREY] * 3, -1), pixel_format))
+    assert mean_difference(grey, GREY) < 0.8
+    assert not grey.is_colored
+
+
+def set_components(encoded: bytes, identifiers: bytes, factors: bytes = b"\x11\x11\x11") -> bytes:
+    """Changes identifiers and sampling factors in the headers of frame and scan."""
+    changed = bytearray(encoded)
+    frame, scan = encoded.index(b"\xff\xc3"), encoded.index(b"\xff\xda")
+    for index in range(3):
+        changed[frame + 10 + 3 * index] = changed[scan + 5 + 2 * index] = identifiers[index]
+        changed[frame + 11 + 3 * index] = factors[index]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "marker", "is_luma", "notes"),
+    [
+        (b"RGB", b"", False, []),
+        (b"\1\2\3", b"", False, ["its colour space is not stated: read as RGB"]),
+        (b"\1\2\3", JFIF, True, []),
+        (b"\1\2\3", ADOBE + b"\0", False, []),
+        (b"\1\2\3", ADOBE + b"\1", True, []),
+        (b"RGB", JFIF, True, []),
+        (b"\1\2\3", b"\xff\xfe\0\x06Lavc", True, []),
+    ],
+)
+def test_colours_of_a_lossless_jpeg_are_those_that_its_markers_state(
+    tmp_path: Path, identifiers: bytes, marker: bytes, is_luma: bool, notes: list[str]
+) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(RGB, 8), lossless=True)
+    plain = encoded[:2] + marker + encoded[encoded.index(b"\xff\xc3") :]
+    picture = read(tmp_path, set_components(plain, identifiers))
+    assert mean_difference(picture, samples(RGB, 8)[..., 0] if is_luma else RGB) < 0.5
+    assert picture.notes == notes
+
+
+def test_lossless_jpeg_with_subsampled_luma_is_refused(tmp_path: Path) -> None:
+    encoded = imagecodecs.jpeg8_encode(samples(RGB, 8), lossless=True)
+    found = write(tmp_path, set_components(encoded, b"\1\2\3", b"\x11\x22\x22"))
+    with pytest.raises(ProcessingError, match="first component is subsampled"):
+        decode(found, 10**9)
 
 
 @pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])

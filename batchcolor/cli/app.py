@@ -28,6 +28,13 @@ from batchcolor.errors import (
 )
 from batchcolor.version import __version__
 
+LONG_MESSAGES = {
+    "Value error, ": "",
+    "Input should be a valid number, unable to parse string as a number": "not a number",
+    "Input should be a valid integer, unable to parse string as an integer": "not a whole number",
+}
+"""Parts of typer's messages, and what is printed instead."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -109,9 +116,16 @@ def main(arguments: list[str] | None = None) -> int:
                 f"write ./{name}" for name in given if name[:1] == "-" and os.path.lexists(name)
             ]
             hint = "; ".join([*hints, f"see: {where} --help"])
-            message = describe_mistyped_option(error, given) or error.format_message()
+            message = describe_mistyped_option(error, given) or _shorten(error.format_message())
             return _print_error(f"{message} ({hint})", ExitCode.USAGE)
         return _print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+
+
+def _shorten(message: str) -> str:
+    """A message of typer in fewer words."""
+    for long, short in LONG_MESSAGES.items():
+        message = message.replace(long, short)
+    return message
 
 
 def _open_closed_streams() -> None:

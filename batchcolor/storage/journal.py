@@ -7,16 +7,16 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import Timeout
 
 from batchcolor.errors import OutputError, UsageError
+from batchcolor.storage.folder_lock import is_lockable, make_lock
 
 STATE_FOLDER = ".batchcolor"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
@@ -101,7 +101,7 @@ class Journal:
         self._has_results = False
         self.notes: list[str] = []
         """What the user should know of the folder."""
-        self._lock = _make_lock(self.folder / "lock") if lock else None
+        self._lock = make_lock(self.folder / "lock") if lock else None
         self._read()
 
     def _read(self) -> None:
@@ -290,21 +290,6 @@ class Journal:
                 f"the journal {self.path} cannot be written ({error.strerror}); "
                 f"correct the cause and run the same command again"
             ) from error
-
-
-def _make_lock(path: Path) -> BaseFileLock:
-    """A lock that the system releases when its process ends: never a lock file that stays."""
-    return FileLock(path, fallback_to_soft=False, thread_local=False)
-
-
-def is_lockable(folder: Path) -> bool:
-    """Whether the file system of a folder has locks: a new file in it can be locked."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".lock-", dir=folder) as trial:
-            _make_lock(Path(trial) / "lock").acquire(timeout=0).lock.release()
-    except (Timeout, NotImplementedError, OSError):
-        return False
-    return True
 
 
 def absolute_source(path: Path) -> str:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from batchcolor.errors import ProcessingError
 
+NO_MEMORY = "not enough memory; --workers and --max-memory with less take fewer at once"
+
 
 @contextmanager
 def memory_failure(step: str) -> Iterator[None]:
@@ -14,5 +16,4 @@ def memory_failure(step: str) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        reason = "not enough memory; --workers and --max-memory with less take fewer at once"
-        raise ProcessingError(step, reason) from error
+        raise ProcessingError(step, NO_MEMORY) from error

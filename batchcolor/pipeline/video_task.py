@@ -25,7 +25,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
-from batchcolor.pipeline.memory_errors import memory_failure
+from batchcolor.pipeline.memory_errors import NO_MEMORY, memory_failure
 from batchcolor.pipeline.picture_decoder import FILM
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.stages import ByteBudget, Channel
@@ -222,6 +222,8 @@ class VideoTask:
             self.fail(error)
         except MEDIA_ERRORS as error:
             self.fail(ProcessingError("decode", format_av_error(error)))
+        except MemoryError:
+            self.fail(ProcessingError("decode", NO_MEMORY))
         self._enter(VideoState.ENCODING)
         with self._lock:
             self._all_decoded = True

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from batchcolor.images.picture import Picture
-from batchcolor.pipeline import executor, picture_decoder, picture_encoder
+from batchcolor.pipeline import executor, picture_decoder, picture_encoder, video_task
 
 
 def exhaust_memory(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, call: int) -> None:
@@ -51,6 +51,26 @@ def test_a_picture_without_memory_fails_alone(
     assert [(f["step"], f["reason"][:17]) for f in report["failures"]] == [
         (step, "not enough memory")
     ]
+
+
+@pytest.mark.parametrize(("name", "step"), [("read_luma", "decode"), ("write_chroma", "encode")])
+def test_a_film_without_memory_fails_alone(
+    command: Callable[..., Any],
+    flat: str,
+    album: Callable[[int], Path],
+    make_clip: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    step: str,
+) -> None:
+    source = album(2)
+    make_clip(source / "film.mp4", frames=6)
+    exhaust_memory(monkeypatch, video_task, name, 3)
+    ran = command("run", source, "-m", flat, "-o", "out", "--json")
+    report = json.loads(ran.stdout)
+    assert (ran.returncode, report["done"]) == (3, 2), ran.stderr
+    (failure,) = report["failures"]
+    assert (failure["step"], failure["reason"][:17]) == (step, "not enough memory")
 
 
 def test_a_page_without_memory_fails_its_document_alone(

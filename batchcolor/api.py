@@ -191,9 +191,9 @@ def run(
 
     `sources` are folders, files and globs, pictures and films; `arguments` are described by
     `RunArguments`. `progress` is called about ten times a second with the report so far, in
-    this thread; an exception in it ends the job and is raised. Failed pictures, a full disk and signals do not raise: they are in the
-    report's `failures`, `message` and `exit_code`. Raises UsageError or ModelError where the job
-    cannot begin.
+    this thread; an exception in it ends the job and is raised. Failed pictures, a full disk and
+    signals do not raise: they are in the report's `failures`, `message` and `exit_code`. Raises
+    UsageError or ModelError where the job cannot begin.
     """
     from batchcolor.pipeline.job import run as run_job
 

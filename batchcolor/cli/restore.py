@@ -27,7 +27,7 @@ def restore(
     ],
 ) -> None:
     """Write the grey JPEG that a result was made of, byte for byte."""
-    from batchcolor.images.source_record import restore_source
+    from batchcolor.images.jpeg_stream.source_record import restore_source
     from batchcolor.storage.atomic import commit
 
     try:

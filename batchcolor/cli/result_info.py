@@ -11,7 +11,7 @@ from batchcolor.cli.console import make_console, only_json, print_json, print_li
 from batchcolor.errors import ProcessingError, UsageError, make_printable
 
 if TYPE_CHECKING:
-    from batchcolor.images.provenance import Provenance
+    from batchcolor.images.provenance_marks.provenance import Provenance
 
 
 def show_provenance(path: Path, *, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def read_file(path: Path) -> Provenance | None:
     """Returns the provenance that a picture or film states. Raises UsageError."""
     from PIL import UnidentifiedImageError
 
-    from batchcolor.images.provenance import read_marks
+    from batchcolor.images.provenance_marks.provenance import read_marks
 
     try:
         return read_marks(path)

@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.color_profiles.icc import plan_conversion
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.formats import PNG, WEBP, Format
-from batchcolor.images.icc import plan_conversion
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
-from batchcolor.images.png_chunks import read_png_header
+from batchcolor.images.png.png_chunks import read_png_header
 from batchcolor.images.scan import ScannedFile
 
 ANIMATION_FLAG = 0x02

@@ -11,26 +11,26 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
-from batchcolor.images.codec_reader import decode_with_codec, find_codec
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.color_profiles.icc import ColorConversion, plan_conversion
 from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import JPEG, PNG, TIFF, WEBP
 from batchcolor.images.header import find_reader, open_with_pillow, read_size
-from batchcolor.images.heif_depth import decode_deep_heif, note_hdr, read_heif_bits
-from batchcolor.images.icc import ColorConversion, plan_conversion
-from batchcolor.images.imageio_reader import decode_with_imageio
-from batchcolor.images.jpeg_reader import decode_jpeg
+from batchcolor.images.jpeg.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
-from batchcolor.images.padded_salvage import pad_with_zeros
 from batchcolor.images.picture import Picture, check_size, note_dropped_frames
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
 from batchcolor.images.plugin_reader import decode_with_reader
-from batchcolor.images.png_reader import decode_png
+from batchcolor.images.png.png_reader import decode_png
+from batchcolor.images.readers.codec_reader import decode_with_codec, find_codec
+from batchcolor.images.readers.heif_depth import decode_deep_heif, note_hdr, read_heif_bits
+from batchcolor.images.readers.imageio_reader import decode_with_imageio
+from batchcolor.images.readers.padded_salvage import pad_with_zeros
+from batchcolor.images.readers.webp_file import is_lossless_webp
 from batchcolor.images.scan import ScannedFile
-from batchcolor.images.tiff_reader import decode_tiff
-from batchcolor.images.webp_file import is_lossless_webp
+from batchcolor.images.tiff.tiff_reader import decode_tiff
 
 
 def decode(

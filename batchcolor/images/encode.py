@@ -13,7 +13,7 @@ from PIL import Image
 
 from batchcolor.images.formats import AVIF, BMP, HEIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, Format
 from batchcolor.images.join import JoinedImage
-from batchcolor.images.jpeg_splice import splice
+from batchcolor.images.jpeg_stream.jpeg_splice import splice
 from batchcolor.images.metadata.convert import convert
 from batchcolor.images.metadata.jpeg import write_jpeg
 from batchcolor.images.metadata.model import Metadata

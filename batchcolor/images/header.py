@@ -10,17 +10,21 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
-from batchcolor.images import imageio_reader
-from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import AVIF, BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, WEBP, Format
-from batchcolor.images.heif_depth import read_file_bits
-from batchcolor.images.jpeg_frame import JpegFrame, parse_frame_header, read_frame_header
-from batchcolor.images.jpeg_repair import repair_segments
+from batchcolor.images.jpeg.jpeg_repair import repair_segments
+from batchcolor.images.jpeg_stream.jpeg_frame import (
+    JpegFrame,
+    parse_frame_header,
+    read_frame_header,
+)
 from batchcolor.images.picture import check_size
-from batchcolor.images.png_chunks import read_png_header
+from batchcolor.images.png.png_chunks import read_png_header
+from batchcolor.images.readers import imageio_reader
+from batchcolor.images.readers.codec_reader import find_codec
+from batchcolor.images.readers.heif_depth import read_file_bits
 from batchcolor.images.scan import VANISHED, ScannedFile
-from batchcolor.images.tiff_file import PageHeader, read_page_headers
+from batchcolor.images.tiff.tiff_file import PageHeader, read_page_headers
 
 # batchcolor compares sizes with --max-pixels before pixels are decoded; Pillow's own limit is
 # lower than the size of large scans.

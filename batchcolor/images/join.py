@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from batchcolor.color import compute_gamut_scale, ycbcr_to_rgb
 from batchcolor.images.formats import JPEG, Format
-from batchcolor.images.grey_jpeg import GreyJpeg
+from batchcolor.images.jpeg_stream.grey_jpeg import GreyJpeg
 from batchcolor.images.metadata.jpeg import TRAILER_DROPPED
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, Plane, reduce_to_8_bits

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.codec_samples import decode_srgb
+from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.formats import AVIF, HEIF, JPEG_XL
-from batchcolor.images.jpeg_xl_header import CODESTREAM, CONTAINER
 from batchcolor.images.metadata.exif import remove_orientation
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Plane
-from batchcolor.images.rgb_profiles import build_output_profile
+from batchcolor.images.readers.jpeg_xl_header import CODESTREAM, CONTAINER
 
 AVIF_QUALITY, HEIF_QUALITY, JPEG_XL_QUALITY = 95, 80, 97
 AVIF_SPEED = 8

@@ -13,7 +13,7 @@ from PIL import Image
 from batchcolor.color import rgb16_to_luma
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.formats import Format
-from batchcolor.images.grey_jpeg import GreyJpeg
+from batchcolor.images.jpeg_stream.grey_jpeg import GreyJpeg
 from batchcolor.images.metadata.model import Metadata
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.color_detection import GREY_MODES
-from batchcolor.images.icc import CMYK, COLOR_SPACE, GREY, LAB, RGB, ColorConversion
+from batchcolor.images.color_profiles.icc import CMYK, COLOR_SPACE, GREY, LAB, RGB, ColorConversion
 from batchcolor.images.picture import Plane
 
 PREMULTIPLIED_MODES = {"La": "LA", "RGBa": "RGBA"}

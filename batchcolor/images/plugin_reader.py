@@ -10,8 +10,8 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader, ReadImage
 from batchcolor.images.color_detection import has_colors
+from batchcolor.images.color_profiles.icc import convert_pixels
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.icc import convert_pixels
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, check_size

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.codec_reader import find_codec
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import Format
 from batchcolor.images.header import open_with_pillow
+from batchcolor.images.readers.codec_reader import find_codec
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 
 

@@ -13,7 +13,7 @@ from batchcolor.images.animation_writer import AnimationWriter, open_animation_w
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.header import BYTES_PER_PIXEL
 from batchcolor.images.picture import Picture, check_size
-from batchcolor.images.tiff_file import PageHeader
+from batchcolor.images.tiff.tiff_file import PageHeader
 from batchcolor.pipeline.document_task import DocumentContext, DocumentTask
 from batchcolor.pipeline.picture_decoder import DECODE
 from batchcolor.pipeline.planner import Task

@@ -18,9 +18,9 @@ from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.header import read_pages
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
 from batchcolor.images.picture import Picture
-from batchcolor.images.provenance import Provenance
-from batchcolor.images.tiff_file import PageHeader, read_page_headers
-from batchcolor.images.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
+from batchcolor.images.provenance_marks.provenance import Provenance
+from batchcolor.images.tiff.tiff_file import PageHeader, read_page_headers
+from batchcolor.images.tiff.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder

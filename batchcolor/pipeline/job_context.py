@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.provenance import Provenance
+from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream

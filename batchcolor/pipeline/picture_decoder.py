@@ -22,7 +22,7 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import BMP, CRASH_PRONE_FORMATS
 from batchcolor.images.header import estimate_memory
-from batchcolor.images.isolated_decoder import CRASHED, IsolatedDecoder
+from batchcolor.images.isolation.isolated_decoder import CRASHED, IsolatedDecoder
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.pipeline.memory_errors import memory_failure

@@ -14,7 +14,7 @@ from batchcolor.images.encode import ENCODER_ERRORS, encode
 from batchcolor.images.formats import Format
 from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture
-from batchcolor.images.provenance import Provenance, mark_metadata
+from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.images.verify import verify_image
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
@@ -23,7 +23,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.atomic import commit
 
 if TYPE_CHECKING:
-    from batchcolor.images.content_credentials import ContentCredentials
+    from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
 
 
 class PictureEncoder:
@@ -85,6 +85,6 @@ def commit_picture(data: bytes, task: Task, settings: RunSettings) -> None:
 def _load_credentials(settings: RunSettings) -> ContentCredentials | None:
     if settings.c2pa is None:
         return None
-    from batchcolor.images.content_credentials import ContentCredentials
+    from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
 
     return ContentCredentials(*settings.c2pa)

@@ -10,7 +10,7 @@ import json
 
 from lxml import etree
 
-from batchcolor.images.provenance import SOFTWARE_NAME
+from batchcolor.images.provenance_marks.provenance import SOFTWARE_NAME
 from batchcolor.pipeline.result_record import ResultRecord
 from batchcolor.version import __version__
 

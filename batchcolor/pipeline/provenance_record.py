@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.images.provenance import Provenance
+from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.inference.weights import hash_file
 from batchcolor.pipeline.planner import Plan
 from batchcolor.pipeline.settings import RunSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batchcolor.images.provenance import Provenance
+from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.storage.fixity import Fixity
 
 Action = Literal["coloured", "copied"]

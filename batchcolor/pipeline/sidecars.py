@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.provenance import SOFTWARE_NAME
+from batchcolor.images.provenance_marks.provenance import SOFTWARE_NAME
 from batchcolor.pipeline.result_record import ResultRecord
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.version import __version__

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.provenance import Provenance, mark_metadata
+from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planner import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.decoder import VideoDecoder

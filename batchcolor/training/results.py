@@ -18,15 +18,15 @@ from safetensors.torch import save as to_bytes
 
 from batchcolor.color import rgb_mse, ycbcr_to_rgb
 from batchcolor.hooks.types import ColorizerSpec
-from batchcolor.images.contact_sheet import (
+from batchcolor.images.picture import RgbArray
+from batchcolor.images.sheets.contact_sheet import (
     SheetCell,
     SheetColumn,
     SheetRow,
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.picture import RgbArray
-from batchcolor.images.sheet_page import encode_page
+from batchcolor.images.sheets.sheet_page import encode_page
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.training.records import EpochResult
 from batchcolor.training.trainer import Trainer

@@ -6,15 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.contact_sheet import (
+from batchcolor.images.picture import RgbArray
+from batchcolor.images.sheets.contact_sheet import (
     SheetCell,
     SheetColumn,
     SheetRow,
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.picture import RgbArray
-from batchcolor.images.sheet_page import DARK, encode_page
+from batchcolor.images.sheets.sheet_page import DARK, encode_page
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import read_luma

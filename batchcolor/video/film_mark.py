@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, MutableMapping, Sequence
 
-from batchcolor.images.provenance import Provenance, make_provenance, parse_parameters
+from batchcolor.images.provenance_marks.provenance import (
+    Provenance,
+    make_provenance,
+    parse_parameters,
+)
 
 MARK_START = "Colours computed by "
 FILM_TAGS = ("comment", "description", "synopsis")

@@ -16,7 +16,7 @@ from batchcolor.evaluation.comparison.panels import (
 )
 from batchcolor.evaluation.comparison.pdf import encode_pdf
 from batchcolor.evaluation.comparison.sections import make_sections
-from batchcolor.images.contact_sheet import layout_sheet
+from batchcolor.images.sheets.contact_sheet import layout_sheet
 
 
 def noise(seed: int, height: int = 64, width: int = 96) -> Any:

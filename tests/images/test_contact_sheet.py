@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.images import sheet_text
-from batchcolor.images.contact_sheet import (
+from batchcolor.images.sheets import sheet_text
+from batchcolor.images.sheets.contact_sheet import (
     SheetCell,
     SheetColumn,
     SheetRow,
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.sheet_page import (
+from batchcolor.images.sheets.sheet_page import (
     DARK,
     LIGHT,
     Box,
@@ -27,7 +27,7 @@ from batchcolor.images.sheet_page import (
     TextLine,
     encode_page,
 )
-from batchcolor.images.sheet_text import FontStyle, measure_text_width
+from batchcolor.images.sheets.sheet_text import FontStyle, measure_text_width
 
 SIDE = 96
 

@@ -17,8 +17,8 @@ from PIL import Image, ImageCms
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import PNG
 from batchcolor.images.header import estimate_memory
-from batchcolor.images.jpeg2000 import IPTC_UUID, XMP_UUID
 from batchcolor.images.picture import Picture
+from batchcolor.images.readers.jpeg2000 import IPTC_UUID, XMP_UUID
 from batchcolor.images.scan import ScannedFile
 
 ReadPicture = Callable[[Path], Picture]

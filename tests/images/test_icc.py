@@ -11,11 +11,11 @@ import tifffile
 from PIL import Image, ImageCms
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_profiles.icc import LAB, RGB, plan_conversion
+from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.decode import decode
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.formats import JPEG, PNG, TIFF, WEBP
-from batchcolor.images.icc import LAB, RGB, plan_conversion
-from batchcolor.images.rgb_profiles import build_output_profile
 
 NEUTRAL = np.zeros((2, 3, 3), np.float32)
 WHITE_D50 = (0.3457, 0.3585)
@@ -236,6 +236,8 @@ def test_profiles_of_results_agree_with_those_of_littlecms():
 
 @pytest.mark.parametrize("profile", [b"", build_cmyk_profile()])
 def test_built_in_profile_that_littlecms_cannot_convert_fails_the_picture(monkeypatch, profile):
-    monkeypatch.setattr("batchcolor.images.icc._is_convertible", lambda source, target: False)
+    monkeypatch.setattr(
+        "batchcolor.images.color_profiles.icc._is_convertible", lambda source, target: False
+    )
     with pytest.raises(ProcessingError, match="LittleCMS cannot convert its samples"):
         plan_conversion(profile, LAB, "display-p3", [])

@@ -15,10 +15,10 @@ from PIL import Image, ImageFilter, ImageOps
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import JPEG, PNG
-from batchcolor.images.grey_jpeg import decode_luma as decode_grey
-from batchcolor.images.grey_jpeg import read_grey_jpeg
-from batchcolor.images.jpeg_splice import splice
-from batchcolor.images.source_record import restore_source
+from batchcolor.images.jpeg_stream.grey_jpeg import decode_luma as decode_grey
+from batchcolor.images.jpeg_stream.grey_jpeg import read_grey_jpeg
+from batchcolor.images.jpeg_stream.jpeg_splice import splice
+from batchcolor.images.jpeg_stream.source_record import restore_source
 
 SIZES = ((1, 1), (2, 1), (7, 9), (8, 8), (15, 17), (17, 33), (64, 48), (101, 63))
 CB, CR = 100, 150

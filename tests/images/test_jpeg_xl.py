@@ -17,8 +17,8 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import decode_srgb
 from batchcolor.images.formats import JPEG_XL
 from batchcolor.images.header import estimate_memory
-from batchcolor.images.jpeg_xl_header import parse_codestream_header, read_codestream_head
 from batchcolor.images.picture import Picture
+from batchcolor.images.readers.jpeg_xl_header import parse_codestream_header, read_codestream_head
 from batchcolor.images.scan import ScannedFile
 
 ReadPicture = Callable[[Path], Picture]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.images.grey_jpeg import read_grey_jpeg
+from batchcolor.images.jpeg_stream.grey_jpeg import read_grey_jpeg
 from batchcolor.images.metadata import exif
 from batchcolor.images.metadata.exif_block import shrink_block
 from batchcolor.images.metadata.ifd import (
@@ -27,7 +27,7 @@ from batchcolor.images.metadata.jpeg import write_jpeg
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.upright import mark_as_upright
 from batchcolor.images.metadata.xmp import merge_extended, split_packet
-from batchcolor.images.tiff_pages import TiffPageWriter
+from batchcolor.images.tiff.tiff_pages import TiffPageWriter
 
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.formats import JPEG, PNG
-from batchcolor.images.png_chunks import SIGNATURE, build_chunk, walk_chunks
-from batchcolor.images.rgb_profiles import build_output_profile
+from batchcolor.images.png.png_chunks import SIGNATURE, build_chunk, walk_chunks
 
 NEUTRAL = np.zeros((2, 3, 3), np.float32)
 LINEAR = ("gAMA", struct.pack(">I", 100000))

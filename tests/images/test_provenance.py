@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 
 from batchcolor.hooks.types import COMPOSITE_WITH_AI
-from batchcolor.images.exif_software import read_software, write_software
 from batchcolor.images.formats import BMP, PNG
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.provenance import (
+from batchcolor.images.provenance_marks.exif_software import read_software, write_software
+from batchcolor.images.provenance_marks.provenance import (
     Provenance,
     mark_metadata,
     read_marks,
     read_provenance,
 )
-from batchcolor.images.xmp_history import read_history
+from batchcolor.images.provenance_marks.xmp_history import read_history
 
 MARK = Provenance(COMPOSITE_WITH_AI, "delta", "ab" * 32, "père.tif", "cd" * 32, {"strength": 0.8})
 

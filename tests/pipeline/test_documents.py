@@ -17,7 +17,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from batchcolor.images.tiff_pages import TiffPageWriter
+from batchcolor.images.tiff.tiff_pages import TiffPageWriter
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 WEIGHTS = np.array([0.299, 0.587, 0.114])

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from batchcolor.errors import TrainingDivergedError, UsageError, WeightsError
-from batchcolor.images.contact_sheet import SheetCell, SheetRow, SheetSection, layout_sheet
-from batchcolor.images.sheet_page import SheetPage, TextLine
-from batchcolor.images.sheet_text import measure_text_width
+from batchcolor.images.sheets.contact_sheet import SheetCell, SheetRow, SheetSection, layout_sheet
+from batchcolor.images.sheets.sheet_page import SheetPage, TextLine
+from batchcolor.images.sheets.sheet_text import measure_text_width
 from batchcolor.models.beta import Beta, BetaWidths
 from batchcolor.models.builtin import BETA
 from batchcolor.training import checkpoint, results

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.images.contact_sheet import (
+from batchcolor.images.sheets.contact_sheet import (
     SheetCell,
     SheetColumn,
     SheetRow,
     SheetSection,
     layout_sheet,
 )
-from batchcolor.images.sheet_page import DARK, PlacedImage, TextLine
-from batchcolor.images.sheet_text import measure_text_width
+from batchcolor.images.sheets.sheet_page import DARK, PlacedImage, TextLine
+from batchcolor.images.sheets.sheet_text import measure_text_width
 from batchcolor.video.contact_strip import render_contact_strip
 
 

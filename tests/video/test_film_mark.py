@@ -7,7 +7,7 @@ import av
 import pytest
 
 from batchcolor.hooks.types import COMPOSITE_WITH_AI
-from batchcolor.images.provenance import Provenance
+from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark, read_film_mark
 
 MARK = Provenance(COMPOSITE_WITH_AI, "delta", "ab" * 32, "père.mp4", "cd" * 32, {"strength": 0.8})

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from batchcolor.images.sheet_page import Box, PlacedImage, SheetPage, TextLine
-from batchcolor.images.sheet_text import font_path
+from batchcolor.images.sheets.sheet_page import Box, PlacedImage, SheetPage, TextLine
+from batchcolor.images.sheets.sheet_text import font_path
 
 PIXELS_PER_INCH = 150
 

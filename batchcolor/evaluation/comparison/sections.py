@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.comparison.panels import ComparisonRow, Panel, render_difference
-from batchcolor.images.contact_sheet import SheetCell, SheetColumn, SheetRow, SheetSection
+from batchcolor.images.sheets.contact_sheet import SheetCell, SheetColumn, SheetRow, SheetSection
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

@@ -12,9 +12,9 @@ from batchcolor.evaluation.comparison.html_page import render_html
 from batchcolor.evaluation.comparison.panels import ComparisonRow
 from batchcolor.evaluation.comparison.pdf import encode_pdf
 from batchcolor.evaluation.comparison.sections import make_sections
-from batchcolor.images.contact_sheet import layout_sheet
 from batchcolor.images.scan import ScannedFile
-from batchcolor.images.sheet_page import encode_page
+from batchcolor.images.sheets.contact_sheet import layout_sheet
+from batchcolor.images.sheets.sheet_page import encode_page
 from batchcolor.storage.atomic import write_atomic
 
 SHEET_SIDE, HTML_SIDE = 320, 800

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, MP4
-from batchcolor.images.provenance import Provenance
+from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
 from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark
 from batchcolor.video.output import matroska

@@ -14,7 +14,7 @@ import tifffile
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.metadata.ifd import read_directory, read_layout
-from batchcolor.images.tiff_pages import TiffPageWriter
+from batchcolor.images.tiff.tiff_pages import TiffPageWriter
 
 COLORS = np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)
 PRIVATE, EXIF, GPS, STRIP_SIZES, TILE_SIZES = 34999, 34665, 34853, 279, 325

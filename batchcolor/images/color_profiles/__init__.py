@@ -1,0 +1,1 @@
+"""ICC profiles: conversion, and profiles of RGB spaces."""

@@ -1,0 +1,1 @@
+"""JPEG: decoding of every process, and repair."""

@@ -1,0 +1,131 @@
+"""Decodes the JPEG processes that Pillow and simplejpeg do not: lossless, 12 bits, JPEG-LS.
+
+libjpeg-turbo 3 and CharLS, both through imagecodecs, decode them. What neither reads is refused
+with its name.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.codec_samples import scale_to_full_range
+from batchcolor.images.color_detection import has_colors
+from batchcolor.images.color_profiles.icc import convert_pixels
+from batchcolor.images.decode_options import DecodeOptions
+from batchcolor.images.jpeg.jpeg_colors import (
+    JpegColors,
+    expand_limited_range,
+    read_colors,
+    undo_reversible_transform,
+)
+from batchcolor.images.jpeg_stream.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
+from batchcolor.images.metadata.read import read_file_metadata
+from batchcolor.images.picture import Picture, check_size
+from batchcolor.images.pixel_modes import turn_upright
+from batchcolor.images.scan import ScannedFile
+
+DECODED_MARKERS = frozenset({0xC0, 0xC1, PROGRESSIVE, LOSSLESS, JPEG_LS, 0xC9, 0xCA})
+END_OF_IMAGE = b"\xff\xd9"
+PREVIEW_SIDE = 512
+"""Pixels of the longer side, about, of what is tested for colours."""
+
+
+def check_process(frame: JpegFrame) -> None:
+    """Raises ProcessingError, which names the process, for a JPEG that no decoder here reads."""
+    if frame.marker not in DECODED_MARKERS:
+        raise ProcessingError("decode", f"{frame.process}: no decoder here reads it")
+    if not frame.is_8_bit_dct and frame.components not in (1, 3):
+        depth = f"{frame.precision}-bit {frame.process}"
+        reason = f"{depth} with {frame.components} components: no decoder here reads it"
+        raise ProcessingError("decode", reason)
+    if not frame.height:
+        reason = "its height is in a DNL marker: no decoder here reads it; recode it as JPEG"
+        raise ProcessingError("decode", reason)
+
+
+def decode_rare_process(
+    found: ScannedFile, data: bytes, frame: JpegFrame, max_pixels: int, options: DecodeOptions
+) -> Picture:
+    """Returns the picture of a JPEG whose frame is not `is_8_bit_dct`.
+
+    Samples of more than 8 bits are scaled to 16, with a note, and fewer to 8. Raises
+    ProcessingError for more than `max_pixels` and for a truncated file.
+    """
+    assert found.format is not None
+    check_process(frame)
+    check_size(frame.width, frame.height, max_pixels)
+    if data.find(END_OF_IMAGE, frame.offset) < 0:
+        raise ProcessingError("decode", "truncated: it has no end marker")
+    notes = [found.note] if found.note else []
+    image = _open_as_baseline(data, frame)
+    metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
+    samples, chroma = _decode_samples(data, frame, image, notes)
+    bits = 8 if samples.dtype == np.uint8 else frame.precision
+    samples = scale_to_full_range(samples, (1 << min(bits, frame.precision)) - 1)
+    luma, metadata = convert_pixels(samples, metadata, options.profile, notes)
+    if 8 < bits < 16:
+        notes.append(f"its {bits} bits per sample became 16")
+    upright, _ = turn_upright((luma, None), orientation)
+    is_colored = has_colors(samples if chroma is None else _build_preview(samples, chroma))
+    return Picture(found.path, upright, None, found.format, metadata, notes, is_colored)
+
+
+def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
+    """Returns the header as Pillow opens it, with the metadata: Pillow refuses the real frame."""
+    size = frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
+    components = b"".join(bytes((number, 0x11, 0)) for number in range(frame.components))
+    body = b"\x08" + size + bytes((frame.components,)) + components
+    segment = b"\xff\xc0" + (len(body) + 2).to_bytes(2, "big") + body
+    scan = bytes((0xFF, SOS, 0, 2))
+    return Image.open(io.BytesIO(data[: frame.offset] + segment + scan + END_OF_IMAGE))
+
+
+def _decode_samples(
+    data: bytes, frame: JpegFrame, header: Image.Image, notes: list[str]
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Returns the samples as stored: luma `(H, W)`, or RGB `(H, W, 3)`.
+
+    With luma of a picture in colour, also its chroma `(H, W, 2)`, of full range. imagecodecs
+    reports no damage inside the compressed data, so only a truncated or structurally damaged file
+    fails.
+    """
+    import imagecodecs
+
+    chroma: NDArray[Any] | None = None
+    if frame.marker == JPEG_LS:
+        samples: NDArray[Any] = imagecodecs.jpegls_decode(data)
+    elif frame.marker != LOSSLESS:
+        samples = imagecodecs.jpeg8_decode(data, outcolorspace="grayscale")
+    elif frame.components == 1:
+        samples = imagecodecs.jpeg8_decode(data)
+    else:  # libjpeg-turbo converts no colours of lossless frames
+        statement = read_colors(data, frame, header)
+        samples = imagecodecs.jpeg8_decode(data, colorspace="ycbcr", outcolorspace="ycbcr")
+        if statement.note:
+            notes.append(statement.note)
+        if statement.colors is JpegColors.REVERSIBLE_TRANSFORM:
+            samples = undo_reversible_transform(samples)
+        elif statement.colors is JpegColors.YCBCR:
+            chroma = scale_to_full_range(samples[..., 1:], (1 << frame.precision) - 1)
+            samples = samples[..., 0]
+            if statement.is_limited:
+                samples = expand_limited_range(samples)
+                notes.append("its luma of 16 to 235 became 0 to 255")
+    if samples.shape[:2] != (frame.height, frame.width):
+        raise ProcessingError("decode", f"damaged: it decodes to {samples.shape}")
+    return samples, chroma
+
+
+def _build_preview(luma: NDArray[Any], chroma: NDArray[Any]) -> Image.Image:
+    """Returns a small picture in colour, for `has_colors`."""
+    step = max(1, max(luma.shape) // PREVIEW_SIDE)
+    planes = [luma[::step, ::step], chroma[::step, ::step, 0], chroma[::step, ::step, 1]]
+    shift = 8 if luma.dtype == np.uint16 else 0
+    preview = np.stack([plane >> shift for plane in planes], -1).astype(np.uint8)
+    return Image.fromarray(preview, "YCbCr").convert("RGB")

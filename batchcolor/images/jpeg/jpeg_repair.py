@@ -1,0 +1,234 @@
+"""Repairs what is damaged in a JPEG besides its pixels, so that decoders accept it.
+
+libjpeg reports only the last of its warnings. So a file is changed step by step until it decodes
+without one: then its pixels are complete. Source: ITU-T T.81, annex B; libjpeg-turbo, jerror.h.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+import simplejpeg
+
+from batchcolor.errors import ProcessingError
+from batchcolor.images.jpeg_stream.jpeg_frame import (
+    EOI,
+    FRAME_MARKERS,
+    RESTARTS,
+    SOI,
+    SOS,
+    TEM,
+    parse_frame_header,
+)
+
+END_OF_IMAGE = bytes((0xFF, EOI))
+EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+WITHOUT_LENGTH = frozenset({0, TEM, SOI, EOI, *RESTARTS})
+APP0, APP15, COMMENT = 0xE0, 0xEF, 0xFE
+MAX_STEPS = 12
+MAX_PLACES = 8
+"""Markers before which extraneous bytes are looked for, from the end."""
+
+
+def repair_jpeg(data: bytes, notes: list[str]) -> bytes | None:
+    """Returns a JPEG that decodes to the same complete pixels without a warning, or None.
+
+    Appends to `notes` what was damaged.
+    """
+    found: list[str] = []
+    data = _complete_end(repair_segments(data, found), found)
+    try:
+        frame = parse_frame_header(io.BytesIO(data))
+    except ProcessingError:
+        return None
+    if not frame.is_8_bit_dct:
+        return None
+    for _ in range(MAX_STEPS):
+        message = _find_warning(data)
+        if not message:
+            notes += dict.fromkeys(found)
+            return data
+        changed = _remove_extraneous_bytes(data, message) or _correct_headers(data, message)
+        if changed is None:
+            return None
+        data, note = changed
+        found.append(note)
+    return None
+
+
+def repair_segments(data: bytes, notes: list[str]) -> bytes:
+    """Returns the JPEG without segments whose length does not lead to the next marker."""
+    kept, position = bytearray(data[:2]), 2
+    while position + 4 <= len(data):
+        marker = data[position + 1]
+        if data[position] == 0xFF and marker == 0xFF:
+            position += 1  # a fill byte
+            continue
+        if data[position] == 0xFF and marker == SOS:
+            break
+        end = _find_segment_end(data, position)
+        if end is not None:
+            kept += data[position:end]
+            position = end
+            continue
+        resumed = _find_segments(data, position + 1)
+        if resumed is None:
+            break
+        notes.append(f"damaged {_name_marker(marker)} segment dropped")
+        position = resumed
+    return bytes(kept) + data[position:] if notes else data
+
+
+def add_end(data: bytes) -> bytes:
+    """Returns the JPEG with an end marker, where it has none after its first scan."""
+    has_end = data.rfind(END_OF_IMAGE) > data.find(bytes((0xFF, SOS)))
+    return data if has_end else data.rstrip(b"\0") + END_OF_IMAGE
+
+
+def _complete_end(data: bytes, notes: list[str]) -> bytes:
+    """Returns the JPEG with an end marker, if its scans are those of a complete picture."""
+    completed = add_end(data)
+    if completed is data or not _has_all_scans(data):
+        return data
+    notes.append("its end marker is missing, but its pixels are complete")
+    return completed
+
+
+def _find_segment_end(data: bytes, position: int) -> int | None:
+    """Returns the offset after a segment, or None where no marker follows it."""
+    if position + 4 > len(data) or data[position] != 0xFF:
+        return None
+    marker = data[position + 1]
+    length = int.from_bytes(data[position + 2 : position + 4], "big")
+    end = position + 2 + length
+    if marker in WITHOUT_LENGTH or marker < 0xC0 or length < 2 or end + 2 > len(data):
+        return None
+    following = data[end + 1]
+    is_marker = data[end] == 0xFF and following >= 0xC0 and following not in WITHOUT_LENGTH
+    return end if is_marker else None
+
+
+def _find_segments(data: bytes, position: int) -> int | None:
+    """Returns where segments begin that lead to a scan: those of the largest frame.
+
+    A thumbnail in a damaged segment is a JPEG too.
+    """
+    best, best_area = None, 0
+    limit = data.rfind(bytes((0xFF, SOS)))
+    while 0 <= (position := data.find(b"\xff", position)) < limit:
+        area = _measure_frame(data, position)
+        if area > best_area:
+            best, best_area = position, area
+        position += 1
+    return best
+
+
+def _measure_frame(data: bytes, position: int) -> int:
+    """Returns the pixels of the frame in segments that lead to a scan; 0 where there is none."""
+    area = 0
+    while data[position + 1 : position + 2] != bytes((SOS,)):
+        end = _find_segment_end(data, position)
+        if end is None:
+            return 0
+        if data[position + 1] in FRAME_MARKERS:
+            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
+            area = int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        position = end
+    return area
+
+
+def _find_warning(data: bytes) -> str:
+    """Returns the error or the last warning of libjpeg; empty for a file without one."""
+    try:
+        *_, color_space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        is_cmyk = color_space in ("CMYK", "YCCK")
+        simplejpeg.decode_jpeg(data, "CMYK" if is_cmyk else "GRAY", strict=True)
+    except ValueError as error:
+        return str(error) or "damaged"
+    return ""
+
+
+def _remove_extraneous_bytes(data: bytes, message: str) -> tuple[bytes, str] | None:
+    """Returns the JPEG without the bytes between a scan and a marker that a warning names."""
+    found = EXTRANEOUS.search(message)
+    if found is None:
+        return None
+    count, marker = int(found[1]), int(found[2], 16)
+    places = [place for kind, place in _list_markers(data) if kind == marker]
+    for place in places[: -MAX_PLACES - 1 : -1]:
+        shorter = data[: place - count] + data[place:]
+        remaining = _find_warning(shorter)
+        again = EXTRANEOUS.search(remaining)
+        if not remaining or (again is not None and again[0] != found[0]):
+            return shorter, "bytes after a scan ignored"
+    return None
+
+
+def _correct_headers(data: bytes, message: str) -> tuple[bytes, str] | None:
+    """Returns the JPEG with the values that a warning objects to, and that change no pixel."""
+    if "Invalid SOS parameters" in message:
+        changed = bytearray(data)
+        for kind, place in _list_markers(data):
+            if kind == SOS:
+                end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+                changed[end - 3 : end] = b"\x00\x3f\x00"
+        return (bytes(changed), "scan header with wrong values") if changed != data else None
+    if "bad ICC marker" in message:
+        return _drop_profile(data), "damaged ICC profile dropped"
+    jfif = data.find(b"JFIF\0", 0, 1024)
+    if "JFIF revision" in message and jfif >= 0:
+        return data[: jfif + 5] + b"\1" + data[jfif + 6 :], "unknown version of JFIF"
+    return None
+
+
+def _drop_profile(data: bytes) -> bytes:
+    """Returns the JPEG without its ICC profile."""
+    kept, position = bytearray(data[:2]), 2
+    while (end := _find_segment_end(data, position)) is not None and data[position + 1] != SOS:
+        if data[position + 4 : position + 16] != b"ICC_PROFILE\0":
+            kept += data[position:end]
+        position = end
+    return bytes(kept) + data[position:]
+
+
+def _list_markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yields markers and their offsets from the first scan on, without restart markers."""
+    position = 2
+    while (end := _find_segment_end(data, position)) is not None and data[position + 1] != SOS:
+        position = end
+    while 0 <= (position := data.find(b"\xff", position)) < len(data) - 1:
+        marker = data[position + 1]
+        if marker >= 0xC0 and marker not in RESTARTS and marker != 0xFF:
+            yield marker, position
+        position += 1
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether the scans code every coefficient of every component with every bit."""
+    bits: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    position, components = 2, frozenset[int]()
+    while (end := _find_segment_end(data, position)) is not None and data[position + 1] != SOS:
+        if data[position + 1] in FRAME_MARKERS:
+            count = data[position + 9]
+            components = frozenset(data[position + 10 + 3 * i] for i in range(count))
+        position = end
+    for marker, place in _list_markers(data):
+        if marker != SOS:
+            continue
+        count = data[place + 4]
+        start, stop, approximation = data[place + 5 + 2 * count : place + 8 + 2 * count]
+        for component in data[place + 5 : place + 5 + 2 * count : 2]:
+            for index in range(start, min(stop, 63) + 1):
+                bits[component][index] = approximation & 0x0F
+    return bool(components) and all(
+        len(bits[component]) == 64 and not any(bits[component].values()) for component in components
+    )
+
+
+def _name_marker(marker: int) -> str:
+    if APP0 <= marker <= APP15:
+        return f"APP{marker - APP0}"
+    return "comment" if marker == COMMENT else f"0x{marker:02X}"

@@ -1,0 +1,1 @@
+"""The coded stream of JPEG: structure, copied luma scans, scans of chroma."""

@@ -1,0 +1,1 @@
+"""Marks that state what coloured a result."""

@@ -1,0 +1,1 @@
+"""Readers of the other still formats."""

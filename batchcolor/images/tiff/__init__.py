@@ -1,0 +1,1 @@
+"""TIFF: directories, samples, pages, damage."""

@@ -88,6 +88,19 @@ def test_invalid_weights_exit_with_5_and_one_line(command, folder, copies, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_of_another_version_are_refused_where_an_export_exists(
+    command, folder, copies, tmp_path
+):
+    arguments = ("-m", "beta", "--backend", "auto")
+    cache = {"BATCHCOLOR_CACHE": str(tmp_path / "cache")}
+    assert command("run", folder, *arguments, "-o", tmp_path / "out", **cache).returncode == 0
+    weights = change_version(copies)
+    result = command(
+        "run", folder, *arguments, "-o", tmp_path / "again", "--weights", weights, **cache
+    )
+    assert result.returncode == 5, result.stderr
+
+
 def test_missing_weights_name_the_searched_folders(plugin, command, folder, tmp_path):
     plugin(
         "lost",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcolor.hooks.manager import RegisteredColorizer
+from batchcolor.inference.weights import read_card
 
 BUILTIN_CODE = Path(__file__).parents[2] / "models"
 
@@ -48,6 +49,7 @@ class ModelSource:
         values = {
             "model": [self.name, origin.package, origin.version],
             "weights": self.weights_hash,
+            "architecture": self._read_architecture(),
             "options": _describe_options(self.options),
             "code": _hash_code(BUILTIN_CODE if self.is_builtin else origin.folder),
             "packages": [(name, _find_version(name)) for name in _list_packages(origin.package)],
@@ -55,6 +57,11 @@ class ModelSource:
         }
         content = json.dumps(values, sort_keys=True, default=repr)
         return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+    def _read_architecture(self) -> object:
+        """The version of the network in the card, which is compared when an export is made."""
+        card = read_card(self.weights) if self.weights is not None else None
+        return (card or {}).get("architecture")
 
 
 def _describe_options(options: Any) -> dict[str, str]:

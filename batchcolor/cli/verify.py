@@ -13,6 +13,9 @@ from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
 from batchcolor.errors import ExitCode, make_printable
 
+NEXT = "Next: delete the changed results, and run the command that made them again"
+"""What to do about changed and missing results."""
+
 
 def verify(
     output: Annotated[
@@ -43,6 +46,8 @@ def verify(
         if not quiet:
             parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
             print_line(console, ", ".join(parts) or "no results")
+            if code:
+                print_line(console, NEXT)
         if as_json:
             document = {
                 "output": str(output),

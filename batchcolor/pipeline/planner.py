@@ -179,7 +179,9 @@ class Plan:
         made = self._find_result(journal, target, previous)
         wanted = (self.fingerprint(format_, is_film=file.is_film), weights_hash)
         is_same = previous is not None and (previous.settings, previous.weights) == wanted
-        if made and made.outcome == "done" and (made.settings, made.weights) == wanted and exists:
+        is_changed = exists and made is not None and _is_resized(target, made)
+        is_done = made is not None and made.outcome == "done" and exists and not is_changed
+        if made and is_done and (made.settings, made.weights) == wanted:
             return "done before", "", ""
         if previous is not None and self._is_kept_in_colour(previous):
             return "done before", "", ""
@@ -188,6 +190,7 @@ class Plan:
             return "failed before", previous.step, reason
         if exists and self.settings.if_exists != "overwrite":
             reason = "made with other settings" if made else "not made by this job"
+            reason = "changed after it was made" if is_changed else reason
             return "exists", "", reason
         return "colour", "", ""
 
@@ -242,6 +245,11 @@ def _describe_missing_frames(folder: Path) -> str:
 def _source_key(entry: JournalEntry) -> tuple[str, int, int, str]:
     """Identifies a source and its content."""
     return entry.source, entry.size, entry.mtime_ns, entry.edges
+
+
+def _is_resized(target: Path, made: JournalEntry) -> bool:
+    """Whether a result has another size than was written. `verify` compares the content as well."""
+    return target.is_file() and made.result_size not in (0, target.stat().st_size)
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from batchcolor.errors import UsageError
+from batchcolor.errors import OutputError, UsageError
 from batchcolor.images.scan import is_output_folder
 from batchcolor.pipeline.report import is_report
 from batchcolor.pipeline.sources import Root
@@ -41,7 +41,10 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
 
 
 def check_report(report: Path | None, roots: Sequence[Root]) -> None:
-    """Raises UsageError where the report would replace another file or lie inside a source."""
+    """Raises UsageError where the report would replace another file or lie inside a source.
+
+    Raises OutputError where it cannot be written.
+    """
     if report is None:
         return
     if report.is_dir():
@@ -50,6 +53,9 @@ def check_report(report: Path | None, roots: Sequence[Root]) -> None:
         raise UsageError(
             f"--report {report} exists and is not a report of batchcolor; name another file"
         )
+    parent = next(folder for folder in report.absolute().parents if folder.exists())
+    if not os.access(report if report.exists() else parent, os.W_OK):
+        raise OutputError(f"--report {report} cannot be written; name a file in another folder")
     for root in roots:
         if root.path.is_dir() and root.path.resolve() in report.resolve().parents:
             raise UsageError(

@@ -267,8 +267,8 @@ def _translate(error: OSError, target: Path, size: int | None) -> Exception:
         )
     if error.errno in UNWRITABLE:
         return OutputError(
-            f"{target.parent} cannot be written any more ({error.strerror}); "
-            f"put it right and run the same command again"
+            f"{target} cannot be written ({error.strerror}); "
+            f"correct the cause and run the same command again"
         )
     return ProcessingError("commit", f"cannot be written: {error.strerror or error}")
 

@@ -1,6 +1,7 @@
 """The output folder: made with the first result, never left empty, never coloured by mistake."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -122,3 +123,32 @@ def test_pictures_beside_results_in_the_output_folder_are_sources(flat, command,
     assert command("run", "scans", "-m", flat, "-o", ".").returncode == 0
     assert command("run", "scans", "-m", flat, "-o", ".").returncode == 0  # resumes
     assert command("run", "scan.png", "-m", flat, "-o", "out").returncode == 0
+
+
+def test_a_result_of_another_size_is_replaced_on_request(flat, command, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("L", (40, 30), 90).save(tmp_path / "in" / "a.png")
+    command("run", "in", "-m", flat, "-o", "out")
+    result = tmp_path / "out" / "a.png"
+    whole = result.read_bytes()
+    result.write_bytes(whole + b"\0")
+    kept = json.loads(command("run", "in", "-m", flat, "-o", "out", "--json").stdout)
+    assert (kept["skipped"], kept["existed"]) == (1, 1)
+    assert "changed after it was made" in kept["picture_notes"][0]["note"]
+    again = command("run", "in", "-m", flat, "-o", "out", "--if-exists", "overwrite")
+    assert again.returncode == 0
+    assert result.read_bytes() == whole
+
+
+def test_a_report_that_cannot_be_written_stops_the_job_before_it_begins(
+    flat, command, tmp_path, monkeypatch
+):
+    Image.new("L", (40, 30), 90).save(tmp_path / "a.png")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+    made = command("run", "a.png", "-m", flat, "-o", "out", "--report", folder / "r.json")
+    assert made.returncode == 4
+    assert "--report" in made.stderr
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
@@ -83,7 +84,7 @@ def scan(
     `include_results` is set.
     """
     if source.is_dir():
-        for entry in _walk(source, Path(), (), include_results):
+        for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
             if isinstance(entry, SkippedEntry):
                 yield entry
             elif not suffixes or _lower_suffix(entry[0]) in suffixes:
@@ -98,7 +99,7 @@ def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[st
     if not source.is_dir():
         yield _lower_suffix(source.name)
         return
-    for entry in _walk(source, Path(), (), include_results):
+    for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
         if not isinstance(entry, SkippedEntry):
             yield _lower_suffix(entry[0])
 
@@ -107,10 +108,23 @@ def _lower_suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  (four times faster than Path.suffix)
 
 
+def _identify_folders_above(source: Path) -> tuple[tuple[int, int], ...]:
+    """Returns device and inode of each folder above a source; a link to one of them is circular."""
+    found = []
+    for folder in source.resolve().parents:
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            found.append((status.st_dev, status.st_ino))
+    return tuple(found)
+
+
 def _walk(
     folder: Path, relative: Path, parents: tuple[tuple[int, int], ...], include_results: bool
 ) -> Iterator[tuple[str, Path, Path] | SkippedEntry]:
-    """Yields (name, folder, relative folder) of each file. Needs one stat a folder, none a file."""
+    """Yields (name, folder, relative folder) of each file. Needs one stat a folder, none a file.
+
+    `parents` are device and inode of the folders above, also of those above the source.
+    """
     try:
         status = folder.stat()
         with os.scandir(folder) as listing:
@@ -122,7 +136,7 @@ def _walk(
     if identity in parents:
         yield SkippedEntry(folder, "a circular link: it leads to a folder above it")
         return
-    if parents and not include_results and is_output_folder(folder):
+    if relative.parts and not include_results and is_output_folder(folder):
         reason = "a folder of results (--include-results colours it)"
         yield SkippedEntry(folder, reason)
         return

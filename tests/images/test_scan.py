@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from batchcolor.images.formats import PNG
-from batchcolor.images.scan import ScannedFile, SkippedEntry, scan
+from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_suffixes
 
 
 def test_png_with_the_suffix_of_jpeg_is_identified_by_content_with_a_note(tmp_path, scan_file):
@@ -42,6 +42,26 @@ def test_scan_yields_pictures_and_films_and_reports_what_is_skipped(tmp_path):
         *("pipe.jpg", "dangling.jpg", "loop", "layers.xcf"),
         *("notes.txt", "sound.m4a", "sound.mka"),
     }
+
+
+def test_a_link_to_a_folder_above_the_source_is_circular(tmp_path):
+    inner = tmp_path / "box" / "sub"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        Image.new("L", (8, 8)).save(folder / f"{folder.name}.png")
+    (inner / "loop").symlink_to("..")
+    (inner / "top").symlink_to("/")
+    (tmp_path / "named").symlink_to(inner)
+    (tmp_path / "box" / "up").symlink_to("..")
+    for source in (inner, tmp_path / "named", tmp_path / "box" / ".." / "box" / "sub"):
+        entries = list(scan(source))
+        skipped = {e.path.name: e.reason for e in entries if isinstance(e, SkippedEntry)}
+        assert [e.path.name for e in entries if isinstance(e, ScannedFile)] == ["sub.png"]
+        assert set(skipped) == {"loop", "top"}
+        assert set(skipped.values()) == {"a circular link: it leads to a folder above it"}
+        assert list(scan_suffixes(source)) == [".png"]
+    found = [e.path.name for e in scan(tmp_path / "box" / "up") if isinstance(e, ScannedFile)]
+    assert set(found) == {"box.png", "sub.png"}  # a link that is the source itself is followed
 
 
 def test_films_without_a_known_signature_are_identified_by_suffix(tmp_path):

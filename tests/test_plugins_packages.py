@@ -111,8 +111,8 @@ def test_an_option_of_a_toner_reaches_the_picture(run: Command, tmp_path: Path) 
     ("setting", "message"),
     [
         ("dept=1", "depth"),
-        ("depth=7", "must be float from 0 to 1"),
-        ("depth=deep", "must be float"),
+        ("depth=7", "must be a number from 0 to 1"),
+        ("depth=deep", "must be a number"),
     ],
 )
 def test_a_wrong_option_is_refused(setting: str, message: str, run: Command) -> None:

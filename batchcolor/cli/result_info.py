@@ -19,7 +19,7 @@ def show_provenance(path: Path, *, as_json: bool) -> None:
     provenance = read_file(path)
     if provenance is None:
         raise UsageError(
-            f"{path}: states nothing about colours: it is not a result of batchcolor, or was "
+            f"{path}: has no mark of batchcolor: it is not a result, or was "
             f"written with --no-mark or to a format without metadata"
         )
     document = describe(provenance)
@@ -41,6 +41,8 @@ def read_file(path: Path) -> Provenance | None:
 
     from batchcolor.images.provenance_marks.provenance import read_marks
 
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a result in it, or see batchcolor verify")
     try:
         return read_marks(path)
     except UnidentifiedImageError:

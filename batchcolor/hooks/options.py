@@ -36,6 +36,10 @@ class OptionInfo:
     range: str = ""
 
 
+TYPE_PHRASES = {"float": "a number", "int": "a whole number", "bool": "true or false"}
+"""Names of Python types in messages."""
+
+
 @dataclass(frozen=True)
 class _Option:
     """A field of an options dataclass: its type without the range, and the range's bounds."""
@@ -56,7 +60,8 @@ class _Option:
     @property
     def expected(self) -> str:
         """Type and range as a phrase."""
-        return f"{_format_type(self.type)} {self.range}".strip()
+        name = _format_type(self.type)
+        return f"{TYPE_PHRASES.get(name, name)} {self.range}".strip()
 
 
 def describe_options(options: type[Any] | None) -> list[OptionInfo]:

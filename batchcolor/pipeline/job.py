@@ -120,5 +120,6 @@ def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
     taken = [task.target for task in tasks if isinstance(task, Task) and task.action == "exists"]
     if taken:
         raise UsageError(
-            f"{len(taken)} result(s) exist already, the first is {taken[0]} (--if-exists error)"
+            f"{'1 result exists' if len(taken) == 1 else f'{len(taken)} results exist'} already, "
+            f"the first is {taken[0]} (--if-exists error)"
         )

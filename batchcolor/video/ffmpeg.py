@@ -30,9 +30,10 @@ def open_container(path: Path) -> Iterator[InputContainer]:
             to_ffmpeg_url(path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
         )
     except DECODE_ERRORS as error:
-        raise ProcessingError(
-            "decode", f"cannot be read as a film: {format_av_error(error)}"
-        ) from error
+        reason = f"cannot be read as a film: {format_av_error(error)}"
+        if isinstance(error, av.InvalidDataError):
+            reason = "cannot be read as a film: damaged, or incomplete and without its index"
+        raise ProcessingError("decode", reason) from error
     with container:
         yield container
 

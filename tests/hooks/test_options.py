@@ -56,7 +56,7 @@ def test_every_type_is_read():
 def test_values_of_the_fields_type_are_accepted():
     given = {"depth": 1, "warm": True, "paper": Paper.GLOSSY, "file_name": Path("a"), "limit": None}
     assert parse_options(SPEC, given) == Options(1.0, 3, True, "red", Paper.GLOSSY, Path("a"))
-    with pytest.raises(UsageError, match="--set steps=None: must be int"):
+    with pytest.raises(UsageError, match="--set steps=None: must be a whole number"):
         parse_options(SPEC, {"steps": None})
 
 
@@ -79,19 +79,19 @@ def test_a_check_across_fields_is_a_usage_error():
     ("given", "message"),
     [
         ("dept=1", "depth"),
-        ("depth=deep", "float"),
-        ("depth=nan", "float"),
-        ("steps=1.5", "int"),
-        ("warm=maybe", "bool"),
+        ("depth=deep", "a number"),
+        ("depth=nan", "a number"),
+        ("steps=1.5", "a whole number"),
+        ("warm=maybe", "true or false"),
         ("tint=green", "red|blue"),
         ("paper=rag", "matt|glossy"),
-        ("share=1.5", "--set share=1.5: must be float from 0 to 1"),
-        ("share=-0.1", "float from 0 to 1"),
-        ("share=inf", "float from 0 to 1"),
-        ("gain=0", "must be float above 0"),
-        ("gain=inf", "must be float above 0"),
-        ("limit=10", "must be int from 1 to 9"),
-        ("limit=many", "must be int from 1 to 9"),
+        ("share=1.5", "--set share=1.5: must be a number from 0 to 1"),
+        ("share=-0.1", "a number from 0 to 1"),
+        ("share=inf", "a number from 0 to 1"),
+        ("gain=0", "must be a number above 0"),
+        ("gain=inf", "must be a number above 0"),
+        ("limit=10", "must be a whole number from 1 to 9"),
+        ("limit=many", "must be a whole number from 1 to 9"),
         ("levels=3", "1|2|all"),
         ("rows=3", "rows must be even"),
     ],

@@ -227,7 +227,7 @@ def test_info_of_another_file_says_that_it_has_no_marks(command, grey_picture, t
     grey_picture(40, 30).save(path)
     text.write_text("not a picture")
 
-    assert "is not a result of batchcolor" in command("info", path).stderr
+    assert "has no mark of batchcolor" in command("info", path).stderr
     assert command("info", text).returncode == 2
     assert command("info", tmp_path / "missing.jpg").returncode == 2
 

@@ -67,7 +67,7 @@ def test_every_option_changes_the_chroma(name: str, option: str) -> None:
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_number_out_of_its_range_is_refused(spec: ColorizerSpec) -> None:
     first = dataclasses.fields(spec.options or object)[0].name
-    with pytest.raises(UsageError, match="must be float from 0 to 1"):
+    with pytest.raises(UsageError, match="must be a number from 0 to 1"):
         check_colorizer(spec, **{first: 1.5})
 
 

@@ -22,7 +22,9 @@ def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: Te
     rows: list[tuple[object, ...]] = []
     skipped: list[tuple[object, ...]] = []
     for task in tasks:
-        if isinstance(task, SkippedEntry):
+        if isinstance(task, SkippedEntry) and task.failed:  # the job counts it as a failure
+            rows.append((task.path, "", "refused", task.reason))
+        elif isinstance(task, SkippedEntry):
             skipped.append((task.path, task.reason))
         else:
             rows.append((task.source.path, task.target, *_expected_action(task)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
@@ -12,6 +13,7 @@ from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.source_checks import check_writable
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
 from batchcolor.storage.journal import Journal
@@ -53,7 +55,8 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
 def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | SkippedEntry]]:
     """The plan, its tasks, the skipped entries; nothing is written: `--dry-run`.
 
-    Raises what the job itself would, before it begins.
+    Raises what the job itself would, before it begins; the iterator raises OutputError at a task
+    whose result could not be written.
     """
     from batchcolor.inference.runner import load_runner
 
@@ -62,8 +65,9 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
         _refuse_existing(plan, plugins, digest)
+    check_writable(plan.output, has_work=False)
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
-    return plan, (it if isinstance(it, SkippedEntry) else _with_film(it, settings) for it in found)
+    return plan, (it if isinstance(it, SkippedEntry) else _preview_task(it, plan) for it in found)
 
 
 def _plan(settings: RunSettings, plugins: Plugins) -> tuple[Plan, RegisteredColorizer]:
@@ -83,18 +87,39 @@ def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
         )
 
 
-def _with_film(task: Task, settings: RunSettings) -> Task:
-    """The task of a film; refused with the reason if its header shows that it cannot be done."""
-    if not task.source.is_film or task.action != "colour":
+def _preview_task(task: Task, plan: Plan) -> Task:
+    """The task, refused with the reason if opening it or a film's header shows that it fails.
+
+    Raises OutputError where results cannot be written.
+    """
+    if task.action != "colour":
+        return task
+    check_writable(plan.output, has_work=True)
+    if reason := _describe_unreadable(task.source.path):
+        return replace(task, action="refused", step="decode", reason=reason)
+    if not task.source.is_film:
         return task
 
     from batchcolor.pipeline.video_admission import probe_film
 
     try:
-        probe_film(task, settings, settings.memory, 1)
+        probe_film(task, plan.settings, plan.settings.memory, 1)
     except ProcessingError as error:
         return replace(task, action="refused", step=error.step, reason=error.reason)
     return task
+
+
+def _describe_unreadable(path: Path) -> str:
+    """Why a source cannot be opened, in the words of the job; empty where it can be.
+
+    A folder of frames is left to its probe.
+    """
+    try:
+        if not path.is_dir():
+            path.open("rb").close()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
 
 
 def _first_task(plan: Plan, plugins: Plugins) -> None:

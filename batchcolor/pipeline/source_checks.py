@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ from batchcolor.errors import OutputError, UsageError
 from batchcolor.images.scan import is_output_folder
 from batchcolor.pipeline.report import is_report
 from batchcolor.pipeline.sources import Root
-from batchcolor.storage.journal import Journal
+from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
 
 
 def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> None:
@@ -38,6 +39,20 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
             raise UsageError(f"{given} is the source itself; {choose}")
         elif source in resolved.parents:
             raise UsageError(f"{given} lies inside the source {root.path}; {choose}")
+
+
+def check_writable(output: Path, *, has_work: bool) -> None:
+    """Raises OutputError where a job could not write to its output folder. Writes nothing.
+
+    The state folder, or the folder in which it would be made, has to be writable; with `has_work`
+    the output folder as well, where it exists.
+    """
+    journal = output.absolute() / STATE_FOLDER / JOURNAL_NAME
+    needed = [next(folder for folder in journal.parents if folder.exists())]
+    needed += [path for path in (journal, output) if path.exists() and (has_work or path != output)]
+    for path in needed:
+        if not os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK):
+            raise OutputError(f"{output} cannot be written ({os.strerror(errno.EACCES)})")
 
 
 def check_report(report: Path | None, roots: Sequence[Root]) -> None:

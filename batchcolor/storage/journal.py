@@ -20,6 +20,7 @@ from batchcolor.storage.folder_lock import is_lockable, make_lock
 
 STATE_FOLDER = ".batchcolor"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
+JOURNAL_NAME = "journal.jsonl"
 EDGE = 64 * 1024
 """Bytes at both ends of a file that identify it: quick also for a scan of a gigabyte."""
 LOCK_SECONDS = 2.0
@@ -88,7 +89,7 @@ class Journal:
     def __init__(self, output: Path, *, lock: bool = True) -> None:
         self.output = output
         self.folder = output / STATE_FOLDER
-        self.path = self.folder / "journal.jsonl"
+        self.path = self.folder / JOURNAL_NAME
         self._entries: dict[str, JournalEntry] = {}
         self._owners: dict[str, str] = {}
         self._results: dict[str, JournalEntry] = {}

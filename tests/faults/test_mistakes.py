@@ -107,6 +107,40 @@ def test_a_folder_and_a_picture_without_read_permission_are_reported(unprivilege
     assert all("Permission denied" in reason for reason in reasons.values())
 
 
+def test_the_dry_run_refuses_what_has_no_read_permission_as_the_job_does(unprivileged, flat, album):
+    photos = album(2)
+    locked = photos / "locked"
+    locked.mkdir()
+    unreadable, _ = sorted(path for path in photos.rglob("*") if path.is_file())
+    locked.chmod(0)
+    unreadable.chmod(0)
+    planned = json.loads(unprivileged(photos, "-m", flat, "--dry-run", "--json").stdout)
+    made = json.loads(unprivileged(photos, "-m", flat, "--json").stdout)
+    locked.chmod(0o755)
+    refused = {p["source"]: p["reason"] for p in planned["planned"] if p["action"] == "refused"}
+    assert refused == {one["source"]: one["reason"] for one in made["failures"]}
+    assert set(refused) == {str(locked), str(unreadable)}
+    assert planned["passed_over"] == []
+
+
+@pytest.mark.parametrize("name", ["parent/out", "out", "out/.batchcolor"])
+def test_a_dry_run_to_a_folder_without_write_permission_exits_with_4(
+    unprivileged, flat, album, tmp_path, name
+):
+    photos, output = album(2), tmp_path / ("parent/out" if "parent" in name else "out")
+    if "parent" in name:
+        output.parent.mkdir()
+    else:
+        (output / ".batchcolor").mkdir(parents=True)
+    closed = output.parent if "parent" in name else tmp_path / name
+    closed.chmod(0o555)
+    for arguments in ([], ["--dry-run"]):
+        result = unprivileged(photos, "-m", flat, "-o", output, *arguments)
+        assert result.returncode == 4, (arguments, result.stderr)
+        assert "Permission denied" in result.stderr
+    closed.chmod(0o755)
+
+
 def test_a_source_folder_without_read_permission_exits_with_2(unprivileged, flat, album):
     photos = album(1)
     photos.chmod(0)

@@ -105,7 +105,7 @@ def run(
 
             document = json.dumps(result.as_json(), indent=2) + "\n"
             write_atomic(settings.report, document.encode())
-        view.summary(result, plugins)
+        view.summary(result, plugins, salvages=settings.salvage)
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code

@@ -9,10 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 
 from batchcolor.cli.console import make_console, print_line
+from batchcolor.cli.next_steps import suggest_next_steps
+from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_rate, fit_line
 from batchcolor.errors import ExitCode, make_printable
+from batchcolor.storage.journal import STATE_FOLDER
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
@@ -20,10 +24,12 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 5.0
 """Between progress lines where there is no terminal."""
-NARROW = 60
-"""Columns below which the bar and the file name are not drawn."""
+LISTED_FAILURES = 5
+"""Names of those that failed in an earlier run."""
 RETRY_HINT = "--retry-failed"
 """Part of the reason of a failure of an earlier run."""
+JOURNAL = Path(STATE_FOLDER, "journal.jsonl")
+"""Path of the journal in the output folder."""
 INSTALL_HINT = "pip install"
 """Part of the reason of an entry that is skipped as a package is not installed."""
 
@@ -35,11 +41,17 @@ class RunView:
         self.verbose, self.quiet = verbose, quiet
         self.console = make_console()
         self.drawn = self.console.is_terminal and os.environ.get("TERM") != "dumb" and not quiet
-        columns = [SpinnerColumn(), TextColumn("{task.fields[counts]}", markup=False)]
-        if self.console.width >= NARROW:
-            columns += [BarColumn(), TextColumn("{task.fields[name]}", markup=False)]
-        self.bar = Progress(*columns, console=self.console, transient=True)
-        self.task = self.bar.add_task("", total=None, counts="looking for pictures", name="")
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[counts]}", markup=False),
+            _OptionalBar(),
+            TextColumn("{task.fields[name]}", markup=False),
+            console=self.console,
+            transient=True,
+        )
+        self.task = self.bar.add_task(
+            "", total=None, counts="looking for pictures", has_bar=False, name=""
+        )
         self.last_line = time.monotonic()
         self.shown_failures = self.shown_refused = 0
 
@@ -74,20 +86,26 @@ class RunView:
                 )
             self.shown_failures = len(report.failures)
         if self.drawn:
+            name = make_printable(report.current)
+            text, has_bar, name = fit_line(report, name, self.console.width)
             self.bar.update(
                 self.task,
                 total=report.total,
                 completed=report.scanned - report.left,
-                counts=counts(report),
-                name=make_printable(report.current),
+                counts=text,
+                has_bar=has_bar,
+                name=name,
             )
         elif not self.quiet and time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
             name = f" ({make_printable(report.current)})" if report.current else ""
             print_line(self.console, f"{counts(report)}{name}")
 
-    def summary(self, report: Report, plugins: Plugins) -> None:
-        """Failures, notes and the closing lines; only failures and the message when quiet."""
+    def summary(self, report: Report, plugins: Plugins, *, salvages: bool = False) -> None:
+        """Failures, notes and the closing lines; only failures and the message when quiet.
+
+        `salvages` tells that the job has `--salvage`.
+        """
         self._show_failures(report)
         for broken in plugins.broken:
             self._say(broken.describe(with_location=bool(self.verbose)))
@@ -100,23 +118,22 @@ class RunView:
         output = Path(report.output).absolute()
         if output.exists():
             self._say(f"Results: {output}")
-        if report.failed and report.exit_code == ExitCode.SOME_FAILED:
-            self._say("Next: run the same command with --retry-failed to try the failed ones again")
+        if report.exit_code == ExitCode.SOME_FAILED:
+            for step in suggest_next_steps(report.failures, salvages=salvages):
+                self._say(f"Next: {step}")
 
     def _show_failures(self, report: Report) -> None:
         """One line for each failure, and one for all that failed in an earlier run."""
-        previous = 0
+        previous = []
         for failure in report.failures:
             if RETRY_HINT in failure.reason and not self.verbose:
-                previous += 1
+                previous.append(failure.source.name)
             elif not self.verbose:
                 self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
         for failure in report.failures[self.shown_failures :] if self.verbose else []:
             self._say(f"failed: {_printed(failure.source)}: {failure.reason}")
         if previous:
-            self._say(
-                f"{previous} failed in an earlier run and were not tried again (-v lists them)"
-            )
+            self._say(describe_earlier_failures(previous))
 
     def _show_notes(self, report: Report) -> None:
         if self.verbose:
@@ -136,13 +153,11 @@ class RunView:
                     self._say(f"skipped: {reason}")
         for line in report.notes:
             self._say(line)
-        if report.note_count and not self.verbose:
-            notes = (
-                "1 note on a single file"
-                if report.note_count == 1
-                else f"{report.note_count} notes"
-            )
-            self._say(f"{notes} (-v and the journal have them)")
+        if not self.verbose and (hidden := report.note_count - report.shown_note_count):
+            notes, them = ("1 note", "it") if hidden == 1 else (f"{hidden} notes", "them")
+            journal = Path(report.output).absolute() / JOURNAL
+            files = "a file" if hidden == 1 else "files"
+            self._say(f"{notes} on {files} (-v lists {them}; {journal} has {them})")
 
     def _say(self, line: str) -> None:
         print_line(self.console, make_printable(line))
@@ -150,6 +165,27 @@ class RunView:
 
 def _printed(path: Path) -> str:
     return make_printable(path)
+
+
+class _OptionalBar(ProgressColumn):
+    """A bar where the line has room for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar = BarColumn(BAR_WIDTH)
+
+    def render(self, task: Task) -> RenderableType:
+        """The bar, or nothing."""
+        return self.bar.render(task) if task.fields["has_bar"] else ""
+
+
+def describe_earlier_failures(names: list[str]) -> str:
+    """How many failed in an earlier run, with the first names."""
+    listed = ", ".join(names[:LISTED_FAILURES])
+    if len(names) == 1:
+        return f"1 failed in an earlier run and was not tried again: {listed} (-v has the reason)"
+    more = ", ... (-v lists all)" if len(names) > LISTED_FAILURES else " (-v has the reasons)"
+    return f"{len(names)} failed in an earlier run and were not tried again: {listed}{more}"
 
 
 def closing_sentence(report: Report) -> str:
@@ -162,37 +198,8 @@ def closing_sentence(report: Report) -> str:
     if skipped := report.skipped - report.colored_skipped:
         parts.append(f"{skipped} skipped")
     parts.append(f"{report.failed} failed")
+    if report.remaining:
+        parts.append(f"{report.remaining} not processed")
     took = timedelta(seconds=round(report.seconds))
-    rate = _rate(report)
+    rate = describe_rate(report)
     return f"{', '.join(parts)} in {took} ({f'{rate}, ' if rate else ''}{report.model})"
-
-
-def counts(report: Report) -> str:
-    """Done of the total, skipped, failed, rate and time left on one line."""
-    total = "" if report.total is None else f" of {report.total}"
-    parts = [f"{report.done + report.copied + report.skipped}{total} done"]
-    if report.skipped:
-        parts.append(f"{report.skipped} skipped")
-    if report.failed:
-        parts.append(f"{report.failed} failed")
-    rate, left = _rate(report), seconds_left(report)
-    if rate:
-        parts.append(rate)
-    if left is not None:
-        parts.append(f"{timedelta(seconds=round(left))} left")
-    return ", ".join(parts)
-
-
-def _rate(report: Report) -> str:
-    """Frames per second where there are films, else pictures per second; empty before the first."""
-    if report.frames:
-        return f"{report.frames} frames, {report.frame_rate:.1f} frames/s"
-    return f"{report.rate:.1f}/s" if report.done else ""
-
-
-def seconds_left(report: Report) -> float | None:
-    """Time for the remaining frames of films, else for the remaining pictures; None: unknown."""
-    if not report.frames:
-        return report.seconds_left
-    frames = report.frames_expected - report.frames
-    return frames / max(report.frame_rate, 1e-3) if frames > 0 else None

@@ -96,7 +96,9 @@ class Pipeline:
     def _count(self) -> None:
         """Counts names ahead of the work, then probes the films: none is begun before all are."""
         is_cancelled = self.stop.draining.is_set
-        self.report.counted, has_films = self.plan.count_files(self.readers, is_cancelled)
+        counted, has_films = self.plan.count_files(self.readers, is_cancelled)
+        if not is_cancelled():  # else it is the number up to the signal
+            self.report.counted = counted
         suffixes = VIDEO_SUFFIXES if self.settings.films.fps is None else ()
         films = self.plan.tasks(self.journal, self.runner.weights_hash, (), suffixes)
         self.prober.probe_all(films if has_films else (), self.report)
@@ -115,7 +117,8 @@ class Pipeline:
                 self.recorder.skip(task)
             elif not self._admit(task):
                 break
-        self.report.is_scanning = False
+        else:
+            self.report.is_scanning = False
         self.to_decode.end()
 
     def _decode(self) -> None:

@@ -89,6 +89,8 @@ class Recorder:
             notes = [f"result kept: it exists and was {task.reason}"]
         elif task.strip and not os.path.lexists(task.strip):
             notes = write_contact_strip(task, self.plan.settings)
+            for note in notes or [f"contact strip {task.strip.name} written"]:
+                self.report.note(f"{task.source.relative}: {note}")
         if task.action == "done before":
             notes += self._add_missing_sidecars(task)
         source, target = task.source.path, task.target

@@ -40,6 +40,7 @@ class Report:
     scanned: int = 0
     """Pictures and films that the scan has found so far."""
     is_scanning: bool = True
+    """False once the scan is complete; a job that is stopped before leaves it True."""
     counted: int | None = None
     """Files with the suffix of a picture or film, counted ahead of the work; None until then."""
     current: str = ""
@@ -57,6 +58,9 @@ class Report:
     notes: list[str] = field(default_factory=list)
     picture_notes: list[tuple[str, str]] = field(default_factory=list)
     note_count: int = 0
+    """Notes on single files, also those that are not listed."""
+    shown_note_count: int = 0
+    """Of those: notes on films, which are among `notes` too."""
     too_large: int = 0
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -86,6 +90,13 @@ class Report:
             if text not in self.notes and len(self.notes) < MAX_NOTES:
                 self.notes.append(text)
 
+    def note_film(self, name: str, text: str) -> None:
+        """Adds a note on a single film to those on the job: films are few, so each is shown."""
+        with _lock:
+            if len(self.notes) < MAX_NOTES:
+                self.notes.append(f"{name}: {text}")
+                self.shown_note_count += 1
+
     def count_frame(self) -> None:
         """Counts a coloured frame of a film."""
         with _lock:
@@ -114,7 +125,7 @@ class Report:
         """Time for the remaining pictures at the present rate; None while unknown."""
         if self.total is None or not self.done:
             return None
-        return (self.total - self.done - self.skipped - self.copied - self.failed) / self.rate
+        return self.remaining / self.rate
 
     def expect(self, frames: int) -> None:
         """Adds the frames of a film that is begun."""
@@ -130,6 +141,11 @@ class Report:
     def left(self) -> int:
         """Pictures and films that are scanned and not finished."""
         return self.scanned - self.done - self.skipped - self.copied - self.failed
+
+    @property
+    def remaining(self) -> int:
+        """Pictures and films of the job that are not finished, as far as they are known."""
+        return self.left if self.total is None else self.left + self.total - self.scanned
 
     def finish(self) -> None:
         """Sets the time, and the exit code where nothing else has set one.
@@ -160,6 +176,7 @@ class Report:
             "copied": self.copied,
             "colored_skipped": self.colored_skipped,
             "failed": self.failed,
+            "remaining": self.remaining,
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.rate, 3),

@@ -163,8 +163,8 @@ class VideoTask:
 
     def _report_success(self) -> None:
         self.notes += write_contact_strip(self.task, self.context.settings)
-        for note in self.notes:  # films are few, so each note is shown
-            self.context.report.note(f"{self.task.source.relative}: {note}")
+        for note in self.notes:
+            self.context.report.note_film(str(self.task.source.relative), note)
         self.context.succeed(self.task, self.notes)
 
     # ---- admitted: find the frames of an earlier job ---------------------------------------

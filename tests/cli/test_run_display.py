@@ -3,17 +3,19 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from batchcolor.cli.run_display import counts
+from batchcolor.cli.next_steps import suggest_next_steps
+from batchcolor.cli.progress_line import counts, fit_line
+from batchcolor.cli.run_display import closing_sentence, describe_earlier_failures
+from batchcolor.hooks.types import Outcome
 from batchcolor.pipeline.report import Report
 
 
-def test_the_summary_counts_names_the_full_path_and_the_next_command(
-    command, flat, album, tmp_path
-):
+def test_the_summary_counts_and_names_the_full_path(command, flat, album, tmp_path):
     source = album(3)
     (source / "bad.jpg").write_bytes(b"no picture")
     first = command("run", source, "-m", flat, "-o", "out", COLUMNS="40")
@@ -21,10 +23,12 @@ def test_the_summary_counts_names_the_full_path_and_the_next_command(
     assert f"failed: {source / 'bad.jpg'}: " in first.stderr
     assert "3 coloured, 1 failed in " in first.stderr
     assert f"Results: {tmp_path / 'out'}" in first.stderr
-    assert "--retry-failed" in first.stderr
+    assert "Next: " not in first.stderr  # nothing makes it a picture
     again = command("run", source, "-m", flat, "-o", "out", COLUMNS="40")
     assert "0 coloured, 3 skipped, 1 failed in " in again.stderr
-    assert "1 failed in an earlier run" in again.stderr
+    earlier = "1 failed in an earlier run and was not tried again: bad.jpg (-v has the reason)"
+    assert earlier in again.stderr
+    assert earlier in command("run", source, "-m", flat, "-o", "out", "-q").stderr
     assert "failed: " not in again.stderr
     assert (
         f"failed: {source / 'bad.jpg'}: "
@@ -67,6 +71,98 @@ def test_progress_of_films_counts_frames_per_second():
     line = counts(report)
     assert "50 frames, 5.0 frames/s" in line
     assert line.endswith("0:00:20 left")
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 120])
+def test_the_line_of_progress_fits_the_terminal_and_keeps_the_rate_and_time_left(width):
+    report = Report("flat", "out", scanned=1, is_scanning=False, frames=4050, frames_expected=9000)
+    report.started -= 810
+    name = "holiday at the seaside.mkv 0:02:42, frame 4050 of 9000"
+    text, has_bar, shown = fit_line(report, name, width)
+    assert 2 + len(text) + has_bar * 21 + bool(shown) * (1 + len(shown)) < max(width, 49)
+    assert text.endswith("5.0 frames/s, 0:16:30 left")
+    assert ("frames, " in text) == (width >= 80)
+    assert has_bar == (width >= 80)
+    assert bool(shown) == (width >= 120)
+
+
+def test_a_stopped_job_keeps_its_total_and_says_how_many_remain():
+    report = Report("flat", "out", scanned=20, counted=120, done=5, skipped=2, failed=1)
+    assert report.as_json()["remaining"] == 112
+    assert ", 1 failed, 112 not processed in " in closing_sentence(report)
+    assert "of 120 done" in counts(report)
+
+
+def test_a_complete_job_has_nothing_left(command, flat, album):
+    result = command("run", album(1), "-m", flat, "--json")
+    assert json.loads(result.stdout)["remaining"] == 0
+    assert "not processed" not in result.stderr
+
+
+def test_up_to_five_failures_of_an_earlier_run_are_named():
+    names = [f"{letter}.jpg" for letter in "abcdefg"]
+    assert describe_earlier_failures(names[:2]) == (
+        "2 failed in an earlier run and were not tried again: a.jpg, b.jpg (-v has the reasons)"
+    )
+    assert describe_earlier_failures(names).endswith("d.jpg, e.jpg, ... (-v lists all)")
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "reason", "advice"),
+    [
+        ("a.jpg", "decode", "truncated: its data end early", "--salvage colours"),
+        ("a.tif", "decode", "page 2: damaged: strip 3", "--salvage colours"),
+        ("a.bmp", "decode", "truncated: 12 rows", "--salvage colours"),
+        ("a.webp", "decode", "truncated: 12 rows", ""),
+        ("a.jpg", "decode", "the file is empty", ""),
+        ("a.jpg", "decode", "damaged, or not a picture in a known format", ""),
+        ("a.jpg", "limits", "9 x 9 pixels exceed --max-pixels 80", "raise --max-pixels"),
+        ("a.jpg", "limits", "needs 9 MiB, more than --max-memory allows", "raise --max-memory"),
+        ("a.mkv", "limits", "damaged at 0:01 (--strict)", "without --strict"),
+        ("a.png", "decode", "cannot be read (permission denied)", "correct the cause, then"),
+        ("a.png", "scan", "vanished while the job ran", "correct the cause, then"),
+        ("a.png", "plan", "its result would replace it; choose another --output", ""),
+    ],
+)
+def test_the_next_step_fits_the_failure(name, step, reason, advice):
+    steps = suggest_next_steps([Outcome(Path(name), None, "failed", step, reason)], salvages=False)
+    assert [line.startswith(advice) for line in steps] == [True] * bool(advice)
+
+
+def test_the_next_steps_are_two_at_most_and_salvage_is_not_suggested_twice():
+    failures = [
+        Outcome(Path("a.jpg"), None, "failed", "decode", "truncated: no end"),
+        Outcome(Path("b.jpg"), None, "failed", "limits", "exceed --max-pixels 5"),
+        Outcome(Path("c.jpg"), None, "failed", "commit", "permission denied"),
+        Outcome(Path("d.jpg"), None, "failed", "commit", "permission denied"),
+    ]
+    steps = suggest_next_steps(failures, salvages=False)
+    assert len(steps) == 2
+    assert steps[0].endswith("--retry-failed")
+    assert not suggest_next_steps(failures[:1], salvages=True)
+
+
+def test_failures_of_real_files_have_the_steps_that_colour_them(command, flat, album, tmp_path):
+    source = album(1)
+    good = next(source.rglob("*.jpg")).read_bytes()
+    (source / "cut.jpg").write_bytes(good[: len(good) // 2])
+    pages = [Image.new("L", (40, 30), level) for level in (50, 90)]
+    pages[0].save(source / "pages.tif", save_all=True, append_images=pages[1:])
+    words = ("run", source, "-m", flat, "-o", "out", "--format", "png")
+    steps = [line for line in command(*words).stderr.splitlines() if line.startswith("Next: ")]
+    assert len(steps) == 2
+    assert any("--salvage" in line for line in steps)
+    assert any("--pages first" in line and "--format tiff" in line for line in steps)
+    assert command(*words, "--salvage", "--pages", "first").returncode == 0
+
+
+def test_hidden_notes_are_counted_with_the_path_of_the_journal(command, flat, album, tmp_path):
+    source = album(1)
+    good = next(source.rglob("*.jpg")).read_bytes()
+    (source / "cut.jpg").write_bytes(good[: len(good) // 2])
+    shown = command("run", source, "-m", flat, "-o", "out", "--salvage").stderr
+    journal = tmp_path / "out" / ".batchcolor" / "journal.jsonl"
+    assert f"1 note on a file (-v lists it; {journal} has it)" in shown
 
 
 @pytest.fixture

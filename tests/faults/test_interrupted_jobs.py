@@ -151,6 +151,8 @@ def test_one_signal_finishes_what_is_in_flight_and_the_next_run_resumes(
     assert report["failed"] == 0
     assert 2 < report["done"] < 30
     assert report["done"] == len(results(out))
+    assert report["remaining"] == 30 - report["done"]
+    assert f"{report['remaining']} not processed in " in shown
     assert not temporaries(out)
     assert "run the same command again" in report["message"]
     again = command("run", source, "-m", "gated", "-o", out, "--json")

@@ -73,6 +73,7 @@ def test_existing_strip_is_kept_and_reported(flat, command, tmp_path):
     result = command("run", clip, "-m", flat, "-o", "out", "--strip")
     assert result.returncode == 0, result.stderr
     assert "film-strip.jpg exists" in result.stderr
+    assert "-v lists" not in result.stderr  # the note is shown already
     assert (tmp_path / "out" / "film-strip.jpg").read_bytes() == b"mine"
 
 
@@ -97,8 +98,10 @@ def test_strip_of_a_finished_film_is_written_later(flat, command, tmp_path):
     command("run", clip, "-m", flat, "-o", "out")
     strip = tmp_path / "out" / "film-strip.jpg"
     assert not strip.exists()
-    assert command("run", clip, "-m", flat, "-o", "out", "--strip").returncode == 0
+    result = command("run", clip, "-m", flat, "-o", "out", "--strip")
+    assert result.returncode == 0, result.stderr
     assert strip.exists()
+    assert "film.mp4: contact strip film-strip.jpg written" in result.stderr
 
 
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}

@@ -20,7 +20,7 @@ MIN_NAME = 12
 def fit_line(report: Report, name: str, width: int) -> tuple[str, bool, str]:
     """Returns counts, whether there is a bar, and a name, for a line of `width` columns.
 
-    What does not fit is left out: first the name, then the number of frames, then the bar.
+    What does not fit is omitted: first the name, then the number of frames, then the bar.
     """
     text, space = counts(report), width - SPINNER_WIDTH - 1  # the last column wraps some terminals
     if cell_len(text) + 1 + BAR_WIDTH > space:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from batchcolor.cli.console import make_console, print_json, print_line
@@ -9,16 +10,23 @@ from batchcolor.errors import make_printable
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
+    from batchcolor.images.scan import SkippedEntry
     from batchcolor.pipeline.planner import Task
     from batchcolor.pipeline.settings import RunSettings
 
 
-def show_plan(settings: RunSettings, plugins: Plugins, as_json: bool, stdout: TextIO) -> None:
+def show_plan(
+    settings: RunSettings,
+    plugins: Plugins,
+    as_json: bool,
+    stdout: TextIO,
+    missing: Sequence[SkippedEntry] = (),
+) -> None:
     """Print what a job would do with each source. Raises what the job itself would raise."""
     from batchcolor.images.scan import SkippedEntry
     from batchcolor.pipeline.job import preview
 
-    plan, tasks = preview(settings, plugins)
+    plan, tasks = preview(settings, plugins, missing)
     rows: list[tuple[object, ...]] = []
     skipped: list[tuple[object, ...]] = []
     for task in tasks:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,10 @@ from batchcolor.hooks.options import parse_key_values
 from batchcolor.pipeline.config_file import find_config, read_config
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.source_table import is_table, read_source_table
-from batchcolor.pipeline.sources import read_source_list
+from batchcolor.pipeline.sources import is_missing, read_source_list
+
+if TYPE_CHECKING:
+    from batchcolor.images.scan import SkippedEntry
 
 EXAMPLES = """\b
 Examples:
@@ -85,21 +88,21 @@ def run(
     """Colour photographs and films; run the same command again to resume."""
     from batchcolor.hooks.manager import load_plugins
 
-    given["sources"] = _read_sources(
+    given["sources"], missing = _read_sources(
         given.get("sources") or [], source_list, column, null_separated
     )
     settings = _make_settings(given, config, quiet=quiet)
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
         if dry_run:
-            show_plan(settings, plugins, as_json, stdout)
+            show_plan(settings, plugins, as_json, stdout, missing)
             return ExitCode.DONE
 
         from batchcolor.cli.run_display import RunView
         from batchcolor.pipeline.job import run as run_job
 
         with RunView(verbose=verbose, quiet=quiet) as view:
-            result = run_job(settings, plugins, view.watch)
+            result = run_job(settings, plugins, view.watch, missing)
         if settings.report is not None:
             from batchcolor.storage.atomic import write_atomic
 
@@ -113,8 +116,14 @@ def run(
 
 def _read_sources(
     sources: list[str], source_list: str | None, column: str | None, null_separated: bool
-) -> tuple[str, ...]:
-    """The sources of the command line and of a list; the SOURCE `-` is a list on standard input."""
+) -> tuple[tuple[str, ...], list[SkippedEntry]]:
+    """The sources of the command line and of a list, and what of the list does not exist.
+
+    The SOURCE `-` is a list on standard input.
+    """
+    from batchcolor.images.scan import SkippedEntry
+
+    missing: list[SkippedEntry] = []
     lists = [source_list] if source_list is not None else []
     lists += ["-"] if "-" in sources and source_list != "-" else []
     if null_separated and not lists:
@@ -132,8 +141,16 @@ def _read_sources(
             listed = list(_read_list(path, null_separated=null_separated))
         if not listed:
             raise UsageError(f"--from {path}: the list is empty; nothing to colour")
-        paths += listed
-    return tuple(paths)
+        absent = [name for name in dict.fromkeys(listed) if is_missing(name)]
+        if len(absent) == len(set(listed)):
+            raise UsageError(
+                f"--from {path}: nothing of the list exists, the first is {absent[0]}; "
+                f"check the paths, or run in the folder where they begin"
+            )
+        reason = f"no such file (named in {'the list' if path == '-' else path})"
+        missing += [SkippedEntry(Path(name), reason, failed=True) for name in absent]
+        paths += [name for name in listed if not is_missing(name)] if absent else listed
+    return tuple(paths), missing
 
 
 def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +22,19 @@ TICK = 0.1
 """Seconds between two updates of the display."""
 
 
-def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]) -> Report:
+def run(
+    settings: RunSettings,
+    plugins: Plugins,
+    watch: Callable[[Report], None],
+    missing: Sequence[SkippedEntry] = (),
+) -> Report:
     """Colour what the settings name; `watch` is called ten times a second with the report so far.
 
     Raises UsageError and ModelError, before anything is written, and internal errors. An exception
     in `watch` ends the job and is raised; the same job can be run again to resume.
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
-    plan, owned = _plan(settings, plugins)
+    plan, owned = _plan(settings, plugins, missing)
     _first_task(plan, plugins)
 
     from batchcolor.inference.runner import load_runner
@@ -52,7 +57,9 @@ def run(settings: RunSettings, plugins: Plugins, watch: Callable[[Report], None]
         return pipeline.finish()
 
 
-def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Task | SkippedEntry]]:
+def preview(
+    settings: RunSettings, plugins: Plugins, missing: Sequence[SkippedEntry] = ()
+) -> tuple[Plan, Iterator[Task | SkippedEntry]]:
     """The plan, its tasks, the skipped entries; nothing is written: `--dry-run`.
 
     Raises what the job itself would, before it begins; the iterator raises OutputError at a task
@@ -60,7 +67,7 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     """
     from batchcolor.inference.runner import load_runner
 
-    plan, owned = _plan(settings, plugins)
+    plan, owned = _plan(settings, plugins, missing)
     _first_task(plan, plugins)
     digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
@@ -70,9 +77,11 @@ def preview(settings: RunSettings, plugins: Plugins) -> tuple[Plan, Iterator[Tas
     return plan, (it if isinstance(it, SkippedEntry) else _preview_task(it, plan) for it in found)
 
 
-def _plan(settings: RunSettings, plugins: Plugins) -> tuple[Plan, RegisteredColorizer]:
+def _plan(
+    settings: RunSettings, plugins: Plugins, missing: Sequence[SkippedEntry]
+) -> tuple[Plan, RegisteredColorizer]:
     """The plan of a job and its model. Raises UsageError, ModelError."""
-    plan = make_plan(settings)
+    plan = make_plan(settings, missing)
     owned = plugins.find(settings.model)
     _check_model(settings, owned)
     options = canonical_options(owned.spec, dict(settings.loading.options))

@@ -27,10 +27,11 @@ from batchcolor.pipeline.source_checks import (
 )
 from batchcolor.pipeline.sources import (
     Root,
+    Source,
     check_folders,
     default_output,
     list_roots,
-    parse_source,
+    parse_sources,
 )
 from batchcolor.pipeline.target_names import TargetNames
 from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
@@ -63,6 +64,8 @@ class Plan:
     output: Path
     model_options: Mapping[str, Any] = field(default_factory=dict)
     """Those of `fingerprint.canonical_options`."""
+    missing: tuple[SkippedEntry, ...] = ()
+    """Files that a list names and that do not exist: each fails."""
 
     def tasks(
         self,
@@ -77,6 +80,7 @@ class Plan:
         """
         names = TargetNames(self.settings, journal)
         seen: set[str] = set()
+        yield from self.missing
         for root in self.roots:
             for file in self._scan(root, readers, suffixes):
                 if isinstance(file, SkippedEntry):
@@ -220,19 +224,23 @@ class Plan:
         return is_same
 
 
-def make_plan(settings: RunSettings) -> Plan:
-    """The plan of a job. Raises UsageError before anything but folders is read."""
+def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Plan:
+    """The plan of a job. Raises UsageError before anything but folders is read.
+
+    Names of results do not depend on which files of a list are `missing`.
+    """
     require_encoder(settings.films)
-    sources = [parse_source(text) for text in dict.fromkeys(settings.sources)]
-    output = settings.output or default_output(sources)
+    sources = parse_sources(settings.sources)
+    named = [*sources, *(Source(entry.path, "file") for entry in missing)]
+    output = settings.output or default_output(named)
     if settings.films.fps is not None:
         check_folders(sources)
-    roots = tuple(list_roots(sources))
+    roots = tuple(list_roots(sources, several=len(named) > 1))
     check_output(roots, output, is_default=settings.output is None)
     if not settings.include_results:
         check_no_results(roots)
     check_report(settings.report, roots)
-    return Plan(settings, roots, output)
+    return Plan(settings, roots, output, missing=tuple(missing))
 
 
 def _describe_missing_frames(folder: Path) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from batchcolor.errors import UsageError
+
+MAX_NAMED = 20
+"""Missing sources that one message names."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,24 @@ class Source:
     matches: tuple[Path, ...] = ()
 
 
+def parse_sources(texts: Iterable[str]) -> list[Source]:
+    """The sources with these names. Raises UsageError, which names all files that are missing."""
+    names = list(dict.fromkeys(texts))
+    missing = [name for name in names if name and is_missing(name)]
+    if len(missing) > 1:
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        raise UsageError(
+            f"no such file or folder: {', '.join(missing[:MAX_NAMED])}{more}; "
+            f"correct the names or leave them out"
+        )
+    return [parse_source(name) for name in names]
+
+
+def is_missing(text: str) -> bool:
+    """Whether there is no file or folder of this name, and it is no pattern."""
+    return not os.path.lexists(text) and not glob.has_magic(text)
+
+
 def parse_source(text: str) -> Source:
     """The source with this name. Raises UsageError where there is none."""
     if not text:  # an unset shell variable; the current folder is `.`
@@ -49,7 +70,7 @@ def parse_source(text: str) -> Source:
         if chosen:
             return Source(fixed, "glob", chosen)
         raise UsageError(f"no pictures found in {text}: the pattern matches nothing")
-    raise UsageError(f"no such file or folder: {text}")
+    raise UsageError(f"no such file or folder: {text}; correct the name or leave it out")
 
 
 READ_SIZE = 1 << 16
@@ -111,9 +132,8 @@ def check_folders(sources: Sequence[Source]) -> None:
                 )
 
 
-def list_roots(sources: Sequence[Source]) -> Iterator[Root]:
-    """Yields what is scanned. Several folders get an output folder each, with its own name."""
-    several = len(sources) > 1
+def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
+    """Yields what is scanned. With `several`, each folder gets an output folder of its own name."""
     names: dict[str, int] = {}
     for source in sources:
         if source.kind == "file":

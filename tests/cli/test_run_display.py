@@ -202,6 +202,29 @@ def test_sources_of_a_file_are_added_to_those_of_the_command_line(command, flat,
     assert json.loads(result.stdout)["done"] == 2, result.stderr
 
 
+def test_a_missing_file_of_a_list_fails_alone(command, flat, listed, tmp_path):
+    (tmp_path / "list.txt").write_text("\n".join(["in/gone.png", *listed]))
+    arguments = ("run", "--from", "list.txt", "-m", flat, "--json")
+    planned = json.loads(command(*arguments, "--dry-run").stdout)["planned"]
+    result = command(*arguments)
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["done"]) == (3, 2), result.stderr
+    (failure,) = document["failures"]
+    assert (failure["source"], failure["step"]) == ("in/gone.png", "scan")
+    assert failure["reason"] == "no such file (named in list.txt)"
+    assert [one["source"] for one in planned if one["action"] == "refused"] == ["in/gone.png"]
+
+
+def test_all_missing_sources_are_named(command, flat, listed, tmp_path):
+    (tmp_path / "list.txt").write_text("gone.png\nlost.png")
+    result = command("run", "--from", "list.txt", "-m", flat)
+    assert result.returncode == 2
+    assert "nothing of the list exists" in result.stderr
+    result = command("run", "x.png", listed[0], "y.png", "-m", flat)
+    assert result.returncode == 2
+    assert "no such file or folder: x.png, y.png; correct" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,6 +17,12 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmarks are no part of the installed package."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
 def benchmark(*arguments: object) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *map(str, arguments)],

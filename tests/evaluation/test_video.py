@@ -99,7 +99,7 @@ def test_known_colours_have_no_error_whatever_rotation_and_untagged_matrix(
 
 
 def test_every_stabilization_mode_and_the_reference_are_measured(plugin, command, tmp_path):
-    plugin("random", RANDOM)
+    plugin("randompack", RANDOM)
     clip = coloured_clip(tmp_path / "film.mkv")
     result = command("evaluate", "--video", clip, "-m", "random", "--json")
     assert result.returncode == 0, result.stderr

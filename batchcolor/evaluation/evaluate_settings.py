@@ -83,12 +83,4 @@ class EvaluateSettings(SettingsModel):
     @cached_property
     def loading(self) -> LoadOptions:
         """How the models are loaded."""
-        return LoadOptions(
-            self.options,
-            self.weights,
-            self.device,
-            self.precision,
-            self.batch_size,
-            self.like,
-            backend=self.backend,
-        )
+        return LoadOptions.from_settings(self)

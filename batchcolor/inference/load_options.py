@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
 from batchcolor.errors import UsageError
 
@@ -32,6 +33,12 @@ class LoadOptions:
     """A colour picture whose colours are transferred to the results."""
     backend: str = "auto"
     """One of `BACKENDS`."""
+
+    @classmethod
+    def from_settings(cls, settings: object, **changes: Any) -> Self:
+        """Returns the options in the fields of the same names of a command's settings."""
+        names = {field.name for field in fields(cls)} - changes.keys()
+        return cls(**{name: getattr(settings, name) for name in names}, **changes)
 
     def __post_init__(self) -> None:
         for name in ("device", "precision", "backend"):

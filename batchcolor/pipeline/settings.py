@@ -284,15 +284,7 @@ class RunSettings(SettingsModel):
     @cached_property
     def loading(self) -> LoadOptions:
         """How the model is loaded."""
-        return LoadOptions(
-            self.options,
-            self.weights,
-            self.device,
-            self.precision,
-            self.batch_size,
-            self.like,
-            backend=self.backend,
-        )
+        return LoadOptions.from_settings(self)
 
     @cached_property
     def decoding(self) -> DecodeOptions:

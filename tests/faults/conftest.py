@@ -1,11 +1,23 @@
 """Readers of results and of left-over files, and a small disk."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import av
 import pytest
 from PIL import Image
+
+
+@pytest.fixture
+def report(flat, command, tmp_path):
+    """Runs the command on films; returns its exit code and report."""
+
+    def run(*arguments):
+        result = command("run", *arguments, "-m", flat, "-o", "out", "--json")
+        return result.returncode, json.loads(result.stdout)
+
+    return run
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Damaged and truncated films: intact frames are kept, and the damage is reported."""
 
-import json
 import os
 from fractions import Fraction
 from itertools import pairwise
@@ -12,17 +11,6 @@ import pytest
 def duration_of(path):
     with av.open(str(path)) as film:
         return film.duration / 1e6
-
-
-@pytest.fixture
-def report(flat, command, tmp_path):
-    """Runs the command on films; returns its exit code and report."""
-
-    def run(*arguments):
-        result = command("run", *arguments, "-m", flat, "-o", "out", "--json")
-        return result.returncode, json.loads(result.stdout)
-
-    return run
 
 
 def failure(document):

@@ -1,20 +1,7 @@
 """Films without decodable video, with several sizes or streams, and internal errors on films."""
 
-import json
-
 import av
 import pytest
-
-
-@pytest.fixture
-def report(flat, command, tmp_path):
-    """Runs the command on films; returns its exit code and report."""
-
-    def run(*arguments):
-        result = command("run", *arguments, "-m", flat, "-o", "out", "--json")
-        return result.returncode, json.loads(result.stdout)
-
-    return run
 
 
 def failure(document):

@@ -84,12 +84,4 @@ class CompareSettings(SettingsModel):
     @cached_property
     def loading(self) -> LoadOptions:
         """How the models are loaded; pictures run one at a time."""
-        return LoadOptions(
-            self.options,
-            self.weights,
-            self.device,
-            self.precision,
-            batch_size=1,
-            like=self.like,
-            backend=self.backend,
-        )
+        return LoadOptions.from_settings(self, batch_size=1)

@@ -91,8 +91,7 @@ class OpenVinoBackend:
         return _infer(self._request, luma)
 
     def reset(self) -> None:
-        """Is not called: temporal colorizers run in torch."""
-        raise NotImplementedError
+        """Has no effect: an exported model keeps no state between frames."""
 
     def find_failure_location(self, error: BaseException | None) -> str:
         """Returns `FILE:LINE` of the model's code that raised, or of its definition."""

@@ -50,6 +50,7 @@ class PictureDecoder:
     def __init__(self, settings: RunSettings, readers: Sequence[Reader], journal: Journal) -> None:
         self.settings, self.readers, self._journal = settings, readers, journal
         self._record_folders = [journal.folder]
+        self._record = InFlightRecord(journal.folder)
         self._interrupted: dict[str, InterruptedSource] = {}
         self.notes: list[str] = []
         self._idle: list[IsolatedDecoder] = []

@@ -1,0 +1,1 @@
+"""Colour hints: colours that a person gives for places of a picture."""

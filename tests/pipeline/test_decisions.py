@@ -1,0 +1,140 @@
+"""The store of decisions: what is read, what is written, what is reported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError, ShotDecision
+from batchcolor.pipeline.decisions.store import DecisionStore
+
+WRITER = """
+import sys
+from pathlib import Path
+from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.decisions.store import DecisionStore
+store = DecisionStore(Path(sys.argv[1]))
+for number in range(40):
+    store.append(Decision(source=f"{sys.argv[2]}-{number}.jpg", model="m" * 500))
+"""
+
+
+def _make(**values: object) -> Decision:
+    return Decision.from_values(values)
+
+
+def test_decision_survives_a_line() -> None:
+    decision = _make(
+        source="a/b \udcff\n'.jpg",
+        digest="d",
+        state="approved",
+        model="delta",
+        strength=0.5,
+        options={"vividness": 0.5, "flag": True},
+        reference="r.jpg",
+        hints=[{"points": [[1, 2], [3, 4.5]], "color": "#ABCDEF", "width": 3}],
+        shots=[{"frame": 7, "state": "rejected"}],
+    )
+    assert Decision.parse(decision.as_line()) == decision
+    assert decision.options == {"vividness": "0.5", "flag": "true"}
+    assert decision.hints[0].color == "#abcdef"
+    assert decision.shots == (ShotDecision(frame=7, state="rejected"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"strength": 3}', "strength = 3"),
+        ('{"strength": NaN}', "strength"),
+        ('{"version": 2}', "later batchcolor"),
+        ('{"colour": "red"}', "colour: there is no such key"),
+        ('{"hints": [{"points": [], "color": "#000000"}]}', "hints.0.points"),
+        ('{"hints": [{"points": [[1, 1e99]], "color": "#000000"}]}', "hints.0.points.0.1"),
+        ('{"hints": [{"points": [[1, 2]], "color": "red"}]}', "#rrggbb"),
+        ('{"state": "good"}', "state"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_text_that_is_no_decision_is_refused_with_a_reason(line: str, reason: str) -> None:
+    with pytest.raises(InvalidDecisionError, match=reason.replace(".", r"\.")):
+        Decision.parse(line)
+
+
+def test_last_line_of_a_source_counts(tmp_path: Path) -> None:
+    store = DecisionStore(tmp_path)
+    store.append(_make(source="a.jpg", strength=0.5), _make(source="b.jpg", model="beta"))
+    store.append(_make(source="a.jpg", state="approved"))
+    found = DecisionStore(tmp_path).find("a.jpg")
+    assert found is not None
+    assert (found.state, found.strength) == ("approved", None)
+    assert found.time
+    assert len(store) == 2
+    assert len(store.path.read_bytes().splitlines()) == 3
+
+
+def test_damaged_file_keeps_every_byte_and_good_lines_count(tmp_path: Path) -> None:
+    store = DecisionStore(tmp_path)
+    store.append(_make(source="a.jpg", strength=0.5))
+    damaged = store.path.read_bytes() + b'\xff\xfe\n\n{"state": "approved"}\n{"source": "b.jpg'
+    store.path.write_bytes(damaged)
+    again = DecisionStore(tmp_path)
+    again.append(_make(source="c.jpg"))
+    assert again.path.read_bytes().startswith(damaged + b"\n")
+    assert [decision.source for decision in again] == ["a.jpg", "c.jpg"]
+    assert [bad.number for bad in again.bad_lines] == [2, 4, 5]
+    assert again.bad_lines[1].reason == "names no source"
+
+
+def test_renamed_source_is_found_by_its_digest(tmp_path: Path) -> None:
+    store = DecisionStore(tmp_path)
+    store.append(_make(source="old.jpg", digest="1", strength=0.5))
+    store.append(_make(source="swapped.jpg", digest="2", strength=0.7))
+    moved = store.find("new.jpg", "1")
+    assert moved is not None
+    assert moved.strength == 0.5
+    swapped = store.find("old.jpg", "2")
+    assert swapped is not None
+    assert swapped.strength == 0.7
+    changed = store.find("old.jpg", "3")  # its metadata were edited, for instance
+    assert changed is not None
+    assert changed.strength == 0.5
+    assert store.find("other.jpg", "3") is None
+    assert store.find("other.jpg") is None
+
+
+def test_changes_of_another_program_are_seen(tmp_path: Path) -> None:
+    store, other = DecisionStore(tmp_path), DecisionStore(tmp_path)
+    other.append(_make(source="a.jpg", state="approved"))
+    assert store.refresh()
+    assert not store.refresh()
+    assert store.find("a.jpg") is not None
+
+
+def test_two_writers_lose_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, name]) for name in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    store = DecisionStore(tmp_path)
+    assert len(store) == 80
+    assert not store.bad_lines
+
+
+def test_decision_over_another_fills_what_is_open() -> None:
+    upper = _make(source="a.jpg", strength=0.5)
+    lower = _make(state="rejected", strength=0.8, options={"k": "v"})
+    merged = upper.over(lower)
+    assert merged == _make(source="a.jpg", strength=0.5, state="rejected", options={"k": "v"})
+
+
+def test_reset_is_a_decision_without_values() -> None:
+    assert _make(source="a.jpg", digest="1", time="now").is_empty
+    assert not _make(source="a.jpg", state="approved").is_empty
+    assert not _make(source="a.jpg", state="approved").changes_colors
+    assert _make(source="a.jpg", strength=1).changes_colors
+    assert json.loads(_make(source="a.jpg").as_line()) == {"version": 1, "source": "a.jpg"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 
 from batchcolor.color import BT601, BT709, Matrix
@@ -11,12 +12,30 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 """AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG."""
 MATRIX_BT709, MATRIX_BT601 = 1, 6
 """Matrix coefficients of ITU-T H.273, table 4."""
-PROGRESSIVE = (0, 1)
-"""AVFieldOrder: unknown, progressive."""
 HD_WIDTH, HD_HEIGHT = 1280, 576
 """Frames at least so wide, or higher than this, are BT.709 if untagged, as in players."""
 HIGH_BIT_DEPTH = 10
 SAMPLES_PER_PIXEL = {"420": 1.5, "422": 2.0, "444": 3.0}
+
+
+class FieldOrder(Enum):
+    """Which field of a frame is shown first; the value is the mode of FFmpeg's `setfield`."""
+
+    PROGRESSIVE = "prog"
+    TOP_FIRST = "tff"
+    BOTTOM_FIRST = "bff"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Whether and how frames are interlaced."""
+
+    order: FieldOrder = FieldOrder.PROGRESSIVE
+    """That of the film, or of most of its first frames if it changes."""
+    is_flagged: bool = False
+    """Whether the frames state it; else only the header of the stream does."""
+    is_mixed: bool = False
+    """Whether it changes between frames, as in films with pulldown."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +67,7 @@ class FrameFormat:
     """Its nine numbers; empty if there is none."""
     sample_aspect_ratio: Fraction | None = None
     """Width of a sample divided by its height; None if unknown."""
-    field_order: int = 0
-    """AVFieldOrder."""
+    fields: Fields = Fields()
 
     @property
     def bits(self) -> int:
@@ -74,7 +92,7 @@ class FrameFormat:
     @property
     def is_interlaced(self) -> bool:
         """Whether a frame holds two fields of different times."""
-        return self.field_order not in PROGRESSIVE
+        return self.fields.order is not FieldOrder.PROGRESSIVE
 
     @property
     def frame_bytes(self) -> int:

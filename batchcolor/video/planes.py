@@ -16,6 +16,7 @@ from PIL import Image
 
 from batchcolor.color import Matrix, convert_chroma_matrix
 from batchcolor.images.picture import resize_luma
+from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FrameFormat
 
 MIN_SHIFT = np.float32(1e-4)
@@ -89,7 +90,7 @@ def join_side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFram
         room[:height, :width] = first
         room[room.shape[0] - height :, room.shape[1] - width :] = last
     both.pts, both.time_base, both.duration = frame.pts, frame.time_base, frame.duration
-    return both
+    return copy_field_order(frame, both)
 
 
 def _upsample(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

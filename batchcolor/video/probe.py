@@ -21,13 +21,15 @@ from av.video.stream import VideoStream
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
+from batchcolor.video.fields import DISPLAY_ORDERS, FIELD_ORDER_NAMES, PROBE_FRAMES, read_fields
 from batchcolor.video.frame_format import (
     FULL_RANGE,
     HIGH_BIT_DEPTH,
     LIMITED_RANGE,
     MATRIX_BT601,
-    PROGRESSIVE,
     ColorTags,
+    FieldOrder,
+    Fields,
     FrameFormat,
     choose_default_matrix,
 )
@@ -37,8 +39,6 @@ from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
 
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
 """Supported matrix coefficients of ITU-T H.273, table 4."""
-TOP_FIELD_FIRST = 2
-"""AV_FIELD_TT of AVFieldOrder, the most common interlaced order."""
 HDR = {16: "PQ", 18: "HLG"}
 HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 PTS_PROBE_FRAMES = 48
@@ -140,8 +140,10 @@ def _read_source_info(
     notes: list[str] = []
     frame_format = _read_frame_format(frame, video, notes, is_gif=gif is not None)
     notes += _note_dropped_metadata(frame, video)
-    if frame_format.is_interlaced:
-        notes.append("interlaced; written interlaced")
+    has_estimated_pts = is_avi and _has_decreasing_pts(container, video, frame)
+    fields = _read_fields(container, video, frame)
+    if fields.order is not FieldOrder.PROGRESSIVE:
+        notes.append(f"interlaced, {FIELD_ORDER_NAMES[fields.order]}; written interlaced")
     others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
     if others:
         copied = ", ".join(str(stream.index) for stream in others)
@@ -151,7 +153,7 @@ def _read_source_info(
     return SourceInfo(
         path=path,
         stream=video.index,
-        frame_format=frame_format,
+        frame_format=replace(frame_format, fields=fields),
         rate=video.guessed_rate or video.average_rate or Fraction(25),
         time_base=video.time_base or Fraction(1, 90000),
         frames=_read_frame_count(container, video),
@@ -160,7 +162,7 @@ def _read_source_info(
         / av.time_base,
         is_rgb=frame.format.is_rgb,
         loop=LOOP_FOREVER if gif is None else gif.loop,
-        has_estimated_pts=is_avi and _has_decreasing_pts(container, video, frame),
+        has_estimated_pts=has_estimated_pts,
         notes=tuple(notes),
     )
 
@@ -170,9 +172,6 @@ def _read_frame_format(
 ) -> FrameFormat:
     """Returns the planar YUV format nearest to the decoded frames; conversions are noted."""
     tags, matrix = (GIF_TAGS, BT601) if is_gif else _read_color_tags(frame)
-    field_order = video.codec_context.field_order
-    if field_order in PROGRESSIVE and frame.interlaced_frame:
-        field_order = TOP_FIELD_FIRST  # the stream's header lacks it; the frame has it
     return FrameFormat(
         width=frame.width,
         height=frame.height,
@@ -182,7 +181,6 @@ def _read_frame_format(
         rotation=frame.rotation % 360,
         display_matrix=_read_display_matrix(frame),
         sample_aspect_ratio=_read_sample_aspect_ratio(video),
-        field_order=field_order,
     )
 
 
@@ -209,6 +207,17 @@ def _read_frame_count(container: InputContainer, video: VideoStream) -> int:
         return 0
     listed = len(video.index_entries) if "mp4" in container.format.name else 0
     return min(video.frames, listed) if listed else video.frames
+
+
+def _read_fields(container: InputContainer, video: VideoStream, first: VideoFrame) -> Fields:
+    """Returns the field order; only interlaced films are decoded further than their first frame."""
+    stream_order = video.codec_context.field_order
+    if not first.interlaced_frame and stream_order not in DISPLAY_ORDERS:
+        return Fields()
+    frames = [first]
+    with suppress(*DECODE_ERRORS):  # the decoder reports damage later
+        frames += itertools.islice(container.decode(video), PROBE_FRAMES - 1)
+    return read_fields(stream_order, frames)
 
 
 def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import av
 import pytest
-from av.codec.context import Flags
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -40,17 +39,6 @@ def test_colour_range_tags_are_kept(make_clip, colour_film, tmp_path, tags, code
 
     before, after, _ = colour_film(make_clip(tmp_path / "film.mp4", setup=setup, codec=codec))
     assert after.colour == before.colour
-
-
-def test_field_order_is_kept(make_clip, command, colour_film, tmp_path):
-    def setup(stream):
-        stream.codec_context.flags |= Flags.interlaced_dct
-        stream.options = {"x264-params": "tff=1"}
-
-    before, after, _ = colour_film(make_clip(tmp_path / "film.mkv", setup=setup))
-    assert before.interlaced
-    assert after.interlaced
-    assert after.field_order == before.field_order
 
 
 def test_sample_aspect_ratio_of_the_container_overrides_that_of_the_codec(

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from batchcolor.color import BT709
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
+from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
 from batchcolor.video.planes import view_plane
@@ -233,7 +234,7 @@ def copy_frame(frame: VideoFrame) -> VideoFrame:
     for index in range(len(frame.planes)):
         view_plane(copy, index)[...] = view_plane(frame, index)
     copy.pts, copy.time_base, copy.duration = frame.pts, frame.time_base, frame.duration
-    return copy
+    return copy_field_order(frame, copy)
 
 
 def fit_frame(frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool) -> VideoFrame:

@@ -45,6 +45,8 @@ class VideoCodec:
     """Largest number of bits per sample."""
     hardware: str = ""
     """Required hardware; empty for software encoders."""
+    states_field_order: bool = False
+    """Whether its bitstream states which field of an interlaced frame comes first."""
     uses_palette: bool = False
     """Whether frames have a palette of 256 colours, one of them transparent."""
 
@@ -58,7 +60,10 @@ NVENC_OPTIONS = (("rc", "vbr"), ("b", "0"))
 """Constant quality: with bit rate 0, `cq` alone controls the quality."""
 NVIDIA = "an NVIDIA GPU with an encoder, and its driver"
 CODECS = (
-    VideoCodec("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", X264_PRESETS),
+    VideoCodec(
+        *("h264", "libx264", (MP4, MKV, MOV), 18, 51, "medium", X264_PRESETS),
+        states_field_order=True,
+    ),
     VideoCodec(
         *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", X264_PRESETS),
         options=(("x265-params", "log-level=none"),),
@@ -83,12 +88,16 @@ CODECS = (
         hardware=NVIDIA,
     ),
     VideoCodec(
-        "prores", "prores_ks", (MOV, MKV), options=(("vendor", "apl0"),), needs_even_size=False
+        *("prores", "prores_ks", (MOV, MKV)),
+        options=(("vendor", "apl0"),),
+        needs_even_size=False,
+        states_field_order=True,
     ),
     VideoCodec(
         *("ffv1", "ffv1", (MKV,)),
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         needs_even_size=False,
+        states_field_order=True,
     ),
     VideoCodec("gif", "gif", (GIF,), needs_even_size=False, uses_palette=True),
 )

@@ -11,10 +11,17 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from batchcolor.errors import UsageError
-from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags
+from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags, FieldOrder
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.output_spec import OutputSpec
 
+FIELD_ORDER_CODES = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}
+"""AVFieldOrder: AV_FIELD_TT, AV_FIELD_BB."""
+UNDELAYED = (
+    *("bframes=0", "rc-lookahead=0", "sync-lookahead=0", "sliced-threads=1", "mbtree=0"),
+    "force-cfr=1",
+)
+"""x264 applies a change of field order to the frame that it encodes next, so no frame may wait."""
 TRIAL_SIZE = (640, 480)
 """A frame size that every encoder accepts."""
 
@@ -66,8 +73,8 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
     if frame_format.sample_aspect_ratio:
         context.sample_aspect_ratio = frame_format.sample_aspect_ratio
-    context.field_order = frame_format.field_order
     if frame_format.is_interlaced:
+        context.field_order = FIELD_ORDER_CODES[frame_format.fields.order]
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     context.thread_type = "AUTO"
 
@@ -76,7 +83,11 @@ def _choose_x264_options(output: OutputSpec) -> dict[str, str]:
     """Returns the options that only x264 has."""
     if output.settings.codec != "h264":
         return {}
-    parameters = []
+    parameters, fields = [], output.frame_format.fields
+    if output.frame_format.is_interlaced:
+        parameters.append(f"{fields.order.value}=1")
+    if fields.is_mixed:
+        parameters += UNDELAYED
     if output.frame_format.tags == ColorTags(range=LIMITED_RANGE):
         parameters.append("videoformat=component")  # x264 writes no range without another tag
     if _has_avx512():

@@ -92,6 +92,11 @@ def _resolve_film_frame_format(
     pixel_format = choose_pixel_format(frame_format, settings, offered)
     if pixel_format != frame_format.pixel_format:
         notes.append(f"{frame_format.pixel_format} becomes {pixel_format}")
+    if frame_format.is_interlaced and not settings.video_codec.states_field_order:
+        notes.append(
+            f"{settings.codec} is written without field order; --codec h264, prores or ffv1 keeps "
+            "it"
+        )
     return replace(frame_format, pixel_format=pixel_format), notes
 
 

@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.video.ffmpeg import format_av_error
+from batchcolor.video.fields import read_field_order, set_field_order
+from batchcolor.video.frame_format import FieldOrder
 from batchcolor.video.output.encoders import create_encoder
 from batchcolor.video.output.gif_palette import GifPalette
+from batchcolor.video.output.h264_picture_timing import set_picture_structure
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import Timeline
@@ -53,16 +56,32 @@ class PacketSegments(Segments):
         self._encoder: VideoCodecContext | None = None
         self._palette: GifPalette | None = None
         self._packets: list[StoredPacket] = []
+        self._field_orders: dict[int, FieldOrder] = {}
+        """Of H.264 frames in the encoder, by their timestamps."""
 
     def _encode_frame(self, frame: VideoFrame) -> None:
         if self._encoder is None:
             self._encoder = create_encoder(self.output)
             uses_palette = self.output.settings.video_codec.uses_palette
             self._palette = GifPalette(self.output) if uses_palette else None
+        frame = self._set_fields(frame)
         frame.pict_type = 0  # the encoder chooses keyframes; those of the source do not count
         if self._palette is not None:
             frame = self._palette.apply(frame)
         self._encode(frame)
+
+    def _set_fields(self, frame: VideoFrame) -> VideoFrame:
+        """Returns the frame with its field order, which encoders write into the bitstream."""
+        fields = self.output.frame_format.fields
+        if not self.output.frame_format.is_interlaced:
+            return frame
+        order = read_field_order(frame) if fields.is_flagged else fields.order
+        if self.output.settings.codec == "h264":
+            assert frame.pts is not None
+            self._field_orders[frame.pts] = order
+            # The order of a progressive frame is not shown; a change would cost compression.
+            order = fields.order if order is FieldOrder.PROGRESSIVE else order
+        return set_field_order(frame, order)
 
     def _flush(self) -> dict[str, int]:
         assert self._encoder is not None
@@ -91,6 +110,8 @@ class PacketSegments(Segments):
             pts, duration = self.timeline.source_pts(packet.pts)
             dts = packet.dts if packet.dts is not None else pts
             data = bytes(packet)
+            if packet.pts in self._field_orders:
+                data = set_picture_structure(data, self._field_orders.pop(packet.pts))
             self._packets.append(
                 StoredPacket(packet.pts, pts, dts, duration, packet.is_keyframe, data)
             )

@@ -191,7 +191,8 @@ def run(
 
     `sources` are folders, files and globs, pictures and films; `arguments` are described by
     `RunArguments`. `progress` is called about ten times a second with the report so far, in
-    this thread; an exception in it ends the job and is raised. Failed pictures, a full disk and
+    this thread; an exception in it ends the job and is raised: with `watch`, which else stays until
+    a signal, also the way to end it. Failed pictures, a full disk and
     signals do not raise: they are in the report's `failures`, `message` and `exit_code`. Raises
     UsageError or ModelError where the job cannot begin.
     """
@@ -199,8 +200,12 @@ def run(
 
     if progress is not None and not callable(progress):
         raise UsageError(f"progress is a function that takes the report, not {progress!r}")
-    settings = make_run_settings(sources, arguments)
-    return run_job(settings, load_plugins(), progress or (lambda report: None))
+    settings, observe = make_run_settings(sources, arguments), progress or (lambda report: None)
+    if settings.watch:
+        from batchcolor.pipeline.watch_job import ProgressView, run_watch
+
+        return run_watch(settings, load_plugins(), ProgressView(observe))
+    return run_job(settings, load_plugins(), observe)
 
 
 def _model_name(model: object) -> str:

@@ -39,6 +39,10 @@ class UsageError(BatchcolorError):
     exit_code = ExitCode.USAGE
 
 
+class OutputLockedError(UsageError):
+    """Another job is writing to the output folder."""
+
+
 class TrainingDataError(UsageError):
     """There is no training data: an empty folder, one picture, only grey ones."""
 

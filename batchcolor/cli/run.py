@@ -22,7 +22,10 @@ from batchcolor.pipeline.source_table import is_table, read_source_table
 from batchcolor.pipeline.sources import is_missing, read_source_list
 
 if TYPE_CHECKING:
+    from batchcolor.cli.run_display import RunView
+    from batchcolor.hooks.manager import Plugins
     from batchcolor.images.scan import SkippedEntry
+    from batchcolor.pipeline.report import Report
 
 EXAMPLES = """\b
 Examples:
@@ -31,6 +34,7 @@ Examples:
   batchcolor run "scans/*.tif" -m beta            a glob, with another model
   batchcolor run film.mkv --preview 10s           the first seconds of a film
   batchcolor run album/ --retry-failed            only what failed before
+  batchcolor run inbox/ --watch                   stay, and colour what arrives
 """
 
 
@@ -98,11 +102,7 @@ def run(
             show_plan(settings, plugins, as_json, stdout, missing)
             return ExitCode.DONE
 
-        from batchcolor.cli.run_display import RunView
-        from batchcolor.pipeline.job import run as run_job
-
-        with RunView(verbose=verbose, quiet=quiet) as view:
-            result = run_job(settings, plugins, view.watch, missing)
+        result, view = _work(settings, plugins, missing, verbose=verbose, quiet=quiet)
         if settings.report is not None:
             from batchcolor.storage.atomic import write_atomic
 
@@ -112,6 +112,32 @@ def run(
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code
+
+
+def _work(
+    settings: RunSettings,
+    plugins: Plugins,
+    missing: list[SkippedEntry],
+    *,
+    verbose: int,
+    quiet: bool,
+) -> tuple[Report, RunView]:
+    """Runs the job; with `--watch` it stays until a signal. Returns what shows its end."""
+    from batchcolor.cli.run_display import RunView
+
+    if settings.watch:
+        from batchcolor.cli.watch_display import WatchDisplay
+        from batchcolor.pipeline.watch_job import run_watch
+
+        with WatchDisplay(verbose=verbose, quiet=quiet) as display:
+            result = run_watch(settings, plugins, display, missing)
+        return result, RunView(verbose=0, quiet=quiet)
+
+    from batchcolor.pipeline.job import run as run_job
+
+    with RunView(verbose=verbose, quiet=quiet) as view:
+        result = run_job(settings, plugins, view.watch, missing)
+    return result, view
 
 
 def _read_sources(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def scan(
     readers: Sequence[Reader] = (),
     suffixes: Collection[str] = (),
     include_results: bool = False,
+    accept: Callable[[Path], bool] | None = None,
 ) -> Iterator[ScannedFile | SkippedEntry]:
     """Yields the pictures and films below a folder, or the one file, while it walks the folder.
 
@@ -80,8 +81,8 @@ def scan(
     without a target, pipes, devices, sockets, pictures without a decoder, files that are no
     pictures by content or suffix (texts, sidecars), and hidden and system files and folders, of
     which the files of one folder are one entry. With `suffixes`, files with any other suffix are
-    not opened and not yielded. Folders that batchcolor wrote are skipped, unless
-    `include_results` is set.
+    not opened and not yielded; likewise files of a folder for which `accept` is false. Folders that
+    batchcolor wrote are skipped, unless `include_results` is set.
     """
     if source.is_dir():
         for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -89,7 +90,9 @@ def scan(
                 yield entry
             elif not suffixes or _lower_suffix(entry[0]) in suffixes:
                 name, folder, relative = entry
-                yield _identify(folder / name, relative / name, readers)
+                path = folder / name
+                if accept is None or accept(path):
+                    yield _identify(path, relative / name, readers)
     else:
         yield _identify(source, Path(source.name), readers, is_source=True)
 
@@ -102,6 +105,13 @@ def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[st
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
         if not isinstance(entry, SkippedEntry):
             yield _lower_suffix(entry[0])
+
+
+def scan_paths(folder: Path, *, include_results: bool = False) -> Iterator[Path]:
+    """Yields the path of every file below a folder that `scan` would consider. Opens no file."""
+    for entry in _walk(folder, Path(), _identify_folders_above(folder), include_results):
+        if not isinstance(entry, SkippedEntry):
+            yield entry[1] / entry[0]
 
 
 def _lower_suffix(name: str) -> str:

@@ -65,6 +65,10 @@ class RunArguments(ModelArguments, total=False):
     max_pixels: int
     if_exists: Literal["skip", "overwrite", "error"]
     retry_failed: bool
+    watch: bool
+    """Stay until `progress` raises or a signal arrives, and colour what arrives."""
+    settle: int | float
+    """Seconds without a change after which a file is complete, for `watch`."""
     salvage: bool
     include_results: bool
     no_lock: bool

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from batchcolor.errors import ProcessingError, UsageError
+from batchcolor.errors import ExitCode, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.fingerprint import canonical_options
@@ -18,6 +20,11 @@ from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
 from batchcolor.storage.journal import Journal
 
+if TYPE_CHECKING:
+    from batchcolor.inference.runner import Runner
+
+Interrupt: TypeAlias = Callable[[ExitCode], None]
+"""Asks a job to finish what is in flight and to end with this exit code."""
 TICK = 0.1
 """Seconds between two updates of the display."""
 
@@ -34,18 +41,34 @@ def run(
     in `watch` ends the job and is raised; the same job can be run again to resume.
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
-    plan, owned = _plan(settings, plugins, missing)
+    plan, owned = plan_job(settings, plugins, missing)
     _first_task(plan, plugins)
 
     from batchcolor.inference.runner import load_runner
-    from batchcolor.pipeline.executor import Pipeline
 
     runner = load_runner(owned, settings.loading)
     if settings.if_exists == "error":
-        _refuse_existing(plan, plugins, runner.weights_hash)
-    with Journal(plan.output, lock=not settings.no_lock) as journal:
+        refuse_existing(plan, plugins, runner.weights_hash)
+    return run_plan(plan, runner, plugins, watch)
+
+
+def run_plan(
+    plan: Plan,
+    runner: Runner,
+    plugins: Plugins,
+    watch: Callable[[Report], None],
+    signals: Callable[[Interrupt], AbstractContextManager[None]] = handle_signals,
+) -> Report:
+    """Colours what a plan selects, with a model that is loaded.
+
+    `signals` is given the function that interrupts the job, for the time that it runs. Raises
+    OutputLockedError where another job writes to the output folder, and what `run` raises.
+    """
+    from batchcolor.pipeline.executor import Pipeline
+
+    with Journal(plan.output, lock=not plan.settings.no_lock) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
-        with handle_signals(pipeline.interrupt), note_warnings(pipeline.report):
+        with signals(pipeline.interrupt), note_warnings(pipeline.report):
             try:
                 pipeline.start()
                 while not pipeline.wait(TICK):
@@ -67,17 +90,17 @@ def preview(
     """
     from batchcolor.inference.runner import load_runner
 
-    plan, owned = _plan(settings, plugins, missing)
+    plan, owned = plan_job(settings, plugins, missing)
     _first_task(plan, plugins)
     digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
-        _refuse_existing(plan, plugins, digest)
+        refuse_existing(plan, plugins, digest)
     check_writable(plan.output, has_work=False)
     found = plan.tasks(Journal(plan.output), digest, plugins.readers())
     return plan, (it if isinstance(it, SkippedEntry) else _preview_task(it, plan) for it in found)
 
 
-def _plan(
+def plan_job(
     settings: RunSettings, plugins: Plugins, missing: Sequence[SkippedEntry]
 ) -> tuple[Plan, RegisteredColorizer]:
     """The plan of a job and its model. Raises UsageError, ModelError."""
@@ -149,7 +172,8 @@ def _first_task(plan: Plan, plugins: Plugins) -> None:
     raise UsageError(f"no pictures found in {', '.join(plan.settings.sources)}{hint}")
 
 
-def _refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
+def refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:
+    """Raises UsageError where a result exists already: `--if-exists error`."""
     tasks = plan.tasks(Journal(plan.output), weights_hash, plugins.readers())
     taken = [task.target for task in tasks if isinstance(task, Task) and task.action == "exists"]
     if taken:

@@ -16,7 +16,13 @@ from typing import Any, Literal
 from batchcolor.errors import LIMITS
 from batchcolor.hooks.types import Reader
 from batchcolor.images.formats import VIDEO_SUFFIXES, Format, is_picture_suffix
-from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_suffixes
+from batchcolor.images.scan import (
+    ScannedFile,
+    SkippedEntry,
+    scan,
+    scan_paths,
+    scan_suffixes,
+)
 from batchcolor.pipeline.fingerprint import fingerprint
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.source_checks import (
@@ -66,6 +72,8 @@ class Plan:
     """Those of `fingerprint.canonical_options`."""
     missing: tuple[SkippedEntry, ...] = ()
     """Files that a list names and that do not exist: each fails."""
+    accept: Callable[[Path], bool] | None = None
+    """Selects the files of source folders that this job considers; None: all."""
 
     def tasks(
         self,
@@ -109,12 +117,18 @@ class Plan:
             return len(self.roots), True
         pictures = films = 0
         for root in self.roots:
-            for suffix in scan_suffixes(root.path, include_results=self._includes_results):
+            for suffix in self._scan_suffixes(root):
                 if is_cancelled():
                     return pictures + films, False
                 films += suffix in VIDEO_SUFFIXES
                 pictures += is_picture_suffix(suffix, readers)
         return pictures + films, films > 0
+
+    def _scan_suffixes(self, root: Root) -> Iterator[str]:
+        if self.accept is None:
+            return scan_suffixes(root.path, include_results=self._includes_results)
+        paths = scan_paths(root.path, include_results=self._includes_results)
+        return (path.suffix.lower() for path in filter(self.accept, paths))
 
     def find_conflict(self, target: Path) -> str:
         """Why a result may not have this path: it is a source; empty where it may."""
@@ -141,6 +155,7 @@ class Plan:
                 readers=readers,
                 suffixes=suffixes,
                 include_results=self._includes_results,
+                accept=self.accept,
             )
             return
         name = Path(root.path.resolve().name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from batchcolor.hooks.types import Outcome
 MAX_NOTES = 100
 """Notes of each kind that a report lists; the journal has all of them."""
 
+_COUNTS = (
+    *("done", "skipped", "existed", "copied", "colored_skipped", "scanned"),
+    *("frames", "frames_expected", "note_count", "shown_note_count", "too_large"),
+)
+"""Numbers that are the sum of those of all rounds."""
 _lock = threading.Lock()
 """Held while any report changes; not part of a report, which can be copied and pickled."""
 
@@ -83,6 +89,23 @@ class Report:
                 self.note_count += outcome.status != "skipped"
                 if len(self.picture_notes) < MAX_NOTES:
                     self.picture_notes.append((str(outcome.source), note))
+
+    def add_round(self, other: Report, files: Collection[Path]) -> None:
+        """Adds a round of the same job on some files: what failed before counts once."""
+        with _lock:
+            kept = [outcome for outcome in self.failures if outcome.source not in files]
+            self.scanned -= len(self.failures) - len(kept)
+            self.failures = kept + other.failures
+            self.failed = len(self.failures)
+            for name in _COUNTS:
+                setattr(self, name, getattr(self, name) + getattr(other, name))
+            self.skipped_entries = other.skipped_entries
+            self.skipped_entry_count = other.skipped_entry_count
+            free = MAX_NOTES - len(self.picture_notes)
+            self.picture_notes += other.picture_notes[:free]
+            self.is_scanning = False
+        for text in other.notes:
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Adds a note, unless it is there already."""

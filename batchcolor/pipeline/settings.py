@@ -98,6 +98,15 @@ class RunSettings(SettingsModel):
         bool,
         Option("Where", "Do not lock the output folder: for file systems without locks."),
     ] = False
+    watch: Annotated[
+        bool,
+        Option("Where", "Stay, and colour what arrives in the source folders; Ctrl-C ends."),
+    ] = False
+    settle: Annotated[
+        float,
+        Field(ge=0, le=3600, allow_inf_nan=False),
+        Option("Where", "With --watch: seconds without a change after which a file is complete."),
+    ] = 2.0
     salvage: Annotated[
         bool, Option("Where", "Colour what a damaged picture still gives, with a note.")
     ] = False
@@ -259,6 +268,8 @@ class RunSettings(SettingsModel):
             raise UsageError(
                 f"--every {self.every}: colours are propagated by --stabilize fast or best"
             )
+        if self.watch and self.frames:
+            raise UsageError("--watch takes folders of pictures and films, not --frames")
         if self.strip and self.to_frames:
             raise UsageError("--strip goes with films, and --to-frames writes pictures")
         if self.fps is not None and not self.frames:

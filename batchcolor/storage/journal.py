@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from filelock import Timeout
 
-from batchcolor.errors import OutputError, UsageError
+from batchcolor.errors import OutputError, OutputLockedError
 from batchcolor.storage.folder_lock import is_lockable, make_lock
 
 STATE_FOLDER = ".batchcolor"
@@ -134,7 +134,7 @@ class Journal:
     def open(self) -> None:
         """Makes the output folder where it is missing, and locks it. May be called repeatedly.
 
-        Raises OutputError where it cannot be written, UsageError where another job writes to it.
+        Raises OutputError where it cannot be written, OutputLockedError where another job writes to it.
         """
         with self._opening:
             if self._file is not None:
@@ -175,7 +175,7 @@ class Journal:
             self._lock.acquire(timeout=LOCK_SECONDS)
         except (Timeout, NotImplementedError, OSError) as error:
             if is_lockable(self.folder):
-                raise UsageError(
+                raise OutputLockedError(
                     f"another job is writing to {self.output}; wait for it, or choose another "
                     f"--output"
                 ) from error

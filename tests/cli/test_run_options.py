@@ -18,7 +18,7 @@ def test_help_groups_options_by_panel_with_examples_and_no_colour(command):
     shown = command("run", "--help", COLUMNS="80").stdout
     headings = [line for line in shown.splitlines() if line and line[0].isupper()]
     assert headings[1:] == ["Where:", "Colour:", "Films:", "Machine:", "Output:", "Other:"]
-    assert shown.count("  batchcolor run ") == 5
+    assert shown.count("  batchcolor run ") == 6
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
 

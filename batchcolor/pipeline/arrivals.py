@@ -32,7 +32,8 @@ class Arrivals:
     """The files of the source folders, and which of them have not been taken yet.
 
     A file is complete when its size and its time of change have not changed for `settle` seconds
-    and `is_complete` is true, or at the latest after `PATIENCE`. A file that changes afterwards is a new arrival.
+    and `is_complete` is true, or at the latest after `PATIENCE`. A file that changes afterwards is
+    a new arrival.
     """
 
     def __init__(self, settle: float, is_complete: Callable[[Path], bool]) -> None:

@@ -134,7 +134,8 @@ class Journal:
     def open(self) -> None:
         """Makes the output folder where it is missing, and locks it. May be called repeatedly.
 
-        Raises OutputError where it cannot be written, OutputLockedError where another job writes to it.
+        Raises OutputError where it cannot be written, OutputLockedError where another job writes
+        to it.
         """
         with self._opening:
             if self._file is not None:

@@ -18,7 +18,7 @@ from batchcolor.images.formats import PNG, WEBP, Format
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
-from batchcolor.images.png.png_chunks import read_png_header
+from batchcolor.images.png.png_chunks import keep_pixel_chunks, read_png_header
 from batchcolor.images.scan import ScannedFile
 
 ANIMATION_FLAG = 0x02
@@ -71,7 +71,8 @@ class AnimationReader:
         assert found.format is not None
         self._found, self._kind, self._options = found, found.format, options
         self._data = found.path.read_bytes()
-        self._image: Any = Image.open(io.BytesIO(self._data))
+        pixels = keep_pixel_chunks(self._data) if self._kind == PNG else self._data
+        self._image: Any = Image.open(io.BytesIO(pixels))
         self.loop = int(self._image.info.get("loop", 0))
         self.frames = int(getattr(self._image, "n_frames", 1))
         self._has_alpha = self._image.has_transparency_data

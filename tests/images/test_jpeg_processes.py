@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
 
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.decode import decode
+from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
@@ -65,7 +69,11 @@ def test_lossless_jpeg_keeps_every_bit(
     picture = read(tmp_path, encoded)
     assert picture.depth == (8 if bits == 8 else 16)
     assert mean_difference(picture, pixels) < (0.5 if bits == 8 else 0.3)
-    assert picture.notes == ([] if bits in (8, 16) else [f"its {bits} bits per sample became 16"])
+    notes = {
+        8: [],
+        16: ["16-bit lossless JPEG: damage inside its compressed data is not detected"],
+    }
+    assert picture.notes == notes.get(bits, [f"its {bits} bits per sample became 16"])
 
 
 def test_lossless_jpeg_with_jfif_marker_holds_luma_and_chroma(tmp_path: Path) -> None:
@@ -156,6 +164,48 @@ def test_12_bit_jpeg_becomes_16_bits(tmp_path: Path, pixels: NDArray[np.float64]
     assert picture.notes == ["its 12 bits per sample became 16"]
 
 
+def test_12_bit_jpeg_in_colour_is_recognized_and_its_profile_converted(tmp_path: Path) -> None:
+    colours = np.random.default_rng(1).uniform(20, 235, (8, 8, 3)).repeat(16, 0).repeat(16, 1)
+    encoded = imagecodecs.jpeg8_encode(samples(colours, 12), 98, bitspersample=12)
+    picture = read(tmp_path, encoded)
+    assert picture.is_colored
+    assert mean_difference(picture, colours) < 1
+    found = write(tmp_path, add_profile(encoded, build_output_profile("adobe-rgb")))
+    converted = decode(found, 10**9, options=DecodeOptions(profile="srgb"))
+    narrow = samples(colours, 8)
+    srgb = ImageCms.profileToProfile(
+        Image.fromarray(narrow),
+        ImageCms.ImageCmsProfile(io.BytesIO(build_output_profile("adobe-rgb"))),
+        ImageCms.createProfile("sRGB"),
+        outputMode="RGB",
+    )
+    assert mean_difference(converted, np.asarray(srgb, float)) < 1.5
+
+
+def add_profile(encoded: bytes, icc: bytes) -> bytes:
+    body = b"ICC_PROFILE\0\1\1" + icc
+    return encoded[:2] + b"\xff\xe2" + (len(body) + 2).to_bytes(2, "big") + body + encoded[2:]
+
+
+@pytest.mark.parametrize("stored", ["cmyk", "ycck"])
+def test_12_bit_jpeg_of_inks_is_read(tmp_path: Path, stored: str) -> None:
+    light = samples(np.dstack([RGB, 255 - GREY / 8]), 12)  # Adobe stores light
+    encoded = imagecodecs.jpeg8_encode(
+        light, 98, bitspersample=12, colorspace="cmyk", outcolorspace=stored
+    )
+    picture = read(tmp_path, encoded)
+    assert picture.depth == 16
+    assert mean_difference(picture, RGB * ((255 - GREY / 8) / 255)[..., None]) < 1
+
+
+def test_12_bit_jpeg_of_rgb_is_read(tmp_path: Path) -> None:
+    stored = samples(RGB, 12)
+    encoded = imagecodecs.jpeg8_encode(
+        stored, 98, bitspersample=12, colorspace="rgb", outcolorspace="rgb"
+    )
+    assert mean_difference(read(tmp_path, encoded), RGB) < 0.5
+
+
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_jpeg_ls_is_read(tmp_path: Path, bits: int) -> None:
     picture = read(tmp_path, imagecodecs.jpegls_encode(samples(GREY, bits)))
@@ -201,6 +251,23 @@ def test_truncated_rare_jpeg_fails_with_a_reason(tmp_path: Path, bits: int) -> N
     truncated = write(tmp_path, lossless[: len(lossless) // 2])
     with pytest.raises(ProcessingError, match="truncated: it has no end marker"):
         decode(truncated, 10**9)
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+@pytest.mark.parametrize(("bits", "is_lossless"), [(8, True), (14, True), (12, False)])
+def test_rare_jpeg_with_missing_data_fails_and_is_salvaged_on_request(
+    tmp_path: Path, bits: int, is_lossless: bool, pixels: NDArray[np.float64]
+) -> None:
+    encoded = imagecodecs.jpeg8_encode(
+        samples(pixels, bits), lossless=is_lossless, bitspersample=bits
+    )
+    half = (encoded.index(b"\xff\xda") + len(encoded)) // 2
+    found = write(tmp_path, encoded[:half] + encoded[half + 30 :])
+    with pytest.raises(ProcessingError, match="damaged: its compressed data"):
+        decode(found, 10**9)
+    picture = decode(found, 10**9, options=DecodeOptions(salvage=True))
+    assert picture.luma.shape == pixels.shape[:2]
+    assert "what it still gives is coloured" in picture.notes[-1]
 
 
 def test_size_of_a_rare_jpeg_is_checked_from_its_header(tmp_path: Path) -> None:

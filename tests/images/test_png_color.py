@@ -203,3 +203,37 @@ def test_truncated_pixels_fail(tmp_path, read_picture):
     path.write_bytes(encode_png(ramp())[:-30])
     with pytest.raises(ProcessingError, match="truncated: its pixels are not complete"):
         read_picture(path)
+
+
+BOMB = zlib.compress(bytes(65 * 2**20), 9)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "note"),
+    [
+        (("zTXt", b"Comment\0\0" + BOMB), "zTXt chunk dropped: it is more than 64 MB uncompressed"),
+        (
+            ("iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + BOMB),
+            "iTXt chunk dropped: it is more than 64 MB uncompressed",
+        ),
+        (("iCCP", b"x\0\0" + BOMB), "ICC profile dropped: it is more than 64 MB uncompressed"),
+    ],
+    ids=["zTXt", "iTXt", "iCCP"],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_text_or_profile_that_is_a_decompression_bomb_costs_only_itself(
+    write_png, read_picture, chunk, note, dtype
+):
+    pixels = np.dstack([ramp(dtype)] * 3)
+    kept = ("tEXt", b"Author\0Anna")
+    picture = read_picture(write_png(pixels, [kept, chunk]))
+    assert np.array_equal(picture.luma, ramp(dtype))
+    assert picture.notes == [note]
+    assert [block.content for block in picture.metadata.blocks] == [kept[1]]
+
+
+def test_many_long_texts_do_not_fail_a_picture(write_png, read_picture):
+    text = ("zTXt", b"Comment\0\0" + zlib.compress(bytes(8 * 2**20), 9))
+    picture = read_picture(write_png(ramp(), [text] * 10))  # Pillow's limit is 64 MB for all
+    assert np.array_equal(picture.luma, ramp())
+    assert len(picture.metadata.blocks) == 10

@@ -6,6 +6,7 @@ with its name.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import scale_to_full_range
 from batchcolor.images.color_detection import has_colors
-from batchcolor.images.color_profiles.icc import convert_pixels
+from batchcolor.images.color_profiles.icc import CMYK, GREY, RGB, plan_conversion
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.jpeg.jpeg_colors import (
     JpegColors,
@@ -24,10 +25,18 @@ from batchcolor.images.jpeg.jpeg_colors import (
     read_colors,
     undo_reversible_transform,
 )
-from batchcolor.images.jpeg_stream.jpeg_frame import JPEG_LS, LOSSLESS, PROGRESSIVE, SOS, JpegFrame
+from batchcolor.images.jpeg_stream.jpeg_frame import (
+    DCT_MARKERS,
+    JPEG_LS,
+    LOSSLESS,
+    PROGRESSIVE,
+    SOS,
+    JpegFrame,
+)
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import turn_upright
+from batchcolor.images.readers.ffmpeg_still import is_damaged
 from batchcolor.images.scan import ScannedFile
 
 DECODED_MARKERS = frozenset({0xC0, 0xC1, PROGRESSIVE, LOSSLESS, JPEG_LS, 0xC9, 0xCA})
@@ -40,7 +49,8 @@ def check_process(frame: JpegFrame) -> None:
     """Raises ProcessingError, which names the process, for a JPEG that no decoder here reads."""
     if frame.marker not in DECODED_MARKERS:
         raise ProcessingError("decode", f"{frame.process}: no decoder here reads it")
-    if not frame.is_8_bit_dct and frame.components not in (1, 3):
+    counts = (1, 3, 4) if frame.marker in DCT_MARKERS else (1, 3)
+    if not frame.is_8_bit_dct and frame.components not in counts:
         depth = f"{frame.precision}-bit {frame.process}"
         reason = f"{depth} with {frame.components} components: no decoder here reads it"
         raise ProcessingError("decode", reason)
@@ -50,12 +60,19 @@ def check_process(frame: JpegFrame) -> None:
 
 
 def decode_rare_process(
-    found: ScannedFile, data: bytes, frame: JpegFrame, max_pixels: int, options: DecodeOptions
+    found: ScannedFile,
+    data: bytes,
+    frame: JpegFrame,
+    max_pixels: int,
+    options: DecodeOptions,
+    *,
+    is_strict: bool = True,
 ) -> Picture:
     """Returns the picture of a JPEG whose frame is not `is_8_bit_dct`.
 
     Samples of more than 8 bits are scaled to 16, with a note, and fewer to 8. Raises
-    ProcessingError for more than `max_pixels` and for a truncated file.
+    ProcessingError for more than `max_pixels`, for a truncated file, and, with `is_strict`, for
+    damage that FFmpeg finds: imagecodecs reports none inside the compressed data.
     """
     assert found.format is not None
     check_process(frame)
@@ -63,17 +80,34 @@ def decode_rare_process(
     if data.find(END_OF_IMAGE, frame.offset) < 0:
         raise ProcessingError("decode", "truncated: it has no end marker")
     notes = [found.note] if found.note else []
+    if is_strict:
+        _check_compressed_data(data, frame, notes)
     image = _open_as_baseline(data, frame)
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
     samples, chroma = _decode_samples(data, frame, image, notes)
     bits = 8 if samples.dtype == np.uint8 else frame.precision
     samples = scale_to_full_range(samples, (1 << min(bits, frame.precision)) - 1)
-    luma, metadata = convert_pixels(samples, metadata, options.profile, notes)
+    space = GREY if samples.ndim == 2 else (CMYK if samples.shape[2] == 4 else RGB)
+    conversion = plan_conversion(metadata.icc, space, options.profile, notes)
+    luma = conversion.to_luma(samples)
+    metadata = dataclasses.replace(metadata, icc=conversion.target)
     if 8 < bits < 16:
         notes.append(f"its {bits} bits per sample became 16")
     upright, _ = turn_upright((luma, None), orientation)
-    is_colored = has_colors(samples if chroma is None else _build_preview(samples, chroma))
+    is_colored = has_colors(_build_preview(samples, chroma))
     return Picture(found.path, upright, None, found.format, metadata, notes, is_colored)
+
+
+def _check_compressed_data(data: bytes, frame: JpegFrame, notes: list[str]) -> None:
+    """Raises ProcessingError where FFmpeg finds damage.
+
+    CharLS reports that of JPEG-LS itself. FFmpeg reads differences of 16 bits wrongly (ITU-T T.81,
+    H.1.2.2), so lossless samples of 16 bits cannot be checked, which is noted.
+    """
+    if frame.marker == LOSSLESS and frame.precision == 16:
+        notes.append("16-bit lossless JPEG: damage inside its compressed data is not detected")
+    elif frame.marker != JPEG_LS and is_damaged("mjpeg", data):
+        raise ProcessingError("decode", "damaged: its compressed data are invalid or incomplete")
 
 
 def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
@@ -89,19 +123,20 @@ def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
 def _decode_samples(
     data: bytes, frame: JpegFrame, header: Image.Image, notes: list[str]
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Returns the samples as stored: luma `(H, W)`, or RGB `(H, W, 3)`.
+    """Returns the samples as stored: luma `(H, W)`, RGB `(H, W, 3)` or ink `(H, W, 4)`.
 
-    With luma of a picture in colour, also its chroma `(H, W, 2)`, of full range. imagecodecs
-    reports no damage inside the compressed data, so only a truncated or structurally damaged file
-    fails.
+    With luma of a picture in colour, also its chroma `(H, W, 2)`, of full range.
     """
     import imagecodecs
 
     chroma: NDArray[Any] | None = None
     if frame.marker == JPEG_LS:
         samples: NDArray[Any] = imagecodecs.jpegls_decode(data)
-    elif frame.marker != LOSSLESS:
-        samples = imagecodecs.jpeg8_decode(data, outcolorspace="grayscale")
+    elif frame.marker in DCT_MARKERS:
+        color_space = {1: "grayscale", 3: "rgb", 4: "cmyk"}[frame.components]
+        samples = imagecodecs.jpeg8_decode(data, outcolorspace=color_space)
+        if frame.components == 4:  # Adobe's programs store light, and all others follow
+            samples = (1 << frame.precision) - 1 - samples
     elif frame.components == 1:
         samples = imagecodecs.jpeg8_decode(data)
     else:  # libjpeg-turbo converts no colours of lossless frames
@@ -122,10 +157,14 @@ def _decode_samples(
     return samples, chroma
 
 
-def _build_preview(luma: NDArray[Any], chroma: NDArray[Any]) -> Image.Image:
+def _build_preview(
+    samples: NDArray[Any], chroma: NDArray[Any] | None
+) -> Image.Image | NDArray[Any]:
     """Returns a small picture in colour, for `has_colors`."""
-    step = max(1, max(luma.shape) // PREVIEW_SIDE)
-    planes = [luma[::step, ::step], chroma[::step, ::step, 0], chroma[::step, ::step, 1]]
-    shift = 8 if luma.dtype == np.uint16 else 0
-    preview = np.stack([plane >> shift for plane in planes], -1).astype(np.uint8)
-    return Image.fromarray(preview, "YCbCr").convert("RGB")
+    step = max(1, max(samples.shape[:2]) // PREVIEW_SIDE)
+    small = samples[::step, ::step]
+    if chroma is None and not (small.ndim == 3 and small.shape[2] == 4):
+        return small
+    planes = small if chroma is None else np.dstack([small, chroma[::step, ::step]])
+    preview = np.ascontiguousarray(planes >> (8 * (planes.itemsize - 1)), np.uint8)
+    return Image.fromarray(preview, "CMYK" if chroma is None else "YCbCr").convert("RGB")

@@ -74,7 +74,7 @@ def _decode(
     frame = parse_frame_header(io.BytesIO(data))
     check_process(frame)
     if not frame.is_8_bit_dct:
-        return decode_rare_process(found, data, frame, max_pixels, options)
+        return decode_rare_process(found, data, frame, max_pixels, options, is_strict=is_strict)
     notes = [found.note] if found.note else []
     with Image.open(io.BytesIO(data)) as image:
         check_size(image.width, image.height, max_pixels)

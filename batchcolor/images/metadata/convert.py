@@ -21,7 +21,7 @@ from batchcolor.images.metadata.iptc import move_to_xmp
 from batchcolor.images.metadata.jpeg import MAX_EXIF
 from batchcolor.images.metadata.model import Block, Metadata
 from batchcolor.images.metadata.photoshop import DERIVED_RESOURCES, IPTC_RESOURCE, read_resources
-from batchcolor.images.metadata.png import MAX_TEXT_SIZE, SRGB_CHUNKS, TEXT_CHUNKS, decode_comment
+from batchcolor.images.metadata.png import SRGB_CHUNKS, TEXT_CHUNKS, decode_comment
 from batchcolor.images.metadata.png_text import Text, parse_text
 from batchcolor.images.metadata.tiff import RESOLUTION_UNIT, read_resolution
 from batchcolor.images.metadata.xmp import merge_extended
@@ -95,7 +95,7 @@ def _list_all(metadata: Metadata) -> list[str]:
 
 def _name_block(block: Block) -> str:
     if block.format == "png" and block.kind in TEXT_CHUNKS:
-        text = parse_text(block.kind, block.content, MAX_TEXT_SIZE)
+        text = parse_text(block.kind, block.content)
         return f"PNG text {text.keyword!r}" if text else f"damaged {block.kind} chunk"
     if block.format == "jpeg":
         return f"JPEG segment {block.kind}"
@@ -122,7 +122,7 @@ def _move_texts(
     block, comments = metadata.exif, list(metadata.comments)
     for chunk in foreign:
         is_text = chunk.format == "png" and chunk.kind in TEXT_CHUNKS
-        text = parse_text(chunk.kind, chunk.content, MAX_TEXT_SIZE) if is_text else None
+        text = parse_text(chunk.kind, chunk.content) if is_text else None
         tag = TEXT_TAGS.get(text.keyword) if text else None
         if chunk.kind == "tIME" and len(chunk.content) == 7 and DATE_TIME not in read_tags(block):
             block = set_text(block, DATE_TIME, _format_time(chunk.content))

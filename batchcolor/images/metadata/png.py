@@ -12,8 +12,10 @@ from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, add_resource, re
 from batchcolor.images.metadata.png_text import (
     XMP_KEYWORD,
     Text,
+    TextTooLargeError,
     build_profile,
     build_text,
+    decompress,
     parse_profile,
     parse_text,
 )
@@ -34,8 +36,6 @@ SAFE_TO_COPY = re.compile("[a-z][A-Za-z][A-Z][a-z]")
 TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
 SRGB_CHUNKS = ("sRGB", "gAMA", "cHRM")
 """Chunks that agree with an sRGB result, if the source has the first one."""
-MAX_TEXT_SIZE = 64 * 2**20
-"""Bytes of an uncompressed text; more is a decompression bomb."""
 
 
 def read_png(data: bytes, notes: list[str]) -> Metadata:
@@ -52,9 +52,8 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         elif kind == "iCCP":
             icc = _read_profile(content, notes)
         elif kind in TEXT_CHUNKS:
-            text = parse_text(kind, content, MAX_TEXT_SIZE)
+            text = _read_text(kind, content, notes)
             if text is None:
-                notes.append(f"damaged {kind} chunk dropped")
                 continue
             profile, found = parse_profile(text)
             if text.keyword == XMP_KEYWORD:
@@ -105,10 +104,24 @@ def _walk(data: bytes) -> Iterator[tuple[str, bytes]]:
         position += 12 + length
 
 
+def _read_text(kind: str, content: bytes, notes: list[str]) -> Text | None:
+    try:
+        text = parse_text(kind, content)
+    except TextTooLargeError as error:
+        notes.append(f"{kind} chunk dropped: it is {error}")
+        return None
+    if text is None:
+        notes.append(f"damaged {kind} chunk dropped")
+    return text
+
+
 def _read_profile(content: bytes, notes: list[str]) -> bytes:
     name_end = content.find(b"\0")
     try:
-        return zlib.decompressobj().decompress(content[name_end + 2 :], MAX_TEXT_SIZE)
+        return decompress(content[name_end + 2 :])
+    except TextTooLargeError as error:
+        notes.append(f"ICC profile dropped: it is {error}")
+        return b""
     except zlib.error as error:
         notes.append(f"damaged ICC profile dropped ({error})")
         return b""

@@ -18,8 +18,28 @@ class Text:
     text: str
 
 
-def parse_text(kind: str, content: bytes, max_size: int) -> Text | None:
-    """Returns keyword and text of a chunk; None for a damaged one, or more than `max_size`."""
+MAX_TEXT_SIZE = 64 * 2**20
+"""Bytes of an uncompressed text or profile; more is a decompression bomb."""
+
+
+class TextTooLargeError(ValueError):
+    """A text or profile has more than `MAX_TEXT_SIZE`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {MAX_TEXT_SIZE >> 20} MB uncompressed")
+
+
+def decompress(content: bytes) -> bytes:
+    """Returns a decompressed text or profile. Raises TextTooLargeError, zlib.error."""
+    inflater = zlib.decompressobj()
+    found = inflater.decompress(content, MAX_TEXT_SIZE)
+    if inflater.unconsumed_tail:
+        raise TextTooLargeError
+    return found
+
+
+def parse_text(kind: str, content: bytes) -> Text | None:
+    """Returns keyword and text of a chunk; None for a damaged one. Raises TextTooLargeError."""
     keyword, _, rest = content.partition(b"\0")
     encoding, is_compressed = "latin-1", kind == "zTXt"
     if kind == "zTXt":
@@ -34,10 +54,7 @@ def parse_text(kind: str, content: bytes, max_size: int) -> Text | None:
         rest = parts[2]
     try:
         if is_compressed:
-            inflater = zlib.decompressobj()
-            rest = inflater.decompress(rest, max_size)
-            if inflater.unconsumed_tail:
-                return None
+            rest = decompress(rest)
         return Text(keyword.decode("latin-1"), rest.decode(encoding))
     except (zlib.error, UnicodeDecodeError):
         return None

@@ -18,6 +18,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OVERHEAD = 12
 """Bytes of a chunk beside its content: length, type and checksum."""
 HEADER, PIXELS, END, ANIMATION = "IHDR", "IDAT", "IEND", "acTL"
+PIXEL_CHUNKS = frozenset({"tRNS", ANIMATION, "fcTL", "fdAT"})
+"""Ancillary chunks that decoders of pixels need."""
 END_CHUNK = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel by colour type."""
@@ -35,6 +37,11 @@ class Chunk:
     def is_critical(self) -> bool:
         """Whether pixels cannot be decoded without it (section 5.4)."""
         return self.kind[:1].isupper()
+
+    @property
+    def is_pixel_chunk(self) -> bool:
+        """Whether a decoder uses it for samples, transparency or frames."""
+        return self.is_critical or self.kind in PIXEL_CHUNKS
 
     def read(self, data: bytes) -> bytes:
         """Returns its content."""
@@ -130,6 +137,19 @@ def repair_png(data: bytes, notes: list[str]) -> bytes:
         notes.append("its end is missing, but its pixels are complete")
         kept += END_CHUNK
     return bytes(kept)
+
+
+def keep_pixel_chunks(data: bytes) -> bytes:
+    """Returns a PNG with only the chunks that decoders of pixels need.
+
+    Pillow and libpng refuse a whole file for a text or profile that is a decompression bomb.
+    """
+    chunks = list(walk_chunks(data))
+    if all(chunk.is_pixel_chunk for chunk in chunks):
+        return data
+    view = memoryview(data)
+    kept = (view[chunk.start : chunk.end] for chunk in chunks if chunk.is_pixel_chunk)
+    return b"".join((SIGNATURE, *kept))
 
 
 def build_chunk(kind: str, content: bytes) -> bytes:

@@ -16,7 +16,7 @@ from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, Plane, check_size, note_dropped_frames
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
-from batchcolor.images.png.png_chunks import parse_png_header, repair_png
+from batchcolor.images.png.png_chunks import keep_pixel_chunks, parse_png_header, repair_png
 from batchcolor.images.png.png_color import read_png_color, replace_color_blocks, select_output
 from batchcolor.images.png.png_salvage import salvage_png
 from batchcolor.images.scan import ScannedFile
@@ -47,7 +47,8 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOpt
     check_size(header.width, header.height, max_pixels)
     notes = [found.note] if found.note else []
     data = repair_png(data, notes)
-    with Image.open(io.BytesIO(data)) as image:
+    pixels = keep_pixel_chunks(data)
+    with Image.open(io.BytesIO(pixels)) as image:
         note_dropped_frames(getattr(image, "n_frames", 1), notes)
         image.load()
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
@@ -56,7 +57,7 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOpt
         output = select_output(color, options.profile)
         conversion = plan_conversion(color.profile, space, output, notes)
         if header.bits == 16 and (image.mode != "I;16" or "transparency" in image.info):
-            planes = _decode_16_bit(data, conversion)
+            planes = _decode_16_bit(pixels, conversion)
         else:
             planes = split_luma_and_alpha(image, notes, conversion)
         is_colored = has_colors(image)

@@ -118,6 +118,8 @@ class RunView:
         output = Path(report.output).absolute()
         if output.exists():
             self._say(f"Results: {output}")
+        if report.gallery and Path(report.gallery).exists():
+            self._say(f"Gallery: {report.gallery}")
         if report.exit_code == ExitCode.SOME_FAILED:
             for step in suggest_next_steps(report.failures, salvages=salvages):
                 self._say(f"Next: {step}")

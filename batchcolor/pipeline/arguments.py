@@ -56,6 +56,8 @@ class RunArguments(ModelArguments, total=False):
     """Certificate chain and private key, PEM files, with which results are signed."""
     sidecar: bool
     premis: bool
+    gallery: bool
+    """Write a page that shows each picture before and after, in `OUTPUT-gallery`."""
     profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]
     pages: Literal["all", "first"]
     quality: int | None

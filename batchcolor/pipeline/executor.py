@@ -29,6 +29,8 @@ from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, ope
 from batchcolor.pipeline.film_prober import FilmProber
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
+from batchcolor.pipeline.gallery.page import FIRST_PAGE
+from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.picture_encoder import PictureEncoder, commit_picture
@@ -58,7 +60,11 @@ class Pipeline:
         self.report = Report(runner.name, str(plan.output))
         self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
         self.encoder = PictureEncoder(self.settings, self.provenance)
-        self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins)
+        self.gallery: GalleryWriter | None = None
+        if self.settings.gallery:
+            self.gallery = GalleryWriter(plan.output, runner.name, self.readers)
+            self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
+        self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins, self.gallery)
         self.stop = Cancellation()
         threads = self.settings.threads
         max_items = 2 * runner.batch_size + 4 * threads  # one batch in work, one waiting, threads
@@ -260,6 +266,8 @@ class Pipeline:
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
         for name, work in stages:
             self._start_thread(name, work)
+        if self.gallery is not None:
+            self.gallery.start()
 
     def _start_thread(self, name: str, work: Callable[[], None]) -> None:
         def work_for_job() -> None:
@@ -283,13 +291,23 @@ class Pipeline:
             alive = [thread for thread in self.threads if thread.is_alive()]
             if alive:
                 alive[0].join(seconds)
-        return not any(thread.is_alive() for thread in self.threads)
+        if any(thread.is_alive() for thread in self.threads):
+            return False
+        return self.gallery is None or self._close_gallery(self.gallery, seconds)
+
+    def _close_gallery(self, gallery: GalleryWriter, seconds: float) -> bool:
+        """Waits for the pictures that the gallery lacks; a job that stops leaves them."""
+        if self._signal is not None or self.stop.error is not None:
+            gallery.abort()
+        return gallery.close(seconds)
 
     def abort(self, error: BaseException) -> None:
         """Ends the job with an error of its caller; no thread is left at the end."""
         self.stop.fail(error)
         for thread in self.threads:  # one that is still running may append others
             thread.join()
+        if self.gallery is not None:
+            self.gallery.abort()
         self.decoder.close(is_complete=False)
 
     def finish(self) -> Report:
@@ -305,6 +323,9 @@ class Pipeline:
         elif self._signal is not None:
             self.report.exit_code = self._signal
             self.report.message = "stopped; run the same command again to resume"
+        elif self.gallery is not None and self.gallery.error is not None:
+            error = self.gallery.error
+            self.report.exit_code, self.report.message = error.exit_code, str(error)
         self.report.finish()
         return self.report
 

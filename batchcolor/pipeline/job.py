@@ -12,6 +12,7 @@ from batchcolor.errors import ExitCode, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.fingerprint import canonical_options
+from batchcolor.pipeline.gallery.writer import find_gallery_folder
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
@@ -105,6 +106,8 @@ def plan_job(
 ) -> tuple[Plan, RegisteredColorizer]:
     """The plan of a job and its model. Raises UsageError, ModelError."""
     plan = make_plan(settings, missing)
+    if settings.gallery:
+        find_gallery_folder(plan.output)
     owned = plugins.find(settings.model)
     _check_model(settings, owned)
     options = canonical_options(owned.spec, dict(settings.loading.options))

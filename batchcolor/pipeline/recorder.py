@@ -13,6 +13,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.report import Report
@@ -44,10 +45,12 @@ class Recorder:
         journal: Journal,
         report: Report,
         plugins: Plugins,
+        gallery: GalleryWriter | None = None,
     ) -> None:
         self.plan, self.weights_hash = plan, provenance.weights_hash
         self.provenance = provenance
         self.journal, self.report, self.plugins = journal, report, plugins
+        self.gallery = gallery
         self._lock = threading.Lock()
         self._listed = [0, 0]
         """Skipped entries that may be pictures, and those that are foreign."""
@@ -182,6 +185,8 @@ class Recorder:
                 self.journal.append(entry)
             self.report.add(outcome)
             self.plugins.done(outcome)
+            if self.gallery is not None:
+                self.gallery.add(outcome)
 
 
 def _measure(path: Path) -> Fixity | None:

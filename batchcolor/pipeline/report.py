@@ -34,6 +34,8 @@ class Report:
 
     model: str
     output: str
+    gallery: str = ""
+    """The first page of the gallery, where one is written."""
     done: int = 0
     skipped: int = 0
     existed: int = 0
@@ -193,6 +195,7 @@ class Report:
         return {
             "model": self.model,
             "output": self.output,
+            "gallery": self.gallery,
             "done": self.done,
             "skipped": self.skipped,
             "existed": self.existed,

@@ -252,6 +252,10 @@ class RunSettings(SettingsModel):
     premis: Annotated[
         bool, Option("Output", "Write NAME.premis.xml beside each result: a PREMIS 3 event.")
     ] = False
+    gallery: Annotated[
+        bool,
+        Option("Output", "Write a page that shows each picture before and after: OUTPUT-gallery."),
+    ] = False
     report: Annotated[
         Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
     ] = None

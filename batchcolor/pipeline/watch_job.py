@@ -166,6 +166,7 @@ class _WatchJob:
             self.arrivals.put_back(ready)  # another job writes to the output: try again later
             self._stop.wait(PENDING_SECONDS)
             return True
+        self.total.gallery = report.gallery
         self.total.add_round(report, ready)
         self.view.end_round(report, ready)
         if report.exit_code == ExitCode.EXTERNAL_FAILURE:

@@ -1,0 +1,1 @@
+"""A static page of a job: each picture before and after, as a folder to send to others."""

@@ -44,9 +44,9 @@ def test_each_picture_is_there_before_and_after_by_relative_links(run, album):
     for link in links:
         assert not re.match("[a-z]+:|/", link), link
         assert (folder / link).is_file()
-    befores = [Image.open(folder / link) for link in links if "before" in link]
-    assert {image.mode for image in befores} == {"L"}
-    assert all(image.size == (96, 64) for image in befores)
+    originals = [Image.open(folder / link) for link in links if "before" in link]
+    assert {image.mode for image in originals} == {"L"}
+    assert all(image.size == (96, 64) for image in originals)
     assert "http" not in re.sub("http-equiv", "", text)
 
 

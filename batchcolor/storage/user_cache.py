@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -39,8 +40,7 @@ def find_cache_folder(kind: str) -> CacheFolder:
     default = _find_user_cache()
     if default is not None and _is_writable(default / kind):
         return CacheFolder(default / kind)
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    fallback = Path(tempfile.gettempdir()) / f"batchcolor-{user}"
+    fallback = _find_fallback()
     if not _is_writable(fallback / kind) or not _is_own(fallback):
         raise NoCacheFolderError(
             f"{default or 'the home folder'} and {fallback} are not writable; "
@@ -48,6 +48,30 @@ def find_cache_folder(kind: str) -> CacheFolder:
         )
     reason = f"{default} is not writable" if default else "there is no home folder"
     return CacheFolder(fallback / kind, reason)
+
+
+def list_cache_folders(kind: str) -> list[Path]:
+    """Returns the existing folders that files of one kind are read from, also read-only ones.
+
+    They are those that `find_cache_folder` would use, in the same order.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    default = Path(chosen) if chosen else _find_user_cache()
+    folders = [] if default is None else [default]
+    with contextlib.suppress(OSError):
+        folders += [] if chosen or not _is_own(_find_fallback()) else [_find_fallback()]
+    return [folder / kind for folder in folders if _is_folder(folder / kind)]
+
+
+def _is_folder(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.is_dir()
+    return False
+
+
+def _find_fallback() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"batchcolor-{user}"
 
 
 def _find_user_cache() -> Path | None:

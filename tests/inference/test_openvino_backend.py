@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import resource
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.inference.backends import export_cache, selection
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
+from batchcolor.storage import user_cache
 
 pytest.importorskip("openvino", exc_type=ImportError)
 SIDE = 8
@@ -173,6 +176,65 @@ def test_without_a_writable_folder_the_export_lasts_as_long_as_the_process(
     assert isinstance(runner.run(squares(1))[0], np.ndarray)
 
 
+@pytest.fixture
+def exported(load, monkeypatch, tmp_path, request):
+    """A folder with the cache of an earlier job; the export in it is made without torch again."""
+    expected = load().run(squares(5))
+    return tmp_path / "cache", expected
+
+
+def test_a_filled_cache_that_is_read_only_is_used(load, exported, monkeypatch, request):
+    folder, expected = exported
+    request.getfixturevalue("no_torch")
+    monkeypatch.setattr(user_cache, "_is_writable", lambda folder: False)
+    before = sorted(folder.rglob("*"))
+    assert np.array_equal(load().run(squares(5)), expected)
+    monkeypatch.delenv("BATCHCOLOR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent))
+    folder.rename(folder.parent / "batchcolor")
+    assert np.array_equal(load().run(squares(5)), expected)
+    assert len(sorted((folder.parent / "batchcolor").rglob("*"))) == len(before)
+
+
+def test_an_export_that_openvino_cannot_read_is_made_again(load, exported, cache):
+    (graph,) = cache.glob("*/model.xml")
+    graph.write_text("<net/>")
+    state = json.loads((graph.parent / "export.json").read_text())
+    state["sha256"]["model.xml"] = export_cache.hash_file(graph)
+    (graph.parent / "export.json").write_text(json.dumps(state))
+    runner = load()
+    assert (runner.backend.name, runner.notes) == ("openvino", [])
+    assert np.array_equal(runner.run(squares(5)), exported[1])
+    assert graph.stat().st_size > 100
+
+
+def test_a_full_disk_leaves_no_export_behind_and_the_job_goes_on(load, cache):
+    """A limit of the size of files stops every writer as a full disk does, OpenVINO's too."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, former[1]))
+    try:
+        runner = load()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert (runner.backend.name, runner.notes) == ("openvino", [])
+    assert isinstance(runner.run(squares(1))[0], np.ndarray)
+    assert list(cache.iterdir()) == []
+
+
+def test_openvino_without_its_cpu_plugin_leaves_torch_with_one_note(load, monkeypatch):
+    from batchcolor.inference.backends import openvino as module
+
+    class NoPlugin:
+        def get_property(self, *arguments):
+            raise RuntimeError("Cannot load library libopenvino_intel_cpu_plugin.so")
+
+    monkeypatch.setattr(module.openvino, "Core", NoPlugin)
+    runner = load()
+    assert runner.backend.name == "torch"
+    (note,) = runner.notes
+    assert "cannot be loaded (RuntimeError: Cannot load library" in note
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [(Counting, "changes its own state"), (Random, "other numbers than torch")],
@@ -275,6 +337,46 @@ def test_only_the_newest_exports_are_kept(load, cache, monkeypatch):
     for batch_size in (1, 2, 3):
         load(batch_size=batch_size)
     assert len(list(cache.iterdir())) == 2
+
+
+def test_exports_beyond_the_size_and_age_limits_and_remains_of_others_are_removed(
+    load, cache, monkeypatch
+):
+    load(batch_size=1)
+    (old,) = cache.iterdir()
+    os.utime(old, (0, 0))
+    (cache / "remains").mkdir()
+    (cache / "remains" / "model.bin").write_bytes(b"of a removal that was interrupted")
+    load(batch_size=2)
+    (second,) = cache.iterdir()
+    assert second != old
+    monkeypatch.setattr(export_cache, "MAX_BYTES", 100)
+    load(batch_size=3)
+    (third,) = cache.iterdir()  # the export in use is kept at any size
+    assert third != second
+
+
+def test_two_processes_that_export_at_the_same_time_get_identical_chroma(tmp_path, cache):
+    code = """
+import sys
+import numpy as np
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import load_runner
+runner = load_runner(load_plugins(False).find("beta"), LoadOptions(device="cpu"))
+side = runner.working_size
+chroma = runner.run(list(np.random.default_rng(0).random((3, side, side), np.float32)))
+np.save(sys.argv[1], chroma)
+print(runner.backend.name, runner.notes)
+"""
+    files = [tmp_path / "first.npy", tmp_path / "second.npy"]
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True)
+        for file in files
+    ]
+    assert [job.communicate(timeout=200)[0].strip() for job in jobs] == ["openvino []"] * 2
+    assert np.array_equal(*(np.load(file) for file in files))
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_job_whose_model_is_exported_does_not_import_torch(tmp_path, grey_picture, monkeypatch):

@@ -13,6 +13,8 @@ import contextlib
 import json
 import os
 import shutil
+import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +26,21 @@ from batchcolor.errors import BatchcolorError
 from batchcolor.inference.backends.backend import Array
 from batchcolor.inference.weights import hash_file
 from batchcolor.storage.atomic import remove_stale_temporaries, sync_to_disk, temporary_folder
-from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
+from batchcolor.storage.user_cache import (
+    NoCacheFolderError,
+    find_cache_folder,
+    list_cache_folders,
+)
 
-MAX_EXPORTS = 24
-"""Exports that are kept, each with the size of its model's weights; the oldest are removed."""
+MAX_EXPORTS, MAX_BYTES, MAX_AGE = 24, 2**30, 180 * 24 * 3600
+"""Limits of what is kept: number, bytes, and seconds since the last use. An export has the size of
+its model's weights. Those that were used longest ago are removed first."""
 GRAPH, TEST, STATE = "model.xml", "test.npz", "export.json"
-CANNOT_STORE = (BatchcolorError, NoCacheFolderError, OSError)
-"""What `store_export` raises where no folder is writable, or the disk is full."""
+CANNOT_STORE = (BatchcolorError, NoCacheFolderError, OSError, RuntimeError)
+"""What `store_export` raises where no folder is writable, or the disk is full. OpenVINO raises
+RuntimeError for every failure."""
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+"""What reading a missing or damaged export raises."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,16 @@ class Export:
 
 def find_export(digest: str) -> Export | None:
     """Returns the export of that digest, or None where there is none or it is damaged."""
-    try:
-        return _read_export(find_cache_folder("exports").path / digest)
-    except (NoCacheFolderError, OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+    for folder in list_cache_folders("exports"):
+        with contextlib.suppress(*DAMAGE):
+            return _read_export(folder / digest)
+    return None
+
+
+def discard_export(digest: str) -> None:
+    """Removes the export of that digest where its folder is writable."""
+    for folder in list_cache_folders("exports"):
+        shutil.rmtree(folder / digest, ignore_errors=True)
 
 
 def _read_export(folder: Path) -> Export:
@@ -93,20 +109,47 @@ def store_export(digest: str, export: Export, save_graph: Callable[..., None]) -
 
 def _publish(temporary: Path, target: Path) -> None:
     """Renames the folder, unless another job has stored a whole one meanwhile."""
-    if target.exists() and find_export(target.name) is None:
+    if target.exists() and not _is_whole(target):
         shutil.rmtree(target, ignore_errors=True)
     try:
         temporary.rename(target)
     except OSError:
-        if find_export(target.name) is None:
+        if not _is_whole(target):
             raise
 
 
+def _is_whole(folder: Path) -> bool:
+    with contextlib.suppress(*DAMAGE):
+        _read_export(folder)
+        return True
+    return False
+
+
 def _remove_oldest(folder: Path, kept: Path) -> None:
-    with contextlib.suppress(OSError):
-        exports = sorted(
-            (entry for entry in folder.iterdir() if (entry / STATE).exists() and entry != kept),
-            key=lambda entry: entry.stat().st_mtime,
-        )
-        for entry in exports[: max(0, len(exports) + 1 - MAX_EXPORTS)]:
+    """Removes exports beyond the limits, and what is left of exports that were removed in part."""
+    used, count, now = _measure(kept), 1, time.time()
+    for modified, entry in sorted(_list_entries(folder, kept), reverse=True):
+        size = _measure(entry)
+        is_within = count < MAX_EXPORTS and used + size <= MAX_BYTES and now - modified < MAX_AGE
+        if is_within and (entry / STATE).exists():
+            used, count = used + size, count + 1
+        else:
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _list_entries(folder: Path, kept: Path) -> list[tuple[float, Path]]:
+    """Returns the exports other than `kept`, with the time of their last use."""
+    entries = []
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if entry != kept and not entry.name.startswith("."):  # those of jobs that run
+                with contextlib.suppress(OSError):  # another job has removed it
+                    entries.append((entry.stat().st_mtime, entry))
+    return entries
+
+
+def _measure(folder: Path) -> int:
+    """Returns the bytes of a folder's files; 0 where it no longer exists."""
+    with contextlib.suppress(OSError):
+        return sum(file.stat().st_size for file in folder.iterdir())
+    return 0

@@ -23,6 +23,7 @@ from batchcolor.inference.backends.check_input import find_difference, make_test
 from batchcolor.inference.backends.export_cache import (
     CANNOT_STORE,
     Export,
+    discard_export,
     find_export,
     store_export,
 )
@@ -117,23 +118,43 @@ def load_openvino(
     `precision` is `auto`, `float32` or `bfloat16`. Raises BackendUnavailableError, and for a
     model without an export what `load_torch` raises.
     """
-    core = openvino.Core()
-    capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    try:
+        core = openvino.Core()
+        capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    except RuntimeError as error:
+        raise BackendUnavailableError(f"cannot be loaded ({format_error(error)})") from error
     digest = source.compute_digest(EXPORT_VERSION, batch_size, precision, capabilities)
     fastest = ("bfloat16", "float32") if "BF16" in capabilities else ("float32",)
     precisions = fastest if precision == "auto" else (precision,)
     with EXPORTING:
         export = find_export(digest)
-        if export is None:
+        backend = _open(core, export, load_torch) if export is not None else None
+        if backend is None:
+            if export is not None:  # OpenVINO cannot read it
+                discard_export(digest)
             export = make_export(core, source, batch_size, precisions, load_torch())
-            export = _store(digest, export)
+            backend = _open(core, _store(digest, export), load_torch)
+    if backend is None:
+        raise BackendUnavailableError("cannot run it")
+    return backend
+
+
+def _open(
+    core: openvino.Core, export: Export, load_torch: Callable[[], TorchBackend]
+) -> OpenVinoBackend | None:
+    """Compiles an export and compares its results with torch's; None where it cannot be compiled.
+
+    Raises BackendUnavailableError.
+    """
     if export.obstacle:
         raise BackendUnavailableError(export.obstacle)
-    backend = OpenVinoBackend(
-        _compile(core, export.graph, export.precision), export.precision, load_torch
-    )
-    difference = find_difference(backend.infer(export.luma), export.chroma, export.precision)
-    if difference:
+    try:
+        compiled = _compile(core, export.graph, export.precision)
+        backend = OpenVinoBackend(compiled, export.precision, load_torch)
+        chroma = backend.infer(export.luma)
+    except RuntimeError:
+        return None
+    if difference := find_difference(chroma, export.chroma, export.precision):
         raise BackendUnavailableError(f"gives other numbers than torch ({difference})")
     return backend
 

@@ -177,7 +177,9 @@ class RunSettings(SettingsModel):
     preset: Annotated[
         str | None, Option("Films", "Speed of the encoder (medium; av1: 8; nvenc: p5).")
     ] = None
-    bit_depth: Annotated[int | None, Option("Films", "8 or 10 (default: the film's own).")] = None
+    bit_depth: Annotated[
+        int | None, Option("Films", "8, 10, 12, 14 or 16 (default: the film's own).")
+    ] = None
     stabilize: Annotated[
         Stabilize, Option("Films", "Reduce colour flicker; best uses later frames as well.")
     ] = "fast"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -14,7 +15,8 @@ MATRIX_BT709, MATRIX_BT601 = 1, 6
 """Matrix coefficients of ITU-T H.273, table 4."""
 HD_WIDTH, HD_HEIGHT = 1280, 576
 """Frames at least so wide, or higher than this, are BT.709 if untagged, as in players."""
-HIGH_BIT_DEPTH = 10
+BIT_DEPTHS = (8, 10, 12, 14, 16)
+"""Bits per sample of planar YUV pixel formats that FFmpeg names and encoders offer."""
 SAMPLES_PER_PIXEL = {"420": 1.5, "422": 2.0, "444": 3.0}
 
 
@@ -52,7 +54,7 @@ class ColorTags:
 class FrameFormat:
     """Format of planar YUV frames as they are stored, before rotation.
 
-    `pixel_format` is FFmpeg's name of a planar YUV format of 8 or 10 bits. `matrix` is the one that
+    `pixel_format` is FFmpeg's name of a planar YUV format of 8 to 16 bits. `matrix` is the one that
     `tags` name or, without a tag, the one that players assume.
     """
 
@@ -71,8 +73,9 @@ class FrameFormat:
 
     @property
     def bits(self) -> int:
-        """Bits per sample, 8 or 10."""
-        return HIGH_BIT_DEPTH if "10" in self.pixel_format else 8
+        """Bits per sample, one of `BIT_DEPTHS`."""
+        depth = re.search(r"p(\d+)le$", self.pixel_format)
+        return int(depth[1]) if depth else 8
 
     @property
     def chroma(self) -> str:
@@ -99,6 +102,11 @@ class FrameFormat:
         """Memory of one frame."""
         samples = SAMPLES_PER_PIXEL[self.chroma] + self.has_alpha
         return int(self.width * self.height * samples * (2 if self.bits > 8 else 1))
+
+
+def name_pixel_format(chroma: str, bits: int, *, has_alpha: bool = False) -> str:
+    """Returns FFmpeg's name of a planar YUV format; `chroma` is 420, 422 or 444."""
+    return f"yuv{'a' * has_alpha}{chroma}p{f'{bits}le' if bits > 8 else ''}"
 
 
 def choose_default_matrix(width: int, height: int) -> tuple[Matrix, int]:

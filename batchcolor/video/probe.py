@@ -23,8 +23,8 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
 from batchcolor.video.fields import DISPLAY_ORDERS, FIELD_ORDER_NAMES, PROBE_FRAMES, read_fields
 from batchcolor.video.frame_format import (
+    BIT_DEPTHS,
     FULL_RANGE,
-    HIGH_BIT_DEPTH,
     LIMITED_RANGE,
     MATRIX_BT601,
     ColorTags,
@@ -32,6 +32,7 @@ from batchcolor.video.frame_format import (
     Fields,
     FrameFormat,
     choose_default_matrix,
+    name_pixel_format,
 )
 from batchcolor.video.gif_header import GifHeader, is_gif, read_gif_header
 from batchcolor.video.input.corruption import is_truncated_avi
@@ -43,8 +44,10 @@ HDR = {16: "PQ", 18: "HLG"}
 HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 PTS_PROBE_FRAMES = 48
 """Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
-CHROMA_LAYOUTS = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
-"""Pixel formats that are written, by whether chroma is halved horizontally and vertically."""
+CHROMA_LAYOUTS = {(True, True): "420", (True, False): "422", (False, False): "444"}
+"""Chroma subsamplings, by whether chroma is halved horizontally and vertically."""
+XYZ = "xyz"
+"""CIE XYZ, as in digital cinema packages: converted as RGB."""
 GIF_PIXEL_FORMAT = "yuva444p"
 FRAME_BYTES_PER_PIXEL, GIF_BYTES_PER_PIXEL = 1.5, 4
 """Of frames in flight, at least: 4:2:0 with 8 bits, and `GIF_PIXEL_FORMAT`."""
@@ -277,25 +280,24 @@ def _is_cover(stream: Stream) -> bool:
 
 
 def _choose_pixel_format(frame: VideoFrame, notes: list[str]) -> str:
-    """Returns the nearest pixel format of `CHROMA_LAYOUTS`, at 8 or 10 bits."""
+    """Returns the planar YUV format nearest to the decoded frames."""
     decoded = frame.format
     bits = max(component.bits for component in decoded.components)
-    if bits > HIGH_BIT_DEPTH:
-        notes.append(f"{bits} bits become {HIGH_BIT_DEPTH}")
-    is_planar_yuv = decoded.is_planar and not decoded.is_rgb and len(decoded.components) >= 3
-    if is_planar_yuv:
+    is_yuv = not (decoded.is_rgb or decoded.has_palette or decoded.name.startswith(XYZ))
+    if is_yuv and len(decoded.components) >= 3:
         luma, chroma = decoded.components[:2]
         is_halved = (luma.width > chroma.width, luma.height > chroma.height)
         ratio = (round(luma.width / chroma.width), round(luma.height / chroma.height))
-        is_exact = max(ratio) <= 2
-        layout = CHROMA_LAYOUTS.get((int(is_halved[0]), int(is_halved[1])), "yuv420p")
+        is_exact = max(ratio) <= 2 and is_halved in CHROMA_LAYOUTS
+        layout = CHROMA_LAYOUTS.get(is_halved, "420")
     else:
         # Grey frames keep their luma, and their chroma is new anyway.
         is_exact = len(decoded.components) <= 2 and not decoded.has_palette
-        layout = "yuv420p" if is_exact else "yuv444p"
+        layout = "420" if is_exact else "444"
+    name = name_pixel_format(layout, min(depth for depth in BIT_DEPTHS if depth >= min(bits, 16)))
     if not is_exact:
-        notes.append(f"its pixels ({decoded.name}) are converted to {layout}")
-    return layout if bits <= 8 else layout + "10le"
+        notes.append(f"its pixels ({decoded.name}) are converted to {name}")
+    return name
 
 
 def _read_display_matrix(frame: VideoFrame) -> tuple[int, ...]:

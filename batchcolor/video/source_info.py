@@ -20,7 +20,7 @@ class SourceInfo:
     stream: int
     """Index of the video stream that is coloured."""
     frame_format: FrameFormat
-    """Planar YUV format nearest to the coded frames: same chroma subsampling, 8 or 10 bits."""
+    """Planar YUV format nearest to the coded frames: same chroma subsampling and bit depth."""
     rate: Fraction
     """Frames per second."""
     time_base: Fraction

@@ -19,10 +19,10 @@ from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (
     FULL_RANGE,
-    HIGH_BIT_DEPTH,
     ColorTags,
     FrameFormat,
     choose_default_matrix,
+    name_pixel_format,
 )
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
 from batchcolor.video.planes import view_plane
@@ -46,16 +46,13 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
         notes.append(f"frame {missing} missing; replaced by the previous frame")
     picture = _decode_first_readable(frames, max_pixels)
     matrix, matrix_tag = choose_default_matrix(picture.width, picture.height)
-    is_deep = picture.depth > 8
-    if is_deep:
-        notes.append(f"{picture.depth} bits become {HIGH_BIT_DEPTH}")
     return SourceInfo(
         path=folder,
         stream=0,
         frame_format=FrameFormat(
             width=picture.width,
             height=picture.height,
-            pixel_format="yuv420p10le" if is_deep else "yuv420p",
+            pixel_format=name_pixel_format("420", picture.depth),
             matrix=matrix,
             tags=ColorTags(range=FULL_RANGE, matrix=matrix_tag),  # the range of pictures
         ),

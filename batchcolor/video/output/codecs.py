@@ -8,10 +8,10 @@ from fractions import Fraction
 
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
+from batchcolor.video.frame_format import BIT_DEPTHS
 
 os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints its settings
 
-BITS = (8, 10)
 DEFAULT_CODEC = "h264"
 DEFAULT_FPS = "24"
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
@@ -45,6 +45,7 @@ class VideoCodec:
     """Largest number of bits per sample."""
     hardware: str = ""
     """Required hardware; empty for software encoders."""
+    is_lossless: bool = False
     states_field_order: bool = False
     """Whether its bitstream states which field of an interlaced frame comes first."""
     uses_palette: bool = False
@@ -68,6 +69,7 @@ CODECS = (
         *("h265", "libx265", (MP4, MKV, MOV), 20, 51, "medium", X264_PRESETS),
         options=(("x265-params", "log-level=none"),),
         tag="hvc1",
+        max_bits=12,
     ),
     VideoCodec(
         *("av1", "libsvtav1", (MP4, MKV), 28, 63, "8", tuple(map(str, range(14)))),
@@ -97,6 +99,8 @@ CODECS = (
         *("ffv1", "ffv1", (MKV,)),
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         needs_even_size=False,
+        max_bits=16,
+        is_lossless=True,
         states_field_order=True,
     ),
     VideoCodec("gif", "gif", (GIF,), needs_even_size=False, uses_palette=True),
@@ -143,10 +147,11 @@ class VideoSettings:
             raise UsageError(f"--preset {self.preset}: presets of {codec.name}: {names}")
         if self.preview is not None and not 0 < self.preview < MAX_PREVIEW_SECONDS:
             raise UsageError(f"--preview {self.preview:g}: must be a time, as 10s or 2m")
-        if self.bit_depth is not None and self.bit_depth not in BITS:
-            raise UsageError(f"--bit-depth {self.bit_depth}: must be 8 or 10")
+        if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
+            raise UsageError(f"--bit-depth {self.bit_depth}: must be 8, 10, 12, 14 or 16")
         if (self.bit_depth or 8) > codec.max_bits:
-            raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} supports only 8")
+            limit = "only 8" if codec.max_bits == 8 else f"at most {codec.max_bits}"
+            raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} supports {limit}")
         coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
         if self.to_frames and coding != (DEFAULT_CODEC, None, None, None, False):
             raise UsageError(

@@ -11,7 +11,13 @@ from batchcolor.color import BT601
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import JPEG, Format
 from batchcolor.video.ffmpeg import open_container
-from batchcolor.video.frame_format import LIMITED_RANGE, FrameFormat
+from batchcolor.video.frame_format import (
+    BIT_DEPTHS,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    FrameFormat,
+    name_pixel_format,
+)
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.source_info import SourceInfo
 
@@ -90,8 +96,15 @@ def _resolve_film_frame_format(
     encoder = av.Codec(settings.video_codec.encoder, "w")
     offered = tuple(offer.name for offer in encoder.video_formats or ())
     pixel_format = choose_pixel_format(frame_format, settings, offered)
+    if source.is_rgb and settings.video_codec.is_lossless:
+        # Limited range has 220 levels of luma at 8 bits, RGB 256.
+        tags = replace(frame_format.tags, range=FULL_RANGE)
+        frame_format = replace(frame_format, tags=tags)
     if pixel_format != frame_format.pixel_format:
-        notes.append(f"{frame_format.pixel_format} becomes {pixel_format}")
+        change = f"{frame_format.pixel_format} becomes {pixel_format}"
+        bits = replace(frame_format, pixel_format=pixel_format).bits
+        is_limited = settings.bit_depth is None and bits < frame_format.bits
+        notes.append(f"{change}: {settings.codec} has no more bits" if is_limited else change)
     if frame_format.is_interlaced and not settings.video_codec.states_field_order:
         notes.append(
             f"{settings.codec} is written without field order; --codec h264, prores or ffv1 keeps "
@@ -115,9 +128,10 @@ def choose_pixel_format(
         own = CHROMA_SUBSAMPLINGS.index("444")
     # More chroma is preferred to less.
     order = [own, *range(own + 1, len(CHROMA_SUBSAMPLINGS)), *range(own - 1, -1, -1)]
-    for depth in (bits, 10, 8):
+    lower = [depth for depth in reversed(BIT_DEPTHS) if depth < bits]
+    for depth in (bits, *lower, *(depth for depth in BIT_DEPTHS if depth > bits)):
         for index in order:
-            name = f"yuv{CHROMA_SUBSAMPLINGS[index]}p{'10le' if depth > 8 else ''}"
+            name = name_pixel_format(CHROMA_SUBSAMPLINGS[index], depth)
             if name in offered:
                 return name
     raise UsageError(f"--codec {settings.codec}: its encoder in this FFmpeg accepts no YUV")
@@ -128,7 +142,7 @@ def _resolve_picture_frame_format(
 ) -> tuple[FrameFormat, list[str]]:
     """Returns the format of frames from which pictures are made, and notes of what is dropped."""
     own, notes = source.frame_format, []
-    bits = 10 if own.bits > 8 and kind.supports_16_bits else 8
+    bits = own.bits if kind.supports_16_bits else 8
     if bits < own.bits:
         notes.append(f"{own.bits} bits become 8: {kind.name} has no more")
     if not source.is_image_sequence:
@@ -137,7 +151,7 @@ def _resolve_picture_frame_format(
     has_alpha = own.has_alpha and kind.supports_alpha
     if own.has_alpha and not has_alpha:
         notes.append(f"transparency dropped: {kind.name} has none")
-    pixel_format = f"yuv{'a' * has_alpha}{chroma}p{'10le' if bits > 8 else ''}"
+    pixel_format = name_pixel_format(chroma, bits, has_alpha=has_alpha)
     # Images have BT.601: with the same matrix on both sides, luma stays unchanged.
     matrix = BT601 if source.is_image_sequence else own.matrix
     return replace(own, pixel_format=pixel_format, matrix=matrix), notes

@@ -27,6 +27,8 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):
         return f"damaged: {type(error).__name__} {error}".strip()
     text = _read_message(error).strip()
+    if text.startswith(("damaged:", "truncated:")):  # of a reader here
+        return text
     if "premature end" in text.lower() or "truncated" in text.lower():
         return f"truncated: {text}"
     return f"damaged: {text or type(error).__name__}"

@@ -11,8 +11,11 @@ import pytest
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.animation import read_animation_header
 from batchcolor.images.decode import decode
+from batchcolor.images.formats import PNG
 from batchcolor.images.header import estimate_memory
+from batchcolor.images.png.png_chunks import build_chunk
 from batchcolor.images.scan import ScannedFile
 
 ScanFile = Callable[[Path], ScannedFile]
@@ -117,3 +120,25 @@ def test_truncated_animation_fails_alone(
     done = command("run", source, "-m", flat, "-o", out)
     assert done.returncode == 3
     assert sorted(path.name for path in out.iterdir() if path.is_file()) == ["still.png"]
+
+
+@pytest.mark.parametrize("stated", [0, 4, 10**6, 2**32 - 1])
+def test_animated_png_that_states_frames_it_does_not_have_fails_from_its_header(
+    tmp_path: Path, command: Callable[..., Any], flat: str, scan_file: ScanFile, stated: int
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_animation(source / "moving.png")
+    data = (source / "moving.png").read_bytes()
+    position = data.index(b"acTL") - 4
+    content = stated.to_bytes(4, "big") + data[position + 12 : position + 16]
+    chunk = build_chunk("acTL", content)
+    (source / "moving.png").write_bytes(data[:position] + chunk + data[position + 20 :])
+    header = read_animation_header(source / "moving.png", PNG)
+    assert header is None if stated == 0 else header.frames == 3
+    done = command("run", source, "-m", flat, "-o", out)
+    assert done.returncode == (0 if stated == 0 else 3)
+    if stated:
+        assert "its number of frames is not that stated" in done.stderr
+    picture = decode(scan_file(source / "moving.png"), 10**6)
+    assert abs(int(np.median(picture.luma)) - LEVELS[0]) <= 2

@@ -123,3 +123,11 @@ def test_samples_of_32_bits_are_scaled_from_their_range(tmp_path, read_picture, 
     assert luma.dtype == np.uint16
     assert luma[0, 0] == 0
     assert luma[-1, -1] == (65535 if mode == "F" else 60000)
+
+
+def test_reason_states_its_kind_once(tmp_path, read_picture):
+    path = tmp_path / "in.pgm"
+    path.write_bytes(b"P5 4 4 255\n123")
+    with pytest.raises(ProcessingError) as caught:
+        read_picture(path)
+    assert caught.value.reason == "truncated: samples are missing"

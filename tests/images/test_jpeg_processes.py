@@ -21,6 +21,7 @@ from batchcolor.images.header import estimate_memory
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile, scan
 
+UNCHECKED = "a rare kind of JPEG: damage inside its compressed data is not detected"
 GREY = np.add.outer(np.arange(40), np.arange(56)) * 2.5
 RGB = np.stack([GREY, 250 - GREY, GREY / 2], -1)
 ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
@@ -71,7 +72,7 @@ def test_lossless_jpeg_keeps_every_bit(
     assert mean_difference(picture, pixels) < (0.5 if bits == 8 else 0.3)
     notes = {
         8: [],
-        16: ["16-bit lossless JPEG: damage inside its compressed data is not detected"],
+        16: [UNCHECKED],
     }
     assert picture.notes == notes.get(bits, [f"its {bits} bits per sample became 16"])
 
@@ -268,6 +269,56 @@ def test_rare_jpeg_with_missing_data_fails_and_is_salvaged_on_request(
     picture = decode(found, 10**9, options=DecodeOptions(salvage=True))
     assert picture.luma.shape == pixels.shape[:2]
     assert "what it still gives is coloured" in picture.notes[-1]
+
+
+def encode_subsampled(pixels: NDArray[np.float64], factors: list[tuple[int, int]]) -> bytes:
+    """A baseline JPEG of YCbCr with any sampling factors, one scan for each component."""
+    planes = np.asarray(Image.fromarray(pixels.astype(np.uint8)).convert("YCbCr"))
+    across, down = (max(column) for column in zip(*factors, strict=True))
+    parts = []
+    for index, (h, v) in enumerate(factors):
+        plane = planes[:: down // v, :: across // h, index]
+        parts.append(io.BytesIO())
+        Image.fromarray(np.ascontiguousarray(plane)).save(parts[-1], "JPEG", quality=95)
+    encoded = [part.getvalue() for part in parts]
+    frame = encoded[0].index(b"\xff\xc0")
+    tables = encoded[0].index(b"\xff\xc4")
+    components = b"".join(bytes((i + 1, h << 4 | v, 0)) for i, (h, v) in enumerate(factors))
+    header = b"\xff\xc0\0\x11\x08" + encoded[0][frame + 5 : frame + 9] + b"\3" + components
+    scans = [part[part.index(b"\xff\xda") + 10 : -2] for part in encoded]
+    body = b"".join(
+        b"\xff\xda\0\x08\1" + bytes((i + 1, 0)) + b"\0\x3f\0" + scan for i, scan in enumerate(scans)
+    )
+    scan = encoded[0].index(b"\xff\xda")
+    return encoded[0][:frame] + header + encoded[0][tables:scan] + body + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        [(2, 2), (1, 1), (1, 1)],
+        [(4, 2), (1, 1), (1, 1)],
+        [(4, 4), (1, 1), (1, 1)],
+        [(2, 2), (2, 1), (1, 2)],
+        [(2, 1), (1, 1), (2, 1)],
+    ],
+    ids=str,
+)
+def test_jpeg_with_any_subsampling_is_read(tmp_path: Path, factors: list[tuple[int, int]]) -> None:
+    smooth = np.add.outer(np.arange(96), np.arange(128.0))
+    pixels = np.stack([smooth, 220 - smooth, 60 + smooth / 2], -1)
+    picture = read(tmp_path, encode_subsampled(pixels, factors))
+    assert mean_difference(picture, pixels) < 1.5
+    assert picture.depth == 8
+    assert picture.notes in ([], [UNCHECKED])
+
+
+def test_jpeg_with_a_rare_subsampling_and_missing_data_fails(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(0, 255, (96, 128, 3))
+    encoded = encode_subsampled(noise, [(4, 2), (1, 1), (1, 1)])
+    found = write(tmp_path, encoded[:2000] + encoded[3000:])
+    with pytest.raises(ProcessingError, match="damaged: its compressed data"):
+        decode(found, 10**9)
 
 
 def test_size_of_a_rare_jpeg_is_checked_from_its_header(tmp_path: Path) -> None:

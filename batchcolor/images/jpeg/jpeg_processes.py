@@ -1,4 +1,4 @@
-"""Decodes the JPEG processes that Pillow and simplejpeg do not: lossless, 12 bits, JPEG-LS.
+"""Decodes the kinds of JPEG that simplejpeg does not: lossless, 12 bits, JPEG-LS, rare subsampling.
 
 libjpeg-turbo 3 and CharLS, both through imagecodecs, decode them. What neither reads is refused
 with its name.
@@ -11,6 +11,7 @@ import io
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -59,6 +60,19 @@ def check_process(frame: JpegFrame) -> None:
         raise ProcessingError("decode", reason)
 
 
+def is_common_jpeg(data: bytes, frame: JpegFrame) -> bool:
+    """Whether simplejpeg decodes it: 8 bits, DCT, and a subsampling that TurboJPEG has."""
+    if not frame.is_8_bit_dct:
+        return False
+    try:
+        simplejpeg.decode_jpeg_header(data, strict=False)
+    except ValueError as error:
+        return "subsampling" not in str(error)
+    except KeyError:  # it has no name for the subsampling
+        return False
+    return True
+
+
 def decode_rare_process(
     found: ScannedFile,
     data: bytes,
@@ -68,7 +82,7 @@ def decode_rare_process(
     *,
     is_strict: bool = True,
 ) -> Picture:
-    """Returns the picture of a JPEG whose frame is not `is_8_bit_dct`.
+    """Returns the picture of a JPEG that is not `is_common_jpeg`.
 
     Samples of more than 8 bits are scaled to 16, with a note, and fewer to 8. Raises
     ProcessingError for more than `max_pixels`, for a truncated file, and, with `is_strict`, for
@@ -102,12 +116,16 @@ def _check_compressed_data(data: bytes, frame: JpegFrame, notes: list[str]) -> N
     """Raises ProcessingError where FFmpeg finds damage.
 
     CharLS reports that of JPEG-LS itself. FFmpeg reads differences of 16 bits wrongly (ITU-T T.81,
-    H.1.2.2), so lossless samples of 16 bits cannot be checked, which is noted.
+    H.1.2.2), and not every subsampling; what cannot be checked is noted.
     """
-    if frame.marker == LOSSLESS and frame.precision == 16:
-        notes.append("16-bit lossless JPEG: damage inside its compressed data is not detected")
-    elif frame.marker != JPEG_LS and is_damaged("mjpeg", data):
+    if frame.marker == JPEG_LS:
+        return
+    is_unreliable = frame.marker == LOSSLESS and frame.precision == 16
+    found = None if is_unreliable else is_damaged("mjpeg", data)
+    if found:
         raise ProcessingError("decode", "damaged: its compressed data are invalid or incomplete")
+    if found is None:
+        notes.append("a rare kind of JPEG: damage inside its compressed data is not detected")
 
 
 def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:

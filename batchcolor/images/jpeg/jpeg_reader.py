@@ -12,7 +12,11 @@ from batchcolor.images.color_profiles.icc import plan_conversion
 from batchcolor.images.decode_errors import describe_salvage
 from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.jpeg.jpeg_luma import decode_jpeg_luma
-from batchcolor.images.jpeg.jpeg_processes import check_process, decode_rare_process
+from batchcolor.images.jpeg.jpeg_processes import (
+    check_process,
+    decode_rare_process,
+    is_common_jpeg,
+)
 from batchcolor.images.jpeg.jpeg_repair import add_end, repair_jpeg, repair_segments
 from batchcolor.images.jpeg_stream.grey_jpeg import decode_luma, read_grey_jpeg
 from batchcolor.images.jpeg_stream.jpeg_frame import parse_frame_header
@@ -73,7 +77,7 @@ def _decode(
     assert found.format is not None
     frame = parse_frame_header(io.BytesIO(data))
     check_process(frame)
-    if not frame.is_8_bit_dct:
+    if not is_common_jpeg(data, frame):
         return decode_rare_process(found, data, frame, max_pixels, options, is_strict=is_strict)
     notes = [found.note] if found.note else []
     with Image.open(io.BytesIO(data)) as image:

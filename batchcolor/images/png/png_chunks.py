@@ -17,8 +17,8 @@ from batchcolor.errors import ProcessingError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OVERHEAD = 12
 """Bytes of a chunk beside its content: length, type and checksum."""
-HEADER, PIXELS, END, ANIMATION = "IHDR", "IDAT", "IEND", "acTL"
-PIXEL_CHUNKS = frozenset({"tRNS", ANIMATION, "fcTL", "fdAT"})
+HEADER, PIXELS, END, ANIMATION, FRAME = "IHDR", "IDAT", "IEND", "acTL", "fcTL"
+PIXEL_CHUNKS = frozenset({"tRNS", ANIMATION, FRAME, "fdAT"})
 """Ancillary chunks that decoders of pixels need."""
 END_CHUNK = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -72,19 +72,23 @@ class PngHeader:
 
 
 def read_png_header(path: Path) -> PngHeader:
-    """Returns the header. Raises ProcessingError where the file does not begin with one."""
+    """Returns the header. Raises ProcessingError where the file does not begin with one.
+
+    The number of frames is the one stated, but not more than the file has.
+    """
     with path.open("rb") as file:
-        begin = file.read(len(SIGNATURE) + OVERHEAD + 13)
-        header = parse_png_header(begin)
+        header = parse_png_header(file.read(len(SIGNATURE) + OVERHEAD + 13))
+        stated = frames = 0
         while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"acTL":
-                frames = int.from_bytes(file.read(4), "big")
-                return replace(header, frames=max(1, frames))
-            if kind == b"IDAT":
+            length, name = struct.unpack(">I4s", head)
+            kind = name.decode("latin-1")
+            content = file.read(4) if kind == ANIMATION else b""
+            stated = int.from_bytes(content, "big") if content else stated
+            frames += kind == FRAME
+            if kind == END or (kind == PIXELS and not stated):
                 break
-            file.seek(length + 4, 1)
-    return header
+            file.seek(length + 4 - len(content), 1)
+    return replace(header, frames=max(1, min(stated, frames)))
 
 
 def parse_png_header(data: bytes) -> PngHeader:

@@ -30,10 +30,10 @@ def decode_frame(codec: str, data: bytes) -> Any:
     return frames[0]
 
 
-def is_damaged(codec: str, data: bytes) -> bool:
+def is_damaged(codec: str, data: bytes) -> bool | None:
     """Whether FFmpeg finds compressed data that are invalid or incomplete.
 
-    False also where FFmpeg does not know this kind of file. For decoders that report no damage.
+    None where FFmpeg does not read this kind of file. For decoders that report no damage.
     """
     import av
 
@@ -45,7 +45,7 @@ def is_damaged(codec: str, data: bytes) -> bool:
     except av.error.InvalidDataError:
         return True
     except av.error.FFmpegError:
-        return False
+        return None
     return False
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode_errors import describe_error
+from batchcolor.images.formats import TIFF
 from batchcolor.images.header import read_pages
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
 from batchcolor.images.picture import Picture
@@ -22,6 +24,7 @@ from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.images.tiff.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
 from batchcolor.pipeline.document_item import PageItem
+from batchcolor.pipeline.file_signature import sign_in_place
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.picture_encoder import PictureEncoder
@@ -69,6 +72,7 @@ class DocumentTask:
         """Pages that were begun, that are in the file, and that are encoded or have failed."""
         self._copied = 0
         self._provenance: Provenance | None = None
+        self._sign: Callable[[Path], None] | None = None
         self._error: Exception | None = None
         self._notes: dict[str, list[int]] = {}
 
@@ -76,10 +80,7 @@ class DocumentTask:
         """Colours and commits the document, or reports its failure."""
         try:
             with temporary_path(self.task.target) as temporary:
-                if not self.context.settings.no_mark:
-                    self._provenance = self.context.encoder.provenance.describe(
-                        self.task.source.path
-                    )
+                self._describe()
                 with temporary.open("w+b") as file:
                     self._color_pages(file)
                 if self._copied < len(self.pages):
@@ -110,6 +111,19 @@ class DocumentTask:
             self._write(item.number, data)
         except (ProcessingError, OSError) as error:
             self._fail(item.number, error)
+
+    def _describe(self) -> None:
+        """Prepares the marks and the signature. Raises ProcessingError."""
+        is_marked, credentials = not self.context.settings.no_mark, self.context.job.credentials
+        if credentials is not None and self.task.format == TIFF:
+            credentials = None  # c2pa-python puts the manifest into one more page, without pixels
+        if not is_marked and credentials is None:
+            return
+        provenance = self.context.encoder.provenance.describe(self.task.source.path)
+        if is_marked:
+            self._provenance = provenance
+        if credentials is not None:
+            self._sign = partial(sign_in_place, credentials, self.task, provenance=provenance)
 
     def _color_pages(self, file: BinaryIO) -> None:
         """Passes every page on and waits until all are written. Raises what failed."""
@@ -209,6 +223,8 @@ class DocumentTask:
                 self._notes.setdefault(note, []).append(number + 1)
 
     def _publish(self, temporary: Path) -> None:
+        if self._sign is not None:
+            self._sign(temporary)
         sync_to_disk(temporary)
         try:
             found = self._count_written(temporary)
@@ -234,8 +250,8 @@ class DocumentTask:
     def _format_notes(self) -> list[str]:
         """Returns each note once, with its pages where it does not concern all of them."""
         lines = []
-        if self.context.settings.c2pa is not None:
-            lines.append("not signed: Content Credentials are written to files of one page")
+        if self.context.settings.c2pa is not None and self._sign is None:
+            lines.append("not signed: Content Credentials would add an empty page to the TIFF")
         for note, numbers in self._notes.items():
             listed = ", ".join(map(str, sorted(numbers)[:LISTED_PAGES]))
             more = ", ..." if len(numbers) > LISTED_PAGES else ""

@@ -92,6 +92,7 @@ class Pipeline:
             start_thread=self._start_thread,
             find_resume_point=self.recorder.find_resume_point,
             describe_source=partial(self.provenance.describe, is_film=True),
+            credentials=self.encoder.credentials,
         )
         self.documents = DocumentContext(
             *(self.context, self.decoder, self.encoder, self.to_encode.put, self._keep_colored)

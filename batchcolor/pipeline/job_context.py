@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.provenance_marks.provenance import Provenance
@@ -17,6 +18,9 @@ from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.stages import ByteBudget, Cancellation
 from batchcolor.pipeline.video_sink import ResumePoint
+
+if TYPE_CHECKING:
+    from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,5 @@ class JobContext:
     find_resume_point: Callable[[Task], ResumePoint]
     describe_source: Callable[[Path], Provenance]
     """The provenance of a film's result. Raises ProcessingError."""
+    credentials: ContentCredentials | None
+    """Signs results; None where that is not asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ class VideoSink(ABC):
     def __init__(self, task: Task, source: SourceInfo, output: OutputSpec) -> None:
         self.task, self.source, self.output = task, source, output
         self.timeline = Timeline(source)
+        self.sign: Callable[[Path], None] | None = None
+        """Signs the complete temporary file in place. Raises ProcessingError, OSError."""
 
     @abstractmethod
     def mark(self, provenance: Provenance) -> None:
@@ -123,6 +126,8 @@ class FileSink(VideoSink):
             muxer.abort()
         self._check_count(muxer.frames, decoder.count)
         self.check_source()
+        if self.sign is not None:
+            self.sign(temporary)
         sync_to_disk(temporary)
         verify(temporary, muxer)
         publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)

@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
+from batchcolor.pipeline.file_signature import describe_unsigned, sign_in_place
 from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
@@ -179,10 +180,7 @@ class VideoTask:
         preview = self.output.settings.preview
         if preview is not None:
             self.expected = min(self.expected, round(preview * self.source.rate))
-        if self.context.settings.c2pa is not None:
-            self.notes.append("not signed: Content Credentials are written to pictures")
-        if not self.context.settings.no_mark:
-            self._sink.mark(self.context.describe_source(self.task.source.path))
+        self._describe()
         self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk
             self.notes += self._segments.resume(self._resume_point.fingerprint)
@@ -198,6 +196,22 @@ class VideoTask:
         self._next_decoded = self._frames.skip
         self._next_encoded = self._next_decoded if is_temporal else state.frames
         self._enter(VideoState.ADMITTED)
+
+    def _describe(self) -> None:
+        """Prepares the marks and the signature. Raises ProcessingError."""
+        is_marked, credentials = not self.context.settings.no_mark, self.context.credentials
+        if credentials is not None:
+            is_folder = self.source.is_image_sequence or self.output.settings.to_frames
+            if unsigned := describe_unsigned(self.task, is_folder=is_folder):
+                self.notes.append(unsigned)
+                credentials = None
+        if not is_marked and credentials is None:
+            return
+        provenance = self.context.describe_source(self.task.source.path)
+        if is_marked:
+            self._sink.mark(provenance)
+        if credentials is not None:
+            self._sink.sign = partial(sign_in_place, credentials, self.task, provenance=provenance)
 
     # ---- decoding --------------------------------------------------------------------------
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +27,7 @@ TYPES = {
     **{"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tif": "image/tiff"},
     **{"avif": "image/avif", "heic": "image/heic", "jxl": "image/jxl"},
 }
+FILM_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime", "gif": "image/gif"}
 
 
 def make_certificate(subject: str, issuer: str, key: Any, issuer_key: Any) -> x509.Certificate:
@@ -70,7 +73,7 @@ def signer(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def read_manifest(path: Path) -> tuple[str, dict[str, Any]]:
-    reader = c2pa.Reader(TYPES[path.suffix[1:]], io.BytesIO(path.read_bytes()))
+    reader = c2pa.Reader((TYPES | FILM_TYPES)[path.suffix[1:]], io.BytesIO(path.read_bytes()))
     document = json.loads(reader.json())
     return reader.get_validation_state(), document["manifests"][document["active_manifest"]]
 
@@ -181,3 +184,74 @@ def test_the_source_of_a_signed_result_is_restored(command, flat, album, signer,
     restored = command("restore", result, "-o", "grey.jpg")
     assert restored.returncode == 0, restored.stderr
     assert (tmp_path / "grey.jpg").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", FILM_TYPES)
+def test_films_are_signed_without_a_change_of_their_frames(
+    command, flat, make_clip, tmp_path, signer, suffix
+):
+    film = make_clip(tmp_path / "film.mkv", frames=5)
+    options = ("run", film, "-m", flat, "--format", suffix)
+
+    done = command(*options, "-o", tmp_path / "signed", "--c2pa", *signer)
+    command(*options, "-o", tmp_path / "plain")
+
+    assert done.returncode == 0, done.stderr
+    signed, plain = (tmp_path / name / f"film.{suffix}" for name in ("signed", "plain"))
+    state, manifest = read_manifest(signed)
+    assert state == "Valid"
+    assert manifest["ingredients"][0]["title"] == "film.mkv"
+    with av.open(str(signed)) as one, av.open(str(plain)) as other:
+        for left, right in zip(one.decode(video=0), other.decode(video=0), strict=True):
+            assert left.pts == right.pts
+            assert np.array_equal(left.to_ndarray(format="rgb24"), right.to_ndarray(format="rgb24"))
+    assert command("verify", tmp_path / "signed").returncode == 0
+    assert not [path for path in (tmp_path / "signed").iterdir() if "tmp" in path.name]
+
+
+def test_a_tiff_with_pages_is_not_signed(command, flat, grey_picture, tmp_path, signer):
+    scan, out = tmp_path / "scan.tif", tmp_path / "out"
+    grey_picture(40, 30).save(scan, save_all=True, append_images=[grey_picture(30, 20)])
+    done = command("run", scan, "-o", out, "-m", flat, "-v", "--c2pa", *signer)
+    assert done.returncode == 0, done.stderr
+    assert "not signed" in done.stderr + done.stdout
+    with Image.open(out / scan.name) as result:
+        assert result.n_frames == 2
+
+
+@pytest.mark.parametrize("options", [("--format", "mkv"), ("--to-frames",)])
+def test_a_film_that_cannot_be_signed_has_a_note(
+    command, flat, make_clip, tmp_path, signer, options
+):
+    film = make_clip(tmp_path / "film.mp4", frames=3)
+    done = command("run", film, "-o", tmp_path / "out", "-m", flat, *options, "--c2pa", *signer)
+    assert done.returncode == 0, done.stderr
+    assert "not signed" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_animations_are_signed(command, flat, grey_picture, tmp_path, signer, suffix):
+    scan, out = tmp_path / f"scan.{suffix}", tmp_path / "out"
+    pages = [grey_picture(40, 30, seed) for seed in range(3)]
+    pages[0].save(scan, save_all=True, append_images=pages[1:])
+
+    done = command("run", scan, "-o", out, "-m", flat, "--no-mark", "--c2pa", *signer)
+
+    assert done.returncode == 0, done.stderr
+    assert read_manifest(out / scan.name)[0] == "Valid"
+    with Image.open(out / scan.name) as result:
+        assert result.n_frames == 3
+
+
+def test_a_name_that_is_not_unicode_is_escaped_in_the_manifest(
+    command, flat, grey_picture, tmp_path, signer
+):
+    scan = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        grey_picture(20, 20).save(scan)
+    except OSError:
+        pytest.skip("the file system takes Unicode names only")
+    done = command("run", tmp_path, "-o", tmp_path.parent / "o", "-m", flat, "--c2pa", *signer)
+    assert done.returncode == 0, done.stderr
+    (result,) = (tmp_path.parent / "o").glob("*.png")
+    assert read_manifest(result)[1]["title"] == "caf\\udce9.png"

@@ -2,7 +2,7 @@
 
 A manifest says that the scan was opened (`c2pa.opened`, the scan as parent ingredient) and that its
 colours were computed (`c2pa.edited`, with the digital source type). It is added to the encoded
-file; pixels are not touched. Signed files differ each time, as each manifest has a name of its own.
+file; samples are not touched. Signed files differ each time: each manifest has a name of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.images.formats import Format
@@ -22,8 +22,11 @@ from batchcolor.version import __version__
 MIME_TYPES = {
     **{"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tiff": "image/tiff"},
     **{"avif": "image/avif", "heif": "image/heic", "gif": "image/gif", "jxl": "image/jxl"},
+    **{"mp4": "video/mp4", "mov": "video/quicktime"},
 }
 """Types that c2pa-python reads and writes, by the name of the format."""
+UNKNOWN_TYPE = "application/octet-stream"
+"""Type of a source that c2pa-python does not read: the manifest has its name and digest."""
 SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}
 """A thumbnail of the grey scan in each result would be shown in place of it."""
 PARENT = "scan"
@@ -54,35 +57,64 @@ class ContentCredentials:
 
     def sign(self, data: bytes, target: Format, source: Path, provenance: Provenance) -> bytes:
         """Returns the encoded file with a manifest. Raises ProcessingError."""
+        result = io.BytesIO()
+        self._sign_stream(io.BytesIO(data), result, target, source, provenance)
+        return result.getvalue()
+
+    def sign_file(
+        self, unsigned: Path, signed: Path, target: Format, source: Path, provenance: Provenance
+    ) -> None:
+        """Writes a file with a manifest as `signed`, which exists. Raises ProcessingError, OSError.
+
+        Files may be larger than the memory.
+        """
+        with unsigned.open("rb") as data, signed.open("w+b") as result:
+            self._sign_stream(data, result, target, source, provenance)
+
+    def _sign_stream(
+        self,
+        data: BinaryIO,
+        result: BinaryIO,
+        target: Format,
+        source: Path,
+        provenance: Provenance,
+    ) -> None:
         mime_type = MIME_TYPES.get(target.name)
         if mime_type is None:
             raise ProcessingError(
                 "encode", f"{target.name} cannot hold Content Credentials: choose another --format"
             )
         try:
-            return self._sign(data, mime_type, source.name, source.read_bytes(), provenance)
+            scan = source.open("rb")
         except OSError as error:
             reason = f"the source cannot be read any more: {error.strerror}"
             raise ProcessingError("encode", reason) from error
-        except self._library.C2paError as error:
-            raise ProcessingError("encode", f"Content Credentials: {error}") from error
+        with scan:
+            try:
+                self._sign(data, result, mime_type, source.name, scan, provenance)
+            except self._library.C2paError as error:
+                raise ProcessingError("encode", f"Content Credentials: {error}") from error
 
     def _sign(
-        self, data: bytes, mime_type: str, name: str, scan: bytes, provenance: Provenance
-    ) -> bytes:
+        self,
+        data: BinaryIO,
+        result: BinaryIO,
+        mime_type: str,
+        name: str,
+        scan: BinaryIO,
+        provenance: Provenance,
+    ) -> None:
+        title = name.encode("utf-8", "backslashreplace").decode()
         manifest = {
             "claim_generator_info": [GENERATOR],
-            "title": name,
+            "title": title,
             "format": mime_type,
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": _actions(provenance)}}],
         }
-        ingredient = {"title": name, "relationship": "parentOf", "label": PARENT}
-        scan_type = _find_mime_type(scan)
-        result = io.BytesIO()
+        ingredient = {"title": title, "relationship": "parentOf", "label": PARENT}
         with self._lock, self._library.Builder(json.dumps(manifest), self._context) as builder:
-            builder.add_ingredient(json.dumps(ingredient), scan_type, io.BytesIO(scan))
-            builder.sign(self._signer, mime_type, io.BytesIO(data), result)
-        return result.getvalue()
+            builder.add_ingredient(json.dumps(ingredient), _find_mime_type(scan), scan)
+            builder.sign(self._signer, mime_type, data, result)
 
     def _try_out(self) -> None:
         """Signs a picture of one pixel, so that an unsuitable certificate is known at once."""
@@ -90,8 +122,9 @@ class ContentCredentials:
 
         picture = io.BytesIO()
         Image.new("RGB", (1, 1)).save(picture, "JPEG")
-        trial = Provenance("", "", "", "", "")
-        self._sign(picture.getvalue(), "image/jpeg", "trial", picture.getvalue(), trial)
+        picture.seek(0)
+        trial, scan = Provenance("", "", "", "", ""), io.BytesIO(picture.getvalue())
+        self._sign(picture, io.BytesIO(), "image/jpeg", "trial", scan, trial)
 
 
 def _actions(provenance: Provenance) -> list[dict[str, Any]]:
@@ -106,11 +139,17 @@ def _actions(provenance: Provenance) -> list[dict[str, Any]]:
     return [{"action": "c2pa.opened", "parameters": {"ingredientIds": [PARENT]}}, edited]
 
 
-def _find_mime_type(scan: bytes) -> str:
+def can_sign(target: Format) -> bool:
+    """Whether files of this format can hold Content Credentials."""
+    return target.name in MIME_TYPES
+
+
+def _find_mime_type(scan: BinaryIO) -> str:
     from batchcolor.images.sniff import HEAD_SIZE, sniff
 
-    kind = sniff(scan[:HEAD_SIZE])
-    return MIME_TYPES.get(kind.name if kind else "", "application/octet-stream")
+    kind = sniff(scan.read(HEAD_SIZE))
+    scan.seek(0)
+    return MIME_TYPES.get(kind.name if kind else "", UNKNOWN_TYPE)
 
 
 def _find_algorithm(private_key: bytes) -> bytes:

@@ -117,6 +117,61 @@ def test_timecode_of_a_mov_is_kept(make_clip, colour_film, tmp_path):
             assert code.metadata["timecode"] == "01:02:03:04"
 
 
+@pytest.mark.parametrize("options", [(), ("--format", "mkv")])
+def test_timecode_of_an_mp4_is_kept_without_a_note(make_clip, command, flat, tmp_path, options):
+    def count(stream):
+        stream.metadata["timecode"] = "01:00:00:00"
+
+    clip = make_clip(tmp_path / "edited.mp4", setup=count)
+    result = command("run", clip, "-m", flat, "-o", "out", *options)
+    assert "dropped" not in result.stderr
+    (target,) = (tmp_path / "out").glob("edited.*")
+    with av.open(str(target)) as film:
+        assert (
+            film.streams.video[0].metadata["timecode" if target.suffix == ".mp4" else "TIMECODE"]
+            == "01:00:00:00"
+        )
+
+
+@pytest.mark.parametrize(
+    ("sample", "text", "is_styled"),
+    [
+        (b"\0\x06Stra\xc3\x9f", "Straß", False),
+        (b"\0\x0cGood morning" + b"\0\0\0\x0cstyl\0\0\0\0", "Good morning", True),
+        (b"\0\x06\xfe\xff\x04\x1e\x04\x3d", "Он", False),
+    ],
+)
+def test_timed_text_becomes_subrip_in_mkv(
+    make_clip, command, flat, tmp_path, sample, text, is_styled
+):
+    clip = make_clip(tmp_path / "film.mp4", subtitles=("deu",), frames=25)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "in.mp4"), "w") as film:
+        targets = {s.index: film.add_stream_from_template(s, opaque=True) for s in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                if packet.stream.type == "subtitle" and bytes(packet) != b"\0\0":
+                    changed = av.Packet(sample)
+                    changed.pts, changed.dts = packet.pts, packet.dts
+                    changed.duration, changed.time_base = packet.duration, packet.time_base
+                    changed.stream = targets[packet.stream_index]
+                    packet = changed
+                else:
+                    packet.stream = targets[packet.stream_index]
+                film.mux(packet)
+    result = command("run", "in.mp4", "-m", flat, "-o", "out", "--format", "mkv")
+    assert result.returncode == 0, result.stderr
+    assert "subtitle stream 1 (mov_text) becomes SubRip" in result.stderr
+    assert ("its styles are dropped" in result.stderr) == is_styled
+    with av.open(str(tmp_path / "out" / "in.mkv")) as film:
+        stream = film.streams.subtitles[0]
+        assert stream.codec_context.name in ("srt", "subrip")
+        assert stream.metadata["language"] == "deu"
+        (packet,) = (p for p in film.demux(stream) if p.size)
+        assert bytes(packet).decode() == text
+        assert packet.pts * packet.time_base == Fraction(80, 1000)
+        assert packet.duration * packet.time_base == Fraction(120, 1000)
+
+
 def test_transport_stream_becomes_mkv(make_clip, command, tmp_path):
     clip = make_clip(tmp_path / "tape.ts", time_base=Fraction(1, 90000))
     result = command("run", clip, "-m", "beta", "--strength", "0", "-o", "out")

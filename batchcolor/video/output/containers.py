@@ -57,6 +57,8 @@ def _find_unsupported_types(
             is_cover = stream.disposition & Disposition.attached_pic
             if stream.index == source.stream or stream.type in DATA_STREAM_TYPES or is_cover:
                 continue
+            if target == MKV and stream.codec_context.name == "mov_text":
+                continue  # it is converted
             try:
                 trial.add_stream_from_template(stream, opaque=True)
             except (*DECODE_ERRORS, TypeError):
@@ -67,15 +69,22 @@ def _find_unsupported_types(
 def find_skippable_streams(source: SourceInfo) -> dict[int, str]:
     """Returns the data streams of a source by index, each with the note that it is dropped.
 
-    The note of QuickTime's chapter text is empty, because chapters are written anyway.
+    The note is empty for QuickTime's chapter text, because chapters are written anyway, and for a
+    timecode that FFmpeg also gives as a tag of the video: MP4 and MOV get a new timecode stream
+    from the tag, Matroska has the tag.
     """
     if source.is_image_sequence:
         return {}
     with open_container(source.path) as container:
         chapters = len(container.chapters())
+        timecode = container.streams[source.stream].metadata.get("timecode")
         return {
             stream.index: ""
-            if chapters and stream.type == "data" and stream.frames == chapters
+            if stream.type == "data"
+            and (
+                (chapters and stream.frames == chapters)
+                or (timecode and stream.metadata.get("timecode") == timecode)
+            )
             else f"{stream.type} stream {stream.index} dropped: the container cannot hold it"
             for stream in container.streams
             if stream.type in DATA_STREAM_TYPES

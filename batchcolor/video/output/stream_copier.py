@@ -19,6 +19,7 @@ from batchcolor.video.output.containers import suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
+from batchcolor.video.output.timed_text import TimedTextConverter
 from batchcolor.video.source_info import SourceInfo
 
 
@@ -35,7 +36,7 @@ class StreamCopier:
         self._input: InputContainer = av.open(
             to_ffmpeg_url(source.path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
         )
-        self._targets: dict[int, RemuxedStream | PcmTranscoder] = {}
+        self._targets: dict[int, RemuxedStream | PcmTranscoder | TimedTextConverter] = {}
         self._next_packet: Packet[Stream] | None = None
         self._last_dts: dict[int, int] = {}
         """Last decoding time of each stream."""
@@ -64,6 +65,8 @@ class StreamCopier:
                 continue  # FFmpeg generates it from the tag of the video stream
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
+            elif container == MKV and _is_timed_text(stream):
+                self._convert_timed_text(target, stream)
             else:
                 self._add_stream(target, stream, alternatives)
         target.metadata.update(_select_tags(self._input.metadata))
@@ -98,6 +101,12 @@ class StreamCopier:
         _copy_metadata(stream, added)
         if not isinstance(stream, AttachmentStream):
             self._targets[stream.index] = copier
+
+    def _convert_timed_text(self, target: OutputContainer, stream: Stream) -> None:
+        converter = TimedTextConverter(stream, target)
+        _copy_metadata(stream, converter.target)
+        self._targets[stream.index] = converter
+        self.notes.append(f"subtitle stream {stream.index} (mov_text) becomes SubRip")
 
     def _attach_cover(self, target: OutputContainer, stream: Stream) -> None:
         """Attaches a cover picture as a file, as Matroska does."""
@@ -151,6 +160,8 @@ class StreamCopier:
                 self.notes.append(
                     f"audio stream {index}: {copier.damaged_packets} damaged packets are silent"
                 )
+            if isinstance(copier, TimedTextConverter) and copier.styled:
+                self.notes.append(f"subtitle stream {index}: its styles are dropped")
 
     def _make_monotonic(self, packet: Packet[Stream]) -> None:
         """Increases a decoding time that damage has decreased: muxers would refuse the film."""
@@ -231,6 +242,11 @@ def _select_tags(metadata: dict[str, str]) -> dict[str, str]:
 def _is_timecode(stream: Stream) -> bool:
     """Whether it is a QuickTime timecode stream."""
     return stream.type == "data" and "timecode" in stream.metadata
+
+
+def _is_timed_text(stream: Stream) -> bool:
+    context = stream.codec_context
+    return stream.type == "subtitle" and context is not None and context.name == "mov_text"
 
 
 def _is_empty_subtitle(packet: Packet[Stream]) -> bool:

@@ -93,15 +93,13 @@ DICOM = Format(
     "dicom",
     (".dcm", ".dicom"),
     is_writable=False,
-    imageio_plugin="pydicom",
     module="pydicom",
     extra="dicom",
 )
 FITS = Format(
     "fits",
-    (".fits", ".fts"),
+    (".fits", ".fts", ".fit"),
     is_writable=False,
-    imageio_plugin="FITS",
     module="astropy",
     extra="fits",
 )

@@ -10,6 +10,7 @@ from batchcolor.images.formats import (
     AVIF,
     BMP,
     CAMERA_RAW,
+    DICOM,
     DPX,
     FITS,
     FORMATS_BY_SUFFIX,
@@ -82,12 +83,18 @@ def _sniff_still(head: bytes, suffix: str) -> Format | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return WEBP
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return TIFF
+        is_dicom = _is_dicom(head) and suffix in DICOM.suffixes  # its preamble may be a TIFF's
+        return None if is_dicom else TIFF
     if head[:2] == b"BM" and head[14:18] in BMP_HEADER_SIZES:
         return BMP
     if suffix == ".dib" and head[:4] in BMP_HEADER_SIZES[2:]:
         return BMP
     return None
+
+
+def _is_dicom(head: bytes) -> bool:
+    """Whether the preamble of DICOM, of any content, precedes its signature (PS3.10, 7.1)."""
+    return head[128:132] == b"DICM"
 
 
 def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
@@ -115,6 +122,8 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
         return SUN_RASTER
     if head.startswith(b"SIMPLE  ="):
         return FITS
+    if _is_dicom(head):
+        return DICOM
     expected = FORMATS_BY_SUFFIX.get(suffix)
     signatures = SHORT_SIGNATURES.get(expected.name) if expected is not None else None
     if signatures is None or head.startswith(signatures):

@@ -60,7 +60,7 @@ class DocumentTask:
 
     def __init__(self, task: Task, pages: list[PageHeader], context: DocumentContext) -> None:
         self.task, self.pages, self.context = task, pages, context
-        largest = max(page.memory for page in pages)
+        largest = max(1, *(page.memory for page in pages))  # a damaged page may have no pixels
         fitting = context.job.budget.limit // 2 // largest
         self.max_in_flight = max(1, min(MAX_IN_FLIGHT, len(pages), fitting))
         self.share = self.max_in_flight * largest

@@ -1,4 +1,4 @@
-"""Still formats that are read and not written: HEIF, AVIF, DPX, DICOM, FITS and others."""
+"""Still formats that are read and not written: HEIF, AVIF, DPX and others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images import formats
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import (
-    DICOM,
     HEIF,
     JPEG,
     PNG,
@@ -115,35 +114,6 @@ def test_dpx_keeps_its_luma(tmp_path: Path, read_picture: ReadPicture, pixel_for
     picture = read_picture(path)
     assert picture.luma.dtype == np.uint16
     assert np.abs(picture.luma.astype(int) - ramp()).max() <= 520  # 8 bits: steps of 257, dithered
-
-
-def test_dicom_is_stretched_to_16_bits_with_a_note(
-    tmp_path: Path, read_picture: ReadPicture
-) -> None:
-    pytest.importorskip("pydicom", reason="needs the extra dicom")
-    import imageio.v3 as iio
-
-    path = tmp_path / "in.dcm"
-    imopen: Any = iio.imopen
-    with imopen(path, "w", plugin="pydicom") as file:
-        file.write(ramp() // 16)
-    picture = read_picture(path)
-    assert picture.format == DICOM
-    assert (picture.luma.min(), picture.luma.max()) == (0, 65535)
-    assert "stretched" in picture.notes[0]
-
-
-def test_fits_is_read_from_its_lowest_row(tmp_path: Path, read_picture: ReadPicture) -> None:
-    fits = pytest.importorskip("astropy.io.fits", reason="needs the extra fits")
-    path = tmp_path / "in.fits"
-    fits.writeto(path, ramp(64, 96).T)
-    luma = read_picture(path).luma
-    assert luma[0, 0] == 65535
-    assert luma[-1, 0] == 0
-    pages = tmp_path / "pages.fits"
-    fits.writeto(pages, np.zeros((3, 20, 30), np.float32))
-    with pytest.raises(ProcessingError, match="3 pages"):
-        read_picture(pages)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.6, 0.3])

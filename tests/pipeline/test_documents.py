@@ -297,3 +297,25 @@ def test_written_pages_are_valid_in_classic_tiff_and_bigtiff(
         assert file.pages[3].tags["ImageDescription"].value == "page 2"
     for page, number in zip(written, (0, 1, 2, 1), strict=True):
         assert np.array_equal(page, make_page(number))
+
+
+def test_document_whose_pages_have_no_pixels_fails_alone(
+    tmp_path: Path, command: Command, flat: str
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    path = source / "empty.tif"
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(2):
+            file.write(make_page(0), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        places = [page.tags["ImageWidth"].valueoffset for page in file.pages]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place : place + 4] = bytes(4)
+    path.write_bytes(content)
+    tifffile.imwrite(source / "whole.tif", make_page(1), photometric="minisblack")
+    done = command("run", source, "-m", flat, "-o", "out")
+    assert done.returncode == 3, done.stderr
+    assert "0 pixels" in done.stderr
+    assert (tmp_path / "out" / "whole.tif").exists()

@@ -16,7 +16,9 @@ from batchcolor.images.color_profiles.icc import GREY, RGB, plan_conversion
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import (
     BMP,
+    DICOM,
     DPX,
+    FITS,
     JPEG_2000,
     JPEG_XL,
     NETPBM,
@@ -42,6 +44,8 @@ MODULES = {
     DPX.name: "dpx",
     OPENEXR.name: "openexr",
     RADIANCE.name: "radiance",
+    FITS.name: "fits",
+    DICOM.name: "dicom",
 }
 """Modules of this package with `read_header(path)` and `decode(path)`, by format name; imported
 when the first such file is read."""

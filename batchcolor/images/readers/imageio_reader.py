@@ -1,7 +1,6 @@
 """Reads still formats that Pillow does not know through the plugins of imageio.
 
-Camera raw (rawpy), DICOM (pydicom) and FITS (astropy). imageio and its plugins are
-imported when the first such file is read.
+Camera raw (rawpy). imageio and its plugins are imported when the first such file is read.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.color_profiles.icc import convert_pixels
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import CAMERA_RAW, FITS, Format
+from batchcolor.images.formats import CAMERA_RAW, Format
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, Plane, check_size
@@ -48,9 +47,8 @@ def decode_with_imageio(
 ) -> Picture:
     """Returns the picture of a file that an imageio plugin decodes, upright.
 
-    8-bit samples keep their values. Samples of DICOM and FITS with more bits are stretched to 16
-    bits, with a note. Raises ProcessingError for several pages and for more than `max_pixels`,
-    and whatever the plugin raises.
+    Raises ProcessingError for several pages and for more than `max_pixels`, and whatever the
+    plugin raises.
     """
     assert found.format is not None
     kind = found.format
@@ -63,8 +61,6 @@ def decode_with_imageio(
     if _has_pages(pixels.shape):
         raise ProcessingError("decode", f"has {len(pixels)} pages or frames")
     check_size(pixels.shape[1], pixels.shape[0], max_pixels)
-    if kind == FITS:
-        pixels = pixels[::-1]  # the first row of FITS is the lowest (FITS 4.0, section 5.1)
     if pixels.dtype != np.uint8 and kind.name not in READ_OPTIONS:
         pixels = stretch_to_16_bits(pixels.astype(np.float64), notes)
     color, alpha = _split_alpha(np.ascontiguousarray(pixels))

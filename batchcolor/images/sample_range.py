@@ -13,6 +13,8 @@ STRIP_HEIGHT = 64
 """Rows scaled at once, so that temporary arrays are small."""
 NEARLY_FULL = 2
 """Values belong to a range of 8 or 16 bits if their maximum exceeds one half of it."""
+MAX_UNDERSHOOT = 0.25
+"""Floating-point values below 0 by up to so much of the maximum are clipped to black."""
 
 
 def scale_samples(values: NDArray[Any], bits: int, notes: list[str]) -> NDArray[Any]:
@@ -59,12 +61,13 @@ def _find_extrema(values: NDArray[Any]) -> tuple[float, float]:
 
 def _choose_float_range(low: float, high: float, notes: list[str]) -> tuple[float, float]:
     """Returns the values that become black and white."""
-    black = min(low, 0.0)
+    # a filter leaves values slightly below black; far below, black is there
+    black = low if low < -max(high, 0.0) * MAX_UNDERSHOOT else 0.0
     white = 1.0
     if high > 1:
         nominal = (255.0, 65535.0)
         white = next((n for n in nominal if n / NEARLY_FULL < high <= n), high)
-    if (black, white) != (0.0, 1.0):
+    if low < 0 or white != 1:
         _note_range(low, high, black, white, notes)
     return black, white
 

@@ -86,6 +86,79 @@ def test_linear_floating_point_samples_get_the_curve_of_srgb(
         read_picture(path)
 
 
+def make_exr(alpha: float | None = None) -> bytes:
+    """Returns the ramp as OpenEXR without compression; with alpha, colours multiplied by it."""
+    linear = np.repeat(decode_srgb(RAMP)[..., None], 3, 2)
+    if alpha is None:
+        return encode("exr", linear, "gbrpf32le")
+    planes = np.dstack([linear * alpha, np.full(RAMP.shape, alpha, np.float32)])
+    return encode("exr", planes.astype(np.float32), "gbrapf32le")
+
+
+def test_colours_of_openexr_are_divided_by_alpha(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.exr"
+    path.write_bytes(make_exr(0.25))
+    picture = read_picture(path)
+    assert picture.alpha is not None
+    assert abs(int(picture.alpha[0, 0]) - 16384) <= 1
+    assert np.abs(picture.luma / 257 - RAMP).max() < 1
+
+
+def add_part(exr: bytes) -> bytes:
+    """Returns an OpenEXR of one part as the first of two; the second part has no chunks."""
+    attributes = exr[8 : find_end_of_header(exr)]
+    count = len(RAMP)  # a chunk for each line
+    extra = b"name\0string\0\x01\0\0\0%cchunkCount\0int\0\4\0\0\0%s"
+    extra += b"type\0string\0\x0d\0\0\0scanlineimage"
+    headers = b"".join(
+        attributes + extra % (name, size.to_bytes(4, "little")) + b"\0"
+        for name, size in ((b"a", count), (b"b", 0))
+    )
+    table = len(exr[:8]) + len(headers) + 1
+    start = find_end_of_header(exr) + 1 + 8 * count
+    size = (len(exr) - start) // count
+    offsets, chunks = b"", b""
+    for number in range(count):
+        offsets += (table + 8 * count + len(chunks)).to_bytes(8, "little")
+        chunks += bytes(4) + exr[start + number * size : start + (number + 1) * size]
+    flags = (0x1002).to_bytes(4, "little")
+    return exr[:4] + flags + headers + b"\0" + offsets + chunks
+
+
+def find_end_of_header(exr: bytes) -> int:
+    """Returns the position of the zero behind the last attribute."""
+    position = 8
+    while exr[position]:
+        for _ in range(2):
+            position = exr.index(b"\0", position) + 1
+        position += 4 + int.from_bytes(exr[position : position + 4], "little")
+    return position
+
+
+def test_first_part_of_openexr_is_coloured_with_a_note(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    path = tmp_path / "in.exr"
+    path.write_bytes(add_part(make_exr()))
+    picture = read_picture(path)
+    assert np.abs(picture.luma / 257 - RAMP).max() < 1
+    assert picture.notes == ["the first of 2 parts; the others are dropped"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ProcessingError, match="truncated"):
+        read_picture(path)
+
+
+def test_what_of_openexr_is_not_read_is_named(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.exr"
+    whole = make_exr()
+    path.write_bytes(whole[:4] + (0x0802).to_bytes(4, "little") + whole[8:])
+    with pytest.raises(ProcessingError, match="deep OpenEXR"):
+        read_picture(path)
+    path.write_bytes(whole.replace(b"R\0\2\0\0\0", b"Z\0\2\0\0\0", 1))
+    with pytest.raises(ProcessingError, match="has the channels B, G, Z"):
+        read_picture(path)
+
+
 @pytest.mark.parametrize("pixel_format", ["gray", "bgr24"])
 def test_run_length_encoded_sun_raster_is_read(
     tmp_path: Path, read_picture: ReadPicture, pixel_format: str

@@ -49,7 +49,8 @@ def decode(path: Path) -> Samples:
     what pydicom raises.
     """
     import pydicom
-    from pydicom import pixels
+    from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
+    from pydicom.pixels.utils import pixel_array
 
     from batchcolor.images.readers import dicom_codecs
 
@@ -58,14 +59,14 @@ def decode(path: Path) -> Samples:
     data = pydicom.dcmread(path, force=_lacks_preamble(path))
     if not any(name in data for name in PIXEL_DATA):
         raise ProcessingError("decode", "holds no picture: it has no pixel data")
-    stored: Any = pixels.pixel_array(data, index=0)
+    stored: Any = pixel_array(data, index=0)
     photometric = data.PhotometricInterpretation
     notes: list[str] = []
     if photometric == PALETTE:
-        return Samples(_narrow_palette(pixels.apply_color_lut(stored, data)))
+        return Samples(_narrow_palette(apply_color_lut(stored, data)))
     values: NDArray[Any] = np.asarray(stored)
     if values.ndim == 2:
-        shown = np.asarray(pixels.apply_voi_lut(pixels.apply_rescale(values, data), data))
+        shown = np.asarray(apply_voi_lut(apply_rescale(values, data), data))
         is_same = values.dtype == np.uint8 and np.array_equal(shown, values)
         values = values if is_same else shown  # rescaling by 1 makes 64-bit numbers of bytes
     plane = _to_plane(values, notes)

@@ -65,11 +65,11 @@ def decode_integers(codec: str, data: bytes) -> Plane:
     return scale_to_full_range(samples, (1 << bits) - 1)
 
 
-def decode_linear(codec: str, data: bytes) -> Samples:
+def decode_linear(codec: str, data: bytes, *, is_premultiplied: bool = False) -> Samples:
     """Returns a picture of linear floating-point samples, with the curve of sRGB, at 16 bits.
 
-    Samples above white are clipped, with a note. Raises ProcessingError for samples that are not
-    finite.
+    Colours that are multiplied by alpha are divided by it. Samples above white are clipped, with
+    a note. Raises ProcessingError for samples that are not finite.
     """
     frame = decode_frame(codec, data)
     channels = len(frame.format.components)
@@ -79,6 +79,9 @@ def decode_linear(codec: str, data: bytes) -> Samples:
     if not np.isfinite(values).all():
         raise ProcessingError("decode", "has samples that are not finite numbers")
     colour, alpha = (values[..., :3], values[..., 3]) if channels == 4 else (values, None)
+    if alpha is not None and is_premultiplied:
+        # light without a surface, where alpha is 0, stays
+        colour = colour / np.where(alpha > 0, alpha, np.float32(1))[..., None]
     notes = ["samples above white (HDR) are clipped"] if colour.max() > 1 else []
     pixels, _ = split_alpha(encode_srgb(colour))
     if alpha is None:

@@ -144,6 +144,18 @@ def test_signed_integers_below_zero_are_stretched(
         assert "as black" in picture.notes[0]
 
 
+@pytest.mark.parametrize(("low", "black"), [(-0.05, 0.0), (-1.0, -1.0)])
+def test_floating_point_values_slightly_below_zero_are_clipped(
+    tmp_path: Path, read_picture: ReadPicture, low: float, black: float
+) -> None:
+    path = tmp_path / "in.tif"
+    values = (low + TRUTH * (0.9 - low)).astype(np.float32)
+    tifffile.imwrite(path, values)
+    picture = read_picture(path)
+    check_luma(picture, np.clip((values - black) / (1 - black), 0, 1), 0.01)
+    assert "as black" in picture.notes[0]
+
+
 def test_signed_bytes_are_read_as_unsigned_ones(tmp_path: Path, read_picture: ReadPicture) -> None:
     path = tmp_path / "in.tif"
     values = quantize(TRUTH, 8)

@@ -13,8 +13,9 @@ STRIP_HEIGHT = 64
 """Rows scaled at once, so that temporary arrays are small."""
 NEARLY_FULL = 2
 """Values belong to a range of 8 or 16 bits if their maximum exceeds one half of it."""
-MAX_UNDERSHOOT = 0.25
-"""Floating-point values below 0 by up to so much of the maximum are clipped to black."""
+MAX_CLIPPED_BELOW, MAX_CLIPPED_ABOVE = 0.25, 0.5
+"""Floating-point values below 0 and above 1 are clipped, as other programs do, where they are at
+most these shares of all: filters leave some below black, and highlights are above white."""
 
 
 def scale_samples(values: NDArray[Any], bits: int, notes: list[str]) -> NDArray[Any]:
@@ -36,7 +37,7 @@ def scale_samples(values: NDArray[Any], bits: int, notes: list[str]) -> NDArray[
         return _scale_unsigned(values, bits if isinstance(bits, int) else 8 * values.itemsize)
     low, high = _find_extrema(values)
     if kind == "f":
-        low, high = _choose_float_range(low, high, notes)
+        low, high = _choose_float_range(values, low, high, notes)
     else:
         low, high = _choose_integer_range(values.dtype, bits, low, high, notes)
     return _scale_range(values, low, high)
@@ -59,15 +60,21 @@ def _find_extrema(values: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _choose_float_range(low: float, high: float, notes: list[str]) -> tuple[float, float]:
+def _measure_share(chosen: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(chosen) / chosen.size)
+
+
+def _choose_float_range(
+    values: NDArray[Any], low: float, high: float, notes: list[str]
+) -> tuple[float, float]:
     """Returns the values that become black and white."""
-    # a filter leaves values slightly below black; far below, black is there
-    black = low if low < -max(high, 0.0) * MAX_UNDERSHOOT else 0.0
-    white = 1.0
-    if high > 1:
+    black, white = 0.0, 1.0
+    if low < 0 and _measure_share(values < 0) > MAX_CLIPPED_BELOW:
+        black = low
+    if high > 1 and _measure_share(values > 1) > MAX_CLIPPED_ABOVE:
         nominal = (255.0, 65535.0)
         white = next((n for n in nominal if n / NEARLY_FULL < high <= n), high)
-    if low < 0 or white != 1:
+    if low < 0 or high > 1:
         _note_range(low, high, black, white, notes)
     return black, white
 

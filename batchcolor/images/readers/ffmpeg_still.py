@@ -81,7 +81,8 @@ def decode_linear(codec: str, data: bytes, *, is_premultiplied: bool = False) ->
     colour, alpha = (values[..., :3], values[..., 3]) if channels == 4 else (values, None)
     if alpha is not None and is_premultiplied:
         # light without a surface, where alpha is 0, stays
-        colour = colour / np.where(alpha > 0, alpha, np.float32(1))[..., None]
+        divisor = np.where(alpha > 0, alpha, 1).astype(np.float32)
+        colour = (colour / divisor[..., None]).astype(np.float32)
     notes = ["samples above white (HDR) are clipped"] if colour.max() > 1 else []
     pixels, _ = split_alpha(encode_srgb(colour))
     if alpha is None:

@@ -147,6 +147,7 @@ def test_timed_text_becomes_subrip_in_mkv(
     clip = make_clip(tmp_path / "film.mp4", subtitles=("deu",), frames=25)
     with av.open(str(clip)) as source, av.open(str(tmp_path / "in.mp4"), "w") as film:
         targets = {s.index: film.add_stream_from_template(s, opaque=True) for s in source.streams}
+        targets[1].metadata["language"] = "deu"
         for packet in source.demux():
             if packet.size:
                 if packet.stream.type == "subtitle" and bytes(packet) != b"\0\0":

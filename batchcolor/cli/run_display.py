@@ -195,6 +195,8 @@ def closing_sentence(report: Report) -> str:
     parts = [f"{report.done} coloured"]
     if report.copied:
         parts.append(f"{report.copied} in colour already and copied")
+    if report.kept_grey:
+        parts.append(f"{report.kept_grey} kept grey")
     if report.colored_skipped:
         parts.append(f"{report.colored_skipped} in colour already and skipped")
     if skipped := report.skipped - report.colored_skipped:

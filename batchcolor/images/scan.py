@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcolor.hooks.types import Reader
+from batchcolor.images.companion_files import (
+    describe_hints_files,
+    find_hinted_picture,
+    is_hints_file,
+)
 from batchcolor.images.film_signatures import is_text
 from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
@@ -79,10 +84,10 @@ def scan(
 
     The order is depth first, names sorted. Everything else is yielded as SkippedEntry: links
     without a target, pipes, devices, sockets, pictures without a decoder, files that are no
-    pictures by content or suffix (texts, sidecars), and hidden and system files and folders, of
-    which the files of one folder are one entry. With `suffixes`, files with any other suffix are
-    not opened and not yielded; likewise files of a folder for which `accept` is false. Folders that
-    batchcolor wrote are skipped, unless `include_results` is set.
+    pictures by content or suffix (texts, sidecars), and hidden files, system files and painted
+    colour hints, of which the files of one folder are one entry. With `suffixes`, files with any
+    other suffix are not opened and not yielded; likewise files of a folder for which `accept` is
+    false. Folders that batchcolor wrote are skipped, unless `include_results` is set.
     """
     if source.is_dir():
         for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -93,6 +98,8 @@ def scan(
                 path = folder / name
                 if accept is None or accept(path):
                     yield _identify(path, relative / name, readers)
+    elif is_hints_file(source.name) and (picture := find_hinted_picture(source)):
+        yield SkippedEntry(source, f"colour hints of {picture.name}", is_foreign=True)
     else:
         yield _identify(source, Path(source.name), readers, is_source=True)
 
@@ -154,9 +161,12 @@ def _walk(
     if system_files:
         reason = describe_system_files(system_files)
         yield SkippedEntry(folder / system_files[0], reason, is_foreign=True)
+    hints = [name for name, is_folder in entries if not is_folder and is_hints_file(name)]
+    if hints:
+        yield SkippedEntry(folder / hints[0], describe_hints_files(hints), is_foreign=True)
     for name, is_folder in entries:
         if not is_folder:
-            if not is_system_file(name):
+            if not is_system_file(name) and not is_hints_file(name):
                 yield name, folder, relative
         elif reason := describe_system_folder(name):
             if name != STATE_FOLDER:

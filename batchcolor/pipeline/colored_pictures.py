@@ -9,6 +9,11 @@ from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.storage.atomic import commit
 
 
+def recolors(task: Task) -> bool:
+    """Whether a picture in colour is coloured again: as the job or a decision on it asks."""
+    return task.settings.if_colored == "recolor" or task.correction.changes_colors
+
+
 def choose_copy_target(task: Task) -> Path:
     """The path of a copy: that of the result, with the source's suffix where the format differs."""
     source, target = task.source, task.target
@@ -26,13 +31,12 @@ def copy_source(plan: Plan, task: Task) -> tuple[Path, bytes]:
     if conflict := plan.find_conflict(target):
         raise ProcessingError("commit", conflict)
     data = _read(task.source.path)
-    replace = plan.settings.if_exists == "overwrite"
     try:
         commit(
             data,
             target,
             lambda path: _check_size(path, len(data)),
-            replace=replace,
+            replace=task.replaces,
             mtime_ns=task.source.mtime_ns,
         )
     except FileExistsError as error:

@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.picture import Picture
+from batchcolor.pipeline.planner import Task
 
 
 class Document(Protocol):
     """The document of a page: `DocumentTask`."""
+
+    @property
+    def task(self) -> Task:
+        """Its source, and how it is coloured."""
+        ...
 
     def receive(self, item: PageItem, error: ProcessingError | None) -> None:
         """Takes a page back from inference."""
@@ -34,3 +40,8 @@ class PageItem:
     stream: None = None
     """A page is a film of one frame to a temporal model."""
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
+
+    @property
+    def task(self) -> Task:
+        """The task of its document."""
+        return self.document.task

@@ -23,6 +23,7 @@ from batchcolor.images.picture import Picture
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.images.tiff.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
+from batchcolor.pipeline.colored_pictures import recolors
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.file_signature import sign_in_place
 from batchcolor.pipeline.job_context import JobContext
@@ -105,7 +106,7 @@ class DocumentTask:
         picture = item.picture
         try:
             with self.context.decoder.hold(picture.path, ENCODE):
-                image = self.context.encoder.join(picture, item.chroma, self.task.format)
+                image = self.context.encoder.join(picture, item.chroma, self.task)
                 data = self.context.encoder.encode_page(image, picture, self._provenance)
             self._note(item.number, picture.notes)
             self._write(item.number, data)
@@ -119,7 +120,7 @@ class DocumentTask:
             credentials = None  # c2pa-python puts the manifest into one more page, without pixels
         if not is_marked and credentials is None:
             return
-        provenance = self.context.encoder.provenance.describe(self.task.source.path)
+        provenance = self.context.encoder.provenance.describe(self.task)
         if is_marked:
             self._provenance = provenance
         if credentials is not None:
@@ -174,12 +175,13 @@ class DocumentTask:
 
     def _begin_page(self, number: int) -> None:
         picture = self._decode_page(number)
-        if picture.is_colored and self.context.settings.if_colored != "recolor":
+        if picture.is_colored and not recolors(self.task):
             self._copied += 1
             self._note(number, ["in colour already, copied"])
             self._write(number, None)
             return
-        square = self.context.decoder.make_square(picture, self.context.job.working_size)
+        side = self.context.job.find_working_size(self.task)
+        square = self.context.decoder.make_square(picture, side)
         self.context.job.submit(PageItem(self, number, picture, square))
 
     def _write(self, number: int, data: bytes | None) -> None:
@@ -233,9 +235,8 @@ class DocumentTask:
             raise ProcessingError("commit", reason) from error
         if found != len(self.pages):
             raise ProcessingError("commit", f"the written file has {found} pages")
-        replaces = self.context.settings.if_exists == "overwrite"
         mtime_ns = self.task.source.mtime_ns
-        publish(temporary, self.task.target, replace=replaces, mtime_ns=mtime_ns)
+        publish(temporary, self.task.target, replace=self.task.replaces, mtime_ns=mtime_ns)
 
     def _finish(self) -> None:
         if self._copied == len(self.pages):

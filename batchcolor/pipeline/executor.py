@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Runner
 from batchcolor.pipeline.animation_task import open_animation
-from batchcolor.pipeline.colored_pictures import copy_source
+from batchcolor.pipeline.colored_pictures import copy_source, recolors
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, open_document
 from batchcolor.pipeline.film_prober import FilmProber
@@ -32,6 +31,7 @@ from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.gallery.page import FIRST_PAGE
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.kept_grey import COPY_MEMORY, copy_file, is_byte_copy
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.picture_encoder import PictureEncoder, commit_picture
 from batchcolor.pipeline.picture_item import PictureItem
@@ -39,6 +39,7 @@ from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.recorder import Recorder
 from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.runner_pool import RunnerPool
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.pipeline.warning_notes import assign_warnings
@@ -47,6 +48,8 @@ from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 
 AnyItem = PictureItem | PageItem | FrameItem
+NO_SQUARE = np.zeros((1, 1), np.float32)
+"""The square of a picture that does not go to a model."""
 
 
 class Pipeline:
@@ -58,7 +61,8 @@ class Pipeline:
         self.readers = plugins.readers()
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
-        self.provenance = ProvenanceRecorder(plan, runner.spec, runner.weights_hash)
+        self.runners = RunnerPool(runner, plugins, self.settings.loading)
+        self.provenance = ProvenanceRecorder(plan, runner.spec, plugins)
         self.encoder = PictureEncoder(self.settings, self.provenance)
         self.gallery: GalleryWriter | None = None
         if self.settings.gallery:
@@ -82,7 +86,7 @@ class Pipeline:
             budget=self.budget,
             report=self.report,
             cancellation=self.stop,
-            working_size=runner.working_size,
+            find_working_size=self.runners.find_working_size,
             is_temporal=runner.spec.temporal,
             submit=self.to_chroma.put,
             open_output=journal.open,
@@ -91,7 +95,7 @@ class Pipeline:
             fail=self._fail,
             start_thread=self._start_thread,
             find_resume_point=self.recorder.find_resume_point,
-            describe_source=partial(self.provenance.describe, is_film=True),
+            describe_source=self.provenance.describe,
             credentials=self.encoder.credentials,
         )
         self.documents = DocumentContext(
@@ -150,19 +154,23 @@ class Pipeline:
         task, share = item
         try:
             self.report.current = str(task.source.relative)
+            if is_byte_copy(task):
+                self._keep_grey(task, share)
+                return
             picture = self.decoder.decode(task)
-            if picture.is_colored and self.settings.if_colored != "recolor":
+            if task.correction.is_rejected:
+                self.to_encode.put(PictureItem(task, share, picture, NO_SQUARE))
+                return
+            if picture.is_colored and not recolors(task):
                 self._keep_colored(task, share)
                 return
-            square = self.decoder.make_square(picture, self.runner.working_size)
+            square = self.decoder.make_square(picture, self.runners.find_working_size(task))
             self.to_chroma.put(PictureItem(task, share, picture, square))
         except ProcessingError as error:
             self._fail(task, error, share)
 
     def _color_batch(self, batch: list[AnyItem]) -> None:
-        squares, starts = [i.square for i in batch], [i.is_shot_start for i in batch]
-        fields = self.runner.run_frames(squares, starts)
-        for item, chroma in zip(batch, fields, strict=True):
+        for item, chroma in zip(batch, self.runners.run(batch), strict=True):
             self._receive_chroma(item, chroma)
 
     def _encode_one(self, item: PictureItem | PageItem) -> None:
@@ -172,11 +180,11 @@ class Pipeline:
         task, picture = item.task, item.picture
         try:
             with self.decoder.hold(task.source.path, ENCODE):
-                image = self.encoder.join(picture, item.chroma, task.format)
-                data = self.encoder.encode(image, picture)
+                image = self.encoder.join(picture, item.chroma, task)
+                data = self.encoder.encode(image, picture, task)
                 del image
             self.journal.open()
-            commit_picture(data, task, self.settings)
+            commit_picture(data, task)
         except ProcessingError as error:
             self._fail(task, error, item.share)
         else:
@@ -187,7 +195,9 @@ class Pipeline:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
         film: VideoTask | DocumentTask | None = None
         try:
-            if task.source.is_film:
+            if is_byte_copy(task):
+                share = COPY_MEMORY
+            elif task.source.is_film:
                 self.decoder.check_film(task.source)
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
@@ -208,6 +218,12 @@ class Pipeline:
             return False
         self.to_decode.put(film or (task, share))
         return True
+
+    def _keep_grey(self, task: Task, share: int) -> None:
+        """Copies a source that a person rejected. Raises ProcessingError."""
+        self.journal.open()
+        self.recorder.succeed(task, [], copy_file(task))
+        self.budget.release(share)
 
     def _keep_colored(self, task: Task, share: int) -> None:
         """Copies or skips a picture that is in colour already."""
@@ -314,7 +330,7 @@ class Pipeline:
     def finish(self) -> Report:
         """The report. Raises internal errors; all other errors are in the report."""
         self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
-        for note in (*self.journal.notes, *self.decoder.notes, *self.runner.notes):
+        for note in (*self.journal.notes, *self.decoder.notes, *self.runners.notes):
             self.report.note(note)
         error = self.stop.error
         if isinstance(error, OutputError):

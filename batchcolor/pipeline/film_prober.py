@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.kept_grey import is_byte_copy
 from batchcolor.pipeline.picture_decoder import FILM, PictureDecoder
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.report import Report
@@ -38,6 +39,8 @@ class FilmProber:
             if self.cancellation.draining.is_set():
                 break
             if isinstance(task, SkippedEntry) or task.action != "colour" or not task.source.is_film:
+                continue
+            if is_byte_copy(task):
                 continue
             if self.decoder.is_interrupted(task.source.path):
                 continue  # it is tried in a child process first

@@ -28,11 +28,17 @@ settings."""
 
 
 def fingerprint(
-    settings: RunSettings, model_options: Mapping[str, Any], target: Format, *, is_film: bool
+    settings: RunSettings,
+    model_options: Mapping[str, Any],
+    target: Format,
+    *,
+    is_film: bool,
+    decision: str = "",
 ) -> str:
     """Return the fingerprint of a result in the format `target`, 16 hexadecimal digits.
 
-    `model_options` are those of `canonical_options`. Weights are not part of it.
+    `model_options` are those of `canonical_options`. Weights are not part of it. `decision` is a
+    digest of what is decided about the source beside the settings.
     """
     values: dict[str, Any] = {
         "version": VERSION,
@@ -40,7 +46,7 @@ def fingerprint(
         "strength": float(settings.strength),
         "format": target.name,
         "options": dict(model_options),
-        "like": _hash_file(settings.like) if settings.like else "",
+        "like": hash_path(settings.like) if settings.like else "",
         "film": _film_values(settings, target) if is_film else {},
     }
     is_still_encoder = not is_film or settings.to_frames
@@ -51,9 +57,11 @@ def fingerprint(
     if not is_film and settings.profile != RunSettings.model_fields["profile"].default:
         values["profile"] = settings.profile
     if settings.c2pa:
-        values["c2pa"] = _hash_file(settings.c2pa[0])
+        values["c2pa"] = hash_path(settings.c2pa[0])
     if not is_film and target == TIFF and settings.pages != "all":
         values["pages"] = settings.pages
+    if decision:
+        values["decision"] = decision
     content = json.dumps(values, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -91,7 +99,7 @@ def _film_values(settings: RunSettings, target: Format) -> dict[str, Any]:
 
 def _canonical_value(value: Any) -> Any:
     if isinstance(value, Path):
-        return _hash_file(value)
+        return hash_path(value)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Fraction):
@@ -105,9 +113,13 @@ def _default_of(field: dataclasses.Field[Any]) -> Any:
     return field.default
 
 
-def _hash_file(path: Path) -> str:
-    """Return the sha256 of a file; of its path where it cannot be read."""
+def hash_path(path: Path) -> str:
+    """Return the sha256 of a file's content, or of those in a folder; the path of an unreadable."""
     try:
+        if path.is_dir():
+            names = sorted(entry for entry in path.iterdir() if entry.is_file())
+            listed = "".join(f"{entry.name}\0{hash_path(entry)}\n" for entry in names)
+            return hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
+from batchcolor.pipeline.planner import Task
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.shots import ShotPosition
 
@@ -18,6 +19,11 @@ class FrameStream(Protocol):
     """The film of a frame: `VideoTask`."""
 
     source: SourceInfo
+
+    @property
+    def task(self) -> Task:
+        """Its source, and how it is coloured."""
+        ...
 
     def receive(self, item: FrameItem) -> None:
         """Takes a frame back from inference."""
@@ -43,6 +49,11 @@ class FrameItem:
     """Whether an earlier job wrote it already, and it only restores the state of the model."""
     chroma: NDArray[np.float32] | None = None
     """None until the model has returned it, and for frames that do not go to the model."""
+
+    @property
+    def task(self) -> Task:
+        """The task of its film."""
+        return self.stream.task
 
     @property
     def is_shot_start(self) -> bool:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from batchcolor.errors import ExitCode, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.decisions.corrections import Corrections
+from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.gallery.writer import find_gallery_folder
 from batchcolor.pipeline.planner import Plan, Task, make_plan
@@ -47,7 +49,7 @@ def run(
 
     from batchcolor.inference.runner import load_runner
 
-    runner = load_runner(owned, settings.loading)
+    runner = load_runner(owned, replace(settings.loading, like=None))
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, runner.weights_hash)
     return run_plan(plan, runner, plugins, watch)
@@ -111,7 +113,8 @@ def plan_job(
     owned = plugins.find(settings.model)
     _check_model(settings, owned)
     options = canonical_options(owned.spec, dict(settings.loading.options))
-    return replace(plan, model_options=options), owned
+    corrections = Corrections(settings, plugins, DecisionStore(plan.output), options)
+    return replace(plan, model_options=options, corrections=corrections), owned
 
 
 def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:

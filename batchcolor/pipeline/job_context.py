@@ -31,7 +31,8 @@ class JobContext:
     budget: ByteBudget
     report: Report
     cancellation: Cancellation
-    working_size: int
+    find_working_size: Callable[[Task], int]
+    """Side of the luma square that the model of a source takes."""
     is_temporal: bool
     """Whether the model needs all frames of a shot in order."""
     submit: Callable[[FrameItem | PageItem | EndOfStream], None]
@@ -45,7 +46,7 @@ class JobContext:
     """Reports a failed film and releases so many bytes of the budget."""
     start_thread: Callable[[str, Callable[[], None]], None]
     find_resume_point: Callable[[Task], ResumePoint]
-    describe_source: Callable[[Path], Provenance]
+    describe_source: Callable[[Task], Provenance]
     """The provenance of a film's result. Raises ProcessingError."""
     credentials: ContentCredentials | None
     """Signs results; None where that is not asked for."""

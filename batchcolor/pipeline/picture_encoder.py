@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import format_error
 from batchcolor.images.encode import ENCODER_ERRORS, encode
-from batchcolor.images.formats import Format
 from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
@@ -34,19 +33,24 @@ class PictureEncoder:
         self.settings, self.provenance = settings, provenance
         self.credentials = _load_credentials(settings)
 
-    def join(self, picture: Picture, chroma: NDArray[np.float32], target: Format) -> JoinedImage:
-        """As `join.join`, with the strength of the job.
+    def join(self, picture: Picture, chroma: NDArray[np.float32], task: Task) -> JoinedImage:
+        """As `join.join`, with the strength that holds for the source.
 
         Raises ProcessingError where there is no memory for it.
         """
         with memory_failure("join"):
-            return join(picture, chroma, self.settings.strength, target)
+            return join(picture, chroma, task.settings.strength, task.format)
 
-    def encode(self, image: JoinedImage, picture: Picture) -> bytes:
-        """Returns the content of the result. Raises ProcessingError."""
+    def encode(self, image: JoinedImage, picture: Picture, task: Task) -> bytes:
+        """Returns the content of the result. Raises ProcessingError.
+
+        A picture that stays grey has no computed colours that a mark could state.
+        """
+        if task.correction.is_rejected:
+            return self.encode_page(image, picture, None)
         provenance = None
         if self.credentials is not None or not self.settings.no_mark:
-            provenance = self.provenance.describe(picture.path)
+            provenance = self.provenance.describe(task)
         data = self.encode_page(image, picture, None if self.settings.no_mark else provenance)
         if self.credentials is None or provenance is None:
             return data
@@ -68,14 +72,14 @@ class PictureEncoder:
             raise ProcessingError("encode", format_error(error)) from error
 
 
-def commit_picture(data: bytes, task: Task, settings: RunSettings) -> None:
+def commit_picture(data: bytes, task: Task) -> None:
     """Writes a result under its name. Raises ProcessingError, OutputError."""
     try:
         commit(
             data,
             task.target,
             partial(verify_image, expected=task.format),
-            replace=settings.if_exists == "overwrite",
+            replace=task.replaces,
             mtime_ns=task.source.mtime_ns,
         )
     except FileExistsError as error:

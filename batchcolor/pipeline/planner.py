@@ -23,6 +23,8 @@ from batchcolor.images.scan import (
     scan_paths,
     scan_suffixes,
 )
+from batchcolor.pipeline.decisions.correction import Correction
+from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.fingerprint import fingerprint
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.pipeline.source_checks import (
@@ -59,6 +61,17 @@ class Task:
     reason: str = ""
     strip: Path | None = None
     """Target of the film's contact strip, where one is asked for."""
+    correction: Correction = field(default_factory=lambda: Correction(RunSettings(sources=("",))))
+    """How it is coloured."""
+    fingerprint: str = ""
+    weights_hash: str = ""
+    replaces: bool = False
+    """Whether an existing result is replaced, as asked or because its decision changed."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """The options that hold for this source."""
+        return self.correction.settings
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,10 @@ class Plan:
     """Files that a list names and that do not exist: each fails."""
     accept: Callable[[Path], bool] | None = None
     """Selects the files of source folders that this job considers; None: all."""
+    corrections: Corrections | None = None
+    """What is decided about single sources; None where nothing is."""
+    reports_bad_lines: bool = True
+    """Whether lines of the decisions that are none count as failures."""
 
     def tasks(
         self,
@@ -89,6 +106,10 @@ class Plan:
         names = TargetNames(self.settings, journal)
         seen: set[str] = set()
         yield from self.missing
+        if self.corrections is not None:
+            self.corrections.store.refresh()
+            if self.reports_bad_lines:
+                yield from self.corrections.list_bad_lines()
         for root in self.roots:
             for file in self._scan(root, readers, suffixes):
                 if isinstance(file, SkippedEntry):
@@ -99,8 +120,17 @@ class Plan:
                     seen.add(source)
                     yield self._make_task(file, root.below, names, journal, weights_hash)
 
-    def fingerprint(self, target: Format, *, is_film: bool) -> str:
+    def _fingerprint(self, target: Format, file: ScannedFile, correction: Correction) -> str:
         """The fingerprint of a result of this job in the format `target`."""
+        is_film = file.is_film
+        if correction.digest:
+            return fingerprint(
+                correction.settings,
+                correction.model_options,
+                target,
+                is_film=is_film,
+                decision=correction.marks_digest,
+            )
         key = (target.name, is_film)
         if key not in self._fingerprints:
             self._fingerprints[key] = fingerprint(
@@ -173,45 +203,70 @@ class Plan:
         format_ = names.choose_format(file)
         relative = names.choose_name(below, file, format_)
         target = self.output / relative
-        action = self._choose_action(file, target, format_, journal, weights_hash)
+        correction = self._find_correction(file, below)
+        if correction.weights_hash is not None:
+            weights_hash = correction.weights_hash
+        made_by = (self._fingerprint(format_, file, correction), weights_hash)
+        action, replaces = self._choose_action(file, target, correction, journal, made_by)
         strip = None
         if self.settings.strip and file.is_film:
             strip = self.output / names.choose_strip_name(
                 relative, file, lambda name: bool(self._guard.find_conflict(self.output / name))
             )
-        return Task(file, target, format_, *action, strip=strip)
+        return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
+
+    def _find_correction(self, file: ScannedFile, below: Path) -> Correction:
+        if self.corrections is None:
+            return Correction(self.settings, self.model_options)
+        return self.corrections.find(file, (below / file.relative).as_posix())
 
     def _choose_action(
-        self, file: ScannedFile, target: Path, format_: Format, journal: Journal, weights_hash: str
-    ) -> tuple[Action, str, str]:
-        """The action, and for a refusal or an earlier failure its step and reason."""
-        try:
-            exists = target.exists()
-        except OSError as error:  # a name or path that is too long for the file system
-            reason = f"its result {target.name} cannot be written: {error.strerror}"
-            return "refused", "plan", reason
-        if exists and _is_same_file(target, file.path):
-            return "refused", "plan", "its result would replace it; choose another --output"
-        if conflict := self._guard.find_conflict(target):
-            return "refused", "plan", conflict
+        self,
+        file: ScannedFile,
+        target: Path,
+        correction: Correction,
+        journal: Journal,
+        wanted: tuple[str, str],
+    ) -> tuple[tuple[Action, str, str], bool]:
+        """The action, for a refusal or an earlier failure its step and reason, and whether an
+        existing result is replaced.
+
+        `wanted` are the fingerprint and the weights of the result.
+        """
+        replaces = self.settings.if_exists == "overwrite"
+        if refusal := self._refuse(file, target, correction):
+            return ("refused", "plan", refusal), replaces
         previous = journal.find(file.path, file.size, file.mtime_ns)
         made = self._find_result(journal, target, previous)
-        wanted = (self.fingerprint(format_, is_film=file.is_film), weights_hash)
-        is_same = previous is not None and (previous.settings, previous.weights) == wanted
+        exists = target.exists()
         is_changed = exists and made is not None and _is_resized(target, made)
         is_done = made is not None and made.outcome == "done" and exists and not is_changed
         if made and is_done and (made.settings, made.weights) == wanted:
-            return "done before", "", ""
-        if previous is not None and self._is_kept_in_colour(previous):
-            return "done before", "", ""
+            return ("done before", "", ""), replaces
+        is_same_decision = made is None or made.decision == correction.digest
+        if previous is not None and is_same_decision and self._is_kept_in_colour(previous):
+            return ("done before", "", ""), replaces
+        is_same = previous is not None and (previous.settings, previous.weights) == wanted
         if previous is not None and self._fails_again(previous, is_same=is_same):
             reason = f"{previous.reason} (as before; --retry-failed tries again)"
-            return "failed before", previous.step, reason
-        if exists and self.settings.if_exists != "overwrite":
+            return ("failed before", previous.step, reason), replaces
+        if exists and not replaces:
+            if made is not None and not is_changed and not is_same_decision:
+                return ("colour", "", ""), True
             reason = "made with other settings" if made else "not made by this job"
             reason = "changed after it was made" if is_changed else reason
-            return "exists", "", reason
-        return "colour", "", ""
+            return ("exists", "", reason), replaces
+        return ("colour", "", ""), replaces
+
+    def _refuse(self, file: ScannedFile, target: Path, correction: Correction) -> str:
+        """Why a source cannot be coloured as asked; empty where it can be."""
+        try:
+            exists = target.exists()
+        except OSError as error:  # a name or path that is too long for the file system
+            return f"its result {target.name} cannot be written: {error.strerror}"
+        if exists and _is_same_file(target, file.path):
+            return "its result would replace it; choose another --output"
+        return self._guard.find_conflict(target) or correction.fault
 
     def _find_result(
         self, journal: Journal, target: Path, previous: JournalEntry | None

@@ -17,7 +17,11 @@ from batchcolor.version import __version__
 PREMIS = "http://www.loc.gov/premis/v3"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 SCHEMA = f"{PREMIS} https://www.loc.gov/standards/premis/premis.xsd"
-EVENT_TYPES = {"coloured": "modification", "copied": "replication"}
+EVENT_TYPES = {
+    "coloured": "modification",
+    "copied": "replication",
+    "kept grey": "replication",
+}
 """Terms of the vocabulary http://id.loc.gov/vocabulary/preservation/eventType."""
 
 
@@ -33,13 +37,18 @@ def build_premis(record: ResultRecord, time: str) -> bytes:
     _add_object(root, f"result/{result}", *fixity, record.target_format, "")
     event = _add(root, "event")
     _add_identifier(event, "event", "local", f"{record.action}/{record.fixity.sha256}")
-    _add(event, "eventType", EVENT_TYPES[record.action])
+    is_converted = record.action != "coloured" and record.source_format != record.target_format
+    _add(event, "eventType", "migration" if is_converted else EVENT_TYPES[record.action])
     _add(event, "eventDateTime", time)
     detail = json.dumps(
         {"digital_source_type": provenance.digital_source_type, **provenance.parameters},
         sort_keys=True,
     )
-    text = detail if record.action == "coloured" else "in colour already: copied byte for byte"
+    text = {
+        "coloured": detail,
+        "copied": "in colour already: copied byte for byte",
+        "kept grey": "kept grey, as decided",
+    }[record.action]
     _add(_add(event, "eventDetailInformation"), "eventDetail", text)
     outcome = _add(event, "eventOutcomeInformation")
     _add(outcome, "eventOutcome", "success")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import ProcessingError
+from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.inference.weights import hash_file
-from batchcolor.pipeline.planner import Plan
+from batchcolor.pipeline.decisions.correction import Correction
+from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.settings import RunSettings
 
 PICTURE_OPTIONS = ("strength", "format", "quality", "profile")
@@ -22,26 +23,45 @@ FILE_OPTIONS = ("like", "weights")
 class ProvenanceRecorder:
     """Makes the provenance of each source of one job."""
 
-    def __init__(self, plan: Plan, spec: ColorizerSpec, weights_hash: str) -> None:
-        self.spec, self.weights_hash = spec, weights_hash
+    def __init__(self, plan: Plan, spec: ColorizerSpec, plugins: Plugins) -> None:
+        self.spec, self.plugins = spec, plugins
         self._pictures = describe_settings(plan.settings, plan.model_options, is_film=False)
         self._films = describe_settings(plan.settings, plan.model_options, is_film=True)
 
-    def describe(self, source: Path, *, is_film: bool = False) -> Provenance:
+    def describe(self, task: Task) -> Provenance:
         """The provenance of the result of a source, which is hashed. Raises ProcessingError."""
+        source, correction = task.source.path, task.correction
+        spec, settings = self.spec, self._films if task.source.is_film else self._pictures
+        if correction.model is not None:
+            spec = self.plugins.find(correction.model.name).spec
+        if correction.digest:
+            settings = describe_correction(correction, is_film=task.source.is_film)
         try:
             digest = hash_file(source) if source.is_file() else ""
         except OSError as error:
             reason = f"the source cannot be read any more: {error.strerror}"
             raise ProcessingError("encode", reason) from error
         return Provenance(
-            digital_source_type=self.spec.digital_source_type,
-            model=self.spec.name,
-            weights=self.weights_hash,
+            digital_source_type=spec.digital_source_type,
+            model=spec.name,
+            weights=task.weights_hash,
             source=source.name.encode("utf-8", "backslashreplace").decode(),
             source_sha256=digest,
-            settings=self._films if is_film else self._pictures,
+            settings=settings,
         )
+
+
+def describe_correction(correction: Correction, *, is_film: bool) -> dict[str, Any]:
+    """Returns the options that hold for one source, with the number of a person's colour hints."""
+    found = describe_settings(correction.settings, correction.model_options, is_film=is_film)
+    if correction.decision.hints:
+        found["hints"] = len(correction.decision.hints)
+    if correction.painted is not None:
+        found["painted_hints"] = {
+            "file": correction.painted.name,
+            "sha256": hash_file(correction.painted),
+        }
+    return found
 
 
 def describe_settings(

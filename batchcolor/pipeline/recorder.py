@@ -16,7 +16,7 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
-from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.report import KEPT_GREY, Report
 from batchcolor.pipeline.result_record import Action, ResultRecord
 from batchcolor.pipeline.sidecars import list_sidecars, write_sidecars
 from batchcolor.pipeline.strip_writer import write_contact_strip
@@ -47,8 +47,7 @@ class Recorder:
         plugins: Plugins,
         gallery: GalleryWriter | None = None,
     ) -> None:
-        self.plan, self.weights_hash = plan, provenance.weights_hash
-        self.provenance = provenance
+        self.plan, self.provenance = plan, provenance
         self.journal, self.report, self.plugins = journal, report, plugins
         self.gallery = gallery
         self._lock = threading.Lock()
@@ -58,8 +57,11 @@ class Recorder:
     def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
         """Records a committed picture or film; without `fixity` the result is read again."""
         fixity = fixity or _measure(task.target)
-        notes = [*notes, *self._write_sidecars(task, "coloured", fixity, notes)]
-        outcome = Outcome(task.source.path, task.target, "done", notes=tuple(notes))
+        is_grey = task.correction.is_rejected
+        action: Action = "kept grey" if is_grey else "coloured"
+        notes = [*notes, *self._write_sidecars(task, action, fixity, notes)]
+        reason = KEPT_GREY if is_grey else ""
+        outcome = Outcome(task.source.path, task.target, "done", reason=reason, notes=tuple(notes))
         self._record(outcome, self._result_entry(task, outcome, fixity))
 
     def copy(self, task: Task, target: Path, fixity: Fixity) -> None:
@@ -130,6 +132,8 @@ class Recorder:
         paths = list_sidecars(task.target, as_json=settings.sidecar, as_premis=settings.premis)
         fixity = None if all(map(os.path.lexists, paths)) else _measure(task.target)
         action: Action = "copied" if previous.outcome == "copied" else "coloured"
+        if task.correction.is_rejected:
+            action = "kept grey"
         return self._write_sidecars(task, action, fixity, list(previous.notes))
 
     def _write_sidecars(
@@ -140,7 +144,7 @@ class Recorder:
         if fixity is None or not (settings.sidecar or settings.premis):
             return []
         try:
-            provenance = self.provenance.describe(source.path, is_film=source.is_film)
+            provenance = self.provenance.describe(task)
         except ProcessingError as error:
             return [f"no sidecar: {error.reason}"]
         record = ResultRecord(
@@ -170,13 +174,14 @@ class Recorder:
             size=task.source.size,
             mtime_ns=task.source.mtime_ns,
             edges=head_tail_digest(path),
-            settings=self.plan.fingerprint(task.format, is_film=task.source.is_film),
-            weights=self.weights_hash,
+            settings=task.fingerprint,
+            weights=task.weights_hash,
             target=str(task.target.relative_to(self.plan.output)),
             outcome=outcome.status,
             step=outcome.step,
             reason=outcome.reason,
             notes=outcome.notes,
+            decision=task.correction.digest,
         )
 
     def _record(self, outcome: Outcome, entry: JournalEntry | None) -> None:

@@ -13,11 +13,13 @@ from typing import Any
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.types import Outcome
 
+KEPT_GREY = "kept grey, as decided"
+"""The reason of an outcome without computed colours."""
 MAX_NOTES = 100
 """Notes of each kind that a report lists; the journal has all of them."""
 
 _COUNTS = (
-    *("done", "skipped", "existed", "copied", "colored_skipped", "scanned"),
+    *("done", "skipped", "existed", "copied", "kept_grey", "colored_skipped", "scanned"),
     *("frames", "frames_expected", "note_count", "shown_note_count", "too_large"),
 )
 """Numbers that are the sum of those of all rounds."""
@@ -42,6 +44,8 @@ class Report:
     """Of those skipped: results that were made with other settings, or not by batchcolor."""
     copied: int = 0
     """Pictures in colour that were copied as they are; counted in none of the others."""
+    kept_grey: int = 0
+    """Pictures and films that stay grey, as decided; counted in none of the others."""
     colored_skipped: int = 0
     """Of those skipped: pictures in colour, with `--if-colored skip`."""
     failed: int = 0
@@ -78,7 +82,9 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Counts the outcome of one picture or film."""
         with _lock:
-            if outcome.status == "done":
+            if outcome.status == "done" and outcome.reason == KEPT_GREY:
+                self.kept_grey += 1
+            elif outcome.status == "done":
                 self.done += 1
             elif outcome.status == "copied":
                 self.copied += 1
@@ -165,7 +171,8 @@ class Report:
     @property
     def left(self) -> int:
         """Pictures and films that are scanned and not finished."""
-        return self.scanned - self.done - self.skipped - self.copied - self.failed
+        finished = self.done + self.skipped + self.copied + self.kept_grey + self.failed
+        return self.scanned - finished
 
     @property
     def remaining(self) -> int:
@@ -200,6 +207,7 @@ class Report:
             "skipped": self.skipped,
             "existed": self.existed,
             "copied": self.copied,
+            "kept_grey": self.kept_grey,
             "colored_skipped": self.colored_skipped,
             "failed": self.failed,
             "remaining": self.remaining,

@@ -9,7 +9,8 @@ from typing import Literal
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.storage.fixity import Fixity
 
-Action = Literal["coloured", "copied"]
+Action = Literal["coloured", "copied", "kept grey"]
+"""`kept grey`: as decided; a copy of the source, or the source in another format."""
 
 
 @dataclass(frozen=True)

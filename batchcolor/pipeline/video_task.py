@@ -86,6 +86,7 @@ class VideoTask:
         """Seconds of the film that are encoded."""
         self.notes = list(admission.notes)
         job = context.settings
+        self._working_size = context.find_working_size(task)
         self._stabilizer: Stabilizer[FrameItem | None] = Stabilizer(job.stabilize, job.every)
         tracks_shots = context.is_temporal or job.stabilize != "off"
         self._shots = ShotTracker() if tracks_shots else None
@@ -199,6 +200,8 @@ class VideoTask:
 
     def _describe(self) -> None:
         """Prepares the marks and the signature. Raises ProcessingError."""
+        if self.task.correction.is_rejected:  # there are no computed colours to state
+            return
         is_marked, credentials = not self.context.settings.no_mark, self.context.credentials
         if credentials is not None:
             is_folder = self.source.is_image_sequence or self.output.settings.to_frames
@@ -207,7 +210,7 @@ class VideoTask:
                 credentials = None
         if not is_marked and credentials is None:
             return
-        provenance = self.context.describe_source(self.task.source.path)
+        provenance = self.context.describe_source(self.task)
         if is_marked:
             self._sink.mark(provenance)
         if credentials is not None:
@@ -247,7 +250,7 @@ class VideoTask:
 
     def _prepare(self, frame: VideoFrame) -> FrameItem:
         number, self._next_decoded = self._next_decoded, self._next_decoded + 1
-        square = read_luma(frame, self.output.frame_format, self.context.working_size)
+        square = read_luma(frame, self.output.frame_format, self._working_size)
         if self._shots is None:
             return FrameItem(self, number, frame, square, square, None)
         guide = read_luma(frame, self.output.frame_format, SIDE)
@@ -275,7 +278,6 @@ class VideoTask:
 
         Raises ProcessingError, OutputError.
         """
-        replace = self.context.settings.if_exists == "overwrite"
         with temporary_path(self.task.target) as temporary:
             try:
                 with memory_failure("encode"):
@@ -286,7 +288,7 @@ class VideoTask:
                     return False
                 self._segments.close_segment({}, 0)
                 commit = partial(self._sink.commit, temporary, self._frames, self._packets)
-                notes = commit(replace=replace)
+                notes = commit(replace=self.task.replaces)
             except FileExistsError as error:
                 raise ProcessingError("commit", "its name was taken while the job ran") from error
             except (ProcessingError, OSError):
@@ -332,8 +334,7 @@ class VideoTask:
         assert item is not None
         try:
             frame_format = self.output.frame_format
-            strength = self.context.settings.strength
-            frame = write_chroma(item.frame, chroma, frame_format, strength)
+            frame = write_chroma(item.frame, chroma, frame_format, self.task.settings.strength)
             if self.output.settings.compare:
                 frame = join_side_by_side(frame, frame_format)
             if self._segments.write(frame):

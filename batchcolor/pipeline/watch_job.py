@@ -88,7 +88,7 @@ def run_watch(
 
     from batchcolor.inference.runner import load_runner
 
-    runner = load_runner(owned, settings.loading)
+    runner = load_runner(owned, replace(settings.loading, like=None))
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, runner.weights_hash)
     job = _WatchJob(plan, plugins, view, Report(runner.name, str(plan.output)))
@@ -135,7 +135,7 @@ class _WatchJob:
             if ready and not self._work(work, plan, ready, is_first=not is_waiting):
                 return
             if ready:
-                plan = replace(plan, missing=())  # these are reported once
+                plan = replace(plan, missing=(), reports_bad_lines=False)  # once is enough
                 continue
             if not is_waiting:
                 self.view.wait([root.path for root in self.plan.roots])

@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import Timeout
 
@@ -47,6 +47,19 @@ class JournalEntry:
     result_sha256: str = ""
     result_size: int = 0
     """Of the result; empty where an earlier version of batchcolor wrote it."""
+    decision: str = ""
+    """Digest of the decision that was applied; empty where none changes the result."""
+    doubt: float | None = None
+    """How unsure the model was, see docs/decisions.md; None where it is not known."""
+
+    def as_values(self) -> dict[str, Any]:
+        """The JSON object of its line, without what is not known."""
+        values = asdict(self)
+        return {key: values[key] for key in values if key not in OPTIONAL or values[key]}
+
+
+OPTIONAL = frozenset({"decision", "doubt"})
+"""Keys that a line has only where they have a value."""
 
 
 def head_tail_digest(path: Path) -> str:
@@ -285,7 +298,7 @@ class Journal:
         entries, self._waiting = self._waiting, []
         try:
             for entry in entries:
-                self._file.write(json.dumps(asdict(entry)).encode() + b"\n")
+                self._file.write(json.dumps(entry.as_values()).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(

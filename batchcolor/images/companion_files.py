@@ -1,0 +1,69 @@
+"""Files beside a picture that say how it is coloured: they are no sources of their own.
+
+`NAME.batchcolor.json` is a decision, `NAME.hints.png` has painted colour hints. NAME is the name of
+the picture with its suffix, or without it; the former wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+DECISION_SUFFIX = ".batchcolor.json"
+HINTS_SUFFIX = ".hints.png"
+
+
+def is_hints_file(name: str) -> bool:
+    """Whether a file of this name has painted colour hints."""
+    return name.lower().endswith(HINTS_SUFFIX) and len(name) > len(HINTS_SUFFIX)
+
+
+def describe_hints_files(names: Sequence[str]) -> str:
+    """Returns the reason why the hint files of one folder are skipped."""
+    if len(names) == 1:
+        return "colour hints of another picture"
+    return f"colour hints of another picture, and {len(names) - 1} more in this folder"
+
+
+def find_hinted_picture(path: Path) -> Path | None:
+    """Returns the picture that a file of painted hints belongs to; None where there is none."""
+    base = path.name[: -len(HINTS_SUFFIX)]
+    try:
+        names = sorted(entry.name for entry in os.scandir(path.parent))
+    except OSError:
+        return None
+    for name in names:
+        is_picture = base in (name, os.path.splitext(name)[0])  # noqa: PTH122  (names, not paths)
+        if is_picture and not name.endswith(DECISION_SUFFIX) and not is_hints_file(name):
+            return path.with_name(name)
+    return None
+
+
+class CompanionFinder:
+    """Finds the companion files of pictures. Thread-safe.
+
+    Keeps the names in the last folder, as pictures come folder after folder.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Path, frozenset[str]] = Path(), frozenset()
+
+    def find(self, picture: Path, suffix: str) -> Path | None:
+        """Returns the file with that suffix beside a picture; None where there is none."""
+        folder, names = self._last
+        if picture.parent != folder or not names:
+            folder, names = picture.parent, _list_companions(picture.parent)
+            self._last = folder, names | {""}
+        for base in (picture.name, picture.stem):
+            if base + suffix in names:
+                return picture.with_name(base + suffix)
+        return None
+
+
+def _list_companions(folder: Path) -> frozenset[str]:
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return frozenset()
+    return frozenset(name for name in names if name.endswith((DECISION_SUFFIX, HINTS_SUFFIX)))

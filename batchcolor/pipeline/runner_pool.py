@@ -1,0 +1,137 @@
+"""RunnerPool: the models of a job. Decisions may choose another one for single sources.
+
+Batches are filled across sources with different models; each model gets its part of a batch. Other
+models than that of the job are loaded when the first source needs them, and a few are kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.errors import BatchcolorError, ProcessingError, UsageError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.types import ColorizerSpec
+from batchcolor.inference.color_transfer import ColorTransfer
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import Result, Runner, load_runner
+from batchcolor.pipeline.decisions.correction import ChosenModel
+from batchcolor.pipeline.planner import Task
+
+MAX_LOADED = 2
+"""Models beside that of the job that are kept in memory."""
+MAX_TRANSFERS = 64
+"""References whose colours are kept in memory: a few hundred bytes each."""
+
+
+class ModelInput(Protocol):
+    """A picture, page or frame that a model colours."""
+
+    @property
+    def task(self) -> Task:
+        """Its source, and how it is coloured."""
+        ...
+
+    @property
+    def square(self) -> NDArray[np.float32]:
+        """Luma `(S, S)`."""
+        ...
+
+    @property
+    def is_shot_start(self) -> bool:
+        """Whether it is the first of its shot."""
+        ...
+
+
+class RunnerPool:
+    """The models of one job. `run` is for one thread; the rest is thread-safe.
+
+    Raises UsageError for a `--like` that cannot be read.
+    """
+
+    def __init__(self, runner: Runner, plugins: Plugins, loading: LoadOptions) -> None:
+        self.runner, self.plugins, self.loading = runner, plugins, loading
+        self._loaded: OrderedDict[ChosenModel, Runner] = OrderedDict()
+        self._transfers: OrderedDict[Path, ColorTransfer] = OrderedDict()
+        self._notes: list[str] = []
+        if loading.like is not None:
+            self._find_transfer(loading.like)
+
+    @property
+    def notes(self) -> list[str]:
+        """Changes of backend, device or batch size of any model, each once."""
+        return [*self.runner.notes, *self._notes]
+
+    def find_spec(self, task: Task) -> ColorizerSpec:
+        """The spec of the model that colours a source."""
+        model = task.correction.model
+        return self.runner.spec if model is None else self.plugins.find(model.name).spec
+
+    def find_working_size(self, task: Task) -> int:
+        """Side of the luma square that the model of a source takes."""
+        return self.find_spec(task).working_size
+
+    def run(self, items: Sequence[ModelInput]) -> list[Result]:
+        """Returns chroma or the failure of each item, in order."""
+        results: dict[int, Result] = {}
+        groups: dict[ChosenModel | None, list[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(item.task.correction.model, []).append(index)
+        for model, indices in groups.items():
+            part = [items[index] for index in indices]
+            results.update(zip(indices, self._run_part(model, part), strict=True))
+        return [results[index] for index in range(len(items))]
+
+    def _run_part(self, model: ChosenModel | None, items: Sequence[ModelInput]) -> list[Result]:
+        try:
+            runner = self.runner if model is None else self._load(model)
+        except BatchcolorError as error:
+            return [ProcessingError("chroma", str(error)) for _ in items]
+        fields = runner.run_frames(
+            [item.square for item in items], [item.is_shot_start for item in items]
+        )
+        return [self._transfer(*pair) for pair in zip(items, fields, strict=True)]
+
+    def _transfer(self, item: ModelInput, chroma: Result) -> Result:
+        """Applies the reference of a source to its chroma."""
+        like = item.task.settings.like
+        if like is None or isinstance(chroma, ProcessingError):
+            return chroma
+        try:
+            return self._find_transfer(like).apply(chroma, item.square)
+        except UsageError as error:
+            return ProcessingError("chroma", str(error).removeprefix("--like "))
+
+    def _find_transfer(self, reference: Path) -> ColorTransfer:
+        """The colours of a reference. Raises UsageError where it cannot be read."""
+        found = self._transfers.pop(reference, None) or ColorTransfer.from_picture(reference)
+        self._transfers[reference] = found
+        if len(self._transfers) > MAX_TRANSFERS:
+            self._transfers.popitem(last=False)
+        return found
+
+    def _load(self, model: ChosenModel) -> Runner:
+        """The runner of a model; the one that was not used for longest makes room for it.
+
+        Torch runs it unless a backend is asked for: an export takes longer than a few pictures.
+        Raises ModelError, UsageError.
+        """
+        runner = self._loaded.pop(model, None)
+        if runner is None:
+            loading = replace(self.loading, options=model.options, like=None)
+            if model.name != self.runner.spec.name:
+                loading = replace(loading, weights=None)
+            if loading.backend == "auto":
+                loading = replace(loading, backend="torch")
+            if len(self._loaded) >= MAX_LOADED:
+                self._loaded.popitem(last=False)
+            runner = load_runner(self.plugins.find(model.name), loading)
+            self._notes += [note for note in runner.notes if note not in self._notes]
+        self._loaded[model] = runner
+        return runner

@@ -24,8 +24,8 @@ def describe_error(error: Exception) -> str:
     ffmpeg_message = getattr(error, "strerror", None)
     if ffmpeg_message:
         return f"damaged: {ffmpeg_message}"
-    if isinstance(error, (struct.error, IndexError, KeyError, EOFError)):
-        return f"damaged: {type(error).__name__} {error}".strip()
+    if isinstance(error, (struct.error, IndexError, KeyError, EOFError, AssertionError)):
+        return f"damaged: its structure is not valid ({type(error).__name__} {error}".rstrip() + ")"
     text = _read_message(error).strip()
     if text.startswith(("damaged:", "truncated:")):  # of a reader here
         return text

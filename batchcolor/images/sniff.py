@@ -78,6 +78,8 @@ def _sniff_still(head: bytes, suffix: str) -> Format | None:
     """Returns the format, one of `FORMATS`, whose signature this is."""
     if head.startswith(b"\xff\xd8\xff"):
         return None if suffix in MOTION_JPEG_SUFFIXES else JPEG
+    if head.startswith(b"\xff\xd8") and suffix in JPEG.suffixes:  # bytes precede the first marker
+        return JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":

@@ -136,3 +136,57 @@ def test_file_without_a_scan_fails_also_with_salvage(read, tmp_path, scan_file):
     data = encode_jpeg("L")
     with pytest.raises(ProcessingError):
         read(data[: data.find(b"\xff\xda")], salvage=True)
+
+
+def list_segments(data):
+    """The beginnings of the segments before the first scan, and that of the scan."""
+    starts, position = [], 2
+    while data[position + 1] != 0xDA:
+        starts.append(position)
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return [*starts, position]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extra", [b"\0\1\2", bytes(range(255)), b"\xff\0text"], ids=[3, 255, "ff"])
+def test_bytes_between_segments_are_ignored_with_a_note(read, mode, extra):
+    data = encode_jpeg(mode)
+    parts, begin = [], 0
+    for start in list_segments(data):
+        parts.append(data[begin:start])
+        begin = start
+    picture = read(extra.join([*parts, data[begin:]]))
+    assert picture.notes == ["bytes between its segments ignored"]
+    assert np.array_equal(picture.luma, read(data).luma)
+
+
+def test_segment_that_pillow_refuses_does_not_matter(read):
+    data = encode_jpeg("RGB")
+    picture = read(insert_segment(data, 0xE0, b"JFIF\0"))
+    assert np.array_equal(picture.luma, read(data).luma)
+
+
+@pytest.mark.parametrize(("mode", "intended"), [("RGB", 1), ("CMYK", 2)])
+def test_unknown_colour_transform_is_noted(read, mode, intended):
+    data = encode_jpeg(mode)
+    stated = data.index(b"JFIF" if mode == "RGB" else b"Adobe") - 4
+    length = int.from_bytes(data[stated + 2 : stated + 4], "big")
+    data = data[:stated] + data[stated + 2 + length :]
+    known, unknown = (
+        insert_segment(data, 0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([value]))
+        for value in (intended, 7)
+    )
+    picture = read(unknown)
+    assert picture.notes == ["unknown colour transform in its Adobe marker"]
+    assert np.array_equal(picture.luma, read(known).luma)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_progressive_jpeg_with_an_end_but_without_its_last_scans_is_noted(read, mode):
+    data = encode_jpeg(mode, progressive=True)
+    last = data.rfind(b"\xff\xda")
+    tables = data.rfind(b"\xff\xc4", 0, last)
+    end = tables if tables > data.rfind(b"\xff\xda", 0, last) else last
+    picture = read(data[:end] + b"\xff\xd9")
+    assert picture.notes == ["its last scans are missing: it has less detail than it had"]
+    assert read(data).notes == []

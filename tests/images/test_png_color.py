@@ -237,3 +237,8 @@ def test_many_long_texts_do_not_fail_a_picture(write_png, read_picture):
     picture = read_picture(write_png(ramp(), [text] * 10))  # Pillow's limit is 64 MB for all
     assert np.array_equal(picture.luma, ramp())
     assert len(picture.metadata.blocks) == 10
+
+
+def test_indexed_png_without_a_palette_fails_with_a_reason(write_png, read_picture):
+    with pytest.raises(ProcessingError, match="damaged: its palette is missing"):
+        read_picture(write_png(ramp(), color_type=3))

@@ -96,7 +96,7 @@ def decode_rare_process(
     notes = [found.note] if found.note else []
     if is_strict:
         _check_compressed_data(data, frame, notes)
-    image = _open_as_baseline(data, frame)
+    image = open_as_baseline(data, frame)
     metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
     samples, chroma = _decode_samples(data, frame, image, notes)
     bits = 8 if samples.dtype == np.uint8 else frame.precision
@@ -128,14 +128,18 @@ def _check_compressed_data(data: bytes, frame: JpegFrame, notes: list[str]) -> N
         notes.append("a rare kind of JPEG: damage inside its compressed data is not detected")
 
 
-def _open_as_baseline(data: bytes, frame: JpegFrame) -> Image.Image:
-    """Returns the header as Pillow opens it, with the metadata: Pillow refuses the real frame."""
+def open_as_baseline(data: bytes, frame: JpegFrame, *, begin: bytes = b"") -> Image.Image:
+    """Returns the header as Pillow opens it, with the metadata: Pillow refuses the real frame.
+
+    With `begin`, that comes before the frame in place of the segments of the file.
+    """
     size = frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
     components = b"".join(bytes((number, 0x11, 0)) for number in range(frame.components))
     body = b"\x08" + size + bytes((frame.components,)) + components
     segment = b"\xff\xc0" + (len(body) + 2).to_bytes(2, "big") + body
     scan = bytes((0xFF, SOS, 0, 2))
-    return Image.open(io.BytesIO(data[: frame.offset] + segment + scan + END_OF_IMAGE))
+    begin = begin or data[: frame.offset]
+    return Image.open(io.BytesIO(begin + segment + scan + END_OF_IMAGE))
 
 
 def _decode_samples(

@@ -16,10 +16,17 @@ from batchcolor.images.jpeg.jpeg_processes import (
     check_process,
     decode_rare_process,
     is_common_jpeg,
+    open_as_baseline,
 )
-from batchcolor.images.jpeg.jpeg_repair import add_end, repair_jpeg, repair_segments
+from batchcolor.images.jpeg.jpeg_repair import (
+    add_end,
+    find_adobe_segment,
+    has_all_scans,
+    repair_jpeg,
+    repair_segments,
+)
 from batchcolor.images.jpeg_stream.grey_jpeg import decode_luma, read_grey_jpeg
-from batchcolor.images.jpeg_stream.jpeg_frame import parse_frame_header
+from batchcolor.images.jpeg_stream.jpeg_frame import JpegFrame, parse_frame_header
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import find_color_space, turn_upright
@@ -80,7 +87,7 @@ def _decode(
     if not is_common_jpeg(data, frame):
         return decode_rare_process(found, data, frame, max_pixels, options, is_strict=is_strict)
     notes = [found.note] if found.note else []
-    with Image.open(io.BytesIO(data)) as image:
+    with _open(data, frame) as image:
         check_size(image.width, image.height, max_pixels)
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         space = find_color_space(image, metadata.icc if is_strict else b"")
@@ -93,8 +100,20 @@ def _decode(
         if jpeg_luma is None:
             grey_jpeg = None
             jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion, is_strict=is_strict)
+    if is_strict and frame.is_progressive and not has_all_scans(data):
+        notes.append("its last scans are missing: it has less detail than it had")
     luma, _ = turn_upright((jpeg_luma, None), orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
     return Picture(
         *(found.path, luma, None, found.format, metadata, notes, is_colored), grey_jpeg=grey_jpeg
     )
+
+
+def _open(data: bytes, frame: JpegFrame) -> Image.Image:
+    """Returns the header as Pillow opens it; of the segments only Adobe's where it refuses one."""
+    try:
+        return Image.open(io.BytesIO(data))
+    except Exception:  # of any type, for a segment that libjpeg ignores
+        adobe = find_adobe_segment(data, frame)
+        begin = b"\xff\xd8" + (adobe[0] if adobe else b"")
+        return open_as_baseline(data, frame, begin=begin)

@@ -21,13 +21,19 @@ from batchcolor.images.jpeg_stream.jpeg_frame import (
     SOI,
     SOS,
     TEM,
+    JpegFrame,
     parse_frame_header,
 )
 
 END_OF_IMAGE = bytes((0xFF, EOI))
 EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+NEXT_MARKER = re.compile(rb"\xff+[^\xff\0]")
+MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""A marker in the data of scans, without restart markers."""
 WITHOUT_LENGTH = frozenset({0, TEM, SOI, EOI, *RESTARTS})
 APP0, APP15, COMMENT = 0xE0, 0xEF, 0xFE
+ADOBE_SEGMENT = re.compile(rb"\xff\xee\0\x0eAdobe.{7}", re.DOTALL)
+"""The segment APP14 of Adobe, whose last byte is the colour transform (Technical Note 5116)."""
 MAX_STEPS = 12
 MAX_PLACES = 8
 """Markers before which extraneous bytes are looked for, from the end."""
@@ -38,8 +44,18 @@ def repair_jpeg(data: bytes, notes: list[str]) -> bytes | None:
 
     Appends to `notes` what was damaged.
     """
-    found: list[str] = []
-    data = _complete_end(repair_segments(data, found), found)
+    for repair in (repair_segments, remove_bytes_between_segments):
+        found: list[str] = []
+        changed = _complete_end(repair(data, found), found)
+        repaired = _repair_warnings(changed, found)
+        if repaired is not None:
+            notes += dict.fromkeys(found)
+            return repaired
+    return None
+
+
+def _repair_warnings(data: bytes, found: list[str]) -> bytes | None:
+    """Returns a JPEG that decodes without a warning, or None. Appends what was damaged."""
     try:
         frame = parse_frame_header(io.BytesIO(data))
     except ProcessingError:
@@ -49,7 +65,6 @@ def repair_jpeg(data: bytes, notes: list[str]) -> bytes | None:
     for _ in range(MAX_STEPS):
         message = _find_warning(data)
         if not message:
-            notes += dict.fromkeys(found)
             return data
         changed = _remove_extraneous_bytes(data, message) or _correct_headers(data, message)
         if changed is None:
@@ -82,6 +97,33 @@ def repair_segments(data: bytes, notes: list[str]) -> bytes:
     return bytes(kept) + data[position:] if notes else data
 
 
+def remove_bytes_between_segments(data: bytes, notes: list[str]) -> bytes:
+    """Returns the JPEG without the bytes that libjpeg skips before markers, up to the first scan.
+
+    Other programs wrote them, or a transfer inserted them. The lengths of segments are trusted.
+    """
+    kept, position, skipped = bytearray(data[:2]), 2, 0
+    while (found := NEXT_MARKER.search(data, position)) is not None:
+        start = found.end() - 2
+        skipped += found.start() - position
+        marker = data[start + 1]
+        if marker == SOS:
+            if not skipped:
+                return data
+            notes.append("bytes between its segments ignored")
+            return bytes(kept) + data[start:]
+        position = start + 2
+        if marker not in WITHOUT_LENGTH:
+            position += int.from_bytes(data[start + 2 : start + 4], "big")
+            kept += data[start:position]
+    return data
+
+
+def find_adobe_segment(data: bytes, frame: JpegFrame) -> re.Match[bytes] | None:
+    """Returns the segment APP14 of Adobe, the last one before the frame: thumbnails have it too."""
+    return next(reversed(list(ADOBE_SEGMENT.finditer(data, 0, frame.offset))), None)
+
+
 def add_end(data: bytes) -> bytes:
     """Returns the JPEG with an end marker, where it has none after its first scan."""
     has_end = data.rfind(END_OF_IMAGE) > data.find(bytes((0xFF, SOS)))
@@ -91,7 +133,7 @@ def add_end(data: bytes) -> bytes:
 def _complete_end(data: bytes, notes: list[str]) -> bytes:
     """Returns the JPEG with an end marker, if its scans are those of a complete picture."""
     completed = add_end(data)
-    if completed is data or not _has_all_scans(data):
+    if completed is data or not has_all_scans(data):
         return data
     notes.append("its end marker is missing, but its pixels are complete")
     return completed
@@ -176,6 +218,13 @@ def _correct_headers(data: bytes, message: str) -> tuple[bytes, str] | None:
                 end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
                 changed[end - 3 : end] = b"\x00\x3f\x00"
         return (bytes(changed), "scan header with wrong values") if changed != data else None
+    frame = parse_frame_header(io.BytesIO(data))
+    adobe = find_adobe_segment(data, frame)
+    if "Unknown Adobe color transform" in message and adobe is not None:
+        transform = 2 if frame.components == 4 else 1  # libjpeg assumes luma and chroma
+        place = adobe.end() - 1
+        changed_data = data[:place] + bytes((transform,)) + data[place + 1 :]
+        return changed_data, "unknown colour transform in its Adobe marker"
     if "bad ICC marker" in message:
         return _drop_profile(data), "damaged ICC profile dropped"
     jfif = data.find(b"JFIF\0", 0, 1024)
@@ -199,14 +248,11 @@ def _list_markers(data: bytes) -> Iterator[tuple[int, int]]:
     position = 2
     while (end := _find_segment_end(data, position)) is not None and data[position + 1] != SOS:
         position = end
-    while 0 <= (position := data.find(b"\xff", position)) < len(data) - 1:
-        marker = data[position + 1]
-        if marker >= 0xC0 and marker not in RESTARTS and marker != 0xFF:
-            yield marker, position
-        position += 1
+    for found in MARKER_AFTER_SCAN.finditer(data, position):
+        yield data[found.start() + 1], found.start()
 
 
-def _has_all_scans(data: bytes) -> bool:
+def has_all_scans(data: bytes) -> bool:
     """Whether the scans code every coefficient of every component with every bit."""
     bits: defaultdict[int, dict[int, int]] = defaultdict(dict)
     position, components = 2, frozenset[int]()

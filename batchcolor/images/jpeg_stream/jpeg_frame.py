@@ -49,6 +49,11 @@ class JpegFrame:
         return self.marker in DCT_MARKERS and self.precision == 8 and self.components in (1, 3, 4)
 
     @property
+    def is_progressive(self) -> bool:
+        """Whether later scans add detail to the picture of earlier ones."""
+        return self.marker in (PROGRESSIVE, ARITHMETIC_PROGRESSIVE)
+
+    @property
     def process(self) -> str:
         """The name of the coding process, for messages."""
         if self.marker in HIERARCHICAL_FRAMES or self.marker == DHP:

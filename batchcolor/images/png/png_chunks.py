@@ -21,6 +21,8 @@ HEADER, PIXELS, END, ANIMATION, FRAME = "IHDR", "IDAT", "IEND", "acTL", "fcTL"
 PIXEL_CHUNKS = frozenset({"tRNS", ANIMATION, FRAME, "fdAT"})
 """Ancillary chunks that decoders of pixels need."""
 END_CHUNK = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+PALETTE, INDEXED = "PLTE", 3
+"""The chunk, and the colour type that needs it."""
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel by colour type."""
 

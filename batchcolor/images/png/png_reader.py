@@ -16,7 +16,14 @@ from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, Plane, check_size, note_dropped_frames
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha, turn_upright
-from batchcolor.images.png.png_chunks import keep_pixel_chunks, parse_png_header, repair_png
+from batchcolor.images.png.png_chunks import (
+    INDEXED,
+    PALETTE,
+    keep_pixel_chunks,
+    parse_png_header,
+    repair_png,
+    walk_chunks,
+)
 from batchcolor.images.png.png_color import read_png_color, replace_color_blocks, select_output
 from batchcolor.images.png.png_salvage import salvage_png
 from batchcolor.images.scan import ScannedFile
@@ -47,6 +54,8 @@ def _decode(found: ScannedFile, data: bytes, max_pixels: int, options: DecodeOpt
     check_size(header.width, header.height, max_pixels)
     notes = [found.note] if found.note else []
     data = repair_png(data, notes)
+    if header.color_type == INDEXED and not any(c.kind == PALETTE for c in walk_chunks(data)):
+        raise ProcessingError("decode", "damaged: its palette is missing")
     pixels = keep_pixel_chunks(data)
     with Image.open(io.BytesIO(pixels)) as image:
         note_dropped_frames(getattr(image, "n_frames", 1), notes)

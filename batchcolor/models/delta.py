@@ -209,11 +209,18 @@ class Delta(nn.Module):
         chroma that is saturated already. A soft minimum over the palette keeps the result
         continuous where two colours have about the same expected error.
         """
-        boost = torch.log1p((REBALANCE_GAIN - 1) * self.saturation.float())[:, None, None]
+        boost = self.saturation_boost()[:, None, None]
         logits = logits.float() * (1 + SHARPENING * self.vividness) + self.vividness * boost
         differences = self.pairwise_ciede2000.float()[:, :, None, None]
         expected_error = functional.conv2d(logits.softmax(dim=1), differences)  # (N, K, s, s)
-        chroma = self.expected_chroma(-expected_error)
+        return self.stretch_chroma(self.expected_chroma(-expected_error))
+
+    def saturation_boost(self) -> torch.Tensor:
+        """Returns what vividness 1 adds to the logits, `(K,)`."""
+        return torch.log1p((REBALANCE_GAIN - 1) * self.saturation.float())
+
+    def stretch_chroma(self, chroma: torch.Tensor) -> torch.Tensor:
+        """Returns chroma `(N, 2, s, s)` with saturated values scaled according to vividness."""
         stretch = (chroma.norm(dim=1, keepdim=True) / STRETCH_RADIUS).clamp(max=1)
         stretched: torch.Tensor = chroma * (1 + CHROMA_GAIN * self.vividness * stretch)
         return stretched.clamp(-0.5, 0.5)

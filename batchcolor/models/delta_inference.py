@@ -1,6 +1,6 @@
 """Delta rearranged for inference: the same function of luma, with fewer operations.
 
-Three properties of the trained network make it shorter, exact but for rounding:
+Four properties of the trained network make it shorter, exact but for rounding:
 
 - `log_softmax` subtracts one value from all logits of a position, and the softmax after it does
   not depend on that value. So the logits of both scales are averaged as they are.
@@ -8,6 +8,9 @@ Three properties of the trained network make it shorter, exact but for rounding:
   scales are averaged and classified once.
 - Nearest-neighbour doubling followed by a 3x3 convolution is a transposed 4x4 convolution of
   stride 2, which has 16 instead of 36 multiplications for each input pixel.
+- Vividness is a linear function of the logits, so it is part of the classifier. What follows is
+  computed for each position alone: as matrix products with the palette as last dimension, in which
+  softmax reads consecutive values.
 """
 
 from __future__ import annotations
@@ -20,11 +23,35 @@ from torch.nn import functional
 
 from batchcolor.models.delta import (
     FEATURE_SCALE,
+    SHARPENING,
     Delta,
     low_contrast_gate,
     reduce_luma,
     resize_bilinear,
 )
+
+
+class PaletteHead(nn.Module):
+    """Maps features `(N, C, s, s)` to chroma `(N, 2, s, s)`: classifier and `decode_chroma`."""
+
+    def __init__(self, delta: Delta) -> None:
+        super().__init__()
+        self.delta = delta
+        self.classifier = nn.Linear(delta.classifier.in_channels, len(delta.palette))
+        sharpening = 1 + SHARPENING * delta.vividness
+        weight, bias = delta.classifier.weight[:, :, 0, 0], delta.classifier.bias
+        assert bias is not None
+        self.classifier.weight = nn.Parameter(weight.detach() * sharpening)
+        self.classifier.bias = nn.Parameter(
+            bias.detach() * sharpening + delta.vividness * delta.saturation_boost()
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Returns chroma `(N, 2, s, s)` in -0.5..0.5."""
+        logits = self.classifier(features.permute(0, 2, 3, 1))  # (N, s, s, K)
+        expected_error = logits.softmax(dim=-1) @ self.delta.pairwise_ciede2000  # symmetric
+        chroma = (-expected_error).softmax(dim=-1) @ self.delta.palette  # (N, s, s, 2)
+        return self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2))
 
 
 class DoublingConvolution(nn.Module):
@@ -54,6 +81,7 @@ class DeltaForInference(nn.Module):
     def __init__(self, delta: Delta) -> None:
         super().__init__()
         self.delta = delta
+        self.head = PaletteHead(delta)
         blocks = (delta.up16, delta.up8, delta.up4)
         inputs = (delta.deep, delta.up16, delta.up8)
         self.doubling = nn.ModuleList(
@@ -65,8 +93,8 @@ class DeltaForInference(nn.Module):
         """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5."""
         fine = self.compute_features(luma)
         coarse = resize_bilinear(self.compute_features(reduce_luma(luma)), fine.shape[-1])
-        logits = self.delta.classifier((fine + coarse) / 2)
-        return self.delta.decode_chroma(logits) * low_contrast_gate(luma)
+        chroma: torch.Tensor = self.head((fine + coarse) / 2)
+        return chroma * low_contrast_gate(luma)
 
     def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the features `(N, C, S/4, S/4)` that the classifier takes."""

@@ -44,6 +44,7 @@ def export_module(
             _check_is_stateless(program)
             graph = _convert(program)
             graph.reshape(list(shape))
+            _fold_constants(graph)
             return graph
     except ExportError:
         raise
@@ -65,6 +66,19 @@ def _convert(program: ExportedProgram) -> openvino.Model:
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder: Any = TorchFXPythonDecoder.from_exported_program(program)
     return openvino.Model(frontend.convert(frontend.load(decoder)))
+
+
+def _fold_constants(graph: openvino.Model) -> None:
+    """Computes what depends only on shapes and weights.
+
+    OpenVINO does so too when it compiles, but after it has decided which operations to fuse: biases
+    whose shape is still computed then are not fused into their convolutions.
+    """
+    from openvino.passes import ConstantFolding, Manager
+
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(graph)
 
 
 def _check_is_stateless(program: ExportedProgram) -> None:

@@ -125,15 +125,26 @@ def compute_gamut_scale(
     in -0.5..0.5. Scaling both by one factor keeps luma and hue and reduces saturation. All three
     channels have the same luma, so the largest and the smallest of their offsets decide.
     """
-    red, green, blue = RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb
-    above = np.maximum(np.maximum(red, green), blue)
-    below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
+    above, below = compute_rgb_offsets(cb, cr)
     above /= np.maximum(1 - brightest, MIN_HEADROOM)
-    below /= np.minimum(-darkest, -MIN_HEADROOM)
+    below /= np.maximum(darkest, MIN_HEADROOM)
     scale: NDArray[np.float32] = np.maximum(above, below, out=above)
     np.maximum(scale, 1, out=scale)
     np.reciprocal(scale, out=scale)
     return scale
+
+
+def compute_rgb_offsets(
+    cb: NDArray[np.float32], cr: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns how far R, G and B lie above and below luma at most: any shape, the unit of Cb, Cr.
+
+    Neither is negative.
+    """
+    red, green, blue = RED_CR * cr, GREEN_CB * cb + GREEN_CR * cr, BLUE_CB * cb
+    above = np.maximum(np.maximum(red, green), blue)
+    below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
+    return above, np.negative(below, out=below)
 
 
 def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:

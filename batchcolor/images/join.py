@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from batchcolor.color import compute_gamut_scale, ycbcr_to_rgb
+from batchcolor.color import compute_gamut_scale, compute_rgb_offsets, ycbcr_to_rgb
 from batchcolor.images.formats import JPEG, Format
 from batchcolor.images.jpeg_stream.grey_jpeg import GreyJpeg
 from batchcolor.images.metadata.jpeg import TRAILER_DROPPED
@@ -15,6 +15,10 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, Plane, reduce_to_8_bits
 from batchcolor.images.pixel_modes import turn_as_stored
 
+MAX_LEVEL = np.float32(127)
+"""The largest chroma of JPEG, in levels; the smallest one is -128."""
+MIN_OFFSET = np.float32(1e-3)
+"""Levels from which on an offset of R, G or B limits chroma; it prevents a division by zero."""
 STRIP_HEIGHT = 32
 """Rows joined at once, so that temporary arrays are small and stay in the processor's cache."""
 
@@ -110,24 +114,30 @@ def _join_to_yuv420(
     height, width = luma.shape
     chroma_height, chroma_width = (height + 1) // 2, (width + 1) // 2
     full_width = _upsample_linear(chroma, chroma_width, axis=2)
+    full_width *= np.float32(255)
+    np.clip(full_width, -MAX_LEVEL, MAX_LEVEL, out=full_width)
+    # The offsets are convex functions of chroma: between two rows they are at most what linear
+    # interpolation gives, so they are computed for the rows of the field only.
+    limits = (np.maximum(offset, MIN_OFFSET) for offset in compute_rgb_offsets(*full_width))
+    field = np.stack([*full_width, *limits])  # (4, s, W)
     planes = np.empty((2, chroma_height, chroma_width), np.uint8)
+    one = np.ones((1, chroma_width), np.float32)  # the minimum with a scalar is not vectorized
     for top in range(0, chroma_height, STRIP_HEIGHT):
         rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
         darkest, brightest = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
-        cb, cr = _upsample_linear(full_width, chroma_height, axis=1, part=rows)
-        scale = compute_gamut_scale(darkest, brightest, cb, cr)
-        scale *= np.float32(255)
-        for index, plane in enumerate((cb, cr)):
-            plane *= scale
-            plane += np.float32(128.5)
-            planes[index, rows] = np.minimum(plane, 255, out=plane)
+        strip = _upsample_linear(field, chroma_height, axis=1, part=rows)
+        samples, (above, below) = strip[:2], strip[2:]
+        np.divide(np.uint16(255) - brightest, above, out=above)
+        np.divide(darkest, below, out=below)
+        scale = np.minimum(above, below, out=above)
+        samples *= np.minimum(scale, one, out=scale)
+        samples += np.float32(128.5)
+        planes[:, rows] = samples
     return planes[0], planes[1]
 
 
-def _find_block_extrema(
-    luma: NDArray[np.uint8],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns minimum and maximum, 0..1, of each 2 x 2 block; blocks at an odd edge are smaller."""
+def _find_block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Returns minimum and maximum of each 2 x 2 block; blocks at an odd edge are smaller."""
     height, width = luma.shape
     if height % 2 or width % 2:
         luma = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
@@ -136,11 +146,11 @@ def _find_block_extrema(
     return _reduce_pairs(darkest, np.minimum), _reduce_pairs(brightest, np.maximum)
 
 
-def _reduce_pairs(plane: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.float32]:
+def _reduce_pairs(plane: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.uint16]:
     """Reduces neighbours in a row, as the two bytes of 16-bit words: vectorized, unlike steps."""
     words = plane.view(np.uint16)
     reduced: NDArray[np.uint16] = reduce(words & np.uint16(255), words >> np.uint16(8))
-    return reduced * np.float32(1 / 255)
+    return reduced
 
 
 def _upsample_linear(

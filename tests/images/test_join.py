@@ -1,6 +1,7 @@
 """The luma of a picture is kept, whatever chroma is joined to it."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
-from batchcolor.images.picture import reduce_to_8_bits
+from batchcolor.images.picture import Picture, reduce_to_8_bits, resize_luma
 
 
 def luma_difference(result: bytes, path) -> np.ndarray:
@@ -116,3 +117,31 @@ def test_sixteen_bits_are_reduced_to_the_nearest_of_eight():
     stacked = np.repeat(samples[..., None], 3, axis=2)
     assert np.array_equal(reduce_to_8_bits(stacked)[..., 1], expected)
     assert np.array_equal(reduce_to_8_bits(samples.ravel()), expected.ravel())
+
+
+def test_no_pixel_of_a_block_leaves_rgb_with_any_chroma():
+    random = np.random.default_rng(4)
+    for size in ((1, 1), (2, 3), (33, 47), (130, 70)):
+        luma = random.integers(0, 256, size, dtype=np.uint8)
+        chroma = random.uniform(-0.5, 0.5, (2, 7, 5)).astype(np.float32)
+        image = join(Picture(Path("noise.png"), luma, None, PNG), chroma, 1.0, JPEG)
+        assert image.cb is not None
+        assert image.cr is not None
+        cb, cr = (np.repeat(np.repeat(p, 2, 0), 2, 1) - 128.0 for p in (image.cb, image.cr))
+        cb, cr = cb[: size[0], : size[1]], cr[: size[0], : size[1]]
+        green = luma - 0.344136 * cb - 0.714136 * cr
+        for channel in (luma + 1.402 * cr, green, luma + 1.772 * cb):
+            assert channel.min() > -1
+            assert channel.max() < 256
+        if min(size) > 32:
+            assert np.abs(cb).max() > 10
+
+
+@pytest.mark.parametrize("size", [(7, 9), (100, 64), (333, 41), (2999, 16), (20000, 3)])
+def test_the_square_of_a_colorizer_is_an_average_of_the_picture(size):
+    ramp = np.linspace(0, 200, size[0])[:, None] + np.linspace(0, 55, size[1])
+    luma = (ramp + np.random.default_rng(6).integers(0, 2, size)).astype(np.uint8)
+    square = resize_luma(luma, 16)
+    image = Image.fromarray(luma).resize((16, 16), Image.Resampling.BILINEAR)
+    assert np.abs(square * 255 - np.asarray(image, float)).max() <= 4
+    assert np.abs(square * 255 - np.asarray(image, float)).mean() <= 1

@@ -135,7 +135,7 @@ def _sniff_read_only(head: bytes, suffix: str) -> Format | None:
 
 SHORT_SIGNATURES = {
     NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
-    PCX.name: (b"\x0a\0\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x04\x01", b"\x0a\x05\x01"),
+    PCX.name: tuple(bytes((10, version, run)) for version in (0, 2, 3, 4, 5) for run in (0, 1)),
     SGI.name: (b"\x01\xda",),
     **{
         f.name: ()

@@ -193,11 +193,13 @@ def _decode_plain(data: bytes, header: BmpHeader, notes: list[str]) -> NDArray[A
     entries = data[palette : min(start, end)]  # samples may begin inside a palette that is shorter
     if header.run_length_bits:
         samples = decode_run_lengths(data, start, width, height, bits, notes)
-        return apply_palette(samples, entries, entry_size) if bits < 24 else samples[..., ::-1]
+        return (
+            apply_palette(samples, entries, entry_size, notes) if bits < 24 else samples[..., ::-1]
+        )
     rows = unpack_rows(data, start, width, height, bits)
     if bits > 8:
         return split_channels(rows, width, bits)
-    return apply_palette(unpack_indices(rows, width, bits), entries, entry_size)
+    return apply_palette(unpack_indices(rows, width, bits), entries, entry_size, notes)
 
 
 def _decode_bit_fields(data: bytes, header: BmpHeader) -> tuple[Any, Any]:

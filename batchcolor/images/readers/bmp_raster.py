@@ -14,6 +14,7 @@ COLOURS = 256
 END_OF_LINE, END_OF_BITMAP, DELTA = 0, 1, 2
 """The second byte of an escape, whose first byte is 0; from 3 on it counts literal pixels."""
 RUNS_CUT = "damaged: runs of pixels beyond the picture are ignored"
+COLOURS_LEFT_OUT = "damaged: colours that its palette does not have are black"
 PIXELS_LEFT_OUT = (
     "pixels that its run lengths leave out are black or the first colour of its palette"
 )
@@ -40,12 +41,19 @@ def unpack_indices(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np
     return np.stack(parts, -1).reshape(len(rows), -1)[:, :width]
 
 
-def apply_palette(indices: NDArray[np.uint8], entries: bytes, entry_size: int) -> NDArray[np.uint8]:
-    """Returns grey `(H, W)` or RGB `(H, W, 3)`. Indices beyond the palette are black."""
+def apply_palette(
+    indices: NDArray[np.uint8], entries: bytes, entry_size: int, notes: list[str]
+) -> NDArray[np.uint8]:
+    """Returns grey `(H, W)` or RGB `(H, W, 3)`. Colours beyond the palette are black, with a note.
+
+    `entries` are blue, green, red and, where `entry_size` is 4, an unused byte.
+    """
     count = min(len(entries) // entry_size, COLOURS)
     stored = np.frombuffer(entries[: count * entry_size], np.uint8).reshape(count, entry_size)
     palette = np.zeros((COLOURS, 3), np.uint8)
     palette[:count] = stored[:, 2::-1]
+    if count < COLOURS and int(indices.max()) >= count:
+        notes.append(COLOURS_LEFT_OUT)
     is_grey = bool((palette[:, :1] == palette[:, 1:]).all())
     pixels: NDArray[np.uint8] = (palette[:, 0] if is_grey else palette).take(indices, axis=0)
     return pixels

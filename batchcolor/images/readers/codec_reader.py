@@ -23,10 +23,12 @@ from batchcolor.images.formats import (
     JPEG_XL,
     NETPBM,
     OPENEXR,
+    PCX,
     PSD,
     RADIANCE,
     SGI,
     SUN_RASTER,
+    TGA,
     Format,
 )
 from batchcolor.images.metadata.pillow import read_metadata
@@ -40,6 +42,8 @@ MODULES = {
     PSD.name: "psd",
     NETPBM.name: "netpbm",
     SGI.name: "sgi",
+    TGA.name: "tga",
+    PCX.name: "pcx",
     SUN_RASTER.name: "sun_raster",
     DPX.name: "dpx",
     OPENEXR.name: "openexr",

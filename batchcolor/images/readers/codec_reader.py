@@ -8,11 +8,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.color_detection import has_colors
-from batchcolor.images.color_profiles.icc import GREY, RGB, plan_conversion
+from batchcolor.images.color_profiles.icc import (
+    CMYK,
+    GREY,
+    RGB,
+    convert_cmyk_to_rgb,
+    plan_conversion,
+)
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import (
     BMP,
@@ -55,6 +62,10 @@ MODULES = {
 when the first such file is read."""
 
 
+SAMPLE_SIDE = 256
+"""Pixels of the longer side of the sample that decides whether CMYK or Lab is in colour."""
+
+
 @dataclass(frozen=True)
 class Codec:
     """The functions of a module in `MODULES`."""
@@ -92,11 +103,23 @@ def decode_with_codec(
     metadata = _check_metadata(samples, notes)
     is_colored = samples.is_colored
     if is_colored is None:
-        is_colored = has_colors(samples.pixels)
+        is_colored = _has_colors(samples)
     space = samples.space or (GREY if samples.pixels.ndim == 2 else RGB)
     conversion = plan_conversion(metadata.icc, space, options.profile, notes)
     luma, metadata = conversion.to_luma(samples.pixels), replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
+
+
+def _has_colors(samples: Samples) -> bool:
+    """Whether the pixels show colours; those of CMYK and Lab are converted, few of them."""
+    if not samples.space:
+        return has_colors(samples.pixels)
+    step = max(1, max(samples.pixels.shape[:2]) // SAMPLE_SIDE)
+    few = samples.pixels[::step, ::step]
+    if samples.space == CMYK:
+        return has_colors(convert_cmyk_to_rgb(few))
+    eight_bit = np.ascontiguousarray(few if few.dtype == np.uint8 else few >> 8, np.uint8)
+    return has_colors(Image.frombytes("LAB", eight_bit.shape[1::-1], eight_bit.tobytes()))
 
 
 def _check_metadata(samples: Samples, notes: list[str]) -> Any:

@@ -8,12 +8,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import FileHeader, Samples, encode_srgb, round_like
-from batchcolor.images.color_detection import has_colors
-from batchcolor.images.color_profiles.icc import convert_cmyk_to_rgb
 from batchcolor.images.picture import Plane
 from batchcolor.images.readers.psd_structure import (
     BITMAP,
@@ -32,8 +29,6 @@ RESOLUTION, IPTC, ICC, VERSION_INFO, EXIF, XMP = 1005, 1028, 1039, 1057, 1058, 1
 KEPT_RESOURCES = (IPTC, 1034, 1035, 1061)
 """Resources for the result: IPTC, copyright flag, URL, digest of the caption."""
 SPACES = {CMYK: b"CMYK", LAB: b"Lab "}
-SAMPLE_SIDE = 256
-"""Pixels of the longer side of the sample that decides whether the picture is in colour."""
 BLEND_TOLERANCE = 64
 """The rounding of blended colours is below this part of white."""
 NO_COMPOSITE = (
@@ -78,7 +73,6 @@ def decode(path: Path) -> Samples:
         photoshop=_build_resources(psd),
         dpi=_read_dpi(psd),
         notes=notes,
-        is_colored=_has_colors(psd, pixels),
     )
 
 
@@ -142,18 +136,6 @@ def _join_channels(psd: PsdFile, planes: list[NDArray[Any]], notes: list[str]) -
         notes.append("duotone: its inks are not applied")
     converted: list[Any] = [_to_plane(plane, notes) for plane in planes]
     return converted[0] if len(converted) == 1 else np.stack(converted, axis=2)
-
-
-def _has_colors(psd: PsdFile, pixels: Plane) -> bool | None:
-    """Whether CMYK or Lab shows colours; None for grey and RGB, whose samples show it."""
-    if psd.mode not in SPACES:
-        return None
-    step = max(1, max(pixels.shape[:2]) // SAMPLE_SIDE)
-    few = pixels[::step, ::step]
-    if psd.mode == CMYK:
-        return has_colors(convert_cmyk_to_rgb(few))
-    eight_bit = np.ascontiguousarray(few if few.dtype == np.uint8 else few >> 8, np.uint8)
-    return has_colors(Image.frombytes("LAB", eight_bit.shape[1::-1], eight_bit.tobytes()))
 
 
 def _to_plane(plane: NDArray[Any], notes: list[str]) -> Plane:

@@ -58,6 +58,7 @@ NETPBM = Format("netpbm", (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"), is_w
 TGA = Format("tga", (".tga", ".targa"), is_writable=False)
 PCX = Format("pcx", (".pcx",), is_writable=False)
 SGI = Format("sgi", (".sgi", ".rgb", ".rgba", ".bw"), is_writable=False)
+ICON = Format("icon", (".ico", ".cur"), is_writable=False)
 AVIF = Format("avif", (".avif",), supports_alpha=True, substitute=JPEG, module="PIL._avif")
 HEIF = Format(
     "heif",
@@ -104,7 +105,7 @@ FITS = Format(
     extra="fits",
 )
 READ_ONLY_FORMATS = (
-    *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD, QOI, SUN_RASTER),
+    *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD, QOI, SUN_RASTER, ICON),
     *(CAMERA_RAW, DPX, OPENEXR, RADIANCE, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
@@ -163,7 +164,7 @@ UNREAD_SUFFIXES = frozenset(
     {
         *(".jxr", ".wdp", ".hdp", ".cin", ".phm", ".pcd", ".pict", ".pct"),
         *(".raw", ".xcf", ".kra", ".ora", ".afphoto", ".djvu", ".djv", ".pdf", ".eps", ".ps"),
-        *(".svg", ".jng", ".mng", ".ico", ".cur", ".icns", ".dds", ".blp", ".dcx", ".im"),
+        *(".svg", ".jng", ".mng", ".icns", ".dds", ".blp", ".dcx", ".im"),
         *(".msp", ".miff", ".viff", ".vicar", ".wbmp", ".xbm", ".xpm", ".xwd", ".iff", ".lbm"),
     }
 )

@@ -15,6 +15,7 @@ from batchcolor.images.formats import (
     FITS,
     FORMATS_BY_SUFFIX,
     HEIF,
+    ICON,
     JPEG,
     JPEG_2000,
     JPEG_XL,
@@ -137,6 +138,7 @@ SHORT_SIGNATURES = {
     NETPBM.name: (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
     PCX.name: tuple(bytes((10, version, run)) for version in (0, 2, 3, 4, 5) for run in (0, 1)),
     SGI.name: (b"\x01\xda",),
+    ICON.name: (b"\0\0\1\0", b"\0\0\2\0"),
     **{
         f.name: ()
         for f in (

@@ -155,7 +155,11 @@ def read_header(path: Path) -> FileHeader:
 def decode(path: Path) -> Samples:
     """Returns samples and profile. Raises whatever the decoders raise."""
     data = path.read_bytes()
-    data = data if data[:2] == b"BM" else add_file_header(data)
+    return decode_bitmap(data if data[:2] == b"BM" else add_file_header(data))
+
+
+def decode_bitmap(data: bytes) -> Samples:
+    """Returns samples and profile of a file in memory. Raises whatever the decoders raise."""
     header = parse_bmp_header(data[:MAX_HEADER])
     position, length = header.profile
     notes: list[str] = []

@@ -120,12 +120,16 @@ def _join_to_yuv420(
     # interpolation gives, so they are computed for the rows of the field only.
     limits = (np.maximum(offset, MIN_OFFSET) for offset in compute_rgb_offsets(*full_width))
     field = np.stack([*full_width, *limits])  # (4, s, W)
+    steps = np.diff(field, axis=1, append=field[:, -1:])
+    first, weight = _find_positions(field.shape[1], slice(0, chroma_height), chroma_height)
     planes = np.empty((2, chroma_height, chroma_width), np.uint8)
     one = np.ones((1, chroma_width), np.float32)  # the minimum with a scalar is not vectorized
     for top in range(0, chroma_height, STRIP_HEIGHT):
         rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
         darkest, brightest = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
-        strip = _upsample_linear(field, chroma_height, axis=1, part=rows)
+        strip = steps.take(first[rows], 1)
+        strip *= weight[rows, None]
+        strip += field.take(first[rows], 1)
         samples, (above, below) = strip[:2], strip[2:]
         np.divide(np.uint16(255) - brightest, above, out=above)
         np.divide(darkest, below, out=below)
@@ -161,12 +165,8 @@ def _upsample_linear(
     With `part`, returns only that range of the `size` samples.
     """
     count = values.shape[axis]
-    part = part or slice(0, size)
-    centre = (np.arange(part.start, part.stop) + 0.5) * (count / size) - 0.5
-    centre = np.clip(centre, 0, count - 1).astype(np.float32)
-    first = centre.astype(np.int64)
+    first, weight = _find_positions(count, part or slice(0, size), size)
     second = np.minimum(first + 1, count - 1)
-    weight = (centre - first).astype(np.float32)
     weight = weight.reshape([-1 if d == axis else 1 for d in range(values.ndim)])
     low: NDArray[np.float32] = values.take(first, axis)
     high: NDArray[np.float32] = values.take(second, axis)
@@ -174,3 +174,14 @@ def _upsample_linear(
     high *= weight
     high += low
     return high
+
+
+def _find_positions(
+    count: int, part: slice, size: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Returns, for a range of `size` samples, the one of `count` before each, and the weight of
+    the one behind it. Both sizes cover the same length."""
+    centre = (np.arange(part.start, part.stop) + 0.5) * (count / size) - 0.5
+    centre = np.clip(centre, 0, count - 1).astype(np.float32)
+    first = centre.astype(np.intp)
+    return first, (centre - first).astype(np.float32)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import Format
+from batchcolor.images.formats import JPEG, Format
 from batchcolor.images.header import open_with_pillow
+from batchcolor.images.jpeg_stream.jpeg_frame import parse_frame_header
 from batchcolor.images.readers.codec_reader import find_codec
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 
@@ -15,21 +17,25 @@ from batchcolor.images.sniff import HEAD_SIZE, sniff
 def verify_image(path: Path, expected: Format) -> None:
     """Raises ProcessingError unless the file has the signature and a size of its format."""
     with path.open("rb") as file:
-        head = file.read(HEAD_SIZE)
-    if sniff(head) != expected:
-        raise ProcessingError("commit", f"the written file is not recognized as {expected.name}")
-    try:
-        size = _read_size(path, expected)
-    except ProcessingError:
-        raise
-    except Exception as error:  # decoders raise any type of error
-        reason = f"the written file cannot be opened ({describe_error(error)})"
-        raise ProcessingError("commit", reason) from error
+        if sniff(file.read(HEAD_SIZE)) != expected:
+            reason = f"the written file is not recognized as {expected.name}"
+            raise ProcessingError("commit", reason)
+        try:
+            size = _read_size(file, path, expected)
+        except ProcessingError:
+            raise
+        except Exception as error:  # decoders raise any type of error
+            reason = f"the written file cannot be opened ({describe_error(error)})"
+            raise ProcessingError("commit", reason) from error
     if min(size) < 1:
         raise ProcessingError("commit", "the written file has no pixels")
 
 
-def _read_size(path: Path, kind: Format) -> tuple[int, int]:
+def _read_size(file: BinaryIO, path: Path, kind: Format) -> tuple[int, int]:
+    if kind == JPEG:
+        file.seek(0)
+        frame = parse_frame_header(file)
+        return frame.width, frame.height
     codec = find_codec(kind)
     if codec is not None:
         header = codec.read_header(path)

@@ -50,7 +50,8 @@ class PictureEncoder:
             return self.encode_page(image, picture, None)
         provenance = None
         if self.credentials is not None or not self.settings.no_mark:
-            provenance = self.provenance.describe(task)
+            grey_jpeg = image.grey_jpeg
+            provenance = self.provenance.describe(task, grey_jpeg.sha256 if grey_jpeg else "")
         data = self.encode_page(image, picture, None if self.settings.no_mark else provenance)
         if self.credentials is None or provenance is None:
             return data

@@ -28,8 +28,11 @@ class ProvenanceRecorder:
         self._pictures = describe_settings(plan.settings, plan.model_options, is_film=False)
         self._films = describe_settings(plan.settings, plan.model_options, is_film=True)
 
-    def describe(self, task: Task) -> Provenance:
-        """The provenance of the result of a source, which is hashed. Raises ProcessingError."""
+    def describe(self, task: Task, source_sha256: str = "") -> Provenance:
+        """The provenance of the result of a source, which is hashed unless its sha256 is known.
+
+        Raises ProcessingError.
+        """
         source, correction = task.source.path, task.correction
         spec, settings = self.spec, self._films if task.source.is_film else self._pictures
         if correction.model is not None:
@@ -37,7 +40,7 @@ class ProvenanceRecorder:
         if correction.digest:
             settings = describe_correction(correction, is_film=task.source.is_film)
         try:
-            digest = hash_file(source) if source.is_file() else ""
+            digest = source_sha256 or (hash_file(source) if source.is_file() else "")
         except OSError as error:
             reason = f"the source cannot be read any more: {error.strerror}"
             raise ProcessingError("encode", reason) from error

@@ -96,9 +96,13 @@ class InFlightRecord:
 
     def _write(self, slot: int, content: bytes) -> None:
         if self._handle is not None and len(content) <= SLOT:
-            with self._lock, contextlib.suppress(OSError):
-                os.lseek(self._handle, slot * SLOT, os.SEEK_SET)  # Windows has no os.pwrite
-                os.write(self._handle, content)
+            with contextlib.suppress(OSError):
+                if hasattr(os, "pwrite"):
+                    os.pwrite(self._handle, content, slot * SLOT)
+                    return
+                with self._lock:  # Windows has no os.pwrite
+                    os.lseek(self._handle, slot * SLOT, os.SEEK_SET)
+                    os.write(self._handle, content)
 
 
 def find_early_folder(output: Path) -> Path | None:

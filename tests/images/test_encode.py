@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchcolor.errors import ProcessingError
 from batchcolor.images.encode import encode
-from batchcolor.images.formats import FORMATS, JPEG, WEBP
+from batchcolor.images.formats import FORMATS, JPEG, PNG, WEBP
 from batchcolor.images.join import join
 from batchcolor.images.picture import resize_luma
+from batchcolor.images.verify import verify_image
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (1, 20000), (20000, 1), (17, 5)])
@@ -55,3 +57,23 @@ def test_lossless_webp_stays_lossless(tmp_path, encode_result, read_picture, mod
     luma = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[..., 1]
     difference = np.abs(luma.astype(int) - source.luma)
     assert difference.max() == 0 if is_lossless else difference.mean() < 4
+
+
+@pytest.mark.parametrize("kind", [JPEG, PNG], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (lambda data: data[:3], "cannot be opened|not recognized|ends before"),
+        (lambda data: data[:12] + bytes(200), "cannot be opened|not recognized|ends before"),
+        (lambda _: b"", "not recognized"),
+        (lambda _: b"something else", "not recognized"),
+    ],
+    ids=["truncated", "no header", "empty", "other content"],
+)
+def test_a_written_file_without_its_header_is_refused(tmp_path, kind, content, reason):
+    path = tmp_path / "written"
+    Image.new("L", (9, 5)).save(path, kind.name)
+    verify_image(path, kind)
+    path.write_bytes(content(path.read_bytes()))
+    with pytest.raises(ProcessingError, match=reason):
+        verify_image(path, kind)

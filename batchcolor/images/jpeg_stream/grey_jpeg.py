@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -55,6 +56,11 @@ class GreyJpeg:
     def component(self) -> int:
         """The identifier of the luma component."""
         return self.data[self.frame.payload + 6]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The sha256 of the file, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
 
     @cached_property
     def stored_metadata(self) -> Metadata:

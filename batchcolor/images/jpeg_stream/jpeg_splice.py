@@ -73,7 +73,7 @@ def splice(
         pieces += _convert_segment(source, segment, rebuilt)
     pieces.append(Piece(_encode_chroma(source, cb, cr, quality)))
     pieces.append(Piece.copy(view[segments[-1].start :]))  # the end marker, and what follows it
-    return assemble(pieces, record_index, source.data)
+    return assemble(pieces, record_index, len(source.data), source.sha256)
 
 
 def _convert_segment(

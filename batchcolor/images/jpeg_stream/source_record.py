@@ -57,8 +57,11 @@ class Piece:
         return cls(content, content)
 
 
-def assemble(pieces: Sequence[Piece], record_index: int, source: bytes) -> bytes:
-    """Returns the result, with the record before the piece `record_index`."""
+def assemble(pieces: Sequence[Piece], record_index: int, size: int, sha256: str) -> bytes:
+    """Returns the result, with the record before the piece `record_index`.
+
+    `size` and `sha256` are those of the source.
+    """
     ranges: list[list[Any]] = []
     for base, part in ((HEAD, pieces[:record_index]), (TAIL, pieces[record_index:])):
         position = 0
@@ -67,8 +70,8 @@ def assemble(pieces: Sequence[Piece], record_index: int, source: bytes) -> bytes
             position += len(piece.content)
     document = {
         "head": sum(len(piece.content) for piece in pieces[:record_index]),
-        "size": len(source),
-        "sha256": hashlib.sha256(source).hexdigest(),
+        "size": size,
+        "sha256": sha256,
         "pieces": list(_merge(ranges)),
     }
     packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 6)

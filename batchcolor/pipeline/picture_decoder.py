@@ -28,6 +28,7 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.warning_notes import collect_warnings
 from batchcolor.storage.in_flight import (
     InFlightRecord,
     InterruptedSource,
@@ -129,7 +130,7 @@ class PictureDecoder:
                     found, max_pixels, allow_multiple=allow_multiple
                 ),
             )
-        with self.hold(found.path, DECODE):
+        with self.hold(found.path, DECODE), collect_warnings():  # `decode` has the same ones
             return estimate_memory(found, max_pixels, self.readers, allow_multiple=allow_multiple)
 
     def decode(self, task: Task, page: int | None = None) -> Picture:
@@ -138,8 +139,10 @@ class PictureDecoder:
         embeds_profile = task.format != BMP
         options = replace(self.settings.decoding, page=page, embeds_profile=embeds_profile)
         if not self._is_isolated(found):
-            with self.hold(found.path, DECODE):
-                return decode(found, max_pixels, self.readers, options)
+            with self.hold(found.path, DECODE), collect_warnings() as warned:
+                picture = decode(found, max_pixels, self.readers, options)
+                picture.notes += warned
+                return picture
         known = self._interrupted.get(absolute_source(found.path))
         target = task.format if known is not None and known.step == ENCODE else None
         quality = self.settings.quality

@@ -18,9 +18,10 @@ from batchcolor.storage.atomic import FileSystemWarning
 
 
 class _Current(threading.local):
-    """The report of the job that the current thread works for."""
+    """The report of the job that the current thread works for, and the notes of its picture."""
 
     report: Report | None = None
+    notes: list[str] | None = None
 
 
 class _Handler:
@@ -66,7 +67,11 @@ class _Handler:
         elif issubclass(category, FileSystemWarning):
             report.note(str(message))
         else:
-            report.note(f"a decoder warned: {message}".strip())
+            text = f"a decoder warned: {message}".strip()
+            if _current.notes is None:
+                report.note(text)
+            elif text not in _current.notes:
+                _current.notes.append(text)
 
 
 _current = _Current()
@@ -93,6 +98,17 @@ def assign_warnings(report: Report) -> Iterator[None]:
         yield
     finally:
         _current.report = previous
+
+
+@contextmanager
+def collect_warnings() -> Iterator[list[str]]:
+    """Yields a list to which the warnings of the current thread are added, until the end of the
+    block: they concern one picture, and not the job."""
+    previous, _current.notes = _current.notes, []
+    try:
+        yield _current.notes
+    finally:
+        _current.notes = previous
 
 
 def _is_shown(

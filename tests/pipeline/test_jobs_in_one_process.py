@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import batchcolor
+from batchcolor.images.png.png_chunks import build_chunk
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import temporary_path
@@ -142,6 +144,18 @@ def test_a_warning_in_a_thread_of_a_job_is_in_its_report(tmp_path, plugin, album
     plugin("warnpack", WARNING)
     report = batchcolor.run(album(1), output=tmp_path / "out", model="warning")
     assert "a decoder warned: colours are doubtful" in report.notes
+
+
+def test_a_warning_of_a_decoder_is_a_note_on_its_picture(tmp_path, plugin, album):
+    folder = album(2)
+    path = sorted(folder.iterdir())[0].with_suffix(".png")
+    Image.new("L", (20, 20), 90).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + build_chunk("acTL", bytes(8)) + data[33:])
+    report = batchcolor.run(folder, output=tmp_path / "out", model="beta")
+    warned = [(Path(source).name, note) for source, note in report.picture_notes]
+    assert [name for name, note in warned if "Invalid APNG" in note] == [path.name]
+    assert not any("decoder warned" in note for note in report.notes)
 
 
 class SlowReport(Report):

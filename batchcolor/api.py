@@ -110,7 +110,7 @@ class LoadedColorizer:
     def _colorize_batches(
         self, images: Iterator[ImageInput], strength: float
     ) -> Iterator[ColorizedImage | ProcessingError]:
-        while batch := list(islice(images, self._runner.batch_size)):
+        while batch := list(islice(images, self._runner.squares_at_once)):
             pictures = [_read_or_error(image) for image in batch]
             squares = [
                 resize_luma(picture.luma, self.working_size)

@@ -31,7 +31,7 @@ def colorize_batches(
     The steps of `pipeline/stages.py`: luma square, batch, chroma, filters of plugins, join.
     """
     remaining = iter(pictures)
-    while batch := list(islice(remaining, runner.batch_size)):
+    while batch := list(islice(remaining, runner.squares_at_once)):
         squares = [resize_luma(picture.luma, runner.working_size) for picture in batch]
         fields = runner.run(squares)
         for picture, square, chroma in zip(batch, squares, fields, strict=True):

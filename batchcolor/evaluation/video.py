@@ -170,7 +170,7 @@ def _read_batches(
         rgb = to_upright_rgb(frame, film.frame_format, WIDTH)
         reference = _ReferenceFrame(guide, rgb, shots.track(guide))
         batch.append((reference, read_luma(frame, film.frame_format, runner.working_size)))
-        if len(batch) == runner.batch_size:
+        if len(batch) == runner.squares_at_once:
             yield batch
             batch = []
     if batch:

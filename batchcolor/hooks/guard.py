@@ -27,6 +27,14 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
 
     Raises InvalidChromaError for a wrong type, shape or device, NaN, or values out of range.
     """
+    return validate_chroma_values(validate_chroma_shape(chroma, count, device))
+
+
+def validate_chroma_shape(chroma: Any, count: int, device: torch.device) -> torch.Tensor:
+    """Checks all of chroma but its values, for which a GPU would have to finish its work.
+
+    Returns float32 `(count, 2, s, s)` on `device`. Raises InvalidChromaError.
+    """
     import torch
 
     if not isinstance(chroma, torch.Tensor):
@@ -38,7 +46,13 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
         raise InvalidChromaError(f"returned {chroma.dtype}, not a floating type")
     if chroma.device.type != device.type:
         raise InvalidChromaError(f"returned a tensor on {chroma.device}, not on {device}")
-    chroma = chroma.detach().float()
+    return chroma.detach().float()
+
+
+def validate_chroma_values(chroma: torch.Tensor) -> torch.Tensor:
+    """Returns chroma with overshoot clipped. Raises InvalidChromaError for NaN or wrong values."""
+    import torch
+
     if not torch.isfinite(chroma).all():
         raise InvalidChromaError("returned NaN or infinite chroma")
     largest = float(chroma.abs().max())

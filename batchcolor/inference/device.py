@@ -19,7 +19,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-DEVICE_NAMES = "use auto, cpu, cuda, cuda:N or mps"
+DEVICE_NAMES = "use auto, all, cpu, cuda, cuda:N or mps, or several separated by commas"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Device:
     def is_cpu(self) -> bool:
         """Whether this is the CPU, which cannot be lost."""
         return self.torch_device.type == "cpu"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether this is a GPU of CUDA or ROCm."""
+        return self.torch_device.type == "cuda"
 
     def move(self, module: nn.Module) -> None:
         """Moves a module here, in this precision, with its weights in channels-last order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,14 @@ def load_colorizer(
     return colorizer
 
 
+ISOLATED = threading.RLock()
+"""Global state belongs to one model at a time, also where there are several devices."""
+
+
 @contextlib.contextmanager
 def isolate_model() -> Iterator[None]:
     """Restores global state, and keeps what a model prints out of standard output."""
-    with preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
+    with ISOLATED, preserve_global_state(), contextlib.redirect_stdout(sys.stderr):
         yield
 
 

@@ -1,43 +1,38 @@
-"""Runner: runs one colorizer on one device, in batches of one shape.
+"""Runner: runs one colorizer in batches of one shape, on one device or on several.
 
-Every batch has the same shape and is padded where squares are missing, because the last bits of a
-network's output depend on the batch shape. So the result of a picture depends neither on the
-pictures beside it nor on where a job was interrupted and resumed.
+Several devices take batches from one queue. Each has the same batch shape, so it does not matter
+which one colours a picture. The work of a device that is lost goes to the others.
 
 The runner works with NumPy arrays and does not import torch; a backend computes the chroma.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks import options as model_options
-from batchcolor.hooks.failures import PluginFailure
-from batchcolor.hooks.guard import InvalidChromaError
 from batchcolor.hooks.manager import RegisteredColorizer
 from batchcolor.inference import weights
 from batchcolor.inference.backends.backend import Backend
 from batchcolor.inference.backends.model_source import ModelSource
-from batchcolor.inference.backends.selection import load_backend
+from batchcolor.inference.backends.selection import list_devices, load_backend
 from batchcolor.inference.batch_size import get_default_batch_size
 from batchcolor.inference.color_transfer import ColorTransfer
-from batchcolor.inference.device_errors import DeviceLostError, DeviceMemoryError
+from batchcolor.inference.device_errors import DeviceLostError
+from batchcolor.inference.device_worker import DeviceWorker, Result, Square
 from batchcolor.inference.load_options import LoadOptions
 
-Square = NDArray[np.float32]
-"""Luma `(S, S)` in 0..1."""
-Result = NDArray[np.float32] | ProcessingError
-"""Chroma `(2, s, s)` in -0.5..0.5, or the reason why there is none."""
-HOOK = "batchcolor_colorizers"
-"""The hook that failures of a model are recorded under."""
+__all__ = ["Result", "Runner", "Square", "load_runner"]
 
 
 def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = None) -> Runner:
-    """Builds a colorizer, loads its weights, and moves it to its device.
+    """Builds a colorizer, loads its weights, and moves it to its devices.
 
     Raises UsageError (options, device, backend, like), WeightsError, PluginError.
     """
@@ -46,72 +41,87 @@ def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = N
     transfer = ColorTransfer.from_picture(loading.like) if loading.like else None
     path = weights.find(registered, loading.weights)
     digest = weights.verify(path) if path else ""
-    backend = load_backend(ModelSource(registered, parsed, path, digest), loading)
-    batch_size = loading.batch_size or get_default_batch_size(
-        spec.working_size, is_on_cpu=backend.is_on_cpu
-    )
-    runner = Runner(registered, backend, batch_size, digest, transfer)
+    source = ModelSource(registered, parsed, path, digest)
+    devices = list_devices(loading.device)
+    used = devices[:1] if spec.temporal else devices
+    workers = []
+    for device in used:
+        chosen = replace(loading, device=device)
+        backend = load_backend(source, chosen, devices_on_cpu=used.count(device))
+        batch_size = loading.batch_size or get_default_batch_size(
+            spec.working_size, is_on_cpu=backend.is_on_cpu
+        )
+        workers.append(DeviceWorker(registered, backend, batch_size))
+    runner = Runner(registered, workers, digest, transfer)
     if spec.temporal and (loading.batch_size or 1) > 1:
-        runner.notes.append(f"{spec.name} keeps state between frames: its batch size is 1")
+        runner.add_note(f"{spec.name} keeps state between frames: its batch size is 1")
+    if len(used) < len(devices):
+        runner.add_note(f"{spec.name} keeps state between frames: it runs on {used[0]} only")
     return runner
 
 
 class Runner:
-    """Runs one colorizer on batches of luma squares."""
+    """Runs one colorizer on luma squares, on the devices of its workers."""
 
     def __init__(
         self,
         registered: RegisteredColorizer,
-        backend: Backend,
-        batch_size: int,
+        workers: Sequence[DeviceWorker],
         weights_hash: str,
         color_transfer: ColorTransfer | None = None,
     ) -> None:
         self.registered, self.spec, self.name = registered, registered.spec, registered.spec.name
         self.weights_hash, self.color_transfer = weights_hash, color_transfer
-        self.backend = backend
-        self.batch_size = 1 if self.spec.temporal else batch_size
-        self.notes = backend.notes
-        """Changes of backend, device or batch size, each reported once."""
-        try:
-            backend.prepare()
-        except (DeviceMemoryError, DeviceLostError) as error:
-            self._continue_on_cpu(error)
+        self._workers = list(workers)
+        """Those whose device works."""
+        self._notes: list[str] = []
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
+        names = ", ".join(worker.backend.device_name for worker in self._workers)
         return (
-            f"<Runner {self.name}: {self.working_size} px, {self.backend.device_name}, "
+            f"<Runner {self.name}: {self.working_size} px, {names}, "
             f"{self.backend.precision}, batch size {self.batch_size}>"
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """Changes of backend, device or batch size, each reported once."""
+        everything = [*self._notes, *(note for it in self._workers for note in it.notes)]
+        return list(dict.fromkeys(everything))
+
+    @property
+    def backend(self) -> Backend:
+        """The backend of the first device."""
+        return self._workers[0].backend
+
+    @property
+    def batch_size(self) -> int:
+        """Squares in a batch of the first device."""
+        return self._workers[0].batch_size
+
+    @property
+    def squares_at_once(self) -> int:
+        """Squares for a call of `run` that keeps all devices busy."""
+        return sum(worker.squares_at_once for worker in self._workers)
 
     @property
     def working_size(self) -> int:
         """Side of the luma squares, in pixels."""
         return self.spec.working_size
 
+    def add_note(self, note: str) -> None:
+        """Adds a note."""
+        self._notes.append(note)
+
     def run(self, squares: Sequence[Square]) -> list[Result]:
         """Returns a result for each luma square `(S, S)`, in order.
 
-        Runs at most `batch_size` squares at once. A temporal colorizer is reset before each.
+        A temporal colorizer is reset before each.
         """
         if self.spec.temporal:
             return self.run_frames(squares, [True] * len(squares))
-        results: list[Result] = []
-        start = 0
-        while start < len(squares):
-            part = squares[start : start + self.batch_size]
-            try:
-                results += self._run_batch(part)
-            except DeviceLostError as error:
-                self._continue_on_cpu(error)
-                continue
-            except DeviceMemoryError:
-                if self.batch_size > 1:
-                    self._halve_batch()
-                    continue
-                results += self._run_batch_on_cpu(part)
-            start += len(part)
-        return results
+        return self._transfer_colors(squares, self._run_shared(squares))
 
     def run_frames(
         self, squares: Sequence[Square], are_shot_starts: Sequence[bool]
@@ -123,95 +133,63 @@ class Runner:
         """
         if not self.spec.temporal:
             return self.run(squares)
-        pairs = zip(squares, are_shot_starts, strict=True)
-        return [self._run_frame(square, is_shot_start) for square, is_shot_start in pairs]
+        results = [
+            self._workers[0].run_frame(square, is_shot_start=is_shot_start)
+            for square, is_shot_start in zip(squares, are_shot_starts, strict=True)
+        ]
+        return self._transfer_colors(squares, results)
 
-    def _run_frame(self, square: Square, is_shot_start: bool) -> Result:
-        try:
-            if is_shot_start:
-                self.backend.reset()
-            return self._run_batch([square])[0]
-        except (DeviceMemoryError, DeviceLostError) as error:
-            if self.backend.is_on_cpu:
-                return _make_memory_failure()
-            self._continue_on_cpu(error)
-            return self._run_frame(square, is_shot_start=True)  # the state was on the device
-        except InvalidChromaError as error:
-            return self._make_failure(error)
+    def _run_shared(self, squares: Sequence[Square]) -> list[Result]:
+        """Runs parts of the squares on every device that is free."""
+        results: dict[int, list[Result]] = {}
+        waiting = deque(_split(squares, self._workers[0].squares_at_once))
 
-    # ---- device failures -----------------------------------------------------------------
+        def work(worker: DeviceWorker) -> None:
+            while waiting:
+                try:
+                    start, part = waiting.popleft()
+                except IndexError:  # another device took it
+                    return
+                try:
+                    results[start] = worker.run(part)
+                except DeviceLostError as error:
+                    waiting.appendleft((start, part))
+                    self._handle_loss(worker, error)
+                    return
 
-    def _halve_batch(self) -> None:
-        self.backend.release_memory()
-        self.batch_size //= 2
-        self._note(
-            f"{self.backend.device_name} is out of memory: "
-            f"the batch size is {self.batch_size} from now on"
-        )
+        while waiting:
+            if len(waiting) == 1 or len(self._workers) == 1:
+                work(self._workers[0])
+            else:
+                list(self._threads.map(work, list(self._workers)))  # raises what they raised
+        return [result for start in sorted(results) for result in results[start]]
 
-    def _run_batch_on_cpu(self, part: Sequence[Square]) -> list[Result]:
-        """Runs this batch on the CPU; the next one runs on the device again."""
-        if self.backend.is_on_cpu:
-            return [_make_memory_failure() for _ in part]
-        self._note(
-            f"{self.backend.device_name} has no memory for a single picture: it runs on the CPU"
-        )
-        try:
-            with self.backend.run_on_cpu():
-                return self._run_batch(part)
-        except DeviceMemoryError:
-            return [_make_memory_failure() for _ in part]
+    def _handle_loss(self, worker: DeviceWorker, error: DeviceLostError) -> None:
+        """Leaves the work to the other devices; the last one continues on the CPU."""
+        with self._lock:
+            if len(self._workers) == 1:
+                worker.continue_on_cpu(error)
+                return
+            self._workers.remove(worker)
+            self._notes += worker.notes
+        name = worker.backend.device_name
+        self.add_note(f"{name} was lost ({error}): the other devices are used from now on")
 
-    def _continue_on_cpu(self, error: Exception) -> None:
-        """Runs everything from now on on the CPU."""
-        is_full = isinstance(error, DeviceMemoryError)
-        cause = "is out of memory" if is_full else f"was lost ({error})"
-        self._note(f"{self.backend.device_name} {cause}: the CPU is used from now on")
-        self.backend.move_to_cpu()
-        default = get_default_batch_size(self.working_size, is_on_cpu=True)
-        self.batch_size = min(self.batch_size, default)
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(len(self._workers), "device")
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
-
-    # ---- batches -------------------------------------------------------------------------
-
-    def _run_batch(self, part: Sequence[Square]) -> list[Result]:
-        """Runs one batch. If the colorizer fails, runs each of its squares once alone.
-
-        Raises DeviceMemoryError, DeviceLostError.
-        """
-        try:
-            fields = self._forward(part)
-        except InvalidChromaError as error:
-            if len(part) == 1:
-                return [self._make_failure(error)]
-            return [self._run_batch([square])[0] for square in part]
-        if self.color_transfer is None:
-            return list(fields)
-        pairs = zip(fields, part, strict=True)
-        return [self.color_transfer.apply(chroma, square) for chroma, square in pairs]
-
-    def _forward(self, part: Sequence[Square]) -> NDArray[np.float32]:
-        """Returns chroma `(n, 2, s, s)` of n squares, from a batch padded to `batch_size`.
-
-        Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
-        """
-        stacked = np.stack(part)[:, None]
-        missing = self.batch_size - len(part)
-        if missing > 0:
-            stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
-        return self.backend.compute_chroma(stacked, len(part))
-
-    def _make_failure(self, error: InvalidChromaError) -> ProcessingError:
-        """Returns the failure of a picture, and records where the colorizer's code caused it."""
-        origin = self.registered.origin
-        location = self.backend.find_failure_location(error.__cause__)
-        text = f"model {self.name} {error}"
-        self.registered.record(PluginFailure(origin, text, location, HOOK, self.spec.name))
-        return ProcessingError("chroma", f"model {self.name} of {origin} {error}")
+    def _transfer_colors(self, squares: Sequence[Square], results: list[Result]) -> list[Result]:
+        transfer = self.color_transfer
+        if transfer is None:
+            return results
+        return [
+            chroma if isinstance(chroma, ProcessingError) else transfer.apply(chroma, square)
+            for chroma, square in zip(results, squares, strict=True)
+        ]
 
 
-def _make_memory_failure() -> ProcessingError:
-    return ProcessingError("chroma", "not enough memory to run the model")
+def _split(squares: Sequence[Square], size: int) -> Iterator[tuple[int, Sequence[Square]]]:
+    """Yields parts of the squares with the index of their first square."""
+    for start in range(0, len(squares), size):
+        yield start, squares[start : start + size]

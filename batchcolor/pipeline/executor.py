@@ -71,10 +71,12 @@ class Pipeline:
         self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins, self.gallery)
         self.stop = Cancellation()
         threads = self.settings.threads
-        max_items = 2 * runner.batch_size + 4 * threads  # one batch in work, one waiting, threads
+        max_items = (
+            2 * runner.squares_at_once + 4 * threads
+        )  # one batch in work, one waiting, threads
         self.budget = ByteBudget(self.settings.memory, max_items, self.stop)
         self.prober = FilmProber(
-            self.settings, self.budget.limit, runner.batch_size, self.stop, self.decoder
+            self.settings, self.budget.limit, runner.squares_at_once, self.stop, self.decoder
         )
         self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
         self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
@@ -240,7 +242,7 @@ class Pipeline:
         if self.runner.spec.temporal:
             items: Iterator[AnyItem] = one_stream_at_a_time(self.to_chroma)
             return map(lambda item: [item], items)  # noqa: C417 (a generator keeps its item)
-        return map(_drop_ends, self.to_chroma.batches(lambda: self.runner.batch_size))
+        return map(_drop_ends, self.to_chroma.batches(lambda: self.runner.squares_at_once))
 
     def _receive_chroma(self, item: AnyItem, chroma: NDArray[np.float32] | ProcessingError) -> None:
         """Passes a picture to the encoders, and a frame back to its film."""

@@ -62,7 +62,9 @@ BatchSize: TypeAlias = Annotated[
     Field(ge=1),
     Option("Machine", "Pictures per batch (default: 64 on a GPU, 2 to 8 on a CPU)."),
 ]
-Device: TypeAlias = Annotated[str, Option("Machine", "auto, cpu, cuda, cuda:N or mps.")]
+Device: TypeAlias = Annotated[
+    str, Option("Machine", "auto, all, cpu, cuda, cuda:N or mps; several separated by commas.")
+]
 Precision: TypeAlias = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     Option(

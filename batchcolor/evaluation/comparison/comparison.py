@@ -137,7 +137,7 @@ class _CachedRunner:
     """Runs a model on one picture once, and returns the same chroma for every strength."""
 
     def __init__(self, runner: Runner) -> None:
-        self.runner, self.batch_size = runner, runner.batch_size
+        self.runner, self.squares_at_once = runner, runner.squares_at_once
         self.working_size = runner.working_size
         self._results: list[Result] | None = None
 

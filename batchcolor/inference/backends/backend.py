@@ -48,14 +48,20 @@ class Backend(Protocol):
         """Whether batches run on the CPU at the moment."""
         ...
 
+    @property
+    def parallel_batches(self) -> int:
+        """Batches that run at the same time, from one call of `compute_chroma`."""
+        ...
+
     def prepare(self) -> None:
         """Moves the model to its device. Raises DeviceMemoryError, DeviceLostError."""
         ...
 
-    def compute_chroma(self, luma: Array, count: int) -> Array:
+    def compute_chroma(self, luma: Array, count: int, batch_size: int) -> Array:
         """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
 
-        Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
+        N is a multiple of `batch_size`; every batch has that size. Raises
+        InvalidChromaError, DeviceMemoryError, DeviceLostError.
         """
         ...
 
@@ -78,3 +84,8 @@ class Backend(Protocol):
     def run_on_cpu(self) -> AbstractContextManager[None]:
         """Runs the batches of a `with` block on the CPU."""
         ...
+
+
+def split_batches(luma: Array, batch_size: int) -> list[Array]:
+    """Returns the batches of luma `(N, 1, S, S)`, N a multiple of `batch_size`."""
+    return [luma[start : start + batch_size] for start in range(0, len(luma), batch_size)]

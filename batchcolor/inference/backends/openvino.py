@@ -18,7 +18,11 @@ import numpy as np
 
 from batchcolor.hooks.failures import format_error
 from batchcolor.hooks.guard import InvalidChromaError, validate_chroma_array
-from batchcolor.inference.backends.backend import Array, BackendUnavailableError
+from batchcolor.inference.backends.backend import (
+    Array,
+    BackendUnavailableError,
+    split_batches,
+)
 from batchcolor.inference.backends.check_input import find_difference, make_test_luma
 from batchcolor.inference.backends.export_cache import (
     CANNOT_STORE,
@@ -41,7 +45,11 @@ HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoBackend:
-    """Runs one compiled graph of a fixed shape."""
+    """Runs one compiled graph of a fixed shape, in streams of one thread each.
+
+    A batch on all cores would make every layer wait for the slowest core, which other threads of
+    the job use as well.
+    """
 
     name, device_name, torch_device, is_on_cpu = "openvino", "CPU with OpenVINO", "cpu", True
 
@@ -54,7 +62,8 @@ class OpenVinoBackend:
         self.notes: list[str] = []
         self.precision = precision
         self._shape = tuple(compiled.input(0).shape)
-        self._request = compiled.create_infer_request()
+        self.parallel_batches = int(compiled.get_property("NUM_STREAMS"))
+        self._requests = [compiled.create_infer_request() for _ in range(self.parallel_batches)]
         self._load_torch = load_torch
         self._has_failed = False
 
@@ -67,29 +76,35 @@ class OpenVinoBackend:
     def prepare(self) -> None:
         """Does nothing: the graph is compiled."""
 
-    def compute_chroma(self, luma: Array, count: int) -> Array:
+    def compute_chroma(self, luma: Array, count: int, batch_size: int) -> Array:
         """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
 
-        Raises InvalidChromaError, DeviceMemoryError.
+        N is a multiple of `batch_size`; every batch has that size. Raises InvalidChromaError,
+        DeviceMemoryError.
         """
-        if self._has_failed or luma.shape != self._shape:
-            return self._torch.compute_chroma(luma, count)
+        batches = split_batches(luma, batch_size)
+        if self._has_failed or batches[0].shape != self._shape:
+            return self._torch.compute_chroma(luma, count, batch_size)
         try:
-            chroma = self.infer(luma)
+            chroma = self.infer(batches)
         except Exception as error:  # OpenVINO raises RuntimeError for everything
             self._has_failed = True
             self.notes.append(f"OpenVINO failed ({format_error(error)}): torch is used from now on")
-            return self._torch.compute_chroma(luma, count)
+            return self._torch.compute_chroma(luma, count, batch_size)
         try:
             return validate_chroma_array(chroma, len(luma))[:count]
         except InvalidChromaError:
             if count > 1:
                 raise  # the runner tries each square alone
-            return self._torch.compute_chroma(luma, count)
+            return self._torch.compute_chroma(luma, count, batch_size)
 
-    def infer(self, luma: Array) -> Array:
-        """Returns what the graph computes from luma. Raises what OpenVINO raises."""
-        return _infer(self._request, luma)
+    def infer(self, batches: Sequence[Array]) -> Array:
+        """Returns what the graph computes from all batches. Raises what OpenVINO raises."""
+        results: list[Array] = []
+        for start in range(0, len(batches), len(self._requests)):
+            part = batches[start : start + len(self._requests)]
+            results += _infer(self._requests[: len(part)], part)
+        return np.concatenate(results)
 
     def reset(self) -> None:
         """Has no effect: an exported model keeps no state between frames."""
@@ -111,12 +126,16 @@ class OpenVinoBackend:
 
 
 def load_openvino(
-    source: ModelSource, batch_size: int, precision: str, load_torch: Callable[[], TorchBackend]
+    source: ModelSource,
+    batch_size: int,
+    precision: str,
+    load_torch: Callable[[], TorchBackend],
+    streams: int = 1,
 ) -> OpenVinoBackend:
     """Loads a model from its export, which is made where there is none.
 
-    `precision` is `auto`, `float32` or `bfloat16`. Raises BackendUnavailableError, and for a
-    model without an export what `load_torch` raises.
+    `precision` is `auto`, `float32` or `bfloat16`; `streams` batches run at the same time. Raises
+    BackendUnavailableError, and for a model without an export what `load_torch` raises.
     """
     try:
         core = openvino.Core()
@@ -128,19 +147,19 @@ def load_openvino(
     precisions = fastest if precision == "auto" else (precision,)
     with EXPORTING:
         export = find_export(digest)
-        backend = _open(core, export, load_torch) if export is not None else None
+        backend = _open(core, export, load_torch, streams) if export is not None else None
         if backend is None:
             if export is not None:  # OpenVINO cannot read it
                 discard_export(digest)
             export = make_export(core, source, batch_size, precisions, load_torch())
-            backend = _open(core, _store(digest, export), load_torch)
+            backend = _open(core, _store(digest, export), load_torch, streams)
     if backend is None:
         raise BackendUnavailableError("cannot run it")
     return backend
 
 
 def _open(
-    core: openvino.Core, export: Export, load_torch: Callable[[], TorchBackend]
+    core: openvino.Core, export: Export, load_torch: Callable[[], TorchBackend], streams: int
 ) -> OpenVinoBackend | None:
     """Compiles an export and compares its results with torch's; None where it cannot be compiled.
 
@@ -149,9 +168,9 @@ def _open(
     if export.obstacle:
         raise BackendUnavailableError(export.obstacle)
     try:
-        compiled = _compile(core, export.graph, export.precision)
+        compiled = _compile(core, export.graph, export.precision, streams)
         backend = OpenVinoBackend(compiled, export.precision, load_torch)
-        chroma = backend.infer(export.luma)
+        chroma = backend.infer([export.luma])
     except RuntimeError:
         return None
     if difference := find_difference(chroma, export.chroma, export.precision):
@@ -174,11 +193,11 @@ def make_export(
     luma = make_test_luma(batch_size, spec.working_size)
     torch_backend.prepare()
     try:
-        chroma = torch_backend.compute_chroma(luma, batch_size)
+        chroma = torch_backend.compute_chroma(luma, batch_size, batch_size)
         graph = export_module(torch_backend.colorizer, luma.shape, spec.rearrange_for_inference)
         difference = ""
         for precision in precisions:
-            result = _infer(_compile(core, graph, precision).create_infer_request(), luma)
+            (result,) = _infer([_compile(core, graph, precision).create_infer_request()], [luma])
             difference = find_difference(result, chroma, precision)
             if not difference:
                 return Export(precision, luma, chroma, graph)
@@ -198,21 +217,25 @@ def _store(digest: str, export: Export) -> Export:
 
 
 def _compile(
-    core: openvino.Core, graph: openvino.Model | Path, precision: str
+    core: openvino.Core, graph: openvino.Model | Path, precision: str, streams: int = 1
 ) -> openvino.CompiledModel:
     return core.compile_model(
         graph,
         "CPU",
         {
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams,
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "ENABLE_CPU_PINNING": False,  # other threads of the job need the cores as well
         },
     )
 
 
-def _infer(request: openvino.InferRequest, luma: Array) -> Array:
-    """Returns what a graph computes from luma. Raises what OpenVINO raises."""
-    request.infer([np.ascontiguousarray(luma)], share_inputs=True)
-    chroma: Array = request.get_output_tensor(0).data.astype(np.float32)
-    return chroma
+def _infer(requests: Sequence[openvino.InferRequest], batches: Sequence[Array]) -> list[Array]:
+    """Returns what a graph computes from each batch. Raises what OpenVINO raises."""
+    given = [np.ascontiguousarray(batch) for batch in batches]
+    for request, luma in zip(requests, given, strict=True):
+        request.start_async([luma], share_inputs=True)
+    for request in requests:
+        request.wait()
+    return [request.get_output_tensor(0).data.astype(np.float32) for request in requests]

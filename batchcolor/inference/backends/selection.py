@@ -16,7 +16,7 @@ from batchcolor.errors import UsageError
 from batchcolor.hooks.failures import format_error
 from batchcolor.inference.backends.backend import Backend, BackendUnavailableError
 from batchcolor.inference.backends.model_source import ModelSource
-from batchcolor.inference.batch_size import get_default_batch_size
+from batchcolor.inference.batch_size import count_streams, get_default_batch_size
 from batchcolor.inference.gpu_presence import may_have_gpu
 from batchcolor.inference.load_options import LoadOptions
 
@@ -27,8 +27,24 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 """Precisions that OpenVINO has on a CPU."""
 
 
-def load_backend(source: ModelSource, loading: LoadOptions) -> Backend:
-    """Loads a model. Raises UsageError (device, backend), WeightsError, PluginError."""
+def list_devices(device: str) -> list[str]:
+    """Returns the devices that `--device` names: one, several separated by commas, or `all`.
+
+    `all` is every CUDA device, else what `auto` is. Raises UsageError for an empty name.
+    """
+    if device == "all":
+        return _list_gpus() or ["auto"]
+    devices = [name.strip() for name in device.split(",")]
+    if "all" in devices or ("" in devices and len(devices) > 1):
+        raise UsageError(f"--device {device}: separate devices by commas, such as cuda:0,cuda:1")
+    return devices
+
+
+def load_backend(source: ModelSource, loading: LoadOptions, devices_on_cpu: int = 1) -> Backend:
+    """Loads a model on one device. Several backends on the CPU share its cores.
+
+    Raises UsageError (device, backend), WeightsError, PluginError.
+    """
     if loading.backend == "torch":
         return load_torch(source, loading)
     refusal = _find_refusal(loading)
@@ -43,7 +59,7 @@ def load_backend(source: ModelSource, loading: LoadOptions) -> Backend:
         return load_torch(source, replace(loading, device="cpu", precision=precision))
 
     try:
-        return _load_openvino(source, loading, load_on_cpu)
+        return _load_openvino(source, loading, load_on_cpu, devices_on_cpu)
     except BackendUnavailableError as error:
         precision = "float32" if loading.precision == "auto" else loading.precision
         backend = load_on_cpu(precision)
@@ -66,7 +82,10 @@ def load_torch(source: ModelSource, loading: LoadOptions) -> TorchBackend:
 
 
 def _load_openvino(
-    source: ModelSource, loading: LoadOptions, load_on_cpu: Callable[[], TorchBackend]
+    source: ModelSource,
+    loading: LoadOptions,
+    load_on_cpu: Callable[[], TorchBackend],
+    devices_on_cpu: int,
 ) -> Backend:
     """Loads a model into OpenVINO. Raises BackendUnavailableError."""
     if obstacle := _find_obstacle(source):
@@ -77,7 +96,8 @@ def _load_openvino(
         raise BackendUnavailableError(f"cannot be loaded ({format_error(error)})") from error
     side = source.registered.spec.working_size
     batch_size = loading.batch_size or get_default_batch_size(side, is_on_cpu=True)
-    return load_openvino(source, batch_size, loading.precision, load_on_cpu)
+    streams = max(1, count_streams() // devices_on_cpu)
+    return load_openvino(source, batch_size, loading.precision, load_on_cpu, streams)
 
 
 def _find_refusal(loading: LoadOptions) -> str:
@@ -96,6 +116,14 @@ def _find_obstacle(source: ModelSource) -> str:
     if source.registered.spec.temporal:
         return "does not run models that keep state between frames"
     return "" if source.weights else "runs only models with a weights file"
+
+
+def _list_gpus() -> list[str]:
+    if not may_have_gpu():
+        return []
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def _has_gpu() -> bool:

@@ -10,13 +10,19 @@ import contextlib
 import copy
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 
 from batchcolor.hooks.failures import format_error
-from batchcolor.hooks.guard import InvalidChromaError, validate_chroma
+from batchcolor.hooks.guard import (
+    InvalidChromaError,
+    validate_chroma_shape,
+    validate_chroma_values,
+)
 from batchcolor.hooks.types import Colorizer, TemporalColorizer
-from batchcolor.inference.backends.backend import Array
+from batchcolor.inference.backends.backend import Array, split_batches
+from batchcolor.inference.backends.cuda_pipeline import CUDA_BATCHES, run_overlapped
 from batchcolor.inference.device import Device, is_out_of_memory, resolve_device
 from batchcolor.inference.device_errors import DeviceLostError, DeviceMemoryError
 from batchcolor.inference.model_code import find_model_location, isolate_model
@@ -61,15 +67,32 @@ class TorchBackend:
         with self.device.translated_errors():
             _move_to_device(self.colorizer, self.device)
 
-    def compute_chroma(self, luma: Array, count: int) -> Array:
+    @property
+    def parallel_batches(self) -> int:
+        """Batches in flight: on a GPU, one is copied while another one is computed."""
+        return CUDA_BATCHES if self.device.is_cuda else 1
+
+    def compute_chroma(self, luma: Array, count: int, batch_size: int) -> Array:
         """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
 
-        Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
+        N is a multiple of `batch_size`; every batch has that size. Raises InvalidChromaError,
+        DeviceMemoryError, DeviceLostError.
         """
+        batches = split_batches(luma, batch_size)
         with self.device.translated_errors():
-            uploaded = self.device.upload(luma).contiguous(memory_format=torch.channels_last)
-            chroma = validate_chroma(self._call(uploaded), len(uploaded), self.device.torch_device)
-            return self.device.download(chroma[:count])
+            if self.device.is_cuda:
+                return run_overlapped(self._call_checked, batches, self.device)[:count]
+            return np.concatenate([self._compute_batch(batch) for batch in batches])[:count]
+
+    def _compute_batch(self, luma: Array) -> Array:
+        uploaded = self.device.upload(luma).contiguous(memory_format=torch.channels_last)
+        chroma = self._call_checked(uploaded)
+        validated = validate_chroma_values(chroma)
+        return self.device.download(validated)
+
+    def _call_checked(self, luma: torch.Tensor) -> torch.Tensor:
+        """Calls the colorizer and checks all but the values, which it does not wait for."""
+        return validate_chroma_shape(self._call(luma), len(luma), self.device.torch_device)
 
     def reset(self) -> None:
         """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
@@ -111,7 +134,8 @@ class TorchBackend:
         """Calls the colorizer. Raises InvalidChromaError and what a device causes."""
         given = luma if self._is_builtin else luma.clone()
         try:
-            with torch.inference_mode(), isolate_model():
+            isolation = contextlib.nullcontext() if self._is_builtin else isolate_model()
+            with torch.inference_mode(), isolation:
                 chroma: object = self.colorizer(given)
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error) or self.device.is_lost_after(error):

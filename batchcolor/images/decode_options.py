@@ -19,6 +19,8 @@ class DecodeOptions:
     """Whether the result can hold a profile. Without one it is sRGB, whatever `profile` is."""
     page: int | None = None
     """The page of a TIFF, from 0. None: the first one, with a note if there are others."""
+    page_offset: int | None = None
+    """The position of that page's directory, where it is known: the other pages are not listed."""
     salvage: bool = False
     """Colour what a damaged file still gives, with a note, instead of failing it."""
 

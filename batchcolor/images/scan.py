@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.companion_files import (
     describe_hints_files,
@@ -58,6 +59,17 @@ class ScannedFile:
         if self.format is not None:
             return self.format.is_film
         return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def check_unchanged(found: ScannedFile) -> None:
+    """Raises ProcessingError where the file has changed since the scan, or is gone."""
+    try:
+        status = found.path.stat()
+    except OSError as error:
+        reason = f"the source cannot be read any more: {error.strerror}"
+        raise ProcessingError("commit", reason) from error
+    if (status.st_size, status.st_mtime_ns) != (found.size, found.mtime_ns):
+        raise ProcessingError("commit", "the source changed while it was coloured")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,12 +16,15 @@ from batchcolor.images.header import BYTES_PER_PIXEL
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.tiff.tiff_file import PageHeader
 from batchcolor.pipeline.document_task import DocumentContext, DocumentTask
+from batchcolor.pipeline.page_store import StoredPage
 from batchcolor.pipeline.picture_decoder import DECODE
 from batchcolor.pipeline.planner import Task
 
 
 class AnimationTask(DocumentTask):
     """One animation. The first frame decides whether it is in colour already."""
+
+    part = "frame"
 
     def __init__(self, task: Task, header: AnimationHeader, context: DocumentContext) -> None:
         pixels = header.width * header.height
@@ -30,7 +34,7 @@ class AnimationTask(DocumentTask):
         self._header = header
         self._reader: AnimationReader | None = None
         self._animation: AnimationWriter | None = None
-        self._durations: list[float] = []
+        self._durations: dict[int, float] = {}
         self._is_colored = False
 
     def run(self) -> None:
@@ -60,21 +64,31 @@ class AnimationTask(DocumentTask):
 
     def _decode_page(self, number: int) -> Picture:
         assert self._reader is not None
-        with self.context.decoder.hold(self.task.source.path, DECODE):
+        with self.context.decoder.hold(self.task.source.path, DECODE, number):
             try:
                 picture, duration = self._reader.read(number)
             except Exception as error:  # Pillow raises any type of error
                 raise ProcessingError("decode", describe_error(error)) from error
-        self._durations.append(duration)
+        self._durations[number] = duration
         if number == 0:
             self._is_colored = picture.is_colored
         picture.is_colored = self._is_colored
         return picture
 
-    def _append(self, number: int, page: bytes | None) -> None:
-        if page is not None:  # else the whole animation is in colour, and its file is copied
+    def _restore_pages(self) -> None:
+        super()._restore_pages()
+        self._is_colored = self._copied > 0  # as its first frame is
+
+    def _write(self, number: int, page: StoredPage) -> None:
+        super()._write(number, replace(page, duration=self._durations.pop(number)))
+
+    def _append(self, number: int, page: StoredPage) -> None:
+        self._note(number, page.notes)
+        if page.content is None:  # the whole animation is in colour, and its file is copied
+            self._copied += 1
+        else:
             assert self._animation is not None
-            self._animation.append(page, self._durations[number])
+            self._animation.append(page.content, page.duration)
 
     def _count_written(self, temporary: Path) -> int:
         with Image.open(temporary) as image:
@@ -91,6 +105,7 @@ def open_animation(task: Task, context: DocumentContext) -> AnimationTask | None
     header = read_animation_header(task.source.path, task.source.format)
     if header is None:
         return None
+    context.decoder.check_frames(task.source)
     check_size(header.width, header.height, context.settings.max_pixels)
     if task.format != task.source.format:
         raise ProcessingError(

@@ -2,13 +2,14 @@
 
 Pages share inference batches and encoding threads with other pictures. The thread that decodes
 them holds the temporary file and publishes it after the last page, so a result has all pages or
-does not exist; a document that was interrupted is begun again by the next run.
+does not exist. Each finished page is stored as well: a document that was interrupted is resumed by
+the next run behind the last one.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,20 +22,25 @@ from batchcolor.images.header import read_pages
 from batchcolor.images.metadata.ifd import HEADER_SIZE, build_directory, build_header
 from batchcolor.images.picture import Picture
 from batchcolor.images.provenance_marks.provenance import Provenance
+from batchcolor.images.scan import check_unchanged
 from batchcolor.images.tiff.tiff_file import PageHeader, read_page_headers
 from batchcolor.images.tiff.tiff_pages import CLASSIC_LIMIT, TiffPageWriter
 from batchcolor.pipeline.colored_pictures import recolors
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.file_signature import sign_in_place
 from batchcolor.pipeline.job_context import JobContext
+from batchcolor.pipeline.page_store import PageStore, StoredPage
 from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.picture_encoder import PictureEncoder
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.atomic import publish, sync_to_disk, temporary_path
 
-MAX_IN_FLIGHT = 4
-"""Pages between decoding and writing: as many as keep decoding, inference and encoding busy."""
+MIN_IN_FLIGHT, MAX_IN_FLIGHT = 4, 16
+"""Pages between decoding and writing: few large ones keep every thread busy, small ones need a
+batch for inference."""
+SMALL = 64 * 2**20
+"""Bytes that the pages in flight may need where they are more than `MIN_IN_FLIGHT`."""
 LISTED_PAGES = 5
 
 
@@ -59,40 +65,66 @@ class DocumentContext:
 class DocumentTask:
     """One document. `run` decodes in the calling thread and returns when the result is written."""
 
+    part = "page"
+    """What the messages call one picture of it."""
+
     def __init__(self, task: Task, pages: list[PageHeader], context: DocumentContext) -> None:
         self.task, self.pages, self.context = task, pages, context
         largest = max(1, *(page.memory for page in pages))  # a damaged page may have no pixels
         fitting = context.job.budget.limit // 2 // largest
-        self.max_in_flight = max(1, min(MAX_IN_FLIGHT, len(pages), fitting))
+        useful = max(MIN_IN_FLIGHT, min(MAX_IN_FLIGHT, SMALL // largest))
+        self.max_in_flight = max(1, min(useful, len(pages), fitting))
         self.share = self.max_in_flight * largest
         self._writer: TiffPageWriter | None = None
         self._lock = threading.RLock()
-        self._ready: dict[int, bytes | None] = {}
-        """Encoded pages that wait for earlier ones; None for pages that are copied."""
+        self._ready: dict[int, StoredPage] = {}
+        """Pages that wait for earlier ones."""
         self._begun = self._written = self._ended = 0
         """Pages that were begun, that are in the file, and that are encoded or have failed."""
         self._copied = 0
         self._provenance: Provenance | None = None
         self._sign: Callable[[Path], None] | None = None
         self._error: Exception | None = None
+        self._store = PageStore(context.job.find_resume_point(task))
+        self._resumed_at = 0
         self._notes: dict[str, list[int]] = {}
 
     def run(self) -> None:
-        """Colours and commits the document, or reports its failure."""
+        """Colours and commits the document, or reports its failure, or that the job stops."""
         try:
+            self.context.job.open_output()
             with temporary_path(self.task.target) as temporary:
-                self._describe()
-                with temporary.open("w+b") as file:
-                    self._color_pages(file)
-                if self._copied < len(self.pages):
-                    self._publish(temporary)
+                is_complete = self._color(temporary)
         except FileExistsError:
-            error = ProcessingError("commit", "its name was taken while the job ran")
-            self.context.job.fail(self.task, error, self.share)
+            self._report(ProcessingError("commit", "its name was taken while the job ran"))
         except ProcessingError as error:
-            self.context.job.fail(self.task, error, self.share)
+            self._report(error)
         else:
-            self._finish()
+            if is_complete:
+                self._store.remove()
+                self._finish()
+            else:
+                self.context.job.budget.release(self.share)
+        finally:
+            self._store.close()
+
+    def _color(self, temporary: Path) -> bool:
+        """Colours and publishes the document; False where the job stops before its last page."""
+        self._describe()
+        self._store.open()
+        with temporary.open("w+b") as file:
+            self._open_writer(file)
+            self._restore_pages()
+            if not self._color_pages():
+                return False
+            self._close_writer()
+        if self._copied < len(self.pages):
+            self._publish(temporary)
+        return True
+
+    def _report(self, error: ProcessingError) -> None:
+        self._store.remove()
+        self.context.job.fail(self.task, error, self.share)
 
     def receive(self, item: PageItem, error: ProcessingError | None) -> None:
         """Takes a page back from inference."""
@@ -105,11 +137,10 @@ class DocumentTask:
         """Encodes a page, and writes it once those before it are written."""
         picture = item.picture
         try:
-            with self.context.decoder.hold(picture.path, ENCODE):
+            with self.context.decoder.hold(picture.path, ENCODE, item.number):
                 image = self.context.encoder.join(picture, item.chroma, self.task)
                 data = self.context.encoder.encode_page(image, picture, self._provenance)
-            self._note(item.number, picture.notes)
-            self._write(item.number, data)
+            self._write(item.number, StoredPage(data, tuple(picture.notes)))
         except (ProcessingError, OSError) as error:
             self._fail(item.number, error)
 
@@ -126,12 +157,20 @@ class DocumentTask:
         if credentials is not None:
             self._sign = partial(sign_in_place, credentials, self.task, provenance=provenance)
 
-    def _color_pages(self, file: BinaryIO) -> None:
-        """Passes every page on and waits until all are written. Raises what failed."""
-        self._open_writer(file)
-        for number in range(len(self.pages)):
+    def _restore_pages(self) -> None:
+        """Writes the pages that an earlier job finished."""
+        for number, page in enumerate(self._store):
+            self._append(number, page)
+        self._begun = self._written = self._ended = self._resumed_at = len(self._store)
+
+    def _color_pages(self) -> bool:
+        """Passes the pages on and waits until they are written; False where the job stops.
+
+        Raises what failed.
+        """
+        for number in range(self._begun, len(self.pages)):
             self._wait(self._has_free_slot)
-            if self._error is not None:
+            if self._error is not None or self._is_stopping:
                 break
             self._begun += 1
             try:
@@ -141,7 +180,11 @@ class DocumentTask:
         self._wait(lambda: self._begun == self._ended)
         if self._error is not None:
             raise self._error
-        self._close_writer()
+        return self._begun == len(self.pages)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self.context.job.cancellation.draining.is_set()
 
     def _open_writer(self, file: BinaryIO) -> None:
         size = sum(page.result_size for page in self.pages)
@@ -152,48 +195,50 @@ class DocumentTask:
         """Completes the file after its last page; a TIFF is complete after each one."""
 
     def _decode_page(self, number: int) -> Picture:
-        picture = self.context.decoder.decode(self.task, number)
+        picture = self.context.decoder.decode(self.task, number, self.pages[number].offset)
         if not picture.metadata.exif:  # the encoder takes the byte order of the pages from it
             exif = _build_empty_exif(self.pages[0].order)
             picture.metadata = replace(picture.metadata, exif=exif)
         return picture
 
-    def _append(self, number: int, page: bytes | None) -> None:
-        """Writes an encoded page, or copies that of the source."""
+    def _append(self, number: int, page: StoredPage) -> None:
+        """Writes a page of the result, and keeps its notes."""
         assert self._writer is not None
-        if page is None:
-            notes = self._writer.copy(self.task.source.path, self.pages[number].offset)
-            self._note(number, notes)
-        else:
-            self._writer.append(page)
+        self._note(number, page.notes)
+        if page.content is not None:
+            self._writer.append(page.content)
+            return
+        self._copied += 1
+        self._note(number, self._writer.copy(self.task.source.path, self.pages[number].offset))
 
     def _count_written(self, temporary: Path) -> int:
         return len(read_page_headers(temporary, self.context.settings.max_pixels))
 
     def _has_free_slot(self) -> bool:
-        return self._error is not None or self._begun - self._written < self.max_in_flight
+        is_free = self._begun - self._written < self.max_in_flight
+        return is_free or self._error is not None or self._is_stopping
 
     def _begin_page(self, number: int) -> None:
         picture = self._decode_page(number)
         if picture.is_colored and not recolors(self.task):
-            self._copied += 1
-            self._note(number, ["in colour already, copied"])
-            self._write(number, None)
+            self._write(number, StoredPage(None, ("in colour already, copied",)))
             return
         side = self.context.job.find_working_size(self.task)
         square = self.context.decoder.make_square(picture, side)
         self.context.job.submit(PageItem(self, number, picture, square))
 
-    def _write(self, number: int, data: bytes | None) -> None:
-        """Writes a page and those after it that are ready; the first that fails ends this.
+    def _write(self, number: int, page: StoredPage) -> None:
+        """Writes and stores a page and those after it that are ready, until one fails.
 
         Raises OSError where the result cannot be written.
         """
         with self._lock:
-            self._ready[number] = data
+            self._ready[number] = page
             while self._error is None and self._written in self._ready:
+                ready = self._ready.pop(self._written)
                 try:
-                    self._append(self._written, self._ready.pop(self._written))
+                    self._append(self._written, ready)
+                    self._store.append(ready)
                 except ProcessingError as error:
                     self._keep_error(self._written, error)
                     break
@@ -211,7 +256,7 @@ class DocumentTask:
     def _keep_error(self, number: int, error: Exception) -> None:
         if self._error is None:
             if isinstance(error, ProcessingError):
-                error = ProcessingError(error.step, f"page {number + 1}: {error.reason}")
+                error = ProcessingError(error.step, f"{self.part} {number + 1}: {error.reason}")
             self._error = error
 
     def _wait(self, is_ready: Callable[[], bool]) -> None:
@@ -219,7 +264,7 @@ class DocumentTask:
         with stop.changed:
             stop.wait_for(is_ready)
 
-    def _note(self, number: int, notes: list[str]) -> None:
+    def _note(self, number: int, notes: Iterable[str]) -> None:
         with self._lock:
             for note in notes:
                 self._notes.setdefault(note, []).append(number + 1)
@@ -235,6 +280,7 @@ class DocumentTask:
             raise ProcessingError("commit", reason) from error
         if found != len(self.pages):
             raise ProcessingError("commit", f"the written file has {found} pages")
+        check_unchanged(self.task.source)
         mtime_ns = self.task.source.mtime_ns
         publish(temporary, self.task.target, replace=self.task.replaces, mtime_ns=mtime_ns)
 
@@ -253,10 +299,14 @@ class DocumentTask:
         lines = []
         if self.context.settings.c2pa is not None and self._sign is None:
             lines.append("not signed: Content Credentials would add an empty page to the TIFF")
+        if self._resumed_at:
+            lines.append(
+                f"resumed after {self.part} {self._resumed_at}, where an earlier run stopped"
+            )
         for note, numbers in self._notes.items():
             listed = ", ".join(map(str, sorted(numbers)[:LISTED_PAGES]))
             more = ", ..." if len(numbers) > LISTED_PAGES else ""
-            word = "page" if len(numbers) == 1 else "pages"
+            word = self.part if len(numbers) == 1 else f"{self.part}s"
             is_all = len(numbers) == len(self.pages)
             lines.append(note if is_all else f"{word} {listed}{more}: {note}")
         return lines

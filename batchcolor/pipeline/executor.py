@@ -200,7 +200,7 @@ class Pipeline:
             if is_byte_copy(task):
                 share = COPY_MEMORY
             elif task.source.is_film:
-                self.decoder.check_film(task.source)
+                self.decoder.check_frames(task.source)
                 film = VideoTask(task, self.prober.probe(task), self.context)
                 share = film.share
             else:

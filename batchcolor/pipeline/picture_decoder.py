@@ -52,7 +52,8 @@ class PictureDecoder:
         self.settings, self.readers, self._journal = settings, readers, journal
         self._record_folders = [journal.folder]
         self._record = InFlightRecord(journal.folder)
-        self._interrupted: dict[str, InterruptedSource] = {}
+        self._interrupted: dict[str, dict[int | None, InterruptedSource]] = {}
+        """What earlier processes had in work, by source and page."""
         self.notes: list[str] = []
         self._idle: list[IsolatedDecoder] = []
         self._one_at_a_time = threading.Lock()
@@ -63,12 +64,13 @@ class PictureDecoder:
         found = self._take_interrupted()
         # A film that was in work at a kill or a power cut is resumed, without decoding it twice.
         found = [one for one in found if one.crash or one.step != FILM]
-        self._interrupted = {one.source: one for one in found}
+        for one in found:
+            self._interrupted.setdefault(one.source, {})[one.page] = one
         self.notes += [
             f"an earlier run crashed ({crash}); what it had in work is tried in a child process"
             for crash in sorted({one.crash for one in found if one.crash})
         ]
-        self._record.open({one.source: one.attempts for one in found})
+        self._record.open({(one.source, one.page): one.attempts for one in found})
 
     def _choose_record_folder(self) -> Path:
         """The state folder; a folder of the cache where there is no output folder yet.
@@ -87,11 +89,11 @@ class PictureDecoder:
         return early
 
     def _take_interrupted(self) -> list[InterruptedSource]:
-        found: dict[str, InterruptedSource] = {}
+        found: dict[tuple[str, int | None], InterruptedSource] = {}
         for folder in self._record_folders:
             is_exclusive = self._journal.uses_lock and folder == self._journal.folder
             for one in take_interrupted(folder, is_exclusive=is_exclusive):
-                found.setdefault(one.source, one)
+                found.setdefault((one.source, one.page), one)
         return list(found.values())
 
     def close(self, *, is_complete: bool) -> None:
@@ -116,16 +118,16 @@ class PictureDecoder:
         first = [task for task in make_tasks() if self._was_interrupted(task)]
         return chain(first, (task for task in make_tasks() if not self._was_interrupted(task)))
 
-    def hold(self, path: Path, step: str) -> AbstractContextManager[None]:
-        """Records that a source is in work at a step, until the end of the block."""
-        return self._record.hold(path, step)
+    def hold(self, path: Path, step: str, page: int | None = None) -> AbstractContextManager[None]:
+        """Records that a source or page is in work at a step, until the end of the block."""
+        return self._record.hold(path, step, page)
 
     def estimate_memory(self, found: ScannedFile) -> int:
         """As `header.estimate_memory`. Raises ProcessingError."""
         max_pixels, allow_multiple = self.settings.max_pixels, self.settings.pages == "first"
         if self._is_isolated(found):
             return self._with_child(
-                found,
+                self._find_interrupted(found),
                 lambda child: child.estimate_memory(
                     found, max_pixels, allow_multiple=allow_multiple
                 ),
@@ -133,21 +135,25 @@ class PictureDecoder:
         with self.hold(found.path, DECODE), collect_warnings():  # `decode` has the same ones
             return estimate_memory(found, max_pixels, self.readers, allow_multiple=allow_multiple)
 
-    def decode(self, task: Task, page: int | None = None) -> Picture:
-        """As `decode.decode`, with the page of `DecodeOptions`. Raises ProcessingError."""
+    def decode(self, task: Task, page: int | None = None, offset: int | None = None) -> Picture:
+        """As `decode.decode`, with page and offset of `DecodeOptions`. Raises ProcessingError."""
         found, max_pixels = task.source, self.settings.max_pixels
-        embeds_profile = task.format != BMP
-        options = replace(self.settings.decoding, page=page, embeds_profile=embeds_profile)
-        if not self._is_isolated(found):
-            with self.hold(found.path, DECODE), collect_warnings() as warned:
+        options = replace(
+            self.settings.decoding,
+            page=page,
+            page_offset=offset,
+            embeds_profile=task.format != BMP,
+        )
+        if not self._is_isolated(found, page):
+            with self.hold(found.path, DECODE, page), collect_warnings() as warned:
                 picture = decode(found, max_pixels, self.readers, options)
                 picture.notes += warned
                 return picture
-        known = self._interrupted.get(absolute_source(found.path))
+        known = self._find_interrupted(found, page)
         target = task.format if known is not None and known.step == ENCODE else None
         quality = self.settings.quality
         return self._with_child(
-            found, lambda child: child.decode(found, max_pixels, options, target, quality)
+            known, lambda child: child.decode(found, max_pixels, options, target, quality)
         )
 
     def make_square(self, picture: Picture, side: int) -> NDArray[np.float32]:
@@ -159,16 +165,20 @@ class PictureDecoder:
         """Whether a source was in work when an earlier process died."""
         return absolute_source(path) in self._interrupted
 
-    def check_film(self, found: ScannedFile) -> None:
-        """Decodes a film in a child process if it was in work when an earlier run crashed.
+    def check_frames(self, found: ScannedFile) -> None:
+        """Decodes a film or animation in a child process if an earlier run died at it.
 
         Raises ProcessingError where the child dies; other damage is for the job to report.
         """
-        if self.is_interrupted(found.path):
-            self._with_child(found, lambda child: child.try_film(found, self.settings.max_pixels))
+        pages = self._interrupted.get(absolute_source(found.path), {}).values()
+        if pages or self._has_crashed(found):
+            known = max(pages, key=lambda one: one.attempts, default=None)
+            max_pixels = self.settings.max_pixels
+            self._with_child(known, lambda child: child.try_frames(found, max_pixels))
 
-    def _with_child(self, found: ScannedFile, work: Callable[[IsolatedDecoder], Result]) -> Result:
-        known = self._interrupted.get(absolute_source(found.path))
+    def _with_child(
+        self, known: InterruptedSource | None, work: Callable[[IsolatedDecoder], Result]
+    ) -> Result:
         if known is not None and known.attempts >= MAX_ATTEMPTS:
             raise ProcessingError(
                 ENCODE if known.step == ENCODE else DECODE,
@@ -184,16 +194,25 @@ class PictureDecoder:
     def _make_child(self) -> IsolatedDecoder:
         return IsolatedDecoder(self.settings.memory, with_plugins=bool(self.readers))
 
-    def _is_isolated(self, found: ScannedFile) -> bool:
+    def _find_interrupted(
+        self, found: ScannedFile, page: int | None = None
+    ) -> InterruptedSource | None:
+        """What an earlier process had in work of this file, or of this page of it."""
+        pages = self._interrupted.get(absolute_source(found.path), {})
+        return pages.get(page) or pages.get(None)
+
+    def _is_isolated(self, found: ScannedFile, page: int | None = None) -> bool:
         """Whether a file may crash its decoder: by its format, or because it did before."""
         if found.format in CRASH_PRONE_FORMATS:
             return True
-        if self.is_interrupted(found.path):
-            return True
+        return self._find_interrupted(found, page) is not None or self._has_crashed(found)
+
+    def _has_crashed(self, found: ScannedFile) -> bool:
+        """Whether a file that is tried again, or a page of it, failed by a crash."""
         if not self.settings.retry_failed:
             return False
         former = self._journal.find(found.path, found.size, found.mtime_ns)
-        return former is not None and former.reason.startswith(CRASHED)
+        return former is not None and CRASHED in former.reason
 
     def _was_interrupted(self, task: Task | SkippedEntry) -> bool:
         return isinstance(task, Task) and self.is_interrupted(task.source.path)

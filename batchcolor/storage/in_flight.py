@@ -39,6 +39,8 @@ class InterruptedSource:
     step: str
     attempts: int
     """How many processes in a row died while they had it in work."""
+    page: int | None = None
+    """The page of a document, from 0; None for the whole file."""
     crash: str = ""
     """How the last one crashed, as "Segmentation fault"; empty after a kill or a power cut."""
 
@@ -56,10 +58,10 @@ class InFlightRecord:
         self._free: list[int] = []
         self._count = itertools.count()
         self._lock = threading.Lock()
-        self._attempts: Mapping[str, int] = {}
+        self._attempts: Mapping[tuple[str, int | None], int] = {}
 
-    def open(self, attempts: Mapping[str, int]) -> None:
-        """Creates the file. `attempts` are those of earlier processes, by absolute path."""
+    def open(self, attempts: Mapping[tuple[str, int | None], int]) -> None:
+        """Creates the file. `attempts` are those of earlier processes, by path and page."""
         self._attempts = attempts
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         with contextlib.suppress(OSError):
@@ -80,10 +82,12 @@ class InFlightRecord:
                 self._path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def hold(self, path: Path, step: str) -> Iterator[None]:
-        """Records that a source is in work, until the end of the block."""
+    def hold(self, path: Path, step: str, page: int | None = None) -> Iterator[None]:
+        """Records that a source, or one page of it, is in work, until the end of the block."""
         source = absolute_source(path)
-        fields = (step.encode(), b"%d" % (self._attempts.get(source, 0) + 1), os.fsencode(source))
+        attempt = self._attempts.get((source, page), 0) + 1
+        where = step if page is None else f"{step} {page}"
+        fields = (where.encode(), b"%d" % attempt, os.fsencode(source))
         with self._lock:
             slot = self._free.pop() if self._free else next(self._count)
         self._write(slot, FIELD.join(fields) + END)
@@ -154,18 +158,20 @@ _crash_logs = _CrashLogs()
 
 
 def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSource]:
-    """Returns the sources in the records of dead processes. Call `forget_interrupted` at the end.
+    """Returns the sources and pages in the records of dead processes.
+
+    Call `forget_interrupted` at the end.
 
     `is_exclusive`: no other job can be writing to the folder, so that records of other computers,
     and of containers that are gone, count as well.
     """
-    found: dict[str, InterruptedSource] = {}
+    found: dict[tuple[str, int | None], InterruptedSource] = {}
     for path in _dead_records(folder, is_exclusive=is_exclusive):
         with contextlib.suppress(OSError):
             for one in _parse(path.read_bytes(), _read_crash(path)):
-                known = found.get(one.source)
+                known = found.get((one.source, one.page))
                 if known is None or known.attempts < one.attempts:
-                    found[one.source] = one
+                    found[one.source, one.page] = one
     return list(found.values())
 
 
@@ -189,8 +195,9 @@ def _parse(content: bytes, crash: str) -> Iterator[InterruptedSource]:
     for start in range(0, len(content), SLOT):
         fields = content[start : start + SLOT].split(END, 1)[0].split(FIELD, 2)
         if len(fields) == 3 and fields[1].isdigit():
-            step, source = fields[0].decode("ascii", "replace"), os.fsdecode(fields[2])
-            yield InterruptedSource(source, step, int(fields[1]), crash)
+            step, _, page = fields[0].decode("ascii", "replace").partition(" ")
+            number = int(page) if page.isdigit() else None
+            yield InterruptedSource(os.fsdecode(fields[2]), step, int(fields[1]), number, crash)
 
 
 def _crash_log(record: Path) -> Path:

@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from batchcolor.images.tiff.tiff_pages import TiffPageWriter
+from batchcolor.pipeline.page_store import PageStore, StoredPage
+from batchcolor.pipeline.video_sink import ResumePoint
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 WEIGHTS = np.array([0.299, 0.587, 0.114])
@@ -241,21 +244,38 @@ GATED = """
 """
 
 
-def test_a_killed_document_leaves_no_result_and_is_done_by_the_next_run(
+def write_animation(path: Path, count: int) -> None:
+    frames = [Image.fromarray(make_page(number)) for number in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[40, 70] * (count // 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "code"),
+    [
+        ("in.tif", signal.SIGKILL, -signal.SIGKILL),
+        ("in.tif", signal.SIGTERM, 143),
+        ("in.png", signal.SIGINT, 130),
+        ("in.png", signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_an_interrupted_document_is_resumed_at_its_page_and_equals_an_uninterrupted_one(
     plugin: Callable[..., Path],
     gate_code: str,
     environment: dict[str, str],
     started: list[subprocess.Popen[str]],
     command: Command,
     tmp_path: Path,
+    name: str,
+    number: int,
+    code: int,
 ) -> None:
     plugin("gatedpack", textwrap.dedent(gate_code) + textwrap.dedent(GATED))
-    source, out = tmp_path / "in.tif", tmp_path / "out"
-    write_pages(source, 12)
-    words = ["run", source, "-o", out, "-m", "gated", "--batch-size", "1"]
+    source, out, whole = tmp_path / name, tmp_path / "out", tmp_path / "whole"
+    (write_pages if name == "in.tif" else write_animation)(source, 30)  # more than are in flight
+    words = ["run", source, "-m", "gated", "--batch-size", "1"]
     gate = {"GATE_AFTER": "5", "GATE_FILE": str(tmp_path / "gate")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "batchcolor", *map(str, words)],
+        [sys.executable, "-m", "batchcolor", *map(str, [*words, "-o", out])],
         env={**environment, **gate},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -263,17 +283,99 @@ def test_a_killed_document_leaves_no_result_and_is_done_by_the_next_run(
         text=True,
     )
     started.append(process)
+    wait_for_pages(out, process)
+    process.send_signal(number)
+    if number != signal.SIGKILL:
+        (tmp_path / "gate").touch()
+    assert process.wait() == code
+    assert not (out / name).exists()
+    resumed = command(*words, "-o", out, "-v")
+    assert resumed.returncode == 0
+    part = "page" if name == "in.tif" else "frame"
+    assert f"resumed after {part} " in resumed.stderr
+    assert not find_temporaries(out)
+    assert not (out / ".batchcolor" / "films").exists()
+    assert command(*words, "-o", whole).returncode == 0
+    assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def wait_for_pages(out: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 60
-    while not any(path.stat().st_size > 10_000 for path in find_temporaries(out)):
+    while not any(path.stat().st_size > 500 for path in out.rglob("pages.log")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+
+
+def test_pages_of_another_source_or_other_settings_are_not_used(
+    tmp_path: Path,
+) -> None:
+    store = PageStore(ResumePoint(tmp_path / "films" / "0", "old"))
+    store.open()
+    store.append(StoredPage(b"one", ("a note",)))
+    store.append(StoredPage(None))
+    store.close()
+    store.open()
+    assert list(store) == [StoredPage(b"one", ("a note",)), StoredPage(None)]
+    store.close()
+    with (tmp_path / "films" / "0" / "pages.log").open("ab") as file:
+        file.write(b"torn")
+    torn = PageStore(ResumePoint(tmp_path / "films" / "0", "old"))
+    torn.open()
+    torn.append(StoredPage(b"three"))
+    assert [page.content for page in torn] == [b"one", None, b"three"]
+    torn.close()
+    other = PageStore(ResumePoint(tmp_path / "films" / "0", "new"))
+    other.open()
+    assert not list(other)
+    other.remove()
+    assert not (tmp_path / "films").exists()
+
+
+def test_directories_are_read_once_and_not_for_every_page(
+    command: Command, flat: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    with tifffile.TiffWriter(source) as writer:
+        for number in range(40):
+            writer.write(make_page(number)[:8, :8], metadata=None)
+    count = 0
+    plain = tifffile.TiffPage.__init__
+
+    def counting(self: tifffile.TiffPage, *arguments: Any, **more: Any) -> None:
+        nonlocal count
+        count += 1
+        plain(self, *arguments, **more)
+
+    monkeypatch.setattr(tifffile.TiffPage, "__init__", counting)
+    assert command("run", source, "-o", out, "-m", flat).returncode == 0
+    assert count < 6 * 40
+
+
+def test_a_document_that_changes_during_the_job_fails(
+    plugin: Callable[..., Path], command: Command, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.tif", tmp_path / "out"
+    write_pages(source, 3)
+    plugin("changepack", CHANGING)
+    ran = command("run", source, "-o", out, "-m", "changing", FILE=str(source))
+    assert ran.returncode == 3
+    assert "the source changed while it was coloured" in " ".join(ran.stderr.split())
     assert not (out / "in.tif").exists()
-    assert command(*words).returncode == 0
-    assert len(read_pages(out / "in.tif")) == 12
-    assert not find_temporaries(out)
+
+
+CHANGING = """
+    import os
+    import batchcolor, torch
+
+    def change(luma):
+        os.utime(os.environ["FILE"], (1, 1))
+        return torch.full((len(luma), 2, 4, 4), 0.1)
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("changing", "for a test", 16, lambda options: change)]
+"""
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

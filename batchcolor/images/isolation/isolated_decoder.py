@@ -44,6 +44,8 @@ class Request:
     header_only: bool = False
     allow_multiple: bool = False
     """For the header: whether only the first page or frame of several is to be decoded."""
+    all_frames: bool = False
+    """Whether each frame of a film or animation is decoded; nothing is returned."""
     options: DecodeOptions = DEFAULT_OPTIONS
     target: Format | None = None
     quality: int | None = None
@@ -94,9 +96,13 @@ class IsolatedDecoder:
         picture: Picture = self._get(request)
         return picture
 
-    def try_film(self, found: ScannedFile, max_pixels: int) -> None:
-        """Decodes every frame of a film. Raises ProcessingError only where the child dies."""
-        self._ask(Request(found, max_pixels, self._seconds + found.size // FILM_BYTES_PER_SECOND))
+    def try_frames(self, found: ScannedFile, max_pixels: int) -> None:
+        """Decodes every frame of a film or animation.
+
+        Raises ProcessingError only where the child dies.
+        """
+        seconds = self._seconds + found.size // FILM_BYTES_PER_SECOND
+        self._ask(Request(found, max_pixels, seconds, all_frames=True))
 
     def close(self) -> None:
         """Ends the child."""

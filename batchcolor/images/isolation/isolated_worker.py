@@ -19,6 +19,7 @@ import numpy as np
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import Reader
+from batchcolor.images.animation import AnimationReader
 from batchcolor.images.decode import decode
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.encode import encode
@@ -48,10 +49,10 @@ def main() -> None:
 
 
 def _serve(request: Request, readers: Sequence[Reader]) -> Any:
-    """Returns the bytes of memory that a file needs, its Picture, or a Failure; None for a film."""
+    """Returns the bytes of memory that a file needs, its Picture, or a Failure; None for frames."""
     try:
-        if request.found.is_film:
-            return _decode_film(request)
+        if request.all_frames:
+            return _decode_film(request) if request.found.is_film else _decode_animation(request)
         if request.header_only:
             return estimate_memory(
                 *(request.found, request.max_pixels, readers),
@@ -76,6 +77,12 @@ def _decode_film(request: Request) -> None:
     source = probe(request.found.path, request.max_pixels)
     for _ in VideoDecoder(source, strict=False):
         pass
+
+
+def _decode_animation(request: Request) -> None:
+    reader = AnimationReader(request.found, request.options)
+    for number in range(reader.frames):
+        reader.read(number)
 
 
 def _limit_memory(memory: int) -> None:

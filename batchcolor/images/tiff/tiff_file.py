@@ -120,6 +120,14 @@ def list_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return pages
 
 
+def read_page_at(file: tifffile.TiffFile, number: int, offset: int) -> tifffile.TiffPage:
+    """Returns the page whose directory is at an offset. Raises tifffile.TiffFileError."""
+    import tifffile
+
+    file.filehandle.seek(offset)
+    return tifffile.TiffPage(file, number)
+
+
 def read_page_headers(path: Path, max_pixels: int) -> list[PageHeader]:
     """Returns the headers of all pages, from the directories alone.
 

@@ -30,7 +30,7 @@ from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
-from batchcolor.images.tiff.tiff_file import ORIENTATION, list_pages, open_tiff
+from batchcolor.images.tiff.tiff_file import ORIENTATION, list_pages, open_tiff, read_page_at
 from batchcolor.images.tiff.tiff_salvage import salvage_samples
 from batchcolor.images.tiff.tiff_samples import ColorSamples, interpret_samples
 from batchcolor.images.tiff.tiff_segments import read_samples
@@ -57,10 +57,7 @@ def decode_tiff(
     assert found.format is not None
     notes = [found.note] if found.note else []
     with open_tiff(found.path, notes) as file:
-        pages = list_pages(file)
-        page = pages[options.page or 0]
-        if options.page is None and len(pages) > 1:
-            notes.append(f"only the first of its {len(pages)} pages is coloured (--pages all)")
+        page = _find_page(file, options, notes)
         check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = interpret_samples(_read_samples(page, options, notes), page, notes)
         metadata, orientation = _read_page_metadata(found.path, page, notes)
@@ -70,6 +67,18 @@ def decode_tiff(
     luma, alpha = turn_upright((stored, samples.alpha), orientation)
     metadata = replace(metadata, icc=conversion.target)
     return Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
+
+
+def _find_page(
+    file: tifffile.TiffFile, options: DecodeOptions, notes: list[str]
+) -> tifffile.TiffPage:
+    """Returns the page of the options; notes where others are not coloured."""
+    if options.page_offset is not None:
+        return read_page_at(file, options.page or 0, options.page_offset)
+    pages = list_pages(file)
+    if options.page is None and len(pages) > 1:
+        notes.append(f"only the first of its {len(pages)} pages is coloured (--pages all)")
+    return pages[options.page or 0]
 
 
 def _read_samples(

@@ -9,12 +9,12 @@ frames as an uninterrupted one. Subclasses define what a segment contains: `pack
 from __future__ import annotations
 
 import contextlib
-import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from av.video.frame import VideoFrame
 
+from batchcolor.storage.work_folder import make_work_folder, remove_work_folder
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segment_state import (
     Arrays,
@@ -31,10 +31,6 @@ from batchcolor.video.output.timestamps import Timeline
 
 SEGMENT_FRAMES = 250
 """x264's default keyframe interval, and about ten seconds of film."""
-
-MKDIR_ATTEMPTS = 100
-"""Attempts to create a folder that another thread may remove at the same moment."""
-
 
 DAMAGED_NOTE = (
     "the frames that an earlier run had finished are damaged or incomplete; all were coloured again"
@@ -89,17 +85,9 @@ class Segments(ABC):
         except DamagedStateError:
             notes = [DAMAGED_NOTE]
         self.remove()
-        self._make_folder()
+        make_work_folder(self.folder)
         self.state = State(fingerprint)
         return notes
-
-    def _make_folder(self) -> None:
-        """Creates the folder; retries, as another thread may remove the parent folder meanwhile."""
-        for _ in range(MKDIR_ATTEMPTS):
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                return
-        self.folder.mkdir(parents=True, exist_ok=True)  # raises the persistent error
 
     def write(self, frame: VideoFrame) -> bool:
         """Encodes the next frame; returns whether the segment is full: call `close_segment`."""
@@ -131,9 +119,7 @@ class Segments(ABC):
 
     def remove(self) -> None:
         """Deletes all segments."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # the parent folder is removed with its last film
-            self.folder.parent.rmdir()
+        remove_work_folder(self.folder)
 
     def _make_stabilizer_path(self, number: int) -> Path:
         return self.folder / f"stabilizer-{number:06d}.npz"

@@ -157,3 +157,51 @@ def test_format_gif_with_another_codec_is_refused(flat, command, album):
     result = command("run", album(1), "-m", flat, "--format", "gif", "--codec", "av1")
     assert result.returncode == 2
     assert "av1 is written to" in result.stderr
+
+
+def find_pixels(data):
+    """Offsets of the first sub-block of compressed data of each frame."""
+    offsets, position = [], 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[position] != 0x3B:
+        if data[position] == 0x2C:
+            flags = data[position + 9]
+            position += 10 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0) + 1
+            offsets.append(position)
+        else:
+            position += 2
+        while data[position]:
+            position += 1 + data[position]
+        position += 1
+    return offsets
+
+
+@pytest.mark.parametrize("damage", ["code", "missing"])
+def test_damaged_pixels_of_a_frame_are_reported(flat, command, tmp_path, damage):
+    source = write_animation(tmp_path / "a.gif", [100, 100, 100])
+    data = bytearray(source.read_bytes())
+    second = find_pixels(data)[1]
+    if damage == "code":
+        data[second + 1 + 3 : second + 1 + 40] = b"\xff" * 37
+    else:
+        size = data[second]
+        data[second : second + 1 + size] = bytes((20,)) + data[second + 1 : second + 21] + b"\0"
+        end = second + 22
+        while data[end]:  # the other sub-blocks of the frame
+            del data[end : end + 1 + data[end]]
+        del data[end]
+    source.write_bytes(data)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert "1 damaged place at 0.10 s: its pixels are damaged" in result.stderr
+    strict = command("run", source, "-m", flat, "-o", "strict", "--strict")
+    assert strict.returncode == 3
+    assert "damaged at 0.10 s: its pixels are damaged" in strict.stderr
+
+
+def test_extension_after_the_last_frame_is_no_damage(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", [100, 100])
+    data = source.read_bytes()
+    source.write_bytes(data[:-1] + b"\x21\xfe\x02hi\0;")
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert "damaged" not in result.stderr

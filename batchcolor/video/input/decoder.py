@@ -18,6 +18,7 @@ from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_contain
 from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
+from batchcolor.video.input.gif_damage import is_gif_frame_damaged
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 
@@ -104,6 +105,7 @@ class VideoDecoder:
         """Yields packets up to the end of the file; continues after demuxer errors."""
         errors = 0
         packets = container.demux(stream)
+        is_gif = container.format.name == "gif"
         with detect_corruption(self.source.path, container.format.name) as detector:
             while errors < MAX_DEMUX_ERRORS:
                 try:
@@ -120,6 +122,8 @@ class VideoDecoder:
                 self.discarded += packet.is_discard
                 if detector is not None and detector.has_gap_before(packet.pos, packet.size):
                     self._report_damage(packet.pts, "bytes between packets are damaged")
+                if is_gif and packet.size and is_gif_frame_damaged(bytes(packet)):
+                    self._report_damage(packet.pts, "its pixels are damaged", is_lost=False)
                 yield packet
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -168,14 +172,15 @@ class VideoDecoder:
             copy.pts = last[1] + round(number * step)
         return repeated
 
-    def _report_damage(self, pts: int | None, reason: str) -> None:
+    def _report_damage(self, pts: int | None, reason: str, *, is_lost: bool = True) -> None:
+        """Counts a damaged place; `is_lost`: a frame is missing there."""
         place = f" at {float(pts * self.source.time_base):.2f} s" if pts is not None else ""
         if self.strict:
             raise ProcessingError(LIMITS, f"damaged{place}: {reason} (--strict)")
         if not self.damaged:
             self._first_damage = f"{place}: {reason}"
         self.damaged += 1
-        self._is_gap_near = True
+        self._is_gap_near |= is_lost
 
     def _is_past_preview(self, frame: VideoFrame) -> bool:
         """Whether the frame is after the end of a preview."""

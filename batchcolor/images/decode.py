@@ -15,8 +15,9 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.color_profiles.icc import ColorConversion, plan_conversion
 from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import JPEG, PNG, TIFF, WEBP
+from batchcolor.images.formats import AVIF, HEIF, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.header import find_reader, open_with_pillow, read_size
+from batchcolor.images.heif_items import describe_further_images
 from batchcolor.images.jpeg.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
@@ -25,7 +26,12 @@ from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
 from batchcolor.images.plugin_reader import decode_with_reader
 from batchcolor.images.png.png_reader import decode_png
 from batchcolor.images.readers.codec_reader import decode_with_codec, find_codec
-from batchcolor.images.readers.heif_depth import decode_deep_heif, note_hdr, read_heif_bits
+from batchcolor.images.readers.heif_depth import (
+    decode_deep_heif,
+    note_hdr,
+    read_heif_bits,
+    read_heif_profile,
+)
 from batchcolor.images.readers.imageio_reader import decode_with_imageio
 from batchcolor.images.readers.padded_salvage import pad_with_zeros
 from batchcolor.images.readers.webp_file import is_lossless_webp
@@ -144,6 +150,10 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         if image.format == "TIFF":
             orientation = 1  # Pillow turns the pixels of TIFF upright when it loads them
+        if found.format in (AVIF, HEIF):
+            notes += [f"{name} dropped" for name in describe_further_images(data)]
+            icc = metadata.icc or read_heif_profile(data, found.format)
+            metadata = dataclasses.replace(metadata, icc=icc)
         conversion = _plan(image, metadata.icc, options, notes)
         if bits > 8:
             note_hdr(data, notes)
@@ -157,6 +167,7 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
     metadata = dataclasses.replace(metadata, icc=conversion.target)
     picture = Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)
     picture.is_lossless = found.format == WEBP and is_lossless_webp(data)
+    picture.bits = bits if bits > 8 else 0
     return picture
 
 

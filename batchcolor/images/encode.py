@@ -64,7 +64,7 @@ def encode(
     encoder = ENCODERS.get(image.format.name)
     if encoder is not None:
         assert image.rgb is not None
-        return encoder(image.rgb, converted, quality, notes)
+        return encoder(image.rgb, converted, quality, notes, image.bits)
     return _insert_metadata(_encode_pixels(image, converted, quality), image, converted, notes)
 
 

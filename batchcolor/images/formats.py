@@ -24,7 +24,7 @@ class Format:
     supports_alpha: bool = False
     """Whether results can hold transparency."""
     supports_16_bits: bool = False
-    """Whether results can hold 16 bits per sample."""
+    """Whether results can hold more than 8 bits per sample; AVIF and HEIC hold 10 or 12."""
     is_film: bool = False
     """Whether it is a container of moving pictures."""
     substitute: Format | None = None
@@ -59,11 +59,19 @@ TGA = Format("tga", (".tga", ".targa"), is_writable=False)
 PCX = Format("pcx", (".pcx",), is_writable=False)
 SGI = Format("sgi", (".sgi", ".rgb", ".rgba", ".bw"), is_writable=False)
 ICON = Format("icon", (".ico", ".cur"), is_writable=False)
-AVIF = Format("avif", (".avif",), supports_alpha=True, substitute=JPEG, module="PIL._avif")
+AVIF = Format(
+    "avif",
+    (".avif", ".avifs"),
+    supports_alpha=True,
+    supports_16_bits=True,
+    substitute=JPEG,
+    module="PIL._avif",
+)
 HEIF = Format(
     "heif",
     (".heic", ".heif", ".hif"),
     supports_alpha=True,
+    supports_16_bits=True,
     substitute=JPEG,
     module="pillow_heif",
     extra="heif",

@@ -41,6 +41,8 @@ class JoinedImage:
     """Whether the source is lossless, in a format that can also be lossy."""
     grey_jpeg: GreyJpeg | None = None
     """The source, where its coded luma is copied."""
+    bits: int = 0
+    """As `Picture.bits`."""
     metadata: Metadata = field(default_factory=Metadata)
     """The metadata of the source, for pixels in this orientation."""
 
@@ -71,7 +73,13 @@ def join(
         cb, cr = _join_to_yuv420(luma.astype(np.uint8, copy=False), scaled_chroma)
         return JoinedImage(JPEG, luma=luma, cb=cb, cr=cr, metadata=picture.metadata)
     rgb = _join_to_rgb(luma, alpha, scaled_chroma)
-    return JoinedImage(target, rgb=rgb, is_lossless=picture.is_lossless, metadata=picture.metadata)
+    return JoinedImage(
+        target,
+        rgb=rgb,
+        is_lossless=picture.is_lossless,
+        bits=picture.bits,
+        metadata=picture.metadata,
+    )
 
 
 def _join_to_grey_jpeg(luma: Plane, source: GreyJpeg, chroma: NDArray[np.float32]) -> JoinedImage:

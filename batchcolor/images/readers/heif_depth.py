@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.images.codec_samples import scale_to_full_range, split_alpha
+from batchcolor.images.color_profiles.cicp import build_cicp_profile
 from batchcolor.images.formats import AVIF, HEIF, Format
+from batchcolor.images.heif_items import read_code_points
 from batchcolor.images.picture import Plane
 
 PROPERTIES_SIZE = 1 << 18
 """Bytes from the beginning of a file that hold its properties."""
 HIGH_BIT_DEPTH, TWELVE_BITS = 0x40, 0x20
+SDR_PRIMARIES, SDR_TRANSFERS = (1, 2, 5, 6, 7), (1, 2, 6, 13, 14, 15)
+"""Those that are shown as sRGB."""
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of ITU-T H.273, table 3."""
 
@@ -51,6 +55,14 @@ def note_hdr(head: bytes, notes: list[str]) -> None:
     transfer = int.from_bytes(head[position + 10 : position + 12], "big") if position >= 0 else 0
     if transfer in HDR:
         notes.append(f"HDR ({HDR[transfer]}): models are trained on standard dynamic range")
+
+
+def read_heif_profile(data: bytes, kind: Format) -> bytes:
+    """Returns the profile of code points other than those of sRGB and SDR video, else nothing."""
+    points = read_code_points(data) if kind in (AVIF, HEIF) else None
+    if points is None or (points[0] in SDR_PRIMARIES and points[1] in SDR_TRANSFERS):
+        return b""
+    return build_cicp_profile(*points) or b""
 
 
 def decode_deep_heif(data: bytes, kind: Format, bits: int) -> tuple[Plane, Plane | None]:

@@ -59,7 +59,8 @@ def join(
     """
     scaled_chroma = chroma * np.float32(strength)
     if picture.grey_jpeg is not None and target == JPEG:
-        picture.notes = [n for n in picture.notes if not n.endswith(TRAILER_DROPPED)]  # copied
+        if picture.grey_jpeg.is_file:  # they are copied
+            picture.notes = [n for n in picture.notes if not n.endswith(TRAILER_DROPPED)]
         return _join_to_grey_jpeg(picture.luma, picture.grey_jpeg, scaled_chroma)
     luma, alpha = picture.luma, picture.alpha
     if picture.depth == 16 and not target.supports_16_bits:

@@ -59,6 +59,7 @@ class RunArguments(ModelArguments, total=False):
     gallery: bool
     """Write a page that shows each picture before and after, in `OUTPUT-gallery`."""
     profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]
+    luma: Literal["auto", "exact"]
     pages: Literal["all", "first"]
     quality: int | None
     workers: int | None

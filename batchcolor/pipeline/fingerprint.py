@@ -19,7 +19,7 @@ from typing import Any
 from batchcolor.hooks.options import parse_options
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.encode import DEFAULT_QUALITY
-from batchcolor.images.formats import TIFF, Format
+from batchcolor.images.formats import JPEG, TIFF, Format
 from batchcolor.pipeline.settings import RunSettings
 
 VERSION = 1
@@ -56,6 +56,8 @@ def fingerprint(
         values["mark"] = False
     if not is_film and settings.profile != RunSettings.model_fields["profile"].default:
         values["profile"] = settings.profile
+    if not is_film and target == JPEG and settings.luma != RunSettings.model_fields["luma"].default:
+        values["luma"] = settings.luma
     if settings.c2pa:
         values["c2pa"] = hash_path(settings.c2pa[0])
     if not is_film and target == TIFF and settings.pages != "all":

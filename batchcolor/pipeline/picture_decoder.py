@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
-from batchcolor.images.formats import BMP, CRASH_PRONE_FORMATS
+from batchcolor.images.formats import BMP, CRASH_PRONE_FORMATS, JPEG
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.isolation.isolated_decoder import CRASHED, IsolatedDecoder
+from batchcolor.images.jpeg.luma_coefficients import require_jpeglib
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.pipeline.memory_errors import memory_failure
@@ -49,6 +50,9 @@ class PictureDecoder:
     """Decodes pictures, and records which ones are in work. Thread-safe."""
 
     def __init__(self, settings: RunSettings, readers: Sequence[Reader], journal: Journal) -> None:
+        """Raises UsageError where `--luma exact` needs a package that is not installed."""
+        if settings.luma == "exact":
+            require_jpeglib()
         self.settings, self.readers, self._journal = settings, readers, journal
         self._record_folders = [journal.folder]
         self._record = InFlightRecord(journal.folder)
@@ -143,6 +147,7 @@ class PictureDecoder:
             page=page,
             page_offset=offset,
             embeds_profile=task.format != BMP,
+            luma=self.settings.luma if task.format == JPEG else "auto",
         )
         if not self._is_isolated(found, page):
             with self.hold(found.path, DECODE, page), collect_warnings() as warned:

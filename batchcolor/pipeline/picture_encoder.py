@@ -50,8 +50,9 @@ class PictureEncoder:
             return self.encode_page(image, picture, None)
         provenance = None
         if self.credentials is not None or not self.settings.no_mark:
-            grey_jpeg = image.grey_jpeg
-            provenance = self.provenance.describe(task, grey_jpeg.sha256 if grey_jpeg else "")
+            is_file = image.grey_jpeg is not None and image.grey_jpeg.is_file
+            digest = image.grey_jpeg.sha256 if image.grey_jpeg and is_file else ""
+            provenance = self.provenance.describe(task, digest)
         data = self.encode_page(image, picture, None if self.settings.no_mark else provenance)
         if self.credentials is None or provenance is None:
             return data

@@ -14,7 +14,7 @@ from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.settings import RunSettings
 
-PICTURE_OPTIONS = ("strength", "format", "quality", "profile")
+PICTURE_OPTIONS = ("strength", "format", "quality", "profile", "luma")
 FILM_OPTIONS = ("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare")
 FILE_OPTIONS = ("like", "weights")
 """Options that are files: recorded by name and sha256."""

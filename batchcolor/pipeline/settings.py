@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
-from batchcolor.images.decode_options import DecodeOptions, OutputProfile
+from batchcolor.images.decode_options import DecodeOptions, Luma, OutputProfile
 from batchcolor.images.formats import Format, find_writable_format
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.option import Option
@@ -146,6 +146,14 @@ class RunSettings(SettingsModel):
             *("Colour", "RGB space of pictures; keep: of the source's own RGB profile, else sRGB."),
         ),
     ] = "keep"
+    luma: Annotated[
+        Luma,
+        Option(
+            "Colour",
+            "JPEG to JPEG; auto: the coded luma of a grey JPEG is copied. exact: also that of "
+            "YCbCr, by jpeglib, in more time.",
+        ),
+    ] = "auto"
     pages: Annotated[
         Pages,
         Option(
@@ -306,7 +314,10 @@ class RunSettings(SettingsModel):
     @cached_property
     def decoding(self) -> DecodeOptions:
         """How pictures are decoded."""
-        return DecodeOptions(profile=self.profile, salvage=self.salvage)
+        recolors = self.if_colored == "recolor"
+        return DecodeOptions(
+            profile=self.profile, salvage=self.salvage, luma=self.luma, recolors=recolors
+        )
 
     @cached_property
     def films(self) -> VideoSettings:

@@ -37,7 +37,8 @@ def print_of(target=JPEG, *, spec=DELTA, is_film=False, options=None, **values):
         (JPEG, {"format": "JPEG"}),
         (JPEG, {"quality": 96}),
         (WEBP, {"quality": 95}),
-        (PNG, {"quality": 50}),  # lossless
+        (PNG, {"quality": 50, "luma": "exact"}),  # lossless
+        (JPEG, {"luma": "auto"}),
         (JPEG, {"strength": 1}),
         (JPEG, {"options": {"vividness": "0.5"}}),
         (JPEG, {"workers": 3, "device": "cpu", "max_memory": "1G"}),
@@ -54,6 +55,7 @@ def test_spellings_and_explicit_defaults_do_not_count(target, values):
     [
         {"strength": 0.5},
         {"quality": 90},
+        {"luma": "exact"},
         {"model": "beta"},
         {"options": {"vividness": "0.6"}},
     ],

@@ -25,8 +25,10 @@ from batchcolor.images.jpeg.jpeg_repair import (
     repair_jpeg,
     repair_segments,
 )
+from batchcolor.images.jpeg.luma_coefficients import CODED_AGAIN, copy_luma
 from batchcolor.images.jpeg_stream.grey_jpeg import decode_luma, read_grey_jpeg
 from batchcolor.images.jpeg_stream.jpeg_frame import JpegFrame, parse_frame_header
+from batchcolor.images.jpeg_stream.jpeg_structure import JpegStructureError
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import find_color_space, turn_upright
@@ -50,7 +52,8 @@ def decode_jpeg(
         repaired = repair_jpeg(data, notes)
         if repaired is not None and notes:
             picture = _decode(found, repaired, max_pixels, options)
-            picture.grey_jpeg = None  # the source as it is cannot be copied
+            if picture.grey_jpeg is not None and picture.grey_jpeg.is_file:
+                picture.grey_jpeg = None  # the source as it is cannot be copied
         elif options.salvage:
             rest = add_end(repair_segments(data, notes))
             picture = _salvage(found, rest, max_pixels, options, error)
@@ -85,7 +88,10 @@ def _decode(
     frame = parse_frame_header(io.BytesIO(data))
     check_process(frame)
     if not is_common_jpeg(data, frame):
-        return decode_rare_process(found, data, frame, max_pixels, options, is_strict=is_strict)
+        picture = decode_rare_process(found, data, frame, max_pixels, options, is_strict=is_strict)
+        if options.luma == "exact":
+            picture.notes.append(f"{CODED_AGAIN}{frame.precision}-bit {frame.process}")
+        return picture
     notes = [found.note] if found.note else []
     with _open(data, frame) as image:
         check_size(image.width, image.height, max_pixels)
@@ -100,6 +106,14 @@ def _decode(
         if jpeg_luma is None:
             grey_jpeg = None
             jpeg_luma, is_colored = decode_jpeg_luma(data, image, conversion, is_strict=is_strict)
+    is_exact = options.luma == "exact" and (options.recolors or not is_colored)
+    if is_exact and grey_jpeg is None:
+        try:
+            if conversion.is_needed or not is_strict:
+                raise JpegStructureError("it is converted" if is_strict else "it is damaged")
+            grey_jpeg = copy_luma(data, frame, jpeg_luma, orientation)
+        except JpegStructureError as error:
+            notes.append(f"{CODED_AGAIN}{error}")
     if is_strict and frame.is_progressive and not has_all_scans(data):
         notes.append("its last scans are missing: it has less detail than it had")
     luma, _ = turn_upright((jpeg_luma, None), orientation)

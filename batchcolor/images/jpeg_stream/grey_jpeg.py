@@ -46,6 +46,8 @@ class GreyJpeg:
     data: bytes
     segments: tuple[Segment, ...]
     orientation: int
+    is_file: bool = True
+    """Whether it is the source file; else it was made of one with more components."""
 
     @property
     def frame(self) -> Segment:

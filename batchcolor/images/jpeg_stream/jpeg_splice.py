@@ -53,7 +53,7 @@ def splice(
     metadata: Metadata | None = None,
     notes: list[str] | None = None,
 ) -> bytes:
-    """Returns the JPEG of a grey one with chroma, from which the grey one can be restored.
+    """Returns the JPEG of a grey one with chroma, from which a grey file can be restored.
 
     `cb` and `cr` are `(ceil(H/2), ceil(W/2))` for pixels as stored, neutral at 128; `quality`,
     1..100, is that of chroma. `metadata` is that of the source, where EXIF, XMP and Photoshop
@@ -73,6 +73,8 @@ def splice(
         pieces += _convert_segment(source, segment, rebuilt)
     pieces.append(Piece(_encode_chroma(source, cb, cr, quality)))
     pieces.append(Piece.copy(view[segments[-1].start :]))  # the end marker, and what follows it
+    if not source.is_file:
+        return b"".join(piece.content for piece in pieces)
     return assemble(pieces, record_index, len(source.data), source.sha256)
 
 

@@ -18,7 +18,10 @@ from batchcolor.color import Matrix, convert_chroma_matrix
 from batchcolor.images.picture import resize_luma
 from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FrameFormat
+from batchcolor.video.upsample import Upsampled
 
+STRIP_ROWS = 64
+"""Rows of chroma that are computed at once: their arrays stay in the cache."""
 MIN_SHIFT = np.float32(1e-4)
 """Smallest chroma that is limited to the RGB gamut; avoids a division by zero."""
 
@@ -59,17 +62,24 @@ def write_chroma(
     stored = np.rot90(chroma, -(frame_format.rotation // 90), axes=(1, 2))
     field = convert_chroma_matrix(stored * np.float32(strength), frame_format.matrix)
     size = (frame.planes[1].width, frame.planes[1].height)
-    scale = _compute_gamut_scale(view_plane(frame, 0), field, frame_format, size)
+    luma = _reduce_luma(view_plane(frame, 0), frame_format, size)
+    extremes = _compute_rgb_extremes(field, frame_format.matrix)
+    shifts = [Upsampled(extreme, size) for extreme in extremes]
     high = np.float32((1 << bits) - 1)
     span = high if frame_format.is_full_range else np.float32(224 << (bits - 8))
     middle = np.float32((128 << (bits - 8)) + 0.5)  # half a step, as the assignment truncates
-    for index, part in enumerate(field, start=1):
-        wide = _upsample(part, size)
-        wide *= scale
-        wide *= span
-        wide += middle
-        np.clip(wide, 0, high, out=wide)
-        view_plane(frame, index)[...] = wide
+    planes = [(view_plane(frame, i), Upsampled(field[i - 1], size)) for i in (1, 2)]
+    for start in range(0, size[1], STRIP_ROWS):
+        rows = slice(start, start + STRIP_ROWS)
+        up, down = (shift.read_rows(rows) for shift in shifts)
+        scale = _compute_gamut_scale(_to_full_range(luma[rows], frame_format), up, down)
+        for plane, part in planes:
+            wide = part.read_rows(rows)
+            wide *= scale
+            wide *= span
+            wide += middle
+            np.clip(wide, 0, high, out=wide)
+            plane[rows] = wide
     return frame
 
 
@@ -93,37 +103,45 @@ def join_side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFram
     return copy_field_order(frame, both)
 
 
-def _upsample(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resizes a small field to `size` (width, height), bilinear between sample centres."""
-    image = Image.fromarray(np.ascontiguousarray(field))
-    return np.array(image.resize(size, Image.Resampling.BILINEAR), np.float32)
-
-
 def _compute_gamut_scale(
-    luma: NDArray[Any],
-    field: NDArray[np.float32],
-    frame_format: FrameFormat,
-    size: tuple[int, int],
+    y: NDArray[np.float32], up: NDArray[np.float32], down: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Returns factors 0..1 for chroma, at chroma's size, that keep R, G and B within 0..1."""
-    y = _reduce_luma(luma, frame_format, size)
-    up, down = _compute_rgb_extremes(field, frame_format.matrix)
-    scale = (1 - y) / np.maximum(_upsample(up, size), MIN_SHIFT)
-    np.minimum(scale, y / np.maximum(_upsample(down, size), MIN_SHIFT), out=scale)
+    """Returns factors 0..1 for chroma that keep R, G and B within 0..1; overwrites its arguments.
+
+    `up` and `down` are how far chroma moves R, G and B from luma `y`, 0..1.
+    """
+    scale = 1 - y
+    scale /= np.maximum(up, MIN_SHIFT, out=up)
+    y /= np.maximum(down, MIN_SHIFT, out=down)
+    np.minimum(scale, y, out=scale)
     return np.minimum(scale, np.float32(1), out=scale)
 
 
 def _reduce_luma(
     luma: NDArray[Any], frame_format: FrameFormat, size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Returns luma at chroma's size, 0..1 at full range; averaged if chroma is subsampled."""
+) -> NDArray[np.uint8]:
+    """Returns luma at chroma's size, 8 bits as stored; averaged if chroma is subsampled."""
     if luma.dtype != np.uint8:
         luma = (luma >> (frame_format.bits - 8)).astype(np.uint8)
-    image = Image.fromarray(luma)
     factor = (-(-luma.shape[1] // size[0]), -(-luma.shape[0] // size[1]))
-    y = np.asarray(image.reduce(factor) if factor != (1, 1) else image, np.float32)
+    if factor == (1, 1):
+        return luma
+    if factor != (2, 2) or luma.shape[0] % 2 or luma.shape[1] % 2:
+        return np.asarray(Image.fromarray(luma).reduce(factor))
+    sums = luma[::2].astype(np.uint16)
+    sums += luma[1::2]
+    means: NDArray[np.uint16] = sums[:, ::2] + sums[:, 1::2]
+    means += np.uint16(2)
+    means >>= np.uint16(2)
+    return means.astype(np.uint8)
+
+
+def _to_full_range(luma: NDArray[np.uint8], frame_format: FrameFormat) -> NDArray[np.float32]:
+    """Returns 8-bit luma as 0..1 at full range, in an array of its own."""
     black, span = (0, 255) if frame_format.is_full_range else (16, 219)
-    y = (y - np.float32(black)) / np.float32(span)
+    y = luma.astype(np.float32)
+    y -= np.float32(black)
+    y /= np.float32(span)
     return np.clip(y, 0, 1, out=y)
 
 

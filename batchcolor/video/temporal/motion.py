@@ -94,18 +94,54 @@ def _refine(
 ) -> tuple[Indices, Indices]:
     """Returns for each sample the best shift within `radius` of the given one."""
     steps = np.arange(-radius, radius + 1)
-    by_rows = np.repeat(steps, len(steps))[:, None, None]
-    by_columns = np.tile(steps, len(steps))[:, None, None]
-    rows, columns = _to_indices(shift_rows + by_rows, shift_columns + by_columns)
-    difference = np.abs(before[rows, columns] - now)
-    cost = _compute_box_sum(difference, 2)
-    distance = np.abs(shift_rows + by_rows) + np.abs(shift_columns + by_columns)
-    cost += MOTION_PENALTY * 25 * np.minimum(distance, 4)
-    best = cost.argmin(axis=0)
-    return (
-        shift_rows + by_rows.ravel()[best],
-        shift_columns + by_columns.ravel()[best],
+    by_rows, by_columns = np.repeat(steps, len(steps)), np.tile(steps, len(steps))
+    cost = _compute_box_sum(
+        _compare_candidates(before, now, shift_rows, shift_columns, by_rows, by_columns), 2
     )
+    rows_moved = np.abs(shift_rows + steps[:, None, None])
+    columns_moved = np.abs(shift_columns + steps[:, None, None])
+    distance = (rows_moved[:, None] + columns_moved[None]).reshape(cost.shape)
+    cost += (MOTION_PENALTY * 25 * np.arange(5)).take(distance, mode="clip")
+    best = _find_smallest(cost)
+    return shift_rows + by_rows[best], shift_columns + by_columns[best]
+
+
+def _compare_candidates(
+    before: Field,
+    now: Field,
+    shift_rows: Indices,
+    shift_columns: Indices,
+    by_rows: Indices,
+    by_columns: Indices,
+) -> Field:
+    """Returns the difference of each sample and each candidate's sample, `(candidates, s, s)`.
+
+    The previous frame is extended by its edges so far that no shift leaves it.
+    """
+    reach = max(int(np.abs(shift_rows).max()), int(np.abs(shift_columns).max())) + int(by_rows[-1])
+    padded = _extend_edges(before, reach)
+    here = np.arange(reach, reach + len(before))
+    length = padded.shape[1]
+    position = (here[:, None] + shift_rows) * length + here + shift_columns
+    candidates = position + (by_rows * length + by_columns)[:, None, None]
+    difference: Field = padded.take(candidates)
+    difference -= now
+    np.abs(difference, out=difference)
+    return difference
+
+
+def _find_smallest(cost: Field) -> Indices:
+    """Returns the index of the smallest cost of each sample, `(s, s)`; the first one if equal."""
+    best: Indices
+    if len(cost) > 9:
+        best = cost.argmin(axis=0)
+        return best
+    smallest, best = cost[0].copy(), np.zeros(cost.shape[1:], np.intp)
+    for index in range(1, len(cost)):  # several times as fast as argmin for few candidates
+        is_smaller = cost[index] < smallest
+        np.copyto(smallest, cost[index], where=is_smaller)
+        best[is_smaller] = index
+    return best
 
 
 def _to_indices(shift_rows: Indices, shift_columns: Indices) -> tuple[Indices, Indices]:
@@ -124,8 +160,7 @@ def _downsample(picture: Field, factor: int) -> Field:
 
 def _compute_box_sum(stack: Field, radius: int) -> Field:
     """Returns sums over a square window around each sample of the last two axes; edges repeat."""
-    width = [(0, 0)] * (stack.ndim - 2) + [(radius, radius)] * 2
-    padded = np.pad(stack, width, mode="edge")
+    padded = _extend_edges(stack, radius)
     window = 2 * radius + 1
     height, length = stack.shape[-2:]
     rows = padded[..., :height, :].copy()
@@ -135,6 +170,18 @@ def _compute_box_sum(stack: Field, radius: int) -> Field:
     for step in range(1, window):
         total += rows[..., step : step + length]
     return total
+
+
+def _extend_edges(stack: Field, width: int) -> Field:
+    """Returns the last two axes extended by `width` samples on each side; edges repeat."""
+    height, length = stack.shape[-2:]
+    padded = np.empty((*stack.shape[:-2], height + 2 * width, length + 2 * width), stack.dtype)
+    padded[..., width : width + height, width : width + length] = stack
+    padded[..., width : width + height, :width] = stack[..., :1]
+    padded[..., width : width + height, width + length :] = stack[..., -1:]
+    padded[..., :width, :] = padded[..., width : width + 1, :]
+    padded[..., width + height :, :] = padded[..., width + height - 1 : width + height, :]
+    return padded
 
 
 def _compute_box_mean(picture: Field, radius: int) -> Field:

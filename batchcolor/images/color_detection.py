@@ -21,9 +21,14 @@ LEVELS = 16
 """Luma levels of the toning curve."""
 SMOOTHING = 0.7
 """Standard deviation of the curve's smoothing, in levels."""
-MIN_SPREAD = 2.0
+MIN_CHROMA_RANGE = 2.0
+"""Steps of 255. Chroma within it is that of a grey picture stored in RGB."""
+MIN_SPREAD = 1.6
 """Steps of 255. The radius of the circle as large as the ellipse of the remaining chroma's standard
 deviations: a spread along one axis alone, as of stained paper, does not count as colour."""
+MARGIN = 0.12
+"""Part of each side that cannot make a picture one in colour: borders, colour charts, album pages.
+The spread must be in the whole picture and inside of its margins."""
 
 
 def has_colors(pixels: Image.Image | NDArray[Any]) -> bool:
@@ -35,13 +40,21 @@ def has_colors(pixels: Image.Image | NDArray[Any]) -> bool:
     image = pixels if isinstance(pixels, Image.Image) else _array_to_image(pixels)
     if image is None or image.mode in GREY_MODES:
         return False
-    sample = np.asarray(_sample(image), np.float32).reshape(-1, 3)
-    luma, chroma = sample[:, 0], sample[:, 1:]
-    if np.ptp(chroma, axis=0).max() <= MIN_SPREAD:  # grey in RGB
+    sample = np.asarray(_sample(image), np.float32)
+    luma, chroma = sample[..., 0].ravel(), sample[..., 1:].reshape(-1, 2)
+    if np.ptp(chroma, axis=0).max() <= MIN_CHROMA_RANGE:
         return False
-    rest = chroma - _fit_toning_curve(luma, chroma)
-    variances = np.linalg.eigvalsh(rest.T @ rest / len(rest))
-    return bool(np.prod(np.maximum(variances, 0)) ** 0.25 > MIN_SPREAD)
+    rest = (chroma - _fit_toning_curve(luma, chroma)).reshape(*sample.shape[:2], 2)
+    top, left = (round(MARGIN * side) for side in rest.shape[:2])
+    inner = rest[top : len(rest) - top, left : rest.shape[1] - left]
+    return min(_measure_spread(rest), _measure_spread(inner)) > MIN_SPREAD
+
+
+def _measure_spread(rest: NDArray[np.float64]) -> float:
+    """Returns the spread of chroma `(H, W, 2)` around the toning curve, in steps of 255."""
+    pairs = rest.reshape(-1, 2)
+    variances = np.linalg.eigvalsh(pairs.T @ pairs / len(pairs))
+    return float(np.prod(np.maximum(variances, 0)) ** 0.25)
 
 
 def _array_to_image(pixels: NDArray[Any]) -> Image.Image | None:

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import UsageError
+from batchcolor.images.color_detection import has_colors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,12 +54,17 @@ class Moments:
 class ColorTransfer:
     """Transfers the colours of one reference picture to chroma."""
 
-    def __init__(self, luma: Field, chroma: Field) -> None:
+    def __init__(self, luma: Field, chroma: Field, note: str = "") -> None:
+        self.note = note
+        """What to tell the user about the reference; empty where it is as expected."""
         self._moments = list(_band_moments(luma.ravel(), chroma.reshape(2, -1)))
 
     @classmethod
     def from_picture(cls, path: Path) -> ColorTransfer:
-        """Reads the reference. Raises UsageError if it cannot be read or has no colour."""
+        """Reads the reference. Raises UsageError if it cannot be read or has no colour.
+
+        One that is toned, as a sepia print, is used with a note.
+        """
         if not path.is_file():
             raise UsageError(f"--like {path}: cannot be read, there is no such file")
         try:
@@ -72,7 +78,9 @@ class ColorTransfer:
         luma, cb, cr = rgb_to_ycbcr(red, green, blue)
         if float(np.hypot(cb, cr).mean()) < MIN_REFERENCE_CHROMA:
             raise UsageError(f"--like {path}: has no colour; use a colour photograph")
-        return cls(luma, np.stack([cb, cr]))
+        is_toned = not has_colors(image)
+        note = f"--like {path}: is toned or nearly grey; results get its tone" if is_toned else ""
+        return cls(luma, np.stack([cb, cr]), note)
 
     def apply(self, chroma: Field, square: Field) -> Field:
         """Returns chroma `(2, s, s)` with the reference's colours; `square` is luma `(S, S)`."""

@@ -53,6 +53,8 @@ def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = N
         )
         workers.append(DeviceWorker(registered, backend, batch_size))
     runner = Runner(registered, workers, digest, transfer)
+    if transfer is not None and transfer.note:
+        runner.add_note(transfer.note)
     if spec.temporal and (loading.batch_size or 1) > 1:
         runner.add_note(f"{spec.name} keeps state between frames: its batch size is 1")
     if len(used) < len(devices):

@@ -112,3 +112,24 @@ def test_16_bit_colour_is_recognized(tmp_path):
     (found,) = scan(tmp_path)
 
     assert decode(found, 10**6).is_colored
+
+
+def test_a_grey_print_beside_a_colour_chart_is_not_in_colour(grey_picture):
+    scan = Image.new("RGB", (600, 450), (245, 243, 238))
+    scan.paste(grey_picture(600, 400).convert("RGB"))
+    for index, color in enumerate(("cyan", "crimson", "gold", "green", "orange", "purple")):
+        scan.paste(Image.new("RGB", (80, 40), color), (20 + 95 * index, 405))
+
+    assert not has_colors(as_jpeg(scan, 85))
+
+
+def test_colours_in_the_middle_of_a_page_are_recognized():
+    page = Image.new("RGB", (400, 300), (232, 222, 196))
+    page.paste(colour_picture(300, 200), (50, 50))
+
+    assert has_colors(page)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (5, 5)])
+def test_tiny_and_narrow_pictures_are_classified(size):
+    assert has_colors(Image.new("RGB", size, "red")) is False

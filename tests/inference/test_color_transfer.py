@@ -92,3 +92,15 @@ def test_an_unreadable_reference_exits_with_2_and_writes_nothing(tmp_path, comma
     assert sorted(it.name for it in tmp_path.iterdir() if it.suffix) == sorted(
         path.name for path in (reference, photo) if path.exists()
     )
+
+
+@pytest.mark.parametrize("is_toned", [True, False])
+def test_a_reference_without_colours_of_its_own_is_reported(tmp_path, flat, is_toned):
+    path = tmp_path / "album.png"
+    if is_toned:
+        tinted(path, (30, 18, 10), (255, 240, 205))
+    else:
+        areas = RNG.integers(30, 220, (6, 6, 3)).astype(np.uint8)
+        Image.fromarray(areas).resize((96, 96), Image.Resampling.BICUBIC).save(path)
+    runner = load_runner(load_plugins().find(flat), LoadOptions(like=path))
+    assert any("toned or nearly grey" in note for note in runner.notes) is is_toned

@@ -1,4 +1,4 @@
-"""Reads the frames of animated PNG and WebP in order, each as a whole picture."""
+"""Reads the frames of animated PNG, WebP and AVIF in order, each as a whole picture."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from PIL import Image
 from batchcolor.images.color_detection import has_colors
 from batchcolor.images.color_profiles.icc import plan_conversion
 from batchcolor.images.decode_options import DecodeOptions
-from batchcolor.images.formats import PNG, WEBP, Format
+from batchcolor.images.formats import AVIF, PNG, WEBP, Format
 from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
 from batchcolor.images.png.png_chunks import keep_pixel_chunks, read_png_header
+from batchcolor.images.readers.heif_depth import note_hdr, read_heif_bits, read_heif_profile
 from batchcolor.images.scan import ScannedFile
 
 ANIMATION_FLAG = 0x02
 """Flag of the chunk VP8X."""
+SEQUENCE_BRAND, MAX_BRANDS = b"avis", 1024
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class AnimationHeader:
 
 
 def read_animation_header(path: Path, kind: Format | None) -> AnimationHeader | None:
-    """Returns the header of an animated PNG or WebP; None for other files, also damaged ones."""
+    """Returns the header of an animated PNG, WebP or AVIF; None for others and damaged ones."""
     try:
         if kind == PNG:
             png = read_png_header(path)
             header = AnimationHeader(png.width, png.height, png.frames)
         elif kind == WEBP:
             header = _read_webp_header(path)
+        elif kind == AVIF:
+            header = _read_avif_header(path)
         else:
             return None
     except Exception:  # the reader of single pictures reports the damage
@@ -64,6 +68,16 @@ def _read_webp_header(path: Path) -> AnimationHeader:
     return AnimationHeader(width, height, frames)
 
 
+def _read_avif_header(path: Path) -> AnimationHeader:
+    """Asks libavif for the frames of a file that has the brand of image sequences."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(4), "big")
+        if SEQUENCE_BRAND not in file.read(min(size, MAX_BRANDS)):
+            return AnimationHeader(1, 1, 1)
+    with Image.open(path) as image:
+        return AnimationHeader(*image.size, int(getattr(image, "n_frames", 1)))
+
+
 class AnimationReader:
     """Decodes frames one after another. `loop` is 0 where the animation never ends."""
 
@@ -78,6 +92,12 @@ class AnimationReader:
         self._has_alpha = self._image.has_transparency_data
         self._notes: list[str] = [found.note] if found.note else []
         metadata, _ = read_file_metadata(self._data, self._image, self._kind.name, self._notes)
+        if self._kind == AVIF:
+            icc = metadata.icc or read_heif_profile(self._data, AVIF)
+            metadata = replace(metadata, icc=icc)
+            bits = read_heif_bits(self._data, AVIF)
+            note_hdr(self._data, self._notes)
+            self._notes += [f"{bits} bits reduced to 8: it is an animation"] if bits > 8 else []
         self._metadata = metadata
 
     def read(self, number: int) -> tuple[Picture, float]:

@@ -1,13 +1,18 @@
-"""Writes animated PNG and WebP from encoded still pictures, frame after frame."""
+"""Writes animated PNG, WebP and AVIF from encoded still pictures, frame after frame."""
 
 from __future__ import annotations
 
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
-from batchcolor.images.formats import WEBP, Format
+from PIL import Image
+
+from batchcolor.images.formats import AVIF, PNG, WEBP, Format
+from batchcolor.images.modern_encoders import AVIF_OPTIONS, AVIF_QUALITY
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HAS_ANIMATION, HAS_ALPHA = 0x02, 0x10
@@ -26,10 +31,25 @@ class AnimationWriter(Protocol):
         """Writes what is known after the last frame."""
 
 
+def find_frame_format(kind: Format) -> Format:
+    """Returns the format of the still pictures that the writer of an animation takes."""
+    return PNG if kind == AVIF else kind
+
+
 def open_animation_writer(
-    file: BinaryIO, kind: Format, size: tuple[int, int], frames: int, loop: int
+    file: BinaryIO,
+    kind: Format,
+    size: tuple[int, int],
+    frames: int,
+    loop: int,
+    quality: int | None = None,
 ) -> AnimationWriter:
-    """Returns the writer of a format for frames of `size` that repeat `loop` times, 0: always."""
+    """Returns the writer of a format for frames of `size` that repeat `loop` times, 0: always.
+
+    `quality` is that of AVIF; the other formats get frames that are encoded already.
+    """
+    if kind == AVIF:
+        return AvifAnimationWriter(file, frames, quality or AVIF_QUALITY)
     if kind == WEBP:
         return WebpAnimationWriter(file, size, loop)
     return PngAnimationWriter(file, frames, loop)
@@ -99,6 +119,38 @@ def _iterate_png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = int.from_bytes(png[position : position + 4], "big")
         yield png[position + 4 : position + 8], png[position + 8 : position + 8 + size]
         position += 12 + size
+
+
+class AvifAnimationWriter:
+    """Collects the frames in an animated PNG, of which Pillow encodes one after another."""
+
+    def __init__(self, file: BinaryIO, frames: int, quality: int) -> None:
+        self._file, self._quality = file, quality
+        folder = Path(file.name).parent
+        self._frames: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (close closes it)
+        self._writer = PngAnimationWriter(self._frames, frames, 0)
+        self._durations: list[int] = []
+
+    def append(self, encoded: bytes, duration: float) -> None:
+        """Appends a PNG."""
+        self._writer.append(encoded, duration)
+        self._durations.append(round(duration))
+
+    def close(self) -> None:
+        """Encodes the frames, with the metadata of the first."""
+        self._writer.close()
+        with self._frames, Image.open(self._frames) as image:
+            kept = ("exif", "xmp", "icc_profile")
+            metadata = {name: image.info[name] for name in kept if image.info.get(name)}
+            image.save(
+                self._file,
+                AVIF.name,
+                save_all=True,
+                duration=self._durations,
+                quality=self._quality,
+                **AVIF_OPTIONS,
+                **metadata,
+            )
 
 
 class WebpAnimationWriter:

@@ -17,7 +17,7 @@ from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import AVIF, HEIF, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.header import find_reader, open_with_pillow, read_size
-from batchcolor.images.heif_items import describe_further_images
+from batchcolor.images.heif_items import describe_further_images, merge_associations
 from batchcolor.images.jpeg.jpeg_reader import decode_jpeg
 from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.metadata.read import read_file_metadata
@@ -140,10 +140,12 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
     if found.format is None:
         raise ProcessingError("decode", "not a picture in a known format")
     data = found.path.read_bytes()
+    data = merge_associations(data) if found.format == AVIF else data
     notes = [found.note] if found.note else []
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
-        note_dropped_frames(getattr(image, "n_frames", 1), notes)
+        word = "primary" if found.format == HEIF else "first"
+        note_dropped_frames(getattr(image, "n_frames", 1), notes, word)
         bits = read_heif_bits(data, found.format)
         if bits == 8:
             image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels

@@ -6,12 +6,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.formats import AVIF, BUILT_IN_FORMATS, HEIF, JPEG, PNG, TIFF, WEBP, Format
+from batchcolor.images.heif_items import merge_associations
 from batchcolor.images.jpeg.jpeg_repair import repair_segments
 from batchcolor.images.jpeg_stream.jpeg_frame import (
     JpegFrame,
@@ -89,7 +90,7 @@ def read_pages(found: ScannedFile, max_pixels: int) -> list[PageHeader]:
 
 
 def _check_single(kind: Format, pages: int) -> None:
-    if pages < 2:
+    if pages < 2 or kind == HEIF:  # its primary picture is the photograph; the others are noted
         return
     what = "is an animation: it" if kind in ANIMATED_FORMATS else "it"
     what = f"{what} has {pages} pages or frames, and of {kind.name.upper()} only one is coloured"
@@ -112,7 +113,12 @@ def open_with_pillow(source: Path | io.BytesIO, kind: Format) -> Image.Image:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    return Image.open(source)
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError:
+        if kind != AVIF or not isinstance(source, Path):
+            raise
+        return Image.open(io.BytesIO(merge_associations(source.read_bytes())))
 
 
 def _read_header(path: Path, kind: Format) -> tuple[int, int, int, bool]:

@@ -63,6 +63,38 @@ def read_code_points(data: bytes) -> tuple[int, int] | None:
     return items.code_points.get(items.primary)
 
 
+def merge_associations(data: bytes) -> bytes:
+    """Returns the file with one box `ipma` of those that have the same version and flags.
+
+    Older programs wrote one for each item, which libavif refuses. A box `free` takes the place
+    that remains, so that no offset changes. Other files, and damaged ones, are returned unchanged.
+    """
+    try:
+        begin, end = _find_box(data, b"meta", 0, len(data))
+        children = [(kind, data[a:b]) for kind, a, b in _iterate_boxes(data, begin, end)]
+        index = [kind for kind, _ in children].index(b"iprp")
+        properties = children[index][1]
+        boxes = [(k, properties[a:b]) for k, a, b in _iterate_boxes(properties, 0, len(properties))]
+    except (struct.error, ValueError, IndexError):
+        return data
+    merged: dict[bytes, list[bytes]] = {}
+    for kind, content in boxes:
+        if kind == b"ipma":
+            merged.setdefault(content[:FULL_BOX], []).append(content[FULL_BOX:])
+    if all(len(parts) == 1 for parts in merged.values()):
+        return data
+    result = b"".join(_build_box(k, content) for k, content in boxes if k != b"ipma")
+    for head, parts in merged.items():
+        count = sum(int.from_bytes(part[:4], "big") for part in parts)
+        entries = b"".join(part[4:] for part in parts)
+        result += _build_box(b"ipma", head + struct.pack(">I", count) + entries)
+    removed = len(properties) - len(result)
+    children[index] = (b"iprp", result)
+    children.append((b"free", bytes(removed - 8)))
+    meta = b"".join(_build_box(kind, content) for kind, content in children)
+    return data[:begin] + meta + data[end:] if len(meta) == end - begin else data
+
+
 def _name_auxiliary(urn: str) -> str:
     if urn.startswith(ALPHA_TYPES):
         return ""

@@ -77,10 +77,10 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def note_dropped_frames(count: int, notes: list[str]) -> None:
-    """Adds a note where a file has more pictures than the first, which is coloured."""
+def note_dropped_frames(count: int, notes: list[str], word: str = "first") -> None:
+    """Adds a note where a file has more pictures than the one that is coloured."""
     if count > 1:
-        notes.append(f"the first of {count} pages or frames; the others are dropped")
+        notes.append(f"the {word} of {count} pages or frames; the others are dropped")
 
 
 def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""An animated PNG or WebP: coloured frame after frame, like the pages of a document."""
+"""An animated PNG, WebP or AVIF: coloured frame after frame, like the pages of a document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.animation import AnimationHeader, AnimationReader, read_animation_header
-from batchcolor.images.animation_writer import AnimationWriter, open_animation_writer
+from batchcolor.images.animation_writer import (
+    AnimationWriter,
+    find_frame_format,
+    open_animation_writer,
+)
 from batchcolor.images.decode_errors import describe_error
 from batchcolor.images.header import BYTES_PER_PIXEL
 from batchcolor.images.picture import Picture, check_size
@@ -32,6 +36,7 @@ class AnimationTask(DocumentTask):
         page = PageHeader(header.width, header.height, memory, 4 * pixels, 0, "<")
         super().__init__(task, [page] * header.frames, context)
         self._header = header
+        self._page_task = replace(task, format=find_frame_format(task.format))
         self._reader: AnimationReader | None = None
         self._animation: AnimationWriter | None = None
         self._durations: dict[int, float] = {}
@@ -55,7 +60,8 @@ class AnimationTask(DocumentTask):
             raise ProcessingError("decode", "damaged: its number of frames is not that stated")
         size = self._header.width, self._header.height
         self._animation = open_animation_writer(
-            file, self.task.format, size, self._header.frames, self._reader.loop
+            *(file, self.task.format, size, self._header.frames, self._reader.loop),
+            quality=self.context.settings.quality,
         )
 
     def _close_writer(self) -> None:

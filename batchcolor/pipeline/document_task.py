@@ -70,6 +70,8 @@ class DocumentTask:
 
     def __init__(self, task: Task, pages: list[PageHeader], context: DocumentContext) -> None:
         self.task, self.pages, self.context = task, pages, context
+        self._page_task = task
+        """The same with the format in which pages are encoded."""
         largest = max(1, *(page.memory for page in pages))  # a damaged page may have no pixels
         fitting = context.job.budget.limit // 2 // largest
         useful = max(MIN_IN_FLIGHT, min(MAX_IN_FLIGHT, SMALL // largest))
@@ -138,7 +140,7 @@ class DocumentTask:
         picture = item.picture
         try:
             with self.context.decoder.hold(picture.path, ENCODE, item.number):
-                image = self.context.encoder.join(picture, item.chroma, self.task)
+                image = self.context.encoder.join(picture, item.chroma, self._page_task)
                 data = self.context.encoder.encode_page(image, picture, self._provenance)
             self._write(item.number, StoredPage(data, tuple(picture.notes)))
         except (ProcessingError, OSError) as error:

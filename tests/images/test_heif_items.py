@@ -173,6 +173,47 @@ def test_gain_map_depth_map_and_thumbnail_are_named() -> None:
         describe_further_images(data[:size])  # damaged boxes raise nothing
 
 
+def split_associations(avif: bytes) -> bytes:
+    """Returns an AVIF of two items with a box of properties for each, as older programs write."""
+    place = avif.index(b"ipma") - 4
+    size = int.from_bytes(avif[place : place + 4], "big")
+    entries, parts, position = avif[place + 16 : place + size], [], 0
+    while position < len(entries):
+        length = 3 + entries[position + 2]
+        parts.append(struct.pack(">I", 1) + entries[position : position + length])
+        position += length
+    boxes = b"".join(box(b"ipma", part, 0) for part in parts)
+    growth = len(boxes) - size
+    result = bytearray(avif[:place] + boxes + avif[place + size :])
+    for name in (b"meta", b"iprp"):
+        start = result.index(name) - 4
+        old = int.from_bytes(result[start : start + 4], "big")
+        result[start : start + 4] = (old + growth).to_bytes(4, "big")
+    start = result.index(b"iloc") + 4 + 8
+    for _ in parts:
+        offset = int.from_bytes(result[start + 6 : start + 10], "big")
+        result[start + 6 : start + 10] = (offset + growth).to_bytes(4, "big")
+        start += 14
+    return bytes(result)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_avif_with_a_box_of_properties_for_each_item_is_read(
+    tmp_path: Path, read_picture: ReadPicture, bits: int
+) -> None:
+    stored = np.repeat((RAMP >> (16 - bits))[..., None], 4, 2)
+    stored = stored.astype(np.uint8) if bits == 8 else stored
+    whole = imagecodecs.avif_encode(stored, level=100, speed=9, bitspersample=bits)
+    path = tmp_path / "in.avif"
+    path.write_bytes(split_associations(bytes(whole)))
+    with pytest.raises(imagecodecs.AvifError):
+        imagecodecs.avif_decode(path.read_bytes())
+    picture = read_picture(path)
+    full = 255 if bits == 8 else 65535
+    assert np.abs(picture.luma / full - RAMP / 65535).max() < 0.02
+    assert picture.alpha is not None
+
+
 def test_thumbnail_of_heic_is_dropped_with_a_note(
     tmp_path: Path, read_picture: ReadPicture
 ) -> None:

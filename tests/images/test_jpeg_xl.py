@@ -97,11 +97,14 @@ def test_exif_and_xmp_boxes_are_read_and_the_orientation_is_that_of_the_codestre
     assert (read[0x010E], read[0x0112]) == ("Aunt Ida, 1931", 1)
 
 
-def test_animation_is_refused_by_name(tmp_path: Path, read_picture: ReadPicture) -> None:
+def test_first_frame_of_an_animation_is_coloured_with_a_note(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
     path = tmp_path / "in.jxl"
-    path.write_bytes(imagecodecs.jpegxl_encode(np.stack([RAMP, RAMP]), lossless=True))
-    with pytest.raises(ProcessingError, match="animated JPEG XL"):
-        read_picture(path)
+    path.write_bytes(imagecodecs.jpegxl_encode(np.stack([RAMP, RAMP[::-1, ::-1]]), lossless=True))
+    picture = read_picture(path)
+    assert np.abs(picture.luma.astype(int) - RAMP).max() <= 1
+    assert picture.notes == ["the first frame of an animated JPEG XL; the others are dropped"]
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.5, 0.9])

@@ -67,18 +67,19 @@ def test_heic_is_read_with_orientation_and_exif(tmp_path: Path, read_picture: Re
     assert tags.get(0x0112, 1) == 1
 
 
-def test_heic_with_several_pictures_and_damaged_heic_fail(
+def test_primary_picture_of_heic_is_coloured_and_damaged_heic_fails(
     tmp_path: Path, read_picture: ReadPicture
 ) -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
-    page = Image.new("RGB", (64, 64), (90, 90, 90))
+    page, other = (Image.new("RGB", (64, 64), (level,) * 3) for level in (90, 200))
     pages, damaged = tmp_path / "pages.heic", tmp_path / "damaged.heic"
     file = pillow_heif.from_pillow(page)
     file.save(damaged)
-    file.add_from_pillow(page)
-    file.save(pages)
-    with pytest.raises(ProcessingError, match="2 pages"):
-        read_picture(pages)
+    file.add_from_pillow(other)
+    file.save(pages, primary_index=1)
+    picture = read_picture(pages)
+    assert abs(int(picture.luma.mean()) - 200) <= 2
+    assert picture.notes == ["the primary of 2 pages or frames; the others are dropped"]
     damaged.write_bytes(damaged.read_bytes()[:-60])
     with pytest.raises(ProcessingError):
         read_picture(damaged)

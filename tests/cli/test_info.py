@@ -1,6 +1,9 @@
 """`info`, `models`, `plugins`, `--version`, completion, `python -m batchcolor`."""
 
+import importlib.metadata
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +105,18 @@ def test_the_shell_completes_commands(process):
         _BATCHCOLOR_COMPLETE="complete_bash", COMP_WORDS="batchcolor r", COMP_CWORD="1"
     )
     assert "run" in completion.stdout.split()
+
+
+def test_info_names_every_extra_with_its_version_or_how_to_install_it(command, monkeypatch):
+    def find(name: str, find_version=importlib.metadata.version) -> str:
+        if name == "rawpy":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return find_version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", find)
+    extras = json.loads(command("info", "--json").stdout)["extras"]
+    assert extras["raw (camera raw)"] == "not installed: pip install 'batchcolor[raw]'"
+    project = Path(batchcolor.__file__).parent.parent / "pyproject.toml"
+    if project.is_file():  # else the tests run against an installed package
+        declared = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+        assert {name.split(" ")[0] for name in extras} == declared.keys() - {"test"}

@@ -103,7 +103,7 @@ def _load_openvino(
 def _find_refusal(loading: LoadOptions) -> str:
     """Returns why OpenVINO cannot run what is asked for, whatever the model; "" if it can."""
     if importlib.util.find_spec("openvino") is None:
-        return "OpenVINO is not installed; pip install batchcolor[openvino]"
+        return "OpenVINO is not installed; pip install 'batchcolor[openvino]'"
     if loading.device not in ("auto", "cpu"):
         return f"it runs on the CPU, not with --device {loading.device}"
     if loading.precision not in PRECISIONS:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from batchcolor.errors import ExitCode, ProcessingError, UsageError
+from batchcolor.errors import ExitCode, OutputError, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.gallery.writer import find_gallery_folder
+from batchcolor.pipeline.job_record import record_job
 from batchcolor.pipeline.planner import Plan, Task, make_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
@@ -80,7 +81,19 @@ def run_plan(
             except BaseException as error:
                 pipeline.abort(error)
                 raise
-        return pipeline.finish()
+        report = pipeline.finish()
+        if journal.path.exists():
+            _record_job(plan, report)
+        return report
+
+
+def _record_job(plan: Plan, report: Report) -> None:
+    """Records the settings for `batchcolor review`; a full disk is reported."""
+    try:
+        record_job(plan.output, plan.settings)
+    except OutputError as error:
+        if report.exit_code == ExitCode.DONE:
+            report.exit_code, report.message = error.exit_code, str(error)
 
 
 def preview(

@@ -15,7 +15,18 @@ from typing import Annotated
 
 import typer
 
-from batchcolor.cli import compare, evaluate, info, models, plugins, restore, run, train, verify
+from batchcolor.cli import (
+    compare,
+    evaluate,
+    info,
+    models,
+    plugins,
+    restore,
+    review,
+    run,
+    train,
+    verify,
+)
 from batchcolor.cli.console import discard_stdout, flush_stdout
 from batchcolor.cli.help_format import PanelCommand, SummaryGroup
 from batchcolor.cli.mistyped_option import describe_mistyped_option
@@ -63,6 +74,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     app.callback()(_root)
     app.command(cls=PanelCommand, epilog=run.EXAMPLES)(run.run)
     commands: tuple[Callable[..., int | None], ...] = (
+        review.review,
         *(evaluate.evaluate, compare.compare, train.train),
         *(verify.verify, restore.restore),
         *(models.models, plugins.plugins, info.info),

@@ -271,6 +271,10 @@ class Journal:
         """The entry of every result, in the order in which their names were first recorded."""
         return list(self._results.values())
 
+    def latest(self) -> list[JournalEntry]:
+        """The last entry of every source, in the order in which sources were first recorded."""
+        return list(self._entries.values())
+
     def has_target(self, relative: Path) -> bool:
         """Whether a result is recorded under this name, or below it where it is a folder."""
         name = str(relative).casefold()

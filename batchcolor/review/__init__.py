@@ -1,0 +1,1 @@
+"""`batchcolor review`: a local page to look through results and to correct them."""

@@ -1,0 +1,203 @@
+"""Previews at screen size: the models, strengths, references and hints of a decision.
+
+The same models and the same functions as in a job, on the luma of the source reduced to the screen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchcolor.errors import ProcessingError
+from batchcolor.hooks.manager import Plugins
+from batchcolor.images.decode import decode
+from batchcolor.images.formats import PNG
+from batchcolor.images.join import join
+from batchcolor.images.picture import Picture, array_to_luma, reduce_to_8_bits, resize_luma
+from batchcolor.inference.color_transfer import ColorTransfer
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import Runner, load_runner
+from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.previews import find_file, read_source, shrink
+from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
+from batchcolor.review.items import ReviewItem, find_version
+from batchcolor.review.likely_colors import find_likely_colors
+
+SCREEN_SIDE = 2000
+"""Longer side of the luma that is kept for previews."""
+MAX_SOURCES, MAX_FIELDS, MAX_RUNNERS, MAX_TRANSFERS = 24, 256, 6, 16
+"""Of the caches: sources at screen size, fields of chroma, models, references."""
+
+T = TypeVar("T")
+
+
+class Cache(Generic[T]):
+    """Keeps the values that were used last."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._values = size, OrderedDict[Hashable, T]()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of a key; made where it is missing."""
+        if key not in self._values:
+            self._values[key] = make()
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+
+@dataclass(frozen=True)
+class ScreenSource:
+    """A source reduced to the screen: luma `(h, w)` uint8, and its size in pixels."""
+
+    luma: NDArray[np.uint8]
+    width: int
+    height: int
+    squares: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """Squares of the working sizes that were asked for."""
+
+
+class Engine:
+    """Computes previews. Calls from several threads wait for each other."""
+
+    def __init__(self, output: Path, plugins: Plugins) -> None:
+        self.output, self.plugins = output, plugins
+        self._lock = threading.Lock()
+        self._sources: Cache[ScreenSource] = Cache(MAX_SOURCES)
+        self._fields: Cache[NDArray[np.float32]] = Cache(MAX_FIELDS)
+        self._runners: Cache[Runner] = Cache(MAX_RUNNERS)
+        self._transfers: Cache[ColorTransfer] = Cache(MAX_TRANSFERS)
+
+    def warm_up(self, job: RunSettings) -> None:
+        """Loads the model of a job, so that the first preview need not wait for it."""
+        with self._lock:
+            self._find_runner(job.model, dict(job.options), job)
+
+    def render(
+        self, item: ReviewItem, job: RunSettings, decision: Decision, side: int
+    ) -> Image.Image:
+        """Returns the picture as the job would colour it with this decision, at most `side` long.
+
+        Raises ProcessingError, UsageError and ModelError.
+        """
+        with self._lock:
+            source = self._read(item)
+            luma = Image.fromarray(source.luma)
+            if decision.state == "rejected":
+                return shrink(luma, side).convert("RGB")
+            strength = job.strength if decision.strength is None else decision.strength
+            chroma = self._compute_chroma(item, source, job, decision)
+        small = np.asarray(shrink(luma, side))
+        picture = Picture(item.source, small, None, PNG)
+        rgb = join(picture, chroma, strength, PNG).rgb
+        assert rgb is not None
+        return Image.fromarray(rgb)
+
+    def measure(self, item: ReviewItem) -> tuple[int, int]:
+        """Width and height of the source in pixels, upright. Raises ProcessingError."""
+        with self._lock:
+            source = self._read(item)
+        return source.width, source.height
+
+    def likely_colors(
+        self, item: ReviewItem, job: RunSettings, decision: Decision, place: tuple[float, float]
+    ) -> list[str]:
+        """Colours `#rrggbb` that the model holds for likely at a place, the likeliest first.
+
+        `place` is x and y as shares of width and height. All have the luma of the place.
+        """
+        with self._lock:
+            source = self._read(item)
+            runner = self._find_runner(*self._choose_model(job, decision), job)
+            square = self._find_square(source, runner.working_size)
+            chroma = self._compute_chroma(item, source, job, replace_hints(decision))
+            return find_likely_colors(runner, square, chroma, place)
+
+    # ---- sources and models ------------------------------------------------------------------
+
+    def _read(self, item: ReviewItem) -> ScreenSource:
+        return self._sources.get((item.id, find_version(item)), lambda: self._decode(item))
+
+    def _decode(self, item: ReviewItem) -> ScreenSource:
+        readers = self.plugins.readers()
+        if item.is_film:
+            frame = np.asarray(read_source(item.source, SCREEN_SIDE, readers))
+            return ScreenSource(frame, frame.shape[1], frame.shape[0])
+        picture = decode(find_file(item.source, readers), MAX_PIXELS, readers)
+        luma = picture.luma if picture.depth == 8 else reduce_to_8_bits(picture.luma)
+        small = np.asarray(shrink(Image.fromarray(np.ascontiguousarray(luma)), SCREEN_SIDE))
+        source = ScreenSource(array_to_luma(small), picture.width, picture.height)
+        source.squares.update(
+            {size: resize_luma(picture.luma, size) for size in self._working_sizes()}
+        )
+        return source
+
+    def _working_sizes(self) -> set[int]:
+        """Of the models that are loaded; they get the square of the luma at full size."""
+        return {runner.working_size for runner in self._runners._values.values()}
+
+    def _find_square(self, source: ScreenSource, size: int) -> NDArray[np.float32]:
+        if size not in source.squares:
+            source.squares[size] = resize_luma(source.luma, size)
+        return source.squares[size]
+
+    def _choose_model(
+        self, job: RunSettings, decision: Decision
+    ) -> tuple[str, dict[str, str]]:
+        name = decision.model or job.model
+        options = dict(job.options) if name == job.model else {}
+        return name, {**options, **decision.options}
+
+    def _find_runner(self, name: str, options: dict[str, str], job: RunSettings) -> Runner:
+        weights = job.weights if name == job.model else None
+        pairs = tuple(sorted(options.items()))
+        loading = LoadOptions(options=pairs, weights=weights, batch_size=1, backend="torch")
+        return self._runners.get(
+            (name, pairs), lambda: load_runner(self.plugins.find(name), loading)
+        )
+
+    def _compute_chroma(
+        self, item: ReviewItem, source: ScreenSource, job: RunSettings, decision: Decision
+    ) -> NDArray[np.float32]:
+        name, options = self._choose_model(job, decision)
+        runner = self._find_runner(name, options, job)
+        square = self._find_square(source, runner.working_size)
+        key = (item.id, find_version(item), name, tuple(sorted(options.items())))
+        chroma = self._fields.get(key, lambda: run_one(runner, square))
+        if reference := self._find_reference(job, decision):
+            chroma = self._load_transfer(reference).apply(chroma, square)
+        return chroma
+
+    def _find_reference(self, job: RunSettings, decision: Decision) -> Path | None:
+        if decision.reference is None:
+            return job.like
+        return self.output / decision.reference
+
+    def _load_transfer(self, path: Path) -> ColorTransfer:
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            changed = 0
+        return self._transfers.get((path, changed), lambda: ColorTransfer.from_picture(path))
+
+
+def replace_hints(decision: Decision) -> Decision:
+    """The decision without hints."""
+    return decision.model_copy(update={"hints": ()})
+
+
+def run_one(runner: Runner, square: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the chroma of one square. Raises ProcessingError."""
+    (chroma,) = runner.run([square])
+    if isinstance(chroma, ProcessingError):
+        raise chroma
+    return chroma

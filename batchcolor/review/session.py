@@ -1,0 +1,240 @@
+"""ReviewSession: what one server knows and does, without HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from batchcolor.errors import BatchcolorError, OutputError, make_printable
+from batchcolor.hooks.manager import Plugins
+from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
+from batchcolor.pipeline.decisions.store import describe_bad_lines
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.review.engine import Engine
+from batchcolor.review.events import Broadcaster
+from batchcolor.review.items import ReviewItem, ReviewItems, describe_decision, describe_item
+from batchcolor.review.pending import PendingChanges
+from batchcolor.review.thumbnails import Thumbnails
+from batchcolor.review.write_job import WriteJob, WriteRequest
+from batchcolor.storage.folder_lock import make_lock
+from batchcolor.storage.journal import STATE_FOLDER
+
+REFERENCE_ID = "reference_id"
+"""Key of a decision on the page: the item whose result is the reference."""
+
+
+class RefusedError(Exception):
+    """A request that is answered with a reason. `code` is an HTTP status."""
+
+    def __init__(self, reason: str, code: int = 400) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Change:
+    """A decision for an item, as a page asks for it."""
+
+    item: ReviewItem
+    decision: Decision
+
+
+class ReviewSession:
+    """One output folder under review. Thread-safe."""
+
+    def __init__(self, output: Path, plugins: Plugins) -> None:
+        """Raises UsageError."""
+        self.output, self.plugins = output, plugins
+        self.items = ReviewItems(output)
+        self.events = Broadcaster()
+        self.thumbnails = Thumbnails(output, plugins.readers())
+        self.engine = Engine(output, plugins)
+        self.pending = PendingChanges(self.items, plugins)
+        self.writing = WriteJob(plugins, self.events.send)
+        self.is_locked = self._probe_lock()
+        self._saving = threading.Lock()
+
+    # ---- what pages show -----------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that a page needs when it opens."""
+        items = self.items.all()
+        return {
+            "title": make_printable(self.output.absolute().name),
+            "output": make_printable(self.output.absolute()),
+            "job": self._describe_job(),
+            "models": self._describe_models(),
+            "locked": self.is_locked,
+            "write": self.writing.status,
+            "faults": [make_printable(line) for line in describe_bad_lines(self.items.store)],
+            "pending": sorted(item.id for item in self.pending.list()),
+            "items": [self._describe_item(item) for item in items],
+        }
+
+    def find(self, id_: str) -> ReviewItem:
+        """The item of an id. Raises RefusedError."""
+        item = self.items.get(id_)
+        if item is None:
+            raise RefusedError("no such picture", 404)
+        return item
+
+    def find_job(self, item: ReviewItem) -> RunSettings:
+        """The job of an item; the defaults where it is not recorded."""
+        return item.job or RunSettings(sources=(str(item.source),), output=self.output)
+
+    def _describe_item(self, item: ReviewItem) -> dict[str, Any]:
+        values = describe_item(item, self.items.decision(item))
+        if "decision" in values:
+            values["decision"] = self._name_reference(values["decision"])
+        return values
+
+    def _name_reference(self, decision: dict[str, Any]) -> dict[str, Any]:
+        found = self.items.item_of_target(decision.get("reference", "")) if decision else None
+        return {**decision, REFERENCE_ID: found.id} if found else decision
+
+    def _describe_job(self) -> dict[str, Any]:
+        if not self.items.jobs:
+            return {"recorded": False, "model": "delta", "strength": 1.0, "options": {}}
+        job = self.items.jobs[-1]
+        return {
+            "recorded": True,
+            "model": job.model,
+            "strength": job.strength,
+            "options": dict(job.options),
+        }
+
+    def _describe_models(self) -> list[dict[str, Any]]:
+        models = []
+        for name, owned in self.plugins.colorizers().items():
+            if owned.spec.temporal:
+                continue  # they keep state between frames, and are chosen for a whole job
+            options = getattr(owned.spec.options, "__dataclass_fields__", {})
+            models.append(
+                {"name": name, "summary": owned.spec.summary, "options": sorted(options)}
+            )
+        return models
+
+    # ---- decisions -----------------------------------------------------------------------
+
+    def save(self, changes: Sequence[Mapping[str, Any]], client: str) -> list[dict[str, Any]]:
+        """Stores decisions: they are on the disk when this returns, and all pages are informed.
+
+        Raises RefusedError, also where the output folder is locked by a job.
+        """
+        with self._saving:
+            self._refuse_if_locked()
+            parsed = [self._parse_change(change) for change in changes]
+            try:
+                self.items.store.append(*(change.decision for change in parsed))
+            except OutputError as error:
+                raise RefusedError(str(error), 507) from error
+            saved = [
+                {
+                    "id": change.item.id,
+                    "decision": self._name_reference(describe_decision(change.decision)),
+                    "pending": self.pending.check(change.item),
+                }
+                for change in parsed
+            ]
+        self.events.send("decisions", client=client, changes=saved)
+        return saved
+
+    def parse_decision(self, item: ReviewItem, values: object) -> Decision:
+        """The decision that a page sends about an item. Raises RefusedError.
+
+        A reference is the id of another item, or one that a stored decision names already: a page
+        cannot make the server read other files.
+        """
+        if not isinstance(values, dict):
+            raise RefusedError("a decision is an object")
+        given = {key: value for key, value in values.items() if key != REFERENCE_ID}
+        id_ = values.get(REFERENCE_ID)
+        if isinstance(id_, str) and id_:
+            chosen = self.find(id_)
+            if chosen.target is None:
+                raise RefusedError("the reference has no result")
+            given["reference"] = chosen.target.relative_to(self.output).as_posix()
+        elif given.get("reference") is not None:
+            given["reference"] = self._find_known_reference(given["reference"])
+        given |= {"source": item.key, "digest": item.entry.edges}
+        try:
+            return Decision.from_values(given)
+        except InvalidDecisionError as error:
+            raise RefusedError(str(error)) from error
+
+    def _find_known_reference(self, shown: object) -> str:
+        for decision in self.items.store:
+            if decision.reference is not None and make_printable(decision.reference) == shown:
+                return decision.reference
+        raise RefusedError("no such reference")
+
+    def _parse_change(self, change: Mapping[str, Any]) -> Change:
+        if not isinstance(change, dict) or not isinstance(change.get("id"), str):
+            raise RefusedError("a change has an id and a decision")
+        item = self.find(change["id"])
+        return Change(item, self.parse_decision(item, change.get("decision")))
+
+    # ---- jobs ----------------------------------------------------------------------------
+
+    def write(self) -> int:
+        """Starts to write the changes; returns their number. Raises RefusedError."""
+        self._refuse_if_locked()
+        by_job: dict[RunSettings, set[Path]] = {}
+        count = 0
+        for item in self.pending.list():
+            if item.job is None:
+                raise RefusedError(
+                    f"the job of {make_printable(item.key)} is not recorded, or its source is "
+                    f"gone; run `batchcolor run` with its options again"
+                )
+            by_job.setdefault(item.job, set()).add(item.source)
+            count += 1
+        requests = [WriteRequest(job, frozenset(paths)) for job, paths in by_job.items()]
+        if requests and not self.writing.start(requests, self._finish_write):
+            raise RefusedError("changes are being written already", 409)
+        return count
+
+    def _finish_write(self) -> None:
+        self.items.refresh()
+        self.pending.clear()
+        self.events.send("reload")
+
+    def check_changes(self) -> None:
+        """Informs the pages of what other programs have changed; called every second."""
+        if self.writing.is_running:
+            return
+        is_locked = self._probe_lock()
+        if is_locked != self.is_locked:
+            self.is_locked = is_locked
+            self.events.send("locked", locked=is_locked)
+        try:
+            is_changed = self.items.refresh() | self.items.store.refresh()
+        except BatchcolorError:
+            return  # the folder is gone for the moment
+        if is_changed:
+            self.pending.clear()
+            self.events.send("reload")
+
+    def _refuse_if_locked(self) -> None:
+        if self.writing.is_running:
+            raise RefusedError("changes are being written; wait, or stop it", 409)
+        self.is_locked = self._probe_lock()
+        if self.is_locked:
+            raise RefusedError("a job is running on this folder; decisions wait for its end", 409)
+
+    def _probe_lock(self) -> bool:
+        """Whether a job holds the lock of the output folder."""
+        lock = make_lock(self.output / STATE_FOLDER / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):
+            return False  # a file system without locks, or one that is read-only
+        lock.release()
+        return False

@@ -1,0 +1,49 @@
+// Requests to the server, and the id of this page.
+
+export const client = crypto.randomUUID();
+
+export class RequestError extends Error {}
+
+async function check(response) {
+  if (response.ok) return response;
+  let reason = `the server answers ${response.status}`;
+  try {
+    reason = (await response.json()).error || reason;
+  } catch { /* no JSON: the status is the reason */ }
+  throw new RequestError(reason);
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new RequestError("the server does not answer: is `batchcolor review` still running?");
+  }
+  return check(response);
+}
+
+export async function getJson(path) {
+  return (await request(path)).json();
+}
+
+export async function postJson(path, body, signal) {
+  const response = await post(path, body, signal);
+  return response.json();
+}
+
+export function post(path, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+export async function renderPreview(id, decision, side, signal) {
+  const response = await post(`/api/items/${id}/preview`, { decision, side }, signal);
+  return URL.createObjectURL(await response.blob());
+}
+
+export function pictureUrl(item, kind, side) {
+  const size = side ? `&side=${side}` : "";
+  return `/api/items/${item.id}/${kind}?v=${item.version}${size}`;
+}

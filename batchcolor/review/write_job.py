@@ -1,0 +1,133 @@
+"""Writes changes: runs the job again on the sources whose decisions have changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batchcolor.errors import BatchcolorError, ExitCode, make_printable
+from batchcolor.hooks.manager import Plugins
+from batchcolor.inference.runner import load_runner
+from batchcolor.pipeline.job import Interrupt, plan_job, run_plan
+from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """The sources of one job that are coloured again."""
+
+    job: RunSettings
+    sources: frozenset[Path]
+
+
+class WriteJob:
+    """One write at a time, in a thread of its own; a page need not stay open for it."""
+
+    def __init__(self, plugins: Plugins, send: Callable[..., None]) -> None:
+        self._plugins, self._send = plugins, send
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._interrupt: Interrupt | None = None
+        self._is_stopped = False
+        self.status: dict[str, Any] = {"running": False}
+        """What the pages show of the last write."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a write is running."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, requests: Sequence[WriteRequest], finished: Callable[[], None]) -> bool:
+        """Starts a write; false where one is running."""
+        with self._lock:
+            if self.is_running:
+                return False
+            self._is_stopped = False
+            total = sum(len(request.sources) for request in requests)
+            self._report(running=True, done=0, failed=0, total=total, message="")
+            self._thread = threading.Thread(
+                target=self._run, args=(requests, total, finished), name="write", daemon=True
+            )
+            self._thread.start()
+            return True
+
+    def stop(self) -> None:
+        """Finishes the pictures in flight, and ends; the others stay as they are."""
+        self._is_stopped = True
+        if self._interrupt is not None:
+            self._interrupt(ExitCode.SIGINT)
+
+    def join(self) -> None:
+        """Waits for the end."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(
+        self, requests: Sequence[WriteRequest], total: int, finished: Callable[[], None]
+    ) -> None:
+        done, failures, message = 0, [], ""
+        try:
+            for request in requests:
+                if self._is_stopped:
+                    break
+                report = self._run_one(request, done, len(failures), total)
+                done += report.done + report.copied
+                failures += report.failures
+                message = message or report.message
+        except BatchcolorError as error:
+            message = str(error)
+        except Exception as error:  # shown on the page; the review goes on
+            message = f"internal error: {error!r}"
+        listed = [
+            {"name": make_printable(one.source.name), "reason": make_printable(one.reason)}
+            for one in failures[:100]
+        ]
+        if self._is_stopped:
+            message = "stopped; write again to continue"
+        finished()
+        self._report(
+            running=False,
+            done=done,
+            failed=len(failures),
+            total=total,
+            message=message,
+            failures=listed,
+        )
+
+    def _run_one(self, request: WriteRequest, done: int, failed: int, total: int) -> Report:
+        plan, owned = plan_job(request.job, self._plugins, ())
+        runner = load_runner(owned, request.job.loading)
+        part = replace(plan, accept=request.sources.__contains__)
+
+        def watch(report: Report) -> None:
+            self._report(
+                running=True,
+                done=done + report.done + report.copied,
+                failed=failed + report.failed,
+                total=total,
+                message="",
+                current=make_printable(report.current),
+            )
+
+        return run_plan(part, runner, self._plugins, watch, self._signals)
+
+    @contextmanager
+    def _signals(self, interrupt: Interrupt) -> Iterator[None]:
+        """Keeps what interrupts the job, for `stop`."""
+        self._interrupt = interrupt
+        if self._is_stopped:
+            interrupt(ExitCode.SIGINT)
+        try:
+            yield
+        finally:
+            self._interrupt = None
+
+    def _report(self, **status: Any) -> None:
+        if status != self.status:
+            self.status = status
+            self._send("write", **status)

@@ -53,7 +53,7 @@ class WatchDisplay:
                 print_line(self.console, f"failed: {name}: {reason}")
         if self.quiet:
             return
-        finished = report.done + report.copied
+        finished = report.done + report.copied + report.kept_grey
         if finished:
             names = sorted(str(path.name) for path in files - failed)
             more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""

@@ -48,12 +48,20 @@ def run(
     plan, owned = plan_job(settings, plugins, missing)
     _first_task(plan, plugins)
 
-    from batchcolor.inference.runner import load_runner
-
-    runner = load_runner(owned, replace(settings.loading, like=None))
+    runner = load_job_runner(settings, owned)
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, runner.weights_hash)
     return run_plan(plan, runner, plugins, watch)
+
+
+def load_job_runner(settings: RunSettings, owned: RegisteredColorizer) -> Runner:
+    """Loads the model of a job, without the reference, which differs between sources.
+
+    Raises UsageError, WeightsError, PluginError.
+    """
+    from batchcolor.inference.runner import load_runner
+
+    return load_runner(owned, replace(settings.loading, like=None))
 
 
 def run_plan(

@@ -23,7 +23,14 @@ from batchcolor.images.completeness import has_end
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_paths
 from batchcolor.pipeline.arrivals import Arrivals
-from batchcolor.pipeline.job import TICK, Interrupt, plan_job, refuse_existing, run_plan
+from batchcolor.pipeline.job import (
+    TICK,
+    Interrupt,
+    load_job_runner,
+    plan_job,
+    refuse_existing,
+    run_plan,
+)
 from batchcolor.pipeline.planner import Plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
@@ -86,9 +93,7 @@ def run_watch(
         if not root.path.is_dir():
             raise UsageError(f"--watch takes folders, and {root.path} is a file; name its folder")
 
-    from batchcolor.inference.runner import load_runner
-
-    runner = load_runner(owned, replace(settings.loading, like=None))
+    runner = load_job_runner(settings, owned)
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, runner.weights_hash)
     job = _WatchJob(plan, plugins, view, Report(runner.name, str(plan.output)))
@@ -158,6 +163,8 @@ class _WatchJob:
         self, work: Callable[[Plan], Report], plan: Plan, ready: frozenset[Path], *, is_first: bool
     ) -> bool:
         """Runs a round; whether the job goes on."""
+        if plan.corrections is not None:
+            plan.corrections.store.refresh()
         try:
             report = work(replace(plan, accept=ready.__contains__))
         except OutputLockedError:

@@ -21,7 +21,7 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
-from batchcolor.images.picture import Picture, array_to_luma, reduce_to_8_bits, resize_luma
+from batchcolor.images.picture import Picture, reduce_to_8_bits, resize_luma
 from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner, load_runner
@@ -33,7 +33,7 @@ from batchcolor.review.likely_colors import find_likely_colors
 
 SCREEN_SIDE = 2000
 """Longer side of the luma that is kept for previews."""
-MAX_SOURCES, MAX_FIELDS, MAX_RUNNERS, MAX_TRANSFERS = 24, 256, 6, 16
+MAX_SOURCES, MAX_FIELDS, MAX_RUNNERS, MAX_TRANSFERS = 24, 256, 16, 16
 """Of the caches: sources at screen size, fields of chroma, models, references."""
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ class Engine:
         picture = decode(find_file(item.source, readers), MAX_PIXELS, readers)
         luma = picture.luma if picture.depth == 8 else reduce_to_8_bits(picture.luma)
         small = np.asarray(shrink(Image.fromarray(np.ascontiguousarray(luma)), SCREEN_SIDE))
-        source = ScreenSource(array_to_luma(small), picture.width, picture.height)
+        source = ScreenSource(small, picture.width, picture.height)
         source.squares.update(
             {size: resize_luma(picture.luma, size) for size in self._working_sizes()}
         )
@@ -150,9 +150,7 @@ class Engine:
             source.squares[size] = resize_luma(source.luma, size)
         return source.squares[size]
 
-    def _choose_model(
-        self, job: RunSettings, decision: Decision
-    ) -> tuple[str, dict[str, str]]:
+    def _choose_model(self, job: RunSettings, decision: Decision) -> tuple[str, dict[str, str]]:
         name = decision.model or job.model
         options = dict(job.options) if name == job.model else {}
         return name, {**options, **decision.options}

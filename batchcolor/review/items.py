@@ -103,9 +103,7 @@ class ReviewItems:
             made = journal.find_result(Path(entry.target)) if entry.target else None
             is_own = made is not None and made.source == entry.source
             target = self.output / made.target if made is not None and is_own else None
-            items[id_] = ReviewItem(
-                id_, key, Path(entry.source), target, entry, number, job
-            )
+            items[id_] = ReviewItem(id_, key, Path(entry.source), target, entry, number, job)
         self._items = items
 
 
@@ -154,9 +152,8 @@ def describe_item(item: ReviewItem, decision: Decision) -> dict[str, Any]:
         "state": find_state(item),
         "version": find_version(item),
     }
-    doubt = getattr(entry, "doubt", None)
     more: Mapping[str, Any] = {
-        "doubt": doubt,
+        "doubt": entry.doubt,
         "reason": make_printable(entry.reason),
         "notes": [make_printable(note) for note in entry.notes],
         "film": item.is_film,

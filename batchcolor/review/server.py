@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import socket
 import threading
@@ -60,13 +61,15 @@ def serve(
         )
         address = f"http://{HOST}:{bound}/?token="
         report(address + access.token)
-        threading.Thread(target=_warm_up, args=(session,), name="warm-up", daemon=True).start()
+        warming = threading.Thread(target=_warm_up, args=(session,), name="warm-up")
+        warming.start()
         if open_browser:
             url = address + access.make_single_use()
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server.run(sockets=[listener])
     session.writing.stop()
     session.writing.join()
+    warming.join()  # a thread in native code must not outlive the interpreter
 
 
 def _make_server(config: Any, close_streams: Callable[[], None]) -> Any:
@@ -89,6 +92,7 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        listener.listen()  # a browser may connect before the server accepts
     except OSError as error:
         listener.close()
         raise UsageError(
@@ -100,7 +104,5 @@ def _listen(port: int) -> socket.socket:
 def _warm_up(session: Any) -> None:
     """Loads the model of the last job: the first preview need not wait for it."""
     if session.items.jobs:
-        try:
+        with contextlib.suppress(BatchcolorError):  # the page shows it with a preview
             session.engine.warm_up(session.items.jobs[-1])
-        except BatchcolorError:
-            pass  # the page shows it where a preview needs the model

@@ -114,9 +114,7 @@ class ReviewSession:
             if owned.spec.temporal:
                 continue  # they keep state between frames, and are chosen for a whole job
             options = getattr(owned.spec.options, "__dataclass_fields__", {})
-            models.append(
-                {"name": name, "summary": owned.spec.summary, "options": sorted(options)}
-            )
+            models.append({"name": name, "summary": owned.spec.summary, "options": sorted(options)})
         return models
 
     # ---- decisions -----------------------------------------------------------------------

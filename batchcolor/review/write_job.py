@@ -11,8 +11,8 @@ from typing import Any
 
 from batchcolor.errors import BatchcolorError, ExitCode, make_printable
 from batchcolor.hooks.manager import Plugins
-from batchcolor.inference.runner import load_runner
-from batchcolor.pipeline.job import Interrupt, plan_job, run_plan
+from batchcolor.hooks.types import Outcome
+from batchcolor.pipeline.job import Interrupt, load_job_runner, plan_job, run_plan
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.settings import RunSettings
 
@@ -70,13 +70,14 @@ class WriteJob:
     def _run(
         self, requests: Sequence[WriteRequest], total: int, finished: Callable[[], None]
     ) -> None:
-        done, failures, message = 0, [], ""
+        done, message = 0, ""
+        failures: list[Outcome] = []
         try:
             for request in requests:
                 if self._is_stopped:
                     break
                 report = self._run_one(request, done, len(failures), total)
-                done += report.done + report.copied
+                done += count_finished(report)
                 failures += report.failures
                 message = message or report.message
         except BatchcolorError as error:
@@ -101,13 +102,13 @@ class WriteJob:
 
     def _run_one(self, request: WriteRequest, done: int, failed: int, total: int) -> Report:
         plan, owned = plan_job(request.job, self._plugins, ())
-        runner = load_runner(owned, request.job.loading)
+        runner = load_job_runner(request.job, owned)
         part = replace(plan, accept=request.sources.__contains__)
 
         def watch(report: Report) -> None:
             self._report(
                 running=True,
-                done=done + report.done + report.copied,
+                done=done + count_finished(report),
                 failed=failed + report.failed,
                 total=total,
                 message="",
@@ -131,3 +132,8 @@ class WriteJob:
         if status != self.status:
             self.status = status
             self._send("write", **status)
+
+
+def count_finished(report: Report) -> int:
+    """Sources with a new result: coloured, copied or kept grey."""
+    return report.done + report.copied + report.kept_grey

@@ -27,7 +27,8 @@ function showTop() {
   bar.setAttribute("aria-valuemax", String(items.length));
   bar.setAttribute("aria-valuenow", String(reviewed));
   const count = store.pending.size, button = byId("write");
-  button.textContent = count ? `Write ${count} ${count === 1 ? "change" : "changes"}` : "No changes to write";
+  const changes = matchMedia("(max-width: 700px)").matches ? "" : count === 1 ? " change" : " changes";
+  button.textContent = count ? `Write ${count}${changes}` : "No changes to write";
   button.disabled = !count || store.isLocked || store.write.running;
   byId("undo").disabled = !canUndo() || store.isLocked;
   byId("redo").disabled = !canRedo() || store.isLocked;

@@ -136,6 +136,8 @@ def read_page_headers(path: Path, max_pixels: int) -> list[PageHeader]:
     with open_tiff(path, []) as file:
         pages = list_pages(file)
         for page in pages:
+            if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)):
+                raise ProcessingError("decode", "damaged: its width or height is no single number")
             check_size(page.imagewidth, page.imagelength, max_pixels)
         return [_read_page_header(page) for page in pages]
 

@@ -30,10 +30,11 @@ from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.pixel_modes import turn_upright
 from batchcolor.images.scan import ScannedFile
+from batchcolor.images.tiff.tiff_codes import CCITT
 from batchcolor.images.tiff.tiff_file import ORIENTATION, list_pages, open_tiff, read_page_at
 from batchcolor.images.tiff.tiff_salvage import salvage_samples
 from batchcolor.images.tiff.tiff_samples import ColorSamples, interpret_samples
-from batchcolor.images.tiff.tiff_segments import read_samples
+from batchcolor.images.tiff.tiff_segments import describe_damaged_lines, read_samples
 
 if TYPE_CHECKING:
     import tifffile
@@ -86,13 +87,16 @@ def _read_samples(
 ) -> NDArray[Any]:
     """Returns the samples as stored; with `options.salvage` also those of a damaged page."""
     try:
-        return read_samples(page)
+        samples = read_samples(page)
+        if page.compression in CCITT and (note := describe_damaged_lines(page)):
+            notes.append(note)
+        return samples
     except Exception as error:  # decoders raise any type of error
-        samples = salvage_samples(page) if options.salvage else None
-        if samples is None:
+        salvaged = salvage_samples(page) if options.salvage else None
+        if salvaged is None:
             raise
         notes.append(describe_salvage(error))
-        return samples
+        return salvaged
 
 
 def convert_to_rgb(color: NDArray[Any], space: str) -> NDArray[Any]:

@@ -26,6 +26,8 @@ CIE_LAB, ICC_LAB = 8, 9
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 INK_SET, NUMBER_OF_INKS, COLOR_MAP, YCBCR_COEFFICIENTS = 332, 334, 320, 529
 REFERENCE_BLACK_WHITE = 532
+BT601 = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in luma, unless the page states others."""
 COLOR_COUNTS = {
     **{MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4},
     **{YCBCR: 3, CIE_LAB: 3, ICC_LAB: 3},
@@ -83,7 +85,7 @@ def interpret_samples(raw: NDArray[Any], page: tifffile.TiffPage, notes: list[st
     elif photometric == CMYK:
         space = "cmyk"
     elif photometric == YCBCR and page.compression not in RGB_CODECS:
-        color = _ycbcr_to_rgb(color, page)
+        color = _ycbcr_to_rgb(color, page, notes)
     return ColorSamples(color, space, _match_type(alpha, color))
 
 
@@ -92,6 +94,8 @@ def _find_photometric(page: tifffile.TiffPage, samples: int, notes: list[str]) -
     if PHOTOMETRIC_TAG in page.tags:
         return int(page.photometric)
     notes.append("it does not say what its samples mean; black is taken as 0")
+    if samples == 4 and INK_SET in page.tags and not page.extrasamples:
+        return CMYK
     if samples >= 3:
         return RGB
     return MIN_IS_WHITE if page.compression in CCITT_COMPRESSIONS else MIN_IS_BLACK
@@ -207,16 +211,18 @@ def _unify_lab(stored: NDArray[Any], photometric: int, page: tifffile.TiffPage) 
     return result
 
 
-def _ycbcr_to_rgb(color: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
+def _ycbcr_to_rgb(color: NDArray[Any], page: tifffile.TiffPage, notes: list[str]) -> NDArray[Any]:
     """Returns RGB of YCbCr with the page's coefficients and reference levels (TIFF 6.0, p. 94)."""
     maximum = float(np.iinfo(color.dtype).max)
-    red, green, blue = _rationals(page, YCBCR_COEFFICIENTS, (0.299, 0.587, 0.114))
+    red, green, blue = _rationals(page, YCBCR_COEFFICIENTS, BT601)
     middle = (maximum + 1) / 2
     default = (0.0, maximum, middle, maximum, middle, maximum)
     levels = _rationals(page, REFERENCE_BLACK_WHITE, default)
     black, white = np.array(levels[::2], np.float32), np.array(levels[1::2], np.float32)
-    if len(levels) != 6 or (white == black).any() or not green:
-        raise ProcessingError("decode", "damaged: its reference levels of YCbCr")
+    if len(levels) != 6 or (white == black).any() or not 0 < green < 1:
+        notes.append("its damaged reference levels or coefficients of YCbCr are not used")
+        red, green, blue = BT601
+        black, white = np.array(default[::2], np.float32), np.array(default[1::2], np.float32)
     scale = np.array([maximum, middle - 1, middle - 1], np.float32) / (white - black)
     result = np.empty_like(color)
     for top in range(0, len(color), STRIP_HEIGHT):

@@ -12,6 +12,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.tiff.tiff_codes import LZW, PACKBITS, check_sizes, find_damaged_lines
 from batchcolor.images.tiff.tiff_file import JPEG_COMPRESSIONS, ORIENTATION
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def read_samples(page: tifffile.TiffPage) -> NDArray[Any]:
         _check_jpeg_segments(page)
     elif is_subsampled(page):
         return _read_subsampled(page)
+    else:
+        check_sizes(page, _read_segments(page) if page.compression in (LZW, PACKBITS) else [])
     samples: NDArray[Any] = page.asarray(squeeze=False, maxworkers=1)
     # tifffile's shape: planes, depth, rows, columns, samples that are stored together
     flat = samples[:, 0]
@@ -53,6 +56,11 @@ def read_samples(page: tifffile.TiffPage) -> NDArray[Any]:
     if page.predictor != 1 and isinstance(bits, int) and bits < 8 * flat.itemsize:
         flat &= flat.dtype.type((1 << bits) - 1)  # differences of packed samples wrap at `bits`
     return flat
+
+
+def describe_damaged_lines(page: tifffile.TiffPage) -> str:
+    """Returns a note on damage in a page that is compressed with CCITT, or nothing."""
+    return find_damaged_lines(page, _read_segments(page))
 
 
 def _order_24_bits(samples: NDArray[Any], order: str) -> NDArray[Any]:

@@ -290,3 +290,106 @@ def test_old_style_jpeg_is_read(
     build_tiff(path, [data], tags, "<")
     luma: NDArray[Any] = read_picture(path).luma
     assert np.abs(luma.astype(int) - GREY).mean() < 4
+
+
+def write_structured(path: Path, compression: str) -> None:
+    """Writes areas of equal samples, as run lengths and strings compress."""
+    grey = (GREY // 32 * 32).astype(np.uint8)
+    grey[20:40] = 128
+    tifffile.imwrite(path, grey, compression=compression, metadata=None, rowsperstrip=32)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "packbits"])
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_strip_that_does_not_decode_to_its_samples_fails(
+    tmp_path: Path, read_picture: ReadPicture, compression: str, is_longer: bool
+) -> None:
+    import imagecodecs
+
+    path = tmp_path / "in.tif"
+    write_structured(path, compression)
+    encode: Any = imagecodecs.lzw_encode if compression == "lzw" else imagecodecs.packbits_encode
+    (offset, size), *_ = find_segments(path)
+    content = bytearray(path.read_bytes())
+    rows = 40 if is_longer else 20
+    other = bytes(encode(np.full((rows, 80), 7, np.uint8).tobytes()))
+    assert len(other) <= size
+    content[offset : offset + len(other)] = other
+    if compression == "packbits":  # the rest of the strip: runs without samples
+        content[offset + len(other) : offset + size] = b"\x80" * (size - len(other))
+    path.write_bytes(content)
+    with pytest.raises(ProcessingError, match=r"strip 0|IMCD"):
+        read_picture(path)
+
+
+def test_changed_bytes_of_lzw_are_mostly_noticed(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.tif"
+    write_structured(path, "lzw")
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    segments, noticed = find_segments(path), 0
+    for _ in range(60):
+        offset, size = segments[random.integers(len(segments))]
+        content = bytearray(whole)
+        content[offset + int(random.integers(size))] ^= int(random.integers(1, 256))
+        path.write_bytes(content)
+        try:
+            read_picture(path)
+        except ProcessingError:
+            noticed += 1
+    assert noticed >= 40
+
+
+def test_lzw_that_expands_without_end_is_bounded(tmp_path: Path, read_picture: ReadPicture) -> None:
+    import imagecodecs
+
+    path = tmp_path / "in.tif"
+    write_structured(path, "lzw")
+    bomb = bytes(imagecodecs.lzw_encode(bytes(1 << 26)))
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        places = [page.tags[tag].valueoffset for tag in ("StripOffsets", "StripByteCounts")]
+    content = bytearray(path.read_bytes())
+    for place, value in zip(places, (len(content), len(bomb)), strict=True):
+        content[place : place + 4] = value.to_bytes(4, "little")
+    path.write_bytes(bytes(content) + bomb)
+    tracemalloc.start()
+    with pytest.raises(ProcessingError):
+        read_picture(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
+def test_damaged_lines_of_ccitt_are_noted(
+    tmp_path: Path, read_picture: ReadPicture, compression: str
+) -> None:
+    path = tmp_path / "in.tif"
+    for values in (GREY > 128, GREY < 40):
+        Image.fromarray(values).save(path, compression=compression)
+        assert read_picture(path).notes == []
+    whole, random, noticed = path.read_bytes(), np.random.default_rng(0), 0
+    ((offset, size),) = find_segments(path)
+    for _ in range(20):
+        content = bytearray(whole)
+        content[offset + int(random.integers(size - 8))] ^= int(random.integers(1, 256))
+        path.write_bytes(content)
+        noticed += any("CCITT codes" in note for note in read_picture(path).notes)
+    assert noticed >= 10
+
+
+def test_damaged_coefficients_of_ycbcr_are_not_used(
+    tmp_path: Path, read_picture: ReadPicture, build_tiff: Callable[..., None]
+) -> None:
+    path = tmp_path / "in.tif"
+    tags = {
+        **{256: (4, [8]), 257: (4, [8]), 258: (3, [8, 8, 8]), 259: (3, [1]), 262: (3, [6])},
+        **{277: (3, [3]), 278: (4, [8]), 284: (3, [1]), 530: (3, [1, 1])},
+        529: (5, [1, 0, 1, 0, 1, 0]),
+    }
+    pixels = np.dstack([GREY[:8, :8], np.full((8, 8, 2), 128, np.uint8)])
+    build_tiff(path, [pixels.tobytes()], tags, "<")
+    picture = read_picture(path)
+    assert np.abs(picture.luma.astype(int) - GREY[:8, :8]).max() <= 1
+    assert any("coefficients of YCbCr" in note for note in picture.notes)

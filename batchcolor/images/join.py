@@ -19,6 +19,8 @@ MAX_LEVEL = np.float32(127)
 """The largest chroma of JPEG, in levels; the smallest one is -128."""
 MIN_OFFSET = np.float32(1e-3)
 """Levels from which on an offset of R, G or B limits chroma; it prevents a division by zero."""
+COARSE_SIZE = 8_000_000
+"""Pixels from which chroma is limited for blocks of 4 x 4 pixels instead of 2 x 2."""
 STRIP_HEIGHT = 32
 """Rows joined at once, so that temporary arrays are small and stay in the processor's cache."""
 
@@ -117,12 +119,13 @@ def _join_to_yuv420(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Returns Cb and Cr of 4:2:0 for JPEG.
 
-    A chroma sample is shared by a 2 x 2 block, so it is reduced until it stays inside RGB for
-    both the darkest and the brightest pixel of the block.
+    A chroma sample is shared by a block of 2 x 2 pixels, so it is reduced until it stays inside RGB
+    for both the darkest and the brightest pixel of the block. Large pictures have blocks of 4 x 4,
+    each with four equal samples.
     """
-    height, width = luma.shape
-    chroma_height, chroma_width = (height + 1) // 2, (width + 1) // 2
-    full_width = _upsample_linear(chroma, chroma_width, axis=2)
+    side = 4 if luma.size >= COARSE_SIZE else 2
+    height, width = (-(-length // side) for length in luma.shape)
+    full_width = _upsample_linear(chroma, width, axis=2)
     full_width *= np.float32(255)
     np.clip(full_width, -MAX_LEVEL, MAX_LEVEL, out=full_width)
     # The offsets are convex functions of chroma: between two rows they are at most what linear
@@ -130,39 +133,57 @@ def _join_to_yuv420(
     limits = (np.maximum(offset, MIN_OFFSET) for offset in compute_rgb_offsets(*full_width))
     field = np.stack([*full_width, *limits])  # (4, s, W)
     steps = np.diff(field, axis=1, append=field[:, -1:])
-    first, weight = _find_positions(field.shape[1], slice(0, chroma_height), chroma_height)
-    planes = np.empty((2, chroma_height, chroma_width), np.uint8)
-    one = np.ones((1, chroma_width), np.float32)  # the minimum with a scalar is not vectorized
-    for top in range(0, chroma_height, STRIP_HEIGHT):
-        rows = slice(top, min(top + STRIP_HEIGHT, chroma_height))
-        darkest, brightest = _find_block_extrema(luma[2 * rows.start : 2 * rows.stop])
+    first, weight = _find_positions(field.shape[1], slice(0, height), height)
+    planes = np.empty((2, height, width), np.uint8)
+    one = np.ones((1, width), np.float32)  # the minimum with a scalar is not vectorized
+    for top in range(0, height, STRIP_HEIGHT):
+        rows = slice(top, min(top + STRIP_HEIGHT, height))
+        darkest, brightest = _find_block_extrema(luma[side * rows.start : side * rows.stop], side)
         strip = steps.take(first[rows], 1)
         strip *= weight[rows, None]
         strip += field.take(first[rows], 1)
         samples, (above, below) = strip[:2], strip[2:]
-        np.divide(np.uint16(255) - brightest, above, out=above)
+        np.divide(np.uint8(255) - brightest, above, out=above)
         np.divide(darkest, below, out=below)
         scale = np.minimum(above, below, out=above)
         samples *= np.minimum(scale, one, out=scale)
         samples += np.float32(128.5)
         planes[:, rows] = samples
-    return planes[0], planes[1]
+    if side == 2:
+        return planes[0], planes[1]
+    half = tuple((length + 1) // 2 for length in luma.shape)
+    return _double(planes[0], half), _double(planes[1], half)
 
 
-def _find_block_extrema(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Returns minimum and maximum of each 2 x 2 block; blocks at an odd edge are smaller."""
+def _double(plane: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Returns the plane with each sample twice along both axes, cut to `shape`."""
+    height, width = plane.shape
+    doubled = np.empty((height, 2, width), np.uint16)
+    doubled[:] = (plane * np.uint16(257))[:, None]  # both bytes of a word are the sample
+    samples = doubled.view(np.uint8).reshape(2 * height, 2 * width)
+    return np.ascontiguousarray(samples[: shape[0], : shape[1]])
+
+
+def _find_block_extrema(
+    luma: NDArray[np.uint8], side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Returns minimum and maximum of each block of 2 x 2 or 4 x 4; those at an edge are smaller."""
     height, width = luma.shape
-    if height % 2 or width % 2:
-        luma = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
-    upper, lower = luma[::2], luma[1::2]
-    darkest, brightest = np.minimum(upper, lower), np.maximum(upper, lower)
-    return _reduce_pairs(darkest, np.minimum), _reduce_pairs(brightest, np.maximum)
+    if height % side or width % side:
+        luma = np.pad(luma, ((0, -height % side), (0, -width % side)), mode="edge")
+    return _reduce_blocks(luma, side, np.minimum), _reduce_blocks(luma, side, np.maximum)
 
 
-def _reduce_pairs(plane: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.uint16]:
-    """Reduces neighbours in a row, as the two bytes of 16-bit words: vectorized, unlike steps."""
-    words = plane.view(np.uint16)
-    reduced: NDArray[np.uint16] = reduce(words & np.uint16(255), words >> np.uint16(8))
+def _reduce_blocks(luma: NDArray[np.uint8], side: int, reduce: np.ufunc) -> NDArray[np.uint8]:
+    """Reduces rows, and then neighbours in a row as the two bytes of 16-bit words, which is
+    vectorized, unlike steps."""
+    reduced: NDArray[np.uint8] = reduce(luma[::side], luma[1::side])
+    for row in range(2, side):
+        reduce(reduced, luma[row::side], out=reduced)
+    while side > 1:
+        words = reduced.view(np.uint16)
+        reduced = reduce(words & np.uint16(255), words >> np.uint16(8)).astype(np.uint8)
+        side //= 2
     return reduced
 
 

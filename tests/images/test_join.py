@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
+from batchcolor.images import join as joining
+from batchcolor.images.encode import encode
 from batchcolor.images.formats import BMP, JPEG, PNG, TIFF, WEBP
 from batchcolor.images.join import join
 from batchcolor.images.picture import Picture, reduce_to_8_bits, resize_luma
@@ -119,7 +122,9 @@ def test_sixteen_bits_are_reduced_to_the_nearest_of_eight():
     assert np.array_equal(reduce_to_8_bits(samples.ravel()), expected.ravel())
 
 
-def test_no_pixel_of_a_block_leaves_rgb_with_any_chroma():
+@pytest.mark.parametrize("coarse_size", [0, 10**9], ids=["4 x 4", "2 x 2"])
+def test_no_pixel_of_a_block_leaves_rgb_with_any_chroma(monkeypatch, coarse_size):
+    monkeypatch.setattr(joining, "COARSE_SIZE", coarse_size)
     random = np.random.default_rng(4)
     for size in ((1, 1), (2, 3), (33, 47), (130, 70)):
         luma = random.integers(0, 256, size, dtype=np.uint8)
@@ -135,6 +140,23 @@ def test_no_pixel_of_a_block_leaves_rgb_with_any_chroma():
             assert channel.max() < 256
         if min(size) > 32:
             assert np.abs(cb).max() > 10
+        encoded = simplejpeg.decode_jpeg(encode(image, image.metadata, 96), "GRAY")[..., 0]
+        assert encoded.shape == size
+        assert np.abs(encoded.astype(int) - luma).mean() < 2.5
+
+
+def test_blocks_of_large_pictures_have_the_place_and_chroma_of_small_ones(monkeypatch):
+    luma = np.full((90, 131), 128, np.uint8)
+    luma[:40, :50] = 254
+    chroma = np.random.default_rng(8).uniform(-0.1, 0.1, (2, 4, 5)).astype(np.float32)
+    planes = []
+    for coarse_size in (0, 10**9):
+        monkeypatch.setattr(joining, "COARSE_SIZE", coarse_size)
+        image = join(Picture(Path("a.png"), luma, None, PNG), chroma, 1.0, JPEG)
+        planes.append(np.stack([image.cb, image.cr]).astype(int))
+    assert planes[0].shape == planes[1].shape == (2, 45, 66)
+    assert np.abs(planes[0] - planes[1]).max() <= 3
+    assert np.ptp(planes[0]) > 20
 
 
 @pytest.mark.parametrize("size", [(7, 9), (100, 64), (333, 41), (2999, 16), (20000, 3)])

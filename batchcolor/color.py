@@ -147,6 +147,36 @@ def compute_rgb_offsets(
     return above, np.negative(below, out=below)
 
 
+def nearest_chroma_in_gamut(
+    luma: NDArray[np.float32], chroma: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Returns the nearest chroma inside RGB at the given luma, by distance in the CbCr plane.
+
+    `luma` is `(P,)` in 0..1, `chroma` is `(2, P)`; chroma that is inside is returned as it is. At
+    one luma the colours of RGB are a convex polygon, bounded by lines where a channel is 0 or 1.
+    The nearest point lies on one of these lines or where two of them cross.
+    """
+    factors = np.array([(0.0, RED_CR), (GREEN_CB, GREEN_CR), (BLUE_CB, 0.0)])
+    normals = np.concatenate([factors, -factors])  # (6, 2): normal . chroma <= limit
+    level = np.clip(luma.astype(np.float64), 0, 1)
+    limits = np.concatenate([np.tile(1 - level, (3, 1)), np.tile(level, (3, 1))])  # (6, P)
+    point = chroma.astype(np.float64)
+    candidates = [point]
+    for normal, limit in zip(normals, limits, strict=True):
+        excess = (normal @ point - limit) / (normal @ normal)
+        candidates.append(point - normal[:, None] * excess)
+    for first in range(6):
+        for second in range(first + 1, 6):
+            pair = normals[[first, second]]
+            if abs(np.linalg.det(pair)) > 1e-9:
+                candidates.append(np.linalg.solve(pair, limits[[first, second]]))
+    stacked = np.stack(candidates)  # (C, 2, P)
+    slack = np.einsum("kd,cdp->ckp", normals, stacked) - limits
+    distance = np.where((slack <= 1e-6).all(axis=1), ((stacked - point) ** 2).sum(axis=1), np.inf)
+    nearest = distance.argmin(axis=0)
+    return stacked[nearest, :, np.arange(len(level))].T.astype(np.float32)
+
+
 def lab_to_cbcr(lightness: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
     """Converts CIELab to chroma `(N, 2, S, S)` (Cb, Cr in -0.5..0.5).
 

@@ -12,6 +12,7 @@ from benchmarks import (
     backends,
     codec_baseline,
     films,
+    hints,
     memory,
     published,
     start,
@@ -30,6 +31,7 @@ KINDS_WITH_DATA = {
     "published": published.measure,
     "working-size": working_size.measure,
     "films": films.measure,
+    "hints": hints.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
 
@@ -44,10 +46,14 @@ def main() -> None:
     parser.add_argument("--cifar", type=Path, help="published: CIFAR-10's test pictures")
     parser.add_argument("--flowers", type=Path, help="published: a folder of flower photographs")
     parser.add_argument("--cards", type=Path, help="published: write into the cards of this folder")
-    parser.add_argument("--data", type=Path, help="working-size: a folder of colour photographs")
+    parser.add_argument(
+        "--data", type=Path, help="working-size, hints: a folder of colour photographs"
+    )
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
     parser.add_argument("--plot", type=Path, help="working-size: file of the plot")
-    parser.add_argument("--limit", type=int, help="published, working-size: number of pictures")
+    parser.add_argument(
+        "--limit", type=int, help="published, working-size, hints: number of pictures"
+    )
     parser.add_argument("--film", type=Path, help="films: a film whose frames are used")
     parser.add_argument("--other", type=Path, help="codec-baseline: another checkout to compare")
     options = parser.parse_args()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.picture import Picture
+from batchcolor.inference.hints.picture_hints import PictureHints
 from batchcolor.pipeline.planner import Task
 
 
@@ -39,6 +40,7 @@ class PageItem:
     is_shot_start: Literal[True] = True
     stream: None = None
     """A page is a film of one frame to a temporal model."""
+    hints: PictureHints | None = None
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))
 
     @property

@@ -140,7 +140,7 @@ class DocumentTask:
         picture = item.picture
         try:
             with self.context.decoder.hold(picture.path, ENCODE, item.number):
-                image = self.context.encoder.join(picture, item.chroma, self._page_task)
+                image = self.context.encoder.join(picture, item.chroma, self._page_task, item.hints)
                 data = self.context.encoder.encode_page(image, picture, self._provenance)
             self._write(item.number, StoredPage(data, tuple(picture.notes)))
         except (ProcessingError, OSError) as error:
@@ -227,7 +227,8 @@ class DocumentTask:
             return
         side = self.context.job.find_working_size(self.task)
         square = self.context.decoder.make_square(picture, side)
-        self.context.job.submit(PageItem(self, number, picture, square))
+        hints = self.context.decoder.prepare_hints(self.task, picture, number)
+        self.context.job.submit(PageItem(self, number, picture, square, hints=hints))
 
     def _write(self, number: int, page: StoredPage) -> None:
         """Writes and stores a page and those after it that are ready, until one fails.

@@ -167,7 +167,8 @@ class Pipeline:
                 self._keep_colored(task, share)
                 return
             square = self.decoder.make_square(picture, self.runners.find_working_size(task))
-            self.to_chroma.put(PictureItem(task, share, picture, square))
+            hints = self.decoder.prepare_hints(task, picture)
+            self.to_chroma.put(PictureItem(task, share, picture, square, hints=hints))
         except ProcessingError as error:
             self._fail(task, error, share)
 
@@ -182,7 +183,7 @@ class Pipeline:
         task, picture = item.task, item.picture
         try:
             with self.decoder.hold(task.source.path, ENCODE):
-                image = self.encoder.join(picture, item.chroma, task)
+                image = self.encoder.join(picture, item.chroma, task, item.hints)
                 data = self.encoder.encode(image, picture, task)
                 del image
             self.journal.open()

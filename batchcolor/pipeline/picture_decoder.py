@@ -26,6 +26,7 @@ from batchcolor.images.isolation.isolated_decoder import CRASHED, IsolatedDecode
 from batchcolor.images.jpeg.luma_coefficients import require_jpeglib
 from batchcolor.images.picture import Picture, resize_luma
 from batchcolor.images.scan import ScannedFile, SkippedEntry
+from batchcolor.inference.hints.picture_hints import PictureHints, prepare_hints
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
@@ -165,6 +166,19 @@ class PictureDecoder:
         """As `picture.resize_luma`. Raises ProcessingError where there is no memory for it."""
         with memory_failure(DECODE):
             return resize_luma(picture.luma, side)
+
+    def prepare_hints(
+        self, task: Task, picture: Picture, page: int | None = None
+    ) -> PictureHints | None:
+        """The colour hints of a picture, or of a page from 0. Raises ProcessingError.
+
+        Painted hints are those of the first page.
+        """
+        correction, number = task.correction, page or 0
+        listed = correction.hints_of_page(number + 1)
+        painted = correction.painted if number == 0 else None
+        with memory_failure(DECODE):
+            return prepare_hints(picture.luma, listed, painted)
 
     def is_interrupted(self, path: Path) -> bool:
         """Whether a source was in work when an earlier process died."""

@@ -15,6 +15,7 @@ from batchcolor.images.join import JoinedImage, join
 from batchcolor.images.picture import Picture
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.images.verify import verify_image
+from batchcolor.inference.hints.picture_hints import PictureHints
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.provenance_record import ProvenanceRecorder
@@ -33,13 +34,24 @@ class PictureEncoder:
         self.settings, self.provenance = settings, provenance
         self.credentials = _load_credentials(settings)
 
-    def join(self, picture: Picture, chroma: NDArray[np.float32], task: Task) -> JoinedImage:
-        """As `join.join`, with the strength that holds for the source.
+    def join(
+        self,
+        picture: Picture,
+        chroma: NDArray[np.float32],
+        task: Task,
+        hints: PictureHints | None = None,
+    ) -> JoinedImage:
+        """As `join.join`, with the strength and the colour hints of the source.
+
+        Strength applies to the model's colours: a hint has the colour that a person gave.
 
         Raises ProcessingError where there is no memory for it.
         """
         with memory_failure("join"):
-            return join(picture, chroma, task.settings.strength, task.format)
+            strength = task.settings.strength
+            if hints is None:
+                return join(picture, chroma, strength, task.format)
+            return join(picture, hints.apply(chroma * np.float32(strength)), 1.0, task.format)
 
     def encode(self, image: JoinedImage, picture: Picture, task: Task) -> bytes:
         """Returns the content of the result. Raises ProcessingError.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.images.picture import Picture
+from batchcolor.inference.hints.picture_hints import PictureHints
 from batchcolor.pipeline.planner import Task
 
 
@@ -23,4 +24,5 @@ class PictureItem:
     is_shot_start: Literal[True] = True
     """A picture is a film of one frame to a temporal model."""
     stream: None = None
+    hints: PictureHints | None = None
     chroma: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 1, 1), np.float32))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.decisions.store import DecisionStore
@@ -245,3 +245,88 @@ def test_reference_of_a_decision_replaces_that_of_the_job(job, tmp_path):
     blue, red = (mean_chroma(tmp_path / "out" / name) for name in (first, second))
     assert blue[0] > red[0] + 0.05
     assert blue[1] < red[1] - 0.05
+
+
+def test_hint_colours_its_place_and_the_rest_stays(job, tmp_path):
+    first, second, *_ = names_of(tmp_path)
+    luma = np.full((64, 96), 90, np.uint8)
+    luma[:, 48:] = 180
+    Image.fromarray(luma).save(tmp_path / "album" / first)
+    hint = {"points": [[10, 30], [30, 40]], "color": "#8030a0", "width": 6}
+    job()
+    before = read_rgb(tmp_path / "out" / first)
+    decide(tmp_path, source=first, strength=0.5, hints=[hint])
+    assert job()["done"] == 1
+    after = read_rgb(tmp_path / "out" / first)
+    wanted, found = chroma(np.array([[0x80, 0x30, 0xA0]]))[0], chroma(after[30:38, 18:22])
+    assert np.abs(found - wanted).max() < 0.05
+    assert np.abs(chroma(after[:, 60:]) - 0.5 * chroma(before[:, 60:])).mean() < 0.02
+    decide(tmp_path, source=second, hints=[{**hint, "points": [[96.5, 10]]}])
+    report = job(code=3)
+    reason = report["failures"][0]["reason"]
+    assert "colour hint 1 at 96.5, 10 lies outside the picture, which has 96 x 64" in reason
+
+
+def test_painted_hints_beside_a_turned_picture_are_upright_and_no_source(job, tmp_path):
+    album = tmp_path / "album"
+    luma = Image.fromarray(np.full((60, 100), 128, np.uint8))  # shown 60 wide and 100 high
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    luma.save(album / "turned.jpg", exif=exif)
+    painted = Image.new("RGBA", (60, 100))
+    painted.paste((200, 60, 40, 255), (5, 5, 25, 15))
+    painted.save(album / "turned.hints.png")
+    report = job()
+    assert (report["done"], report["passed_over_count"]) == (6, 1)
+    assert report["passed_over"][0]["reason"] == "colour hints of another picture"
+    upright = chroma(read_rgb(tmp_path / "out" / "turned.jpg"))
+    if upright.shape[:2] != (100, 60):  # a spliced JPEG keeps its stored orientation
+        with Image.open(tmp_path / "out" / "turned.jpg") as result:
+            upright = chroma(np.asarray(ImageOps.exif_transpose(result).convert("RGB")))
+    wanted = chroma(np.array([[200, 60, 40]]))[0]
+    assert np.abs(upright[8:13, 10:20] - wanted).max() < 0.06
+    assert np.abs(upright[90:, :] - wanted).min() > 0.02
+    painted.paste((40, 60, 200, 255), (5, 5, 25, 15))
+    painted.save(album / "turned.hints.png")
+    assert job()["done"] == 1
+    (album / "turned.hints.png").unlink()
+    assert job()["done"] == 1
+
+
+def test_hint_files_of_a_folder_are_one_entry_also_where_a_glob_names_them(command, job, tmp_path):
+    album = tmp_path / "album"
+    for name in names_of(tmp_path)[:3]:
+        Image.new("RGBA", (96, 64)).save(album / f"{name}.hints.png")
+    assert job()["passed_over_count"] == 1
+    files = sorted(album.iterdir())
+    done = command("run", *files, "-o", tmp_path / "listed", "-m", "flat", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["done"], report["passed_over_count"]) == (0, 5, 3)
+
+
+def test_hints_reach_their_page_of_a_document(command, job, tmp_path):
+    pages = [Image.fromarray(np.full((40, 60), 120, np.uint8)) for _ in range(2)]
+    path = tmp_path / "album" / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    hint = {"points": [[30, 20]], "color": "#a03030", "width": 60, "page": 2}
+    decide(tmp_path, source="pages.tif", hints=[hint])
+    assert job()["done"] == 6
+    with Image.open(tmp_path / "out" / "pages.tif") as result:
+        first = chroma(np.asarray(result.convert("RGB")))
+        result.seek(1)
+        second = chroma(np.asarray(result.convert("RGB")))
+    wanted = chroma(np.array([[0xA0, 0x30, 0x30]]))[0]
+    assert np.abs(second[15:25, 20:40] - wanted).max() < 0.03
+    assert np.abs(first[20, 30] - wanted).max() > 0.1
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def chroma(rgb: np.ndarray) -> np.ndarray:
+    from batchcolor.color import rgb_to_ycbcr
+
+    red, green, blue = np.moveaxis(rgb.astype(float) / 255, -1, 0)
+    return np.stack(rgb_to_ycbcr(red, green, blue)[1:], axis=-1)

@@ -71,6 +71,8 @@ class Corrections:
         try:
             decision = self._find_decision(file, name)
             painted = None if file.is_film else self._companions.find(file.path, HINTS_SUFFIX)
+            if decision is not None:
+                _check_kind(decision, is_film=file.is_film)
             if decision is None and painted is None:
                 return self.plain
             return self._apply(decision or Decision(), painted)
@@ -179,6 +181,14 @@ class Corrections:
         if key not in self._file_hashes:
             self._file_hashes[key] = hash_path(path)
         return self._file_hashes[key]
+
+
+def _check_kind(decision: Decision, *, is_film: bool) -> None:
+    """Raises CorrectionError for a decision on a picture that is a film, or the reverse."""
+    if is_film and decision.hints:
+        raise CorrectionError("colour hints are for pictures, and this is a film")
+    if decision.shots and not is_film:
+        raise CorrectionError("shots are for films, and this is a picture")
 
 
 def _anchor(decision: Decision, folder: Path) -> Decision:

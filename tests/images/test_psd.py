@@ -161,3 +161,19 @@ def test_large_header_and_truncated_files_fail(
         path.write_bytes(data[:end])
         with pytest.raises(ProcessingError, match="truncated"):
             read_picture(path)
+
+
+def test_rows_that_are_longer_than_the_picture_are_cut(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    path = tmp_path / "in.psd"
+    write_psd(path, [RAMP] * 3, RGB, is_packed=True)
+    width = RAMP.shape[1] - 10
+    content = path.read_bytes()
+    path.write_bytes(content[:18] + width.to_bytes(4, "big") + content[22:])
+    picture = read_picture(path)
+    assert np.array_equal(picture.luma, RAMP[:, :width])
+    assert picture.notes == ["rows that are longer than the picture are cut"]
+    path.write_bytes(content[:18] + (width + 20).to_bytes(4, "big") + content[22:])
+    with pytest.raises(ProcessingError, match="incomplete"):
+        read_picture(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,7 +56,7 @@ def decode(path: Path) -> Samples:
         if psd.resources.get(VERSION_INFO, b"\0\0\0\0\1")[4:5] == b"\0":
             raise ProcessingError("decode", NO_COMPOSITE)
         notes: list[str] = []
-        planes = _read_planes(file, psd)
+        planes = _read_planes(file, psd, notes)
     pixels = _join_channels(psd, planes[: psd.colour_channels], notes)
     alpha: Plane | None = None
     if psd.has_transparency and _has_alpha(psd):
@@ -80,7 +81,7 @@ def _has_alpha(psd: PsdFile) -> bool:
     return psd.channels > psd.colour_channels and psd.mode not in (BITMAP, INDEXED)
 
 
-def _read_planes(file: BinaryIO, psd: PsdFile) -> list[NDArray[Any]]:
+def _read_planes(file: BinaryIO, psd: PsdFile, notes: list[str]) -> list[NDArray[Any]]:
     """Returns the channels that are needed, each `(H, W)`, big-endian as stored."""
     count = psd.colour_channels + (psd.has_transparency and _has_alpha(psd))
     row_size = (psd.width * psd.depth + 7) // 8
@@ -89,7 +90,7 @@ def _read_planes(file: BinaryIO, psd: PsdFile) -> list[NDArray[Any]]:
     if compression == RAW:
         planes = [file.read(plane_size) for _ in range(count)]
     elif compression == PACKBITS:
-        planes = _read_packbits(file, psd, count)
+        planes = _read_packbits(file, psd, count, notes)
     elif compression == ZIP:
         data = zlib.decompressobj().decompress(file.read(), plane_size * count)
         planes = [data[i * plane_size : (i + 1) * plane_size] for i in range(count)]
@@ -101,7 +102,7 @@ def _read_planes(file: BinaryIO, psd: PsdFile) -> list[NDArray[Any]]:
     return [_to_array(plane, psd, row_size) for plane in planes]
 
 
-def _read_packbits(file: BinaryIO, psd: PsdFile, count: int) -> list[bytes]:
+def _read_packbits(file: BinaryIO, psd: PsdFile, count: int, notes: list[str]) -> list[bytes]:
     """Decodes channels; the sizes of all their rows come first (TIFF 6.0, section 9)."""
     import imagecodecs
 
@@ -114,7 +115,28 @@ def _read_packbits(file: BinaryIO, psd: PsdFile, count: int) -> list[bytes]:
     packed = [file.read(int(total)) for total in totals]
     if any(len(data) < total for data, total in zip(packed, totals, strict=True)):
         raise ValueError("truncated: the flattened picture is incomplete")
-    return [bytes(imagecodecs.packbits_decode(data)) for data in packed]
+    planes = [bytes(imagecodecs.packbits_decode(data)) for data in packed]
+    row_size = (psd.width * psd.depth + 7) // 8
+    if all(len(plane) <= row_size * psd.height for plane in planes):
+        return planes
+    notes.append("rows that are longer than the picture are cut")  # some programs pad them
+    return [
+        b"".join(_cut_rows(data, lengths, row_size))
+        for data, lengths in zip(packed, sizes, strict=False)
+    ]
+
+
+def _cut_rows(data: bytes, lengths: NDArray[Any], row_size: int) -> Iterator[bytes]:
+    """Yields each row of a channel, without the samples behind its width."""
+    import imagecodecs
+
+    position = 0
+    for length in map(int, lengths):
+        row = bytes(imagecodecs.packbits_decode(data[position : position + length]))
+        if len(row) < row_size:
+            raise ValueError("truncated: the flattened picture is incomplete")
+        yield row[:row_size]
+        position += length
 
 
 def _to_array(plane: bytes, psd: PsdFile, row_size: int) -> NDArray[Any]:

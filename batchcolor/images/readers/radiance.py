@@ -9,7 +9,7 @@ from batchcolor.images.codec_samples import FileHeader, Samples
 from batchcolor.images.readers.ffmpeg_still import decode_linear
 
 MAX_HEADER = 1 << 16
-SIZE = re.compile(rb"\n\n[-+]([XY]) (\d+) [-+][XY] (\d+)\n")
+SIZE = re.compile(rb"\n\n[-+]([XY]) +(\d+) +[-+][XY] +(\d+)\n")
 
 
 def read_header(path: Path) -> FileHeader:

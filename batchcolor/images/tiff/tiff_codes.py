@@ -24,7 +24,7 @@ PADDING = 1
 
 def check_sizes(page: tifffile.TiffPage, segments: list[bytes]) -> None:
     """Raises ProcessingError where LZW or PackBits does not decode to the samples of its place."""
-    if page.compression not in (LZW, PACKBITS) or _measure_row(page) is None:
+    if page.compression not in (LZW, PACKBITS) or measure_row(page) is None:
         return
     unit = "tile" if page.is_tiled else "strip"
     for number, data in enumerate(segments):
@@ -48,13 +48,13 @@ def _has_exact_size(page: tifffile.TiffPage, number: int, data: bytes) -> bool:
 
     stored = imagecodecs.bitorder_decode(data) if page.fillorder == 2 else data
     decode: Any = imagecodecs.lzw_decode if page.compression == LZW else imagecodecs.packbits_decode
-    rows, full = _count_rows(page, number)
-    row_size = _measure_row(page) or 0
+    rows, full = count_rows(page, number)
+    row_size = measure_row(page) or 0
     size = len(decode(stored, out=full * row_size + PADDING + 1))  # bounds a bomb
     return rows * row_size <= size <= full * row_size + PADDING
 
 
-def _measure_row(page: tifffile.TiffPage) -> int | None:
+def measure_row(page: tifffile.TiffPage) -> int | None:
     """Returns the bytes of a decoded row; None for samples of several sizes."""
     if not isinstance(page.bitspersample, int):
         return None
@@ -63,7 +63,7 @@ def _measure_row(page: tifffile.TiffPage) -> int | None:
     return int(-(-columns * page.bitspersample * samples // 8))
 
 
-def _count_rows(page: tifffile.TiffPage, number: int) -> tuple[int, int]:
+def count_rows(page: tifffile.TiffPage, number: int) -> tuple[int, int]:
     """Returns the rows of a strip or tile that are in the picture at least, and all of them."""
     if page.is_tiled:
         return page.tilelength, page.tilelength
@@ -76,7 +76,7 @@ def _has_valid_lines(page: tifffile.TiffPage, number: int, data: bytes) -> bool:
     """Decodes one strip or tile with FFmpeg, as the only one of a TIFF."""
     import av
 
-    rows, _ = _count_rows(page, number)
+    rows, _ = count_rows(page, number)
     columns = page.tilewidth if page.is_tiled else page.imagewidth
     context: Any = av.CodecContext.create("tiff", "r")
     context.options = {"err_detect": "explode"}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.images.tiff.tiff_codes import LZW, PACKBITS, check_sizes, find_damaged_lines
 from batchcolor.images.tiff.tiff_file import JPEG_COMPRESSIONS, ORIENTATION
+from batchcolor.images.tiff.tiff_longer_strips import read_longer_strips
 
 if TYPE_CHECKING:
     import tifffile
@@ -44,7 +45,7 @@ def read_samples(page: tifffile.TiffPage) -> NDArray[Any]:
         return _read_subsampled(page)
     else:
         check_sizes(page, _read_segments(page) if page.compression in (LZW, PACKBITS) else [])
-    samples: NDArray[Any] = page.asarray(squeeze=False, maxworkers=1)
+    samples = _decode_segments(page)
     # tifffile's shape: planes, depth, rows, columns, samples that are stored together
     flat = samples[:, 0]
     flat = np.moveaxis(flat[..., 0], 0, -1) if len(flat) > 1 else flat[0]
@@ -56,6 +57,18 @@ def read_samples(page: tifffile.TiffPage) -> NDArray[Any]:
     if page.predictor != 1 and isinstance(bits, int) and bits < 8 * flat.itemsize:
         flat &= flat.dtype.type((1 << bits) - 1)  # differences of packed samples wrap at `bits`
     return flat
+
+
+def _decode_segments(page: tifffile.TiffPage) -> NDArray[Any]:
+    """Returns the samples as tifffile decodes them: planes, depth, rows, columns, samples."""
+    try:
+        samples: NDArray[Any] = page.asarray(squeeze=False, maxworkers=1)
+    except Exception:  # of any type; strips with rows below the picture are no damage
+        longer = read_longer_strips(page, _read_segments(page))
+        if longer is None:
+            raise
+        samples = longer
+    return samples
 
 
 def describe_damaged_lines(page: tifffile.TiffPage) -> str:

@@ -393,3 +393,25 @@ def test_damaged_coefficients_of_ycbcr_are_not_used(
     picture = read_picture(path)
     assert np.abs(picture.luma.astype(int) - GREY[:8, :8]).max() <= 1
     assert any("coefficients of YCbCr" in note for note in picture.notes)
+
+
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_last_strip_that_goes_on_below_the_picture_is_cut(
+    tmp_path: Path, read_picture: ReadPicture, predictor: int
+) -> None:
+    path = tmp_path / "in.tif"
+    options = {"compression": "zlib", "rowsperstrip": 32, "metadata": None}
+    tifffile.imwrite(path, GREY, predictor=predictor, **options)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        place = page.tags["ImageLength"].valueoffset
+    content = bytearray(path.read_bytes())
+    content[place : place + 2] = (50).to_bytes(2, "little")
+    path.write_bytes(content)
+    assert np.array_equal(read_picture(path).luma, GREY[:50])
+    offset, size = find_segments(path)[1]
+    content[offset + size // 2] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(ProcessingError):
+        read_picture(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     backends,
     codec_baseline,
+    cuda,
     films,
     hints,
     memory,
@@ -34,11 +35,15 @@ KINDS_WITH_DATA = {
     "hints": hints.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
+KINDS_WITH_GPU = {"cuda": cuda.measure}
+"""These need a GPU; `all` skips them."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("kind", choices=[*KINDS, *KINDS_WITH_DATA, "all"], nargs="?", default="all")
+    parser.add_argument(
+        "kind", choices=[*KINDS, *KINDS_WITH_DATA, *KINDS_WITH_GPU, "all"], nargs="?", default="all"
+    )
     parser.add_argument("--model", default="beta")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of about 1 megapixel")
     parser.add_argument("--rounds", type=int, default=2, help="alternating repeats")
@@ -54,13 +59,15 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, help="published, working-size, hints: number of pictures"
     )
-    parser.add_argument("--film", type=Path, help="films: a film whose frames are used")
+    parser.add_argument("--film", type=Path, help="films, cuda: a film whose frames are used")
     parser.add_argument("--other", type=Path, help="codec-baseline: another checkout to compare")
+    report_help = "cuda: files of the report, without suffix"
+    parser.add_argument("--report", type=Path, default=Path("cuda"), help=report_help)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, model {options.model}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for kind in KINDS if options.kind == "all" else [options.kind]:
-            (KINDS | KINDS_WITH_DATA)[kind](Path(folder), options)
+            (KINDS | KINDS_WITH_DATA | KINDS_WITH_GPU)[kind](Path(folder), options)
 
 
 if __name__ == "__main__":

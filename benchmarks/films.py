@@ -66,10 +66,17 @@ def measure_codecs(film: SourceInfo, target: Path) -> float:
     return count / (time.perf_counter() - started)
 
 
-def measure_job(clip: Path, output: Path, model: str, stabilize: Stabilize, every: int) -> float:
+def measure_job(
+    clip: Path, output: Path, model: str, stabilize: Stabilize, every: int, device: str = "auto"
+) -> float:
     """Returns frames per second of the whole job, without the loading of the model."""
     settings = RunSettings(
-        sources=(str(clip),), output=output, model=model, stabilize=stabilize, every=every
+        sources=(str(clip),),
+        output=output,
+        model=model,
+        stabilize=stabilize,
+        every=every,
+        device=device,
     )
     report = run(settings, load_plugins(), lambda report: None)
     assert report.done == 1, report.as_json()

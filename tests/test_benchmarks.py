@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -110,3 +111,58 @@ def test_codec_baseline_reports_why_a_child_ended(tmp_path):
 
     with pytest.raises(RuntimeError, match=r"(?s)the baseline ended with code 1.*No such file"):
         codec_baseline._run_child(["baseline", tmp_path / "missing", tmp_path / "out"], [ROOT])
+
+
+def test_without_a_cuda_device_nothing_is_measured(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    command = [sys.executable, "-m", "benchmarks", "cuda", "--report", str(tmp_path / "cuda")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "cuda: torch finds no CUDA device on this machine, so nothing is measured"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_a_device_are_measured_and_written_as_json_and_markdown(tmp_path, monkeypatch):
+    """The functions that measure a CUDA device are run on the CPU."""
+    from batchcolor.inference.backends import selection
+    from benchmarks import cuda, sample_folder
+
+    monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)  # no exports
+    monkeypatch.setattr(cuda, "BATCHES", 2)
+    monkeypatch.setattr(sample_folder, "SIZE", (96, 64))
+    monkeypatch.setattr(cuda, "SIZES", ((64, 48),))
+    monkeypatch.setattr(cuda, "FILM_FRAMES", 4)
+    source = sample_folder.make_sample_folder(tmp_path / "source", 3)
+    film = cuda.make_film(tmp_path / "film.mp4", 4)
+    report = {
+        "machine": [cuda.describe_machine()],
+        "batches": cuda.measure_batches("cpu", ["beta"], ["float32", "bfloat16"], [1, 3]),
+        "in flight": cuda.measure_in_flight("cpu", ["beta"]),
+        "jobs": cuda.measure_jobs(tmp_path / "out", source, ["cpu", "cpu,cpu"], ["alpha"], 1),
+        "films": cuda.measure_films(tmp_path, film, ["cpu"], ["beta"]),
+    }
+    cuda.write_report(tmp_path / "cuda", report)
+    assert json.loads((tmp_path / "cuda.json").read_text()) == report
+    rows = [*report["batches"], *report["jobs"]]
+    assert all(row["pictures/s"] > 0 for row in rows)
+    assert [row["batch size"] for row in report["batches"]] == [1, 3, 1, 3]
+    assert max(row["largest difference"] for row in report["batches"]) < 0.05
+    assert report["films"][0]["frames/s"] > 0
+    lines = (tmp_path / "cuda.md").read_text().splitlines()
+    assert "## In flight" in lines
+    assert lines.count("|---|---|---|") == 1
+    assert any(re.fullmatch(r"\| alpha \| cpu,cpu \| [0-9.]+ \|", line) for line in lines)
+
+
+@pytest.mark.slow
+def test_tests_marked_cuda_are_run_and_counted(tmp_path):
+    from benchmarks import cuda
+
+    counts = cuda.run_marked_tests(tmp_path / "tests.xml")
+    assert counts["passed"] + counts["skipped"] >= 4
+    assert (counts["failed"], counts["names"]) == (0, "")

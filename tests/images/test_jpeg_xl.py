@@ -115,3 +115,26 @@ def test_truncated_file_fails(tmp_path: Path, read_picture: ReadPicture, share: 
     path.write_bytes(data[: max(30, int(len(data) * share))])
     with pytest.raises(ProcessingError, match=r"damaged|truncated"):
         read_picture(path)
+
+
+@pytest.mark.parametrize("bits", [5, 8, 9, 10, 12, 14, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_samples_of_any_number_of_bits_have_the_full_range(
+    tmp_path: Path, read_picture: ReadPicture, bits: int, channels: int
+) -> None:
+    unit = np.tile(np.linspace(0, 1, 64), (32, 1))
+    stored = np.round(unit * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
+    pixels = stored if channels == 1 else np.repeat(stored[..., None], channels, 2)
+    path = tmp_path / "in.jxl"
+    options = {} if bits <= 8 else {"bitspersample": bits}
+    options = {"bitspersample": bits} if bits < 8 else options
+    path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True, **options))
+    picture = read_picture(path)
+    values = stored / (2**bits - 1)
+    full = 255 if bits <= 8 else 65535
+    if bits > 8:  # imagecodecs marks them as linear
+        values = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
+    assert np.abs(picture.luma / full - values).max() < 0.003
+    if channels == 4:
+        assert picture.alpha is not None
+        assert np.abs(picture.alpha / full - stored / (2**bits - 1)).max() < 0.003

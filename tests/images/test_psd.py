@@ -141,7 +141,10 @@ def test_file_without_a_flattened_picture_and_multichannel_are_refused_by_name(
     tmp_path: Path, read_picture: ReadPicture
 ) -> None:
     path = tmp_path / "in.psd"
-    write_psd(path, [RAMP], GREY, resources=((1057, b"\0\0\0\1\0" + bytes(8)),))
+    no_picture = ((1057, b"\0\0\0\1\0" + bytes(8)),)
+    write_psd(path, [RAMP], GREY, resources=no_picture)  # it has one although it states none
+    assert np.array_equal(read_picture(path).luma, RAMP)
+    write_psd(path, [np.full_like(RAMP, 255)], GREY, resources=no_picture)
     with pytest.raises(ProcessingError, match="without a flattened picture"):
         read_picture(path)
     write_psd(path, [RAMP, RAMP], MULTICHANNEL)

@@ -15,6 +15,7 @@ from batchcolor.images.codec_samples import (
     Samples,
     divide_by_alpha,
     encode_srgb,
+    scale_to_full_range,
     split_alpha,
 )
 from batchcolor.images.readers.jpeg_xl_header import (
@@ -70,6 +71,8 @@ def _to_integers(decoded: NDArray[Any], header: JpegXlHeader, notes: list[str]) 
         if values.max() > 1:
             notes.append("samples above white (HDR) are clipped")
         decoded = (np.clip(values, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+    elif header.bits < 8 * decoded.itemsize:  # they have the range of the codestream
+        decoded = scale_to_full_range(decoded, (1 << header.bits) - 1)
     if header.colour_space != "linear":
         return decoded
     colours = decoded if decoded.ndim == 2 or decoded.shape[2] in (1, 3) else decoded[..., :-1]

@@ -28,7 +28,7 @@ ALPHA, SPOT_COLOUR, COLOUR_FILTER_ARRAY = 0, 2, 5
 GREY, XYB = 1, 2
 CUSTOM = 2
 D65, SRGB_PRIMARIES = 1, 1
-HEAD_SIZE = 4096
+HEAD_SIZE = 1 << 16
 """Bytes of the codestream that hold every header field, with names of extra channels."""
 
 

@@ -53,10 +53,12 @@ def decode(path: Path) -> Samples:
     """
     with path.open("rb") as file:
         psd = read_psd_sections(file)
-        if psd.resources.get(VERSION_INFO, b"\0\0\0\0\1")[4:5] == b"\0":
-            raise ProcessingError("decode", NO_COMPOSITE)
         notes: list[str] = []
         planes = _read_planes(file, psd, notes)
+    is_stated = psd.resources.get(VERSION_INFO, b"\0\0\0\0\1")[4:5] != b"\0"
+    # some programs write a picture and state that there is none: then it is not blank
+    if not is_stated and all((plane == plane[0, 0]).all() for plane in planes):
+        raise ProcessingError("decode", NO_COMPOSITE)
     pixels = _join_channels(psd, planes[: psd.colour_channels], notes)
     alpha: Plane | None = None
     if psd.has_transparency and _has_alpha(psd):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -71,3 +75,45 @@ def colour_file() -> Callable[[Path, Format], Image.Image]:
 def random_chroma() -> NDArray[np.float32]:
     """Chroma `(2, 16, 16)` over its whole range, far outside RGB for most luma."""
     return np.random.default_rng(0).uniform(-0.5, 0.5, (2, 16, 16)).astype(np.float32)
+
+
+def _read_with_ffmpeg(data: bytes) -> NDArray[np.uint8]:
+    import av
+
+    with av.open(io.BytesIO(data), format="jpeg_pipe") as container:
+        frame = next(container.decode(video=0))
+        assert frame.format.name == "yuvj420p"
+        luma = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
+        expected = simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(int)
+        assert np.abs(luma[: frame.height, : frame.width] - expected).max() < 2
+        return frame.to_ndarray(format="rgb24")
+
+
+def _read_with_opencv(data: bytes) -> NDArray[np.uint8]:
+    cv2 = pytest.importorskip("cv2")
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def _read_with_imagemagick(data: bytes) -> NDArray[np.uint8]:
+    if shutil.which("convert") is None:
+        pytest.skip("ImageMagick is not installed")
+    command = ["convert", "jpeg:-", "-depth", "8", "ppm:-"]
+    run = subprocess.run(command, input=data, capture_output=True, check=True)
+    assert not run.stderr
+    return np.asarray(Image.open(io.BytesIO(run.stdout)))
+
+
+JPEG_READERS = {
+    "Pillow": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
+    "simplejpeg": lambda data: simplejpeg.decode_jpeg(data, "RGB", strict=True),
+    "imagecodecs": imagecodecs.jpeg8_decode,
+    "FFmpeg": _read_with_ffmpeg,
+    "OpenCV": _read_with_opencv,
+    "ImageMagick": _read_with_imagemagick,
+}
+
+
+@pytest.fixture
+def read_with() -> Callable[[str, bytes], NDArray[np.uint8]]:
+    """Returns a function that reads a JPEG as RGB with a reader of `JPEG_READERS`."""
+    return lambda reader, data: JPEG_READERS[reader](data)

@@ -93,12 +93,13 @@ def _decode(
             picture.notes.append(f"{CODED_AGAIN}{frame.precision}-bit {frame.process}")
         return picture
     notes = [found.note] if found.note else []
-    with _open(data, frame) as image:
+    header, is_refused = _open(data, frame)
+    with header as image:
         check_size(image.width, image.height, max_pixels)
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         space = find_color_space(image, metadata.icc if is_strict else b"")
         conversion = plan_conversion(metadata.icc, space, options.profile, notes)
-        is_kept = is_strict and not conversion.is_needed and not conversion.target
+        is_kept = is_strict and not (is_refused or conversion.is_needed or conversion.target)
         is_grey = frame.components == 1
         grey_jpeg = read_grey_jpeg(data, orientation) if is_kept and is_grey else None
         jpeg_luma = decode_luma(grey_jpeg) if grey_jpeg is not None else None
@@ -109,8 +110,10 @@ def _decode(
     is_exact = options.luma == "exact" and (options.recolors or not is_colored)
     if is_exact and grey_jpeg is None:
         try:
-            if conversion.is_needed or not is_strict:
-                raise JpegStructureError("it is converted" if is_strict else "it is damaged")
+            if is_refused or not is_strict:
+                raise JpegStructureError("it is damaged")
+            if conversion.is_needed:
+                raise JpegStructureError("its colour profile is converted")
             grey_jpeg = copy_luma(data, frame, jpeg_luma, orientation)
         except JpegStructureError as error:
             notes.append(f"{CODED_AGAIN}{error}")
@@ -123,11 +126,14 @@ def _decode(
     )
 
 
-def _open(data: bytes, frame: JpegFrame) -> Image.Image:
-    """Returns the header as Pillow opens it; of the segments only Adobe's where it refuses one."""
+def _open(data: bytes, frame: JpegFrame) -> tuple[Image.Image, bool]:
+    """Returns the header as Pillow opens it, and whether it refuses one of the segments.
+
+    Then the header has only that of Adobe.
+    """
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data)), False
     except Exception:  # of any type, for a segment that libjpeg ignores
         adobe = find_adobe_segment(data, frame)
         begin = b"\xff\xd8" + (adobe[0] if adobe else b"")
-        return open_as_baseline(data, frame, begin=begin)
+        return open_as_baseline(data, frame, begin=begin), True

@@ -36,6 +36,7 @@ from batchcolor.video.frame_format import (
 )
 from batchcolor.video.gif_header import GifHeader, is_gif, read_gif_header
 from batchcolor.video.input.corruption import is_truncated_avi
+from batchcolor.video.input.gif_damage import GifInspector
 from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
 
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
@@ -118,8 +119,12 @@ def _list_stream_types(streams: Iterable[Stream]) -> str:
 
 def _decode_first_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
     """Decodes the first intact frame; damaged packets before it are skipped."""
+    gif = GifInspector() if container.format.name == "gif" else None
+    damage = ""
     try:  # PyAV's calls alone
         for packet in container.demux(video):
+            if gif is not None and packet.size and not damage:
+                damage = gif.find_damage(bytes(packet))
             try:
                 for frame in packet.decode():
                     return frame
@@ -129,7 +134,8 @@ def _decode_first_frame(container: InputContainer, video: VideoStream) -> VideoF
         raise ProcessingError(
             "decode", f"no frame can be decoded: {format_av_error(error)}"
         ) from error
-    raise ProcessingError("decode", "no frame can be decoded")
+    reason = "no frame can be decoded"
+    raise ProcessingError("decode", f"{reason}: {damage}" if damage else reason)
 
 
 def _read_source_info(

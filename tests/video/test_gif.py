@@ -205,3 +205,28 @@ def test_extension_after_the_last_frame_is_no_damage(flat, command, tmp_path):
     result = command("run", source, "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
     assert "damaged" not in result.stderr
+
+
+def test_last_frames_that_cannot_be_decoded_are_replaced_by_the_one_before(flat, command, tmp_path):
+    source = write_animation(tmp_path / "a.gif", [100, 200, 300])
+    data = bytearray(source.read_bytes())
+    for start in find_pixels(data)[1:]:
+        data[start - 1] = 20  # bits of a code
+    source.write_bytes(data)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert "2 damaged places, the first at 0.10 s" in result.stderr
+    frames, durations, _ = read_gif(tmp_path / "out" / "a.gif")
+    assert len(frames) == 1
+    assert durations == [600]
+
+
+def test_gif_without_a_colour_table_fails_with_that_reason(flat, command, tmp_path):
+    source = tmp_path / "a.gif"
+    Image.fromarray(np.full((8, 8), 90, np.uint8)).save(source)
+    data = source.read_bytes()
+    size = 3 << ((data[10] & 7) + 1)
+    source.write_bytes(data[:10] + bytes([data[10] & 0x7F]) + data[11:13] + data[13 + size :])
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 3
+    assert "no frame can be decoded: it has no colour table" in result.stderr

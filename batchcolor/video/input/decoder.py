@@ -18,7 +18,7 @@ from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_contain
 from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
-from batchcolor.video.input.gif_damage import is_gif_frame_damaged
+from batchcolor.video.input.gif_damage import GifInspector
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 
@@ -59,6 +59,7 @@ class VideoDecoder:
         self._last: tuple[VideoFrame, int] | None = None
         """With its timestamp; that of the frame itself may be changed by its consumer."""
         self._is_gap_near = False
+        self._gif: GifInspector | None = None
         self._last_pts: int | None = None
         self._pts_offset = 0
         self._first_pts: int | None = None
@@ -72,6 +73,7 @@ class VideoDecoder:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         with open_container(self.source.path) as container:
+            self._gif = GifInspector() if container.format.name == "gif" else None
             stream = container.streams[self.source.stream]
             assert isinstance(stream, VideoStream)
             if stream.codec_context.name == "h264":
@@ -105,7 +107,6 @@ class VideoDecoder:
         """Yields packets up to the end of the file; continues after demuxer errors."""
         errors = 0
         packets = container.demux(stream)
-        is_gif = container.format.name == "gif"
         with detect_corruption(self.source.path, container.format.name) as detector:
             while errors < MAX_DEMUX_ERRORS:
                 try:
@@ -122,16 +123,19 @@ class VideoDecoder:
                 self.discarded += packet.is_discard
                 if detector is not None and detector.has_gap_before(packet.pos, packet.size):
                     self._report_damage(packet.pts, "bytes between packets are damaged")
-                if is_gif and packet.size and is_gif_frame_damaged(bytes(packet)):
-                    self._report_damage(packet.pts, "its pixels are damaged", is_lost=False)
                 yield packet
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        damage = ""
+        if self._gif is not None and packet.size:
+            damage = self._gif.find_damage(bytes(packet))
         try:
             frames = packet.decode()
         except DECODE_ERRORS as error:
-            self._report_damage(packet.pts, format_av_error(error))
+            self._report_damage(packet.pts, damage or format_av_error(error))
             return []
+        if damage:
+            self._report_damage(packet.pts, damage, is_lost=False)
         good = [frame for frame in frames if isinstance(frame, VideoFrame)]
         for frame in good:
             if self.source.has_estimated_pts:
@@ -204,7 +208,8 @@ class VideoDecoder:
     def _finish(self) -> None:
         """Adds notes about damage. Raises ProcessingError if no frame was decoded."""
         if not self.count:
-            raise ProcessingError("decode", "no frame can be decoded")
+            place = f" (damaged{self._first_damage})" if self.damaged else ""
+            raise ProcessingError("decode", f"no frame can be decoded{place}")
         if _is_truncated_gif(self.source.path):
             self._report_damage(None, "the end of the file is missing")
         if self.damaged:

@@ -17,38 +17,56 @@ EXTENSION, IMAGE = 0x21, 0x2C
 HAS_TABLE = 0x80
 DEPTH = 0x07
 """Bits of flags: whether a colour table follows, and its size."""
+PIXELS_DAMAGED = "its pixels are damaged"
 MAX_PIXELS = 2**26
 """Of a larger frame, a check would take more memory than was reserved."""
 PALETTE = bytes(3 * 256)
 """Any colours: only the codes are checked."""
 
 
-def is_gif_frame_damaged(packet: bytes) -> bool:
-    """Whether the pixels of a frame are damaged; `packet` is as FFmpeg's demuxer returns it.
+class GifInspector:
+    """Describes the damage of frames, whose packets are passed in order."""
 
-    False also for a packet without a frame, and for one of more than `MAX_PIXELS`.
-    """
-    start = _find_image(packet)
-    if start is None:
-        return False  # extensions after the last frame
-    if start + DESCRIPTOR_SIZE > len(packet):
-        return True
-    width, height, flags = struct.unpack_from("<HHB", packet, start + 5)
-    if not width or not height:
-        return True
-    if width * height > MAX_PIXELS:
-        return False
-    data = start + DESCRIPTOR_SIZE + _table_size(flags)
+    def __init__(self) -> None:
+        self._has_global_table = False
+        self._canvas = (0, 0)
+
+    def find_damage(self, packet: bytes) -> str:
+        """Returns what is wrong with the frame of a packet of FFmpeg's demuxer, or nothing.
+
+        The pixels of a frame of more than `MAX_PIXELS` are not checked.
+        """
+        if packet.startswith(SIGNATURES) and len(packet) >= HEADER_SIZE:
+            *canvas, flags = struct.unpack_from("<HHB", packet, len(SIGNATURES[0]))
+            self._canvas, self._has_global_table = (canvas[0], canvas[1]), bool(flags & HAS_TABLE)
+        start = _find_image(packet)
+        if start is None:
+            return ""  # extensions after the last frame
+        if start + DESCRIPTOR_SIZE > len(packet):
+            return PIXELS_DAMAGED
+        left, top, width, height, flags = struct.unpack_from("<HHHHB", packet, start + 1)
+        if not (self._has_global_table or flags & HAS_TABLE):
+            return "it has no colour table, which is not read"
+        if left >= self._canvas[0] or top >= self._canvas[1]:
+            return "it lies outside the canvas"
+        if width * height > MAX_PIXELS:
+            return ""
+        data = packet[start + DESCRIPTOR_SIZE + _table_size(flags) :]
+        flags &= ~(HAS_TABLE | DEPTH)
+        return "" if _is_decodable(data, width, height, flags) else PIXELS_DAMAGED
+
+
+def _is_decodable(data: bytes, width: int, height: int, flags: int) -> bool:
+    """Whether Pillow decodes a frame; `flags` without a colour table."""
     screen = SIGNATURES[1] + struct.pack("<HHBBB", width, height, HAS_TABLE | DEPTH, 0, 0) + PALETTE
-    interlaced = flags & ~(HAS_TABLE | DEPTH)
-    descriptor = struct.pack("<BHHHHB", IMAGE, 0, 0, width, height, interlaced)
-    still = screen + descriptor + packet[data:] + b";"
+    descriptor = struct.pack("<BHHHHB", IMAGE, 0, 0, width, height, flags)
     try:
-        with Image.open(io.BytesIO(still), formats=("GIF",)) as image:
+        still = io.BytesIO(screen + descriptor + data + b";")
+        with Image.open(still, formats=("GIF",)) as image:
             image.load()
     except Exception:  # of any type
-        return True
-    return False
+        return False
+    return bool(width and height)
 
 
 def _find_image(packet: bytes) -> int | None:

@@ -133,7 +133,10 @@ class Muxer:
         until = self._compute_expected_end(timeline, scan, missing)
         self.end = until * time_base
         if self.output.container == GIF:
-            delay = round(timeline.last_duration * GIF_TICKS_PER_SECOND)
+            shown = timeline.last_duration + (until - timeline.end) * time_base
+            delay = round(shown * GIF_TICKS_PER_SECOND)
+            if delay > MAX_GIF_DELAY:
+                self.end -= Fraction(delay - MAX_GIF_DELAY, GIF_TICKS_PER_SECOND)
             self.container.container_options["final_delay"] = str(min(delay, MAX_GIF_DELAY))
         pts, encoder_dts = segments.read_packet_times()
         dts = compute_decoding_timestamps(pts, encoder_dts)

@@ -117,7 +117,11 @@ def _decode_with_pillow(path: Path) -> Samples:
     """Returns a picture whose components differ, or are all subsampled, with 8 bits."""
     notes: list[str] = []
     with Image.open(path) as image:
-        image.load()
+        try:
+            image.load()
+        except OSError as error:
+            reason = f"no decoder here reads its components, or they are damaged ({error})"
+            raise ProcessingError("decode", reason) from error
         pixels, alpha = split_luma_and_alpha(image, notes)
         return Samples(pixels, alpha, notes=notes, is_colored=has_colors(image))
 

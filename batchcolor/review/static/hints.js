@@ -7,7 +7,7 @@ import { emit, on, store } from "./store.js";
 
 const byId = (id) => document.getElementById(id);
 const editor = byId("hint-editor"), swatches = byId("swatches"), wheel = byId("wheel"), list = byId("hints");
-const text = byId("hint-text");
+const text = byId("hint-text"), addButton = byId("add-hint");
 const RADIUS = 0.42;
 // Of the wheel in the CbCr plane.
 let luma = 0.5, likely = [], request = 0;
@@ -106,6 +106,7 @@ export async function useEyedropper() {
   if (color) setColor(color);
 }
 
+addButton.addEventListener("click", () => togglePlacing(true));
 byId("eyedropper").addEventListener("click", useEyedropper);
 byId("remove-hint").addEventListener("click", () => removeHint());
 byId("end-hint").addEventListener("click", () => togglePlacing(false));
@@ -117,36 +118,35 @@ export function show() {
   if (stage.selectedHint >= stage.hints.length) stage.selectedHint = -1;
   const chosen = stage.hints[stage.selectedHint];
   editor.hidden = !chosen;
-  text.replaceChildren();
-  if (stage.item?.film) text.textContent = "Films take no hints: choose a variant.";
-  else if (stage.isPlacing) {
-    text.textContent = chosen ? "Choose the colour. Drag the dot to move it; click the picture for another hint."
-      : "Click the place whose colour is wrong.";
-  } else {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.id = "add-hint";
-    button.textContent = "Correct a colour…";
-    button.title = "Place a hint (H)";
-    button.disabled = store.isLocked;
-    button.addEventListener("click", () => togglePlacing(true));
-    text.append(button);
-  }
-  list.replaceChildren(...stage.hints.map(makeEntry));
+  addButton.hidden = Boolean(stage.item?.film) || stage.isPlacing;
+  addButton.disabled = store.isLocked;
+  text.textContent = stage.item?.film ? "Films take no hints: choose a variant."
+    : !stage.isPlacing ? ""
+      : chosen ? "Choose the colour. Drag the dot to move it; click the picture for another hint."
+        : "Click the place whose colour is wrong.";
+  renew(list, JSON.stringify([stage.hints, stage.selectedHint]), () => stage.hints.map(makeEntry));
   if (chosen) {
-    swatches.replaceChildren(...likely.map((color) => makeSwatch(color, color === chosen.color)));
+    renew(swatches, likely.join(), () => likely.map(makeSwatch));
+    for (const swatch of swatches.children) swatch.setAttribute("aria-pressed", String(swatch.dataset.color === chosen.color));
     drawWheel(chosen.color);
   }
   layout();
 }
 
-function makeSwatch(color, isChosen) {
+// Makes the children anew only where they change: a click must not lose its button.
+function renew(element, key, make) {
+  if (element.dataset.key === key) return;
+  element.dataset.key = key;
+  element.replaceChildren(...make());
+}
+
+function makeSwatch(color) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "swatch";
   button.style.background = color;
   button.setAttribute("aria-label", `Colour ${color}`);
-  button.setAttribute("aria-pressed", String(isChosen));
+  button.dataset.color = color;
   button.addEventListener("click", () => setColor(color));
   return button;
 }

@@ -93,6 +93,11 @@ function showSelection() {
   }
 }
 
+function selectAll() {
+  store.order.forEach((id) => store.selected.add(id));
+  emit("selected");
+}
+
 // ---- actions -----------------------------------------------------------------------------------
 
 function act({ act: name, ids }) {
@@ -253,10 +258,8 @@ function isHandled(event) {
 function handle(event) {
   const { key } = event;
   if (event.ctrlKey || event.metaKey) {
-    if (key === "a") {
-      store.order.forEach((id) => store.selected.add(id));
-      emit("selected");
-    } else travel(key === "z" ? undo() : redo());
+    if (key === "a") selectAll();
+    else travel(key === "z" ? undo() : redo());
   } else if (!isSingle()) {
     if (!grid.moveFocus(key, event.shiftKey)) find(event)?.[3]();
   } else if (event.altKey) {
@@ -287,6 +290,7 @@ for (const kind of ["loaded", "decided", "saved"]) on(kind, () => { showTop(); s
 
 byId("order").addEventListener("change", (event) => { store.sort = event.target.value; arrange(); });
 byId("folder").addEventListener("change", (event) => { store.folder = event.target.value; arrange(); });
+byId("select-all").addEventListener("click", selectAll);
 byId("undo").addEventListener("click", () => travel(undo()));
 byId("redo").addEventListener("click", () => travel(redo()));
 byId("write").addEventListener("click", startWriting);

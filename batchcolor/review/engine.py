@@ -18,11 +18,16 @@ from PIL import Image
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.images.companion_files import HINTS_SUFFIX, CompanionFinder
 from batchcolor.images.decode import decode
 from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
 from batchcolor.images.picture import Picture, reduce_to_8_bits, resize_luma
 from batchcolor.inference.color_transfer import ColorTransfer
+from batchcolor.inference.hints.guide import make_guide
+from batchcolor.inference.hints.hint_field import make_hint_field
+from batchcolor.inference.hints.painted_hints import read_painted_hints
+from batchcolor.inference.hints.picture_hints import PictureHints
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.pipeline.decisions.decision import Decision
@@ -95,10 +100,12 @@ class Engine:
             if decision.state == "rejected":
                 return shrink(luma, side).convert("RGB")
             strength = job.strength if decision.strength is None else decision.strength
-            chroma = self._compute_chroma(item, source, job, decision)
+            chroma = self._compute_chroma(item, source, job, decision) * np.float32(strength)
+            if hints := self._prepare_hints(item, source, decision):
+                chroma = hints.apply(chroma)
         small = np.asarray(shrink(luma, side))
         picture = Picture(item.source, small, None, PNG)
-        rgb = join(picture, chroma, strength, PNG).rgb
+        rgb = join(picture, chroma, 1.0, PNG).rgb
         assert rgb is not None
         return Image.fromarray(rgb)
 
@@ -119,7 +126,7 @@ class Engine:
             source = self._read(item)
             runner = self._find_runner(*self._choose_model(job, decision), job)
             square = self._find_square(source, runner.working_size)
-            chroma = self._compute_chroma(item, source, job, replace_hints(decision))
+            chroma = self._compute_chroma(item, source, job, decision)
             return find_likely_colors(runner, square, chroma, place)
 
     # ---- sources and models ------------------------------------------------------------------
@@ -175,6 +182,20 @@ class Engine:
             chroma = self._load_transfer(reference).apply(chroma, square)
         return chroma
 
+    def _prepare_hints(
+        self, item: ReviewItem, source: ScreenSource, decision: Decision
+    ) -> PictureHints | None:
+        """The hints of the decision above those that are painted beside the source."""
+        painted = None if item.is_film else CompanionFinder().find(item.source, HINTS_SUFFIX)
+        hints = [hint for hint in decision.hints if hint.page == 1]
+        if not hints and painted is None:
+            return None
+        guide, size = make_guide(source.luma), (source.width, source.height)
+        field = make_hint_field(hints, guide, size)
+        if painted is not None:
+            field = field.over(read_painted_hints(painted, guide, size))
+        return PictureHints(guide, field)
+
     def _find_reference(self, job: RunSettings, decision: Decision) -> Path | None:
         if decision.reference is None:
             return job.like
@@ -186,11 +207,6 @@ class Engine:
         except OSError:
             changed = 0
         return self._transfers.get((path, changed), lambda: ColorTransfer.from_picture(path))
-
-
-def replace_hints(decision: Decision) -> Decision:
-    """The decision without hints."""
-    return decision.model_copy(update={"hints": ()})
 
 
 def run_one(runner: Runner, square: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -153,7 +153,11 @@ def test_open_compare_correct_approve_write_and_reload(reviewer, album_with_odd_
     reviewer.click_picture(0.5, 0.5)
     wait(lambda: reviewer.count("#swatches .swatch") >= 5)
     reviewer.click("#swatches .swatch:nth-child(4)")
-    hint = wait(lambda: (found := decided(first)) and found.hints and found.hints[0])
+    color = reviewer.driver.execute_script(
+        "return document.querySelector('#swatches .swatch:nth-child(4)').dataset.color"
+    )
+    wait(lambda: (found := decided(first)) and found.hints and found.hints[0].color == color)
+    (hint,) = decided(first).hints
     assert 75 <= hint.points[0][0] <= 85
     assert 55 <= hint.points[0][1] <= 65
     reviewer.press(Keys.ENTER)
@@ -161,7 +165,7 @@ def test_open_compare_correct_approve_write_and_reload(reviewer, album_with_odd_
     # Approve it, and keep the next one grey: each goes on to the next picture.
     reviewer.press("a")
     wait(lambda: reviewer.text("#name") != first)
-    assert decided(first).state == "approved"
+    wait(lambda: decided(first).state == "approved")
     second = reviewer.text("#name")
     reviewer.press("r")
     wait(lambda: (found := decided(second)) and found.state == "rejected")
@@ -182,7 +186,9 @@ def test_open_compare_correct_approve_write_and_reload(reviewer, album_with_odd_
     wait(lambda: "2 of 3 reviewed" in reviewer.text("#reviewed"))
     assert decided(first).hints == (hint,)
     assert reviewer.driver.title != "taken"
-    assert not [line for line in reviewer.driver.get_log("browser") if line["level"] == "SEVERE"]
+    log = reviewer.driver.get_log("browser")
+    # A model of another package may not be loadable: that is an answer, and no error of the page.
+    assert not [line for line in log if line["level"] == "SEVERE" and "422" not in line["message"]]
 
 
 def test_undo_and_redo_are_saved_and_many_are_approved_at_once(reviewer, album_with_odd_name):

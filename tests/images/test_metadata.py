@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from batchcolor.images.formats import JPEG, PNG, TIFF
+from batchcolor.images.formats import AVIF, JPEG, PNG, TIFF, WEBP
 
 DESCRIPTION, MAKE, ORIENTATION = 0x010E, 0x010F, 0x0112
 INVERSE_TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
@@ -12,7 +12,7 @@ INVERSE_TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
 def test_orientation_is_applied_to_the_pixels_and_set_to_1(
     tmp_path, scan_file, colour_file, orientation, suffix
 ):
@@ -28,14 +28,16 @@ def test_orientation_is_applied_to_the_pixels_and_set_to_1(
     if suffix == ".jpg":
         stored = stored.convert("RGB")  # of a grey JPEG luma is copied, and pixels are not turned
     stored.save(path, exif=exif)
-    result = colour_file(path, scan_file(path).format)
-    luma = np.asarray(result.convert("L"), int)
-    assert luma.shape == (40, 60)
-    assert luma[:8, :18].mean() > 230
-    assert luma[14:, 24:].mean() < 20
-    tags = result.getexif()
-    assert tags.get(ORIENTATION, 1) == 1
-    assert tags.get(DESCRIPTION) == "Aunt Ida, 1931"
+    assert scan_file(path).format is not None
+    for target in (JPEG, PNG, WEBP, TIFF, AVIF):
+        result = colour_file(path, target)
+        luma = np.asarray(result.convert("L"), int)
+        assert luma.shape == (40, 60)
+        assert luma[:8, :18].mean() > 230
+        assert luma[14:, 24:].mean() < 20
+        tags = result.getexif()
+        assert tags.get(ORIENTATION, 1) == 1
+        assert tags.get(DESCRIPTION) == "Aunt Ida, 1931"
 
 
 def test_exif_profile_resolution_and_comment_are_kept_in_jpeg(tmp_path, colour_file):

@@ -26,6 +26,8 @@ from batchcolor.images.metadata.model import Metadata, is_plausible_resolution
 from batchcolor.images.metadata.photoshop import IPTC_RESOURCE, read_resources, remove_resources
 
 XMP, IPTC, PHOTOSHOP, ICC, PHOTOSHOP_LAYERS = 0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C
+DNG_PRIVATE_DATA = 0xC634
+"""The MakerNote, in a form of the converter that wrote the DNG."""
 STRIP_OFFSETS, TILE_OFFSETS = 0x0111, 0x0144
 RESOLUTION_UNIT = 0x0128
 RESOLUTION_TAGS = frozenset({X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT})
@@ -56,6 +58,8 @@ def read_tiff(data: Data, notes: list[str], offset: int | None = None) -> Metada
     main = read_directory(data, layout, layout.first if offset is None else offset)
     if PHOTOSHOP_LAYERS in main.entries:
         notes.append("Photoshop layers dropped: they are not coloured")
+    if DNG_PRIVATE_DATA in main.entries:
+        notes.append("private data of DNG dropped: only converters of camera raw read it")
     blocks = {tag: _value_of(main, tag) for tag in (XMP, IPTC, PHOTOSHOP, ICC)}
     own = {*blocks, *STRUCTURE_TAGS, PHOTOSHOP_LAYERS}
     described = {tag: entry for tag, entry in main.entries.items() if tag not in own}

@@ -17,6 +17,7 @@ def read_webp(data: bytes, notes: list[str]) -> Metadata:
     found: dict[str, bytes] = {}
     blocks: list[Block] = []
     for kind, content in _walk(data):
+        kind = kind.replace("\0", " ")  # some programs end the name of XMP with a zero
         if kind in ("EXIF", "XMP ", "ICCP"):
             found.setdefault(kind, content)
         elif kind == "C2PA":

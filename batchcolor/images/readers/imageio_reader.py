@@ -6,7 +6,6 @@ Camera raw (rawpy). imageio and its plugins are imported when the first such fil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.color_profiles.icc import convert_pixels
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
 from batchcolor.images.formats import CAMERA_RAW, Format
+from batchcolor.images.metadata.camera_raw import read_camera_raw
 from batchcolor.images.metadata.model import Metadata
-from batchcolor.images.metadata.read import read_tiff_page
 from batchcolor.images.picture import Picture, Plane, check_size
 from batchcolor.images.pixel_modes import stretch_to_16_bits
 from batchcolor.images.scan import ScannedFile
@@ -98,13 +97,9 @@ def _split_alpha(pixels: NDArray[Any]) -> tuple[NDArray[Any], Plane | None]:
 
 
 def _read_raw_metadata(path: Path, notes: list[str]) -> Metadata:
-    """Returns EXIF, MakerNote, XMP and IPTC of a camera raw file with the structure of TIFF.
-
-    LibRaw turns the pixels upright. Tags that describe how samples are stored are not kept.
-    """
+    """Returns the metadata of a camera raw file, whose pixels LibRaw turns upright."""
     try:
-        metadata, _ = read_tiff_page(path, notes)
+        return read_camera_raw(path, notes)
     except OSError as error:
         notes.append(f"metadata dropped: they cannot be read ({error})")
         return Metadata()
-    return replace(metadata, icc=b"", dpi=None)

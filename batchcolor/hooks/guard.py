@@ -30,18 +30,21 @@ def validate_chroma(chroma: Any, count: int, device: torch.device) -> torch.Tens
     return validate_chroma_values(validate_chroma_shape(chroma, count, device))
 
 
-def validate_chroma_shape(chroma: Any, count: int, device: torch.device) -> torch.Tensor:
+def validate_chroma_shape(
+    chroma: Any, count: int, device: torch.device, channels: int = 2
+) -> torch.Tensor:
     """Checks all of chroma but its values, for which a GPU would have to finish its work.
 
-    Returns float32 `(count, 2, s, s)` on `device`. Raises InvalidChromaError.
+    Returns float32 `(count, channels, s, s)` on `device`; the third channel is doubt. Raises
+    InvalidChromaError.
     """
     import torch
 
     if not isinstance(chroma, torch.Tensor):
         raise InvalidChromaError(f"returned {type(chroma).__name__}, not a tensor")
     shape = tuple(chroma.shape)
-    if len(shape) != 4 or shape[:2] != (count, 2) or shape[2] != shape[3] or shape[3] < 1:
-        raise InvalidChromaError(f"returned shape {shape}, not ({count}, 2, s, s)")
+    if len(shape) != 4 or shape[:2] != (count, channels) or shape[2] != shape[3] or shape[3] < 1:
+        raise InvalidChromaError(f"returned shape {shape}, not ({count}, {channels}, s, s)")
     if not chroma.is_floating_point():
         raise InvalidChromaError(f"returned {chroma.dtype}, not a floating type")
     if chroma.device.type != device.type:
@@ -65,10 +68,12 @@ def validate_chroma_values(chroma: torch.Tensor) -> torch.Tensor:
 def validate_chroma_array(chroma: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Checks chroma `(count, 2, s, s)` in -0.5..0.5 that an exported colorizer returned.
 
+    A third channel is doubt, in the same range.
+
     Raises InvalidChromaError for a wrong shape, NaN, or values out of range.
     """
     shape = chroma.shape
-    if len(shape) != 4 or shape[:2] != (count, 2) or shape[2] != shape[3]:
+    if len(shape) != 4 or shape[0] != count or shape[1] not in (2, 3) or shape[2] != shape[3]:
         raise InvalidChromaError(f"returned shape {shape}, not ({count}, 2, s, s)")
     if not np.isfinite(chroma).all():
         raise InvalidChromaError("returned NaN or infinite chroma")

@@ -55,6 +55,16 @@ class TemporalColorizer(Colorizer, Protocol):
         ...
 
 
+@runtime_checkable
+class DoubtfulColorizer(Colorizer, Protocol):
+    """A colorizer that knows how unsure it is. The method is optional."""
+
+    def colorize_with_doubt(self, luma: torch.Tensor, /) -> torch.Tensor:
+        """Returns `(N, 3, s, s)` for luma `(N, 1, S, S)`: the chroma of a call, and the expected
+        CIEDE2000 error of the predicted distribution, divided by 100, in 0..0.5."""
+        ...
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How `batchcolor train` trains a model; each value is the default of an option."""

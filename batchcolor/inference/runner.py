@@ -14,6 +14,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks import options as model_options
@@ -28,7 +32,7 @@ from batchcolor.inference.device_errors import DeviceLostError
 from batchcolor.inference.device_worker import DeviceWorker, Result, Square
 from batchcolor.inference.load_options import LoadOptions
 
-__all__ = ["Result", "Runner", "Square", "load_runner"]
+__all__ = ["Prediction", "Result", "Runner", "Square", "load_runner"]
 
 
 def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = None) -> Runner:
@@ -60,6 +64,22 @@ def load_runner(registered: RegisteredColorizer, loading: LoadOptions | None = N
     if len(used) < len(devices):
         runner.add_note(f"{spec.name} keeps state between frames: it runs on {used[0]} only")
     return runner
+
+
+class Prediction(NamedTuple):
+    """Chroma `(2, s, s)` in -0.5..0.5, and how unsure the model is of it."""
+
+    chroma: NDArray[np.float32]
+    doubt: float
+    """The mean expected CIEDE2000 error, if the model states it; else 100 times the mean distance
+    of chroma from grey, as errors of strong colours are large. Comparable within one model."""
+
+
+def make_prediction(field: NDArray[np.float32]) -> Prediction:
+    """Returns the prediction of a field `(2, s, s)`, or `(3, s, s)` with doubt."""
+    chroma = field[:2]
+    statistic = field[2] if len(field) == 3 else np.hypot(chroma[0], chroma[1])
+    return Prediction(chroma, round(100 * float(statistic.mean()), 3))
 
 
 class Runner:
@@ -121,9 +141,7 @@ class Runner:
 
         A temporal colorizer is reset before each.
         """
-        if self.spec.temporal:
-            return self.run_frames(squares, [True] * len(squares))
-        return self._transfer_colors(squares, self._run_shared(squares))
+        return self.run_frames(squares, [True] * len(squares))
 
     def run_frames(
         self, squares: Sequence[Square], are_shot_starts: Sequence[bool]
@@ -133,12 +151,21 @@ class Runner:
         A temporal colorizer gets the frames one at a time, and a `reset()` before each frame that
         starts a shot. For other colorizers this is the same as `run`.
         """
-        if not self.spec.temporal:
-            return self.run(squares)
-        results = [
-            self._workers[0].run_frame(square, is_shot_start=is_shot_start)
-            for square, is_shot_start in zip(squares, are_shot_starts, strict=True)
-        ]
+        predictions = self.predict_frames(squares, are_shot_starts)
+        return [it.chroma if isinstance(it, Prediction) else it for it in predictions]
+
+    def predict_frames(
+        self, squares: Sequence[Square], are_shot_starts: Sequence[bool]
+    ) -> list[Prediction | ProcessingError]:
+        """As `run_frames`, with the doubt of each result."""
+        if self.spec.temporal:
+            fields = [
+                self._workers[0].run_frame(square, is_shot_start=is_shot_start)
+                for square, is_shot_start in zip(squares, are_shot_starts, strict=True)
+            ]
+        else:
+            fields = self._run_shared(squares)
+        results = [it if isinstance(it, ProcessingError) else make_prediction(it) for it in fields]
         return self._transfer_colors(squares, results)
 
     def _run_shared(self, squares: Sequence[Square]) -> list[Result]:
@@ -181,13 +208,17 @@ class Runner:
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(len(self._workers), "device")
 
-    def _transfer_colors(self, squares: Sequence[Square], results: list[Result]) -> list[Result]:
+    def _transfer_colors(
+        self, squares: Sequence[Square], results: list[Prediction | ProcessingError]
+    ) -> list[Prediction | ProcessingError]:
         transfer = self.color_transfer
         if transfer is None:
             return results
         return [
-            chroma if isinstance(chroma, ProcessingError) else transfer.apply(chroma, square)
-            for chroma, square in zip(results, squares, strict=True)
+            it
+            if isinstance(it, ProcessingError)
+            else Prediction(transfer.apply(it.chroma, square), it.doubt)
+            for it, square in zip(results, squares, strict=True)
         ]
 
 

@@ -182,6 +182,19 @@ class Delta(nn.Module):
             return self.loss(self.forward_once(luma), target)
         return self.decode_chroma(self.multi_scale_logits(luma)) * low_contrast_gate(luma)
 
+    def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns chroma and doubt `(N, 3, S/4, S/4)`, see `hooks/types.py`.
+
+        Doubt is how wrong the best single colour is on average, if the distribution is right.
+        """
+        logits = self.multi_scale_logits(luma)
+        doubt = self.scale_doubt(self.expected_error(logits).amin(dim=1, keepdim=True))
+        return torch.cat([self.decode_chroma(logits) * low_contrast_gate(luma), doubt], dim=1)
+
+    def scale_doubt(self, expected_error: torch.Tensor) -> torch.Tensor:
+        """Returns an expected CIEDE2000 error in the unit of doubt, 0..0.5; any shape."""
+        return (expected_error / 100).clamp(0, 0.5)
+
     def forward_once(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns logits `(N, K, S/4, S/4)` over the palette, from one forward pass."""
         at4, at8, at16, at32 = self.encoder(luma)
@@ -209,11 +222,15 @@ class Delta(nn.Module):
         chroma that is saturated already. A soft minimum over the palette keeps the result
         continuous where two colours have about the same expected error.
         """
+        return self.stretch_chroma(self.expected_chroma(-self.expected_error(logits)))
+
+    def expected_error(self, logits: torch.Tensor) -> torch.Tensor:
+        """Returns the expected CIEDE2000 error of each palette colour, `(N, K, s, s)`."""
         boost = self.saturation_boost()[:, None, None]
         logits = logits.float() * (1 + SHARPENING * self.vividness) + self.vividness * boost
         differences = self.pairwise_ciede2000.float()[:, :, None, None]
-        expected_error = functional.conv2d(logits.softmax(dim=1), differences)  # (N, K, s, s)
-        return self.stretch_chroma(self.expected_chroma(-expected_error))
+        error: torch.Tensor = functional.conv2d(logits.softmax(dim=1), differences)
+        return error
 
     def saturation_boost(self) -> torch.Tensor:
         """Returns what vividness 1 adds to the logits, `(K,)`."""

@@ -32,7 +32,7 @@ from batchcolor.models.delta import (
 
 
 class PaletteHead(nn.Module):
-    """Maps features `(N, C, s, s)` to chroma `(N, 2, s, s)`: classifier and `decode_chroma`."""
+    """Maps features `(N, C, s, s)` to chroma and doubt `(N, 3, s, s)`: classifier and `decode`."""
 
     def __init__(self, delta: Delta) -> None:
         super().__init__()
@@ -47,11 +47,12 @@ class PaletteHead(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Returns chroma `(N, 2, s, s)` in -0.5..0.5."""
+        """Returns chroma in -0.5..0.5 and the expected error, `(N, 3, s, s)`."""
         logits = self.classifier(features.permute(0, 2, 3, 1))  # (N, s, s, K)
         expected_error = logits.softmax(dim=-1) @ self.delta.pairwise_ciede2000  # symmetric
         chroma = (-expected_error).softmax(dim=-1) @ self.delta.palette  # (N, s, s, 2)
-        return self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2))
+        doubt = self.delta.scale_doubt(expected_error.amin(dim=-1)[:, None])
+        return torch.cat([self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2)), doubt], dim=1)
 
 
 class DoublingConvolution(nn.Module):
@@ -91,10 +92,14 @@ class DeltaForInference(nn.Module):
 
     def forward(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5."""
+        return self.colorize_with_doubt(luma)[:, :2]
+
+    def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns chroma and doubt `(N, 3, S/4, S/4)`."""
         fine = self.compute_features(luma)
         coarse = resize_bilinear(self.compute_features(reduce_luma(luma)), fine.shape[-1])
-        chroma: torch.Tensor = self.head((fine + coarse) / 2)
-        return chroma * low_contrast_gate(luma)
+        result = self.head((fine + coarse) / 2)
+        return torch.cat([result[:, :2] * low_contrast_gate(luma), result[:, 2:]], dim=1)
 
     def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the features `(N, C, S/4, S/4)` that the classifier takes."""

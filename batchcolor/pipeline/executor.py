@@ -20,7 +20,7 @@ from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.inference.runner import Runner
+from batchcolor.inference.runner import Prediction, Runner
 from batchcolor.pipeline.animation_task import open_animation
 from batchcolor.pipeline.colored_pictures import copy_source, recolors
 from batchcolor.pipeline.document_item import PageItem
@@ -173,8 +173,8 @@ class Pipeline:
             self._fail(task, error, share)
 
     def _color_batch(self, batch: list[AnyItem]) -> None:
-        for item, chroma in zip(batch, self.runners.run(batch), strict=True):
-            self._receive_chroma(item, chroma)
+        for item, found in zip(batch, self.runners.run(batch), strict=True):
+            self._receive_chroma(item, found)
 
     def _encode_one(self, item: PictureItem | PageItem) -> None:
         if isinstance(item, PageItem):
@@ -245,12 +245,13 @@ class Pipeline:
             return map(lambda item: [item], items)  # noqa: C417 (a generator keeps its item)
         return map(_drop_ends, self.to_chroma.batches(lambda: self.runner.squares_at_once))
 
-    def _receive_chroma(self, item: AnyItem, chroma: NDArray[np.float32] | ProcessingError) -> None:
+    def _receive_chroma(self, item: AnyItem, found: Prediction | ProcessingError) -> None:
         """Passes a picture to the encoders, and a frame back to its film."""
-        error = chroma if isinstance(chroma, ProcessingError) else None
-        if not isinstance(chroma, ProcessingError):
+        error = found if isinstance(found, ProcessingError) else None
+        if not isinstance(found, ProcessingError):
+            self.recorder.add_doubt(item.task, found.doubt)
             try:
-                item.chroma = self._filter_chroma(chroma, item)
+                item.chroma = self._filter_chroma(found.chroma, item)
             except ProcessingError as refused:
                 error = refused
         if isinstance(item, FrameItem):

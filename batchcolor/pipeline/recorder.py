@@ -51,8 +51,22 @@ class Recorder:
         self.journal, self.report, self.plugins = journal, report, plugins
         self.gallery = gallery
         self._lock = threading.Lock()
+        self._doubts: dict[Path, tuple[float, int]] = {}
+        """Sum and number of the doubts of a source in work: of its frames or pages."""
         self._listed = [0, 0]
         """Skipped entries that may be pictures, and those that are foreign."""
+
+    def add_doubt(self, task: Task, doubt: float) -> None:
+        """Adds how unsure the model was of a picture, page or frame of a source."""
+        with self._lock:
+            total, count = self._doubts.get(task.source.path, (0.0, 0))
+            self._doubts[task.source.path] = total + doubt, count + 1
+
+    def _take_doubt(self, task: Task) -> float | None:
+        """The mean doubt of a source, which is forgotten."""
+        with self._lock:
+            total, count = self._doubts.pop(task.source.path, (0.0, 0))
+        return round(total / count, 2) if count else None
 
     def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
         """Records a committed picture or film; without `fixity` the result is read again."""
@@ -62,7 +76,11 @@ class Recorder:
         notes = [*notes, *self._write_sidecars(task, action, fixity, notes)]
         reason = KEPT_GREY if is_grey else ""
         outcome = Outcome(task.source.path, task.target, "done", reason=reason, notes=tuple(notes))
-        self._record(outcome, self._result_entry(task, outcome, fixity))
+        doubt = self._take_doubt(task)
+        entry = replace(self._result_entry(task, outcome, fixity), doubt=doubt)
+        self._record(outcome, entry)
+        if doubt is not None:
+            self.report.add_doubt(str(task.source.path), doubt)
 
     def copy(self, task: Task, target: Path, fixity: Fixity) -> None:
         """Records a picture in colour that was copied to `target`."""
@@ -79,6 +97,7 @@ class Recorder:
 
     def fail(self, task: Task, error: ProcessingError) -> None:
         """Records a picture or film that failed."""
+        self._take_doubt(task)
         outcome = Outcome(task.source.path, None, "failed", error.step, error.reason)
         self._record(outcome, self._entry(task, outcome))
 

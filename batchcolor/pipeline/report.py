@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import threading
 import time
@@ -15,6 +16,8 @@ from batchcolor.hooks.types import Outcome
 
 KEPT_GREY = "kept grey, as decided"
 """The reason of an outcome without computed colours."""
+MAX_DOUBTS = 100
+"""Most doubtful results that a report lists; the journal has the doubt of all."""
 MAX_NOTES = 100
 """Notes of each kind that a report lists; the journal has all of them."""
 
@@ -74,6 +77,8 @@ class Report:
     shown_note_count: int = 0
     """Of those: notes on films, which are among `notes` too."""
     too_large: int = 0
+    doubts: list[tuple[float, str]] = field(default_factory=list)
+    """A heap of doubt and source: of the `MAX_DOUBTS` results of which the model is least sure."""
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     exit_code: ExitCode = ExitCode.DONE
@@ -109,11 +114,20 @@ class Report:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
             self.skipped_entries = other.skipped_entries
             self.skipped_entry_count = other.skipped_entry_count
+            self.doubts = heapq.nlargest(MAX_DOUBTS, self.doubts + other.doubts)
+            heapq.heapify(self.doubts)
             free = MAX_NOTES - len(self.picture_notes)
             self.picture_notes += other.picture_notes[:free]
             self.is_scanning = False
         for text in other.notes:
             self.note(text)
+
+    def add_doubt(self, source: str, doubt: float) -> None:
+        """Keeps the results of which the model was least sure."""
+        with _lock:
+            heapq.heappush(self.doubts, (doubt, source))
+            if len(self.doubts) > MAX_DOUBTS:
+                heapq.heappop(self.doubts)
 
     def note(self, text: str) -> None:
         """Adds a note, unless it is there already."""
@@ -223,6 +237,10 @@ class Report:
             "passed_over_count": self.skipped_entry_count,
             "passed_over": [
                 {"source": path, "reason": reason} for path, reason in self.skipped_entries
+            ],
+            "doubtful": [
+                {"source": source, "doubt": doubt}
+                for doubt, source in sorted(self.doubts, reverse=True)
             ],
             "notes": self.notes,
             "picture_notes": [{"source": path, "note": n} for path, n in self.picture_notes],

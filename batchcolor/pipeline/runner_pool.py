@@ -20,7 +20,7 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.load_options import LoadOptions
-from batchcolor.inference.runner import Result, Runner, load_runner
+from batchcolor.inference.runner import Prediction, Runner, load_runner
 from batchcolor.pipeline.decisions.correction import ChosenModel
 from batchcolor.pipeline.planner import Task
 
@@ -77,9 +77,9 @@ class RunnerPool:
         """Side of the luma square that the model of a source takes."""
         return self.find_spec(task).working_size
 
-    def run(self, items: Sequence[ModelInput]) -> list[Result]:
-        """Returns chroma or the failure of each item, in order."""
-        results: dict[int, Result] = {}
+    def run(self, items: Sequence[ModelInput]) -> list[Prediction | ProcessingError]:
+        """Returns the prediction or the failure of each item, in order."""
+        results: dict[int, Prediction | ProcessingError] = {}
         groups: dict[ChosenModel | None, list[int]] = {}
         for index, item in enumerate(items):
             groups.setdefault(item.task.correction.model, []).append(index)
@@ -88,23 +88,27 @@ class RunnerPool:
             results.update(zip(indices, self._run_part(model, part), strict=True))
         return [results[index] for index in range(len(items))]
 
-    def _run_part(self, model: ChosenModel | None, items: Sequence[ModelInput]) -> list[Result]:
+    def _run_part(
+        self, model: ChosenModel | None, items: Sequence[ModelInput]
+    ) -> list[Prediction | ProcessingError]:
         try:
             runner = self.runner if model is None else self._load(model)
         except BatchcolorError as error:
             return [ProcessingError("chroma", str(error)) for _ in items]
-        fields = runner.run_frames(
+        fields = runner.predict_frames(
             [item.square for item in items], [item.is_shot_start for item in items]
         )
         return [self._transfer(*pair) for pair in zip(items, fields, strict=True)]
 
-    def _transfer(self, item: ModelInput, chroma: Result) -> Result:
+    def _transfer(
+        self, item: ModelInput, found: Prediction | ProcessingError
+    ) -> Prediction | ProcessingError:
         """Applies the reference of a source to its chroma."""
         like = item.task.settings.like
-        if like is None or isinstance(chroma, ProcessingError):
-            return chroma
+        if like is None or isinstance(found, ProcessingError):
+            return found
         try:
-            return self._find_transfer(like).apply(chroma, item.square)
+            return found._replace(chroma=self._find_transfer(like).apply(found.chroma, item.square))
         except UsageError as error:
             return ProcessingError("chroma", str(error).removeprefix("--like "))
 

@@ -60,6 +60,8 @@ class Backend(Protocol):
     def compute_chroma(self, luma: Array, count: int, batch_size: int) -> Array:
         """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
 
+        Of a DoubtfulColorizer, the third channel is its doubt.
+
         N is a multiple of `batch_size`; every batch has that size. Raises
         InvalidChromaError, DeviceMemoryError, DeviceLostError.
         """

@@ -37,7 +37,7 @@ from batchcolor.inference.backends.openvino_library import openvino
 if TYPE_CHECKING:
     from batchcolor.inference.backends.torch import TorchBackend
 
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 """Changed when the code of this folder exports models in another way."""
 EXPORTING = threading.Lock()
 """torch exports one model at a time in a process."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from batchcolor.hooks.failures import format_error
-from batchcolor.hooks.types import Colorizer
+from batchcolor.hooks.types import Colorizer, DoubtfulColorizer
 from batchcolor.inference.backends.backend import BackendUnavailableError
 from batchcolor.inference.backends.openvino_library import openvino
 from batchcolor.inference.model_code import isolate_model
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 class ExportError(Exception):
     """The module cannot be exported; the message says why."""
+
+
+class _WithDoubt(nn.Module):
+    """A module whose call returns chroma and doubt."""
+
+    def __init__(self, colorizer: Any) -> None:
+        super().__init__()
+        self.colorizer = colorizer
+
+    def forward(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns `(N, 3, s, s)`."""
+        found: torch.Tensor = self.colorizer.colorize_with_doubt(luma)
+        return found
 
 
 def export_module(
@@ -39,6 +52,8 @@ def export_module(
         with isolate_model(), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             equivalent = rearrange(module) if rearrange is not None else module
+            if isinstance(equivalent, DoubtfulColorizer):
+                equivalent = _WithDoubt(equivalent)
             program = torch.export.export(equivalent.eval(), (torch.zeros(shape),), strict=False)
             program = program.run_decompositions({})  # lists what in-place operations change
             _check_is_stateless(program)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from batchcolor.hooks.guard import (
     validate_chroma_shape,
     validate_chroma_values,
 )
-from batchcolor.hooks.types import Colorizer, TemporalColorizer
+from batchcolor.hooks.types import Colorizer, DoubtfulColorizer, TemporalColorizer
 from batchcolor.inference.backends.backend import Array, split_batches
 from batchcolor.inference.backends.cuda_pipeline import CUDA_BATCHES, run_overlapped
 from batchcolor.inference.device import Device, is_out_of_memory, resolve_device
@@ -75,6 +75,8 @@ class TorchBackend:
     def compute_chroma(self, luma: Array, count: int, batch_size: int) -> Array:
         """Returns chroma `(count, 2, s, s)` of the first squares of luma `(N, 1, S, S)`.
 
+        Of a DoubtfulColorizer, the third channel is its doubt.
+
         N is a multiple of `batch_size`; every batch has that size. Raises InvalidChromaError,
         DeviceMemoryError, DeviceLostError.
         """
@@ -92,7 +94,9 @@ class TorchBackend:
 
     def _call_checked(self, luma: torch.Tensor) -> torch.Tensor:
         """Calls the colorizer and checks all but the values, which it does not wait for."""
-        return validate_chroma_shape(self._call(luma), len(luma), self.device.torch_device)
+        channels = 3 if isinstance(self.colorizer, DoubtfulColorizer) else 2
+        result = self._call(luma)
+        return validate_chroma_shape(result, len(luma), self.device.torch_device, channels)
 
     def reset(self) -> None:
         """Resets a temporal colorizer. Raises InvalidChromaError and what a device causes."""
@@ -136,7 +140,7 @@ class TorchBackend:
         try:
             isolation = contextlib.nullcontext() if self._is_builtin else isolate_model()
             with torch.inference_mode(), isolation:
-                chroma: object = self.colorizer(given)
+                chroma: object = find_call(self.colorizer)(given)
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error) or self.device.is_lost_after(error):
                 raise
@@ -144,6 +148,13 @@ class TorchBackend:
         if given is not luma and not torch.equal(given, luma):
             raise InvalidChromaError("changed its input")
         return chroma
+
+
+def find_call(colorizer: Colorizer) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Returns the function of a colorizer that a job calls: with its doubt, where it has that."""
+    if isinstance(colorizer, DoubtfulColorizer):
+        return colorizer.colorize_with_doubt
+    return colorizer
 
 
 def _copy_for_host(colorizer: Colorizer) -> Colorizer:

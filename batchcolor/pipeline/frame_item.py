@@ -39,7 +39,8 @@ class FrameItem:
     stream: FrameStream
     number: int
     """From 0, in the film."""
-    frame: VideoFrame
+    frame: VideoFrame | None
+    """None if it is decoded again when it is encoded."""
     square: NDArray[np.float32]
     guide: NDArray[np.float32]
     """Luma along which motion is estimated."""

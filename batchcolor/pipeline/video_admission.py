@@ -19,10 +19,10 @@ from batchcolor.video.output.muxer import dry_run_mux
 from batchcolor.video.output.output_spec import OutputSpec, resolve_output_spec
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
-from batchcolor.video.temporal.stabilizer import LOOK_AHEAD
+from batchcolor.video.temporal.stabilizer import HORIZONS, Stabilize
 
-MIN_FRAMES_IN_FLIGHT = 4 + max(LOOK_AHEAD.values())
-"""Frames that the stabilizer buffers, and some more to keep both threads of a film busy."""
+MIN_FRAMES_IN_FLIGHT = 8
+"""Frames that keep both threads of a film busy."""
 ENCODER_FRAMES = 60
 """Frames that an encoder buffers, approximately."""
 
@@ -40,6 +40,9 @@ class Admission:
     """Limit of frames in flight."""
     share: int
     """Bytes of the memory budget."""
+    decodes_twice: bool
+    """Whether frames are decoded again when they are encoded, instead of kept until then: the
+    stabilizer needs more frames than fit into memory."""
 
 
 def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Admission:
@@ -61,22 +64,27 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     else:
         output = _resolve_film_output(source, settings, task.format)
     notes = (*filter(None, [task.source.note]), *source.notes, *output.notes)
-    max_in_flight, share = _estimate_memory(output, memory, batch_size * job.every)
-    return Admission(source, output, notes, job.max_pixels, max_in_flight, share)
+    usage = _estimate_memory(output, memory, batch_size * job.every, job.stabilize)
+    return Admission(source, output, notes, job.max_pixels, *usage)
 
 
-def _estimate_memory(output: OutputSpec, memory: int, batch_frames: int) -> tuple[int, int]:
-    """The limit of frames in flight, and the bytes that they and the encoder need.
+def _estimate_memory(
+    output: OutputSpec, memory: int, batch_frames: int, stabilize: Stabilize
+) -> tuple[int, int, bool]:
+    """Returns `max_in_flight`, `share` and `decodes_twice` of an `Admission`.
 
     `batch_frames` is the number of frames from which one inference batch is filled.
     """
     frame_bytes = output.frame_format.frame_bytes
     encoder_memory = ENCODER_FRAMES * frame_bytes
     affordable = (memory - encoder_memory) // (2 * frame_bytes)
-    wanted = min(2 * batch_frames + MIN_FRAMES_IN_FLIGHT, affordable)
-    max_in_flight = int(max(MIN_FRAMES_IN_FLIGHT, wanted))
+    buffered = HORIZONS[stabilize].frames
+    decodes_twice = stabilize == "best" or affordable < MIN_FRAMES_IN_FLIGHT + buffered
+    minimum = MIN_FRAMES_IN_FLIGHT + (0 if decodes_twice else buffered)
+    wanted = min(2 * batch_frames + minimum, affordable)
+    max_in_flight = int(max(minimum, wanted))
     share = min(max_in_flight * frame_bytes + encoder_memory, max(memory, 1))
-    return max_in_flight, share
+    return max_in_flight, share, decodes_twice
 
 
 def _resolve_film_output(

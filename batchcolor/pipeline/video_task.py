@@ -17,9 +17,7 @@ from enum import Enum, auto
 from fractions import Fraction
 from functools import partial
 
-import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.file_signature import describe_unsigned, sign_in_place
@@ -36,7 +34,7 @@ from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 from batchcolor.video.planes import join_side_by_side, read_luma, write_chroma
-from batchcolor.video.temporal.motion import SIDE
+from batchcolor.video.temporal.motion import SIDE, Field
 from batchcolor.video.temporal.shots import ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
 
@@ -87,7 +85,7 @@ class VideoTask:
         self.notes = list(admission.notes)
         job = context.settings
         self._working_size = context.find_working_size(task)
-        self._stabilizer: Stabilizer[FrameItem | None] = Stabilizer(job.stabilize, job.every)
+        self._stabilizer: Stabilizer[FrameItem] = Stabilizer(job.stabilize, job.every)
         tracks_shots = context.is_temporal or job.stabilize != "off"
         self._shots = ShotTracker() if tracks_shots else None
         self._resume_point = context.find_resume_point(task)
@@ -98,8 +96,10 @@ class VideoTask:
         )
         self._coloured: Channel[FrameItem] = Channel(context.cancellation, 1)
         self._frames = open_frames(admission)
+        self._frames_again = open_frames(admission) if admission.decodes_twice else None
+        """Decodes in the thread that encodes; damage is reported by `_frames`."""
         self._packets = PacketScan()
-        self._resumed_at = 0
+        self._resumed_at = self._replay = 0
         self._next_decoded = self._next_encoded = 0
         self._early: dict[int, FrameItem] = {}
         """Frames that arrived before earlier frames did."""
@@ -187,15 +187,18 @@ class VideoTask:
             self.notes += self._segments.resume(self._resume_point.fingerprint)
         state = self._segments.state
         self._resumed_at = self.done = self._frames.skip = state.frames
-        self._stabilizer.restore(self._segments.stabilizer_state, None)
+        self._replay = state.replay
+        if self._frames_again is not None:
+            self._frames_again.skip = state.frames
+        self._stabilizer.restore(self._segments.stabilizer_state)
         is_temporal = self.context.is_temporal
         if self._shots is not None and state.frames:
-            # Decode the last frame again: the next one is tracked from it. A temporal model needs
-            # the whole shot again.
-            self._frames.skip = state.shot if is_temporal else state.frames - 1
+            # The stabilizer needs its last block again, tracked from the frame before it. A
+            # temporal model needs the whole shot again.
+            self._frames.skip = state.shot if is_temporal else max(state.replay - 1, 0)
             self._shots = ShotTracker(self._frames.skip, state.shot)
         self._next_decoded = self._frames.skip
-        self._next_encoded = self._next_decoded if is_temporal else state.frames
+        self._next_encoded = self._next_decoded if is_temporal else state.replay
         self._enter(VideoState.ADMITTED)
 
     def _describe(self) -> None:
@@ -251,11 +254,12 @@ class VideoTask:
     def _prepare(self, frame: VideoFrame) -> FrameItem:
         number, self._next_decoded = self._next_decoded, self._next_decoded + 1
         square = read_luma(frame, self.output.frame_format, self._working_size)
+        kept = frame if self._frames_again is None else None
         if self._shots is None:
-            return FrameItem(self, number, frame, square, square, None)
+            return FrameItem(self, number, kept, square, square, None)
         guide = read_luma(frame, self.output.frame_format, SIDE)
         position = self._shots.track(guide)
-        return FrameItem(self, number, frame, square, guide, position, number < self._resumed_at)
+        return FrameItem(self, number, kept, square, guide, position, number < self._replay)
 
     def _needs_model(self, item: FrameItem) -> bool:
         """Whether the model colours it, or colours are propagated along motion."""
@@ -286,7 +290,7 @@ class VideoTask:
                     raise self.error
                 if not self._enter(VideoState.MUXING):
                     return False
-                self._segments.close_segment({}, 0)
+                self._segments.close_segment({}, 0, 0)
                 commit = partial(self._sink.commit, temporary, self._frames, self._packets)
                 notes = commit(replace=self.task.replaces)
             except FileExistsError as error:
@@ -310,16 +314,37 @@ class VideoTask:
             self._in_flight.release(1)
 
     def _encode_frames(self) -> None:
+        again = None if self._frames_again is None else iter(self._frames_again)
         for item in self._in_order():
             if item.is_replayed or self._is_ended:
                 self._in_flight.release(1)
                 continue
             match = item.shot_position.match if item.shot_position else None
-            for ready, chroma in self._stabilizer.add(item.guide, item.chroma, item, match):
-                self._encode_one(ready, chroma)
+            self._encode_block(self._stabilizer.add(item.guide, item.chroma, item, match), again)
+            if again is not None:
+                self._in_flight.release(1)  # the stabilizer keeps no frame, only small fields
         if not self._is_ended:
-            for ready, chroma in self._stabilizer.flush():
-                self._encode_one(ready, chroma)
+            self._encode_block(self._stabilizer.flush(), again)
+
+    def _encode_block(
+        self, block: list[tuple[FrameItem, Field]], again: Iterator[VideoFrame] | None
+    ) -> None:
+        """Encodes the frames that the stabilizer returns at once; `again` decodes them again."""
+        if not block:
+            return
+        first = block[0][0].number
+        for item, chroma in block:
+            is_written = item.number < self._resumed_at
+            if not is_written:
+                self._encode_one(item, self._take_frame(item, again), chroma, first)
+            if again is None:
+                self._in_flight.release(1)
+
+    def _take_frame(self, item: FrameItem, again: Iterator[VideoFrame] | None) -> VideoFrame:
+        frame = item.frame if again is None else next(again, None)
+        if frame is None:
+            raise ProcessingError("decode", "its frames cannot be decoded a second time")
+        return frame
 
     def _in_order(self) -> Iterator[FrameItem]:
         """Frames in film order: those that skip the model arrive before those that do not."""
@@ -330,18 +355,17 @@ class VideoTask:
                 self._next_encoded += 1
                 yield self._early.pop(self._next_encoded - 1)
 
-    def _encode_one(self, item: FrameItem | None, chroma: NDArray[np.float32]) -> None:
-        assert item is not None
-        try:
-            frame_format = self.output.frame_format
-            frame = write_chroma(item.frame, chroma, frame_format, self.task.settings.strength)
-            if self.output.settings.compare:
-                frame = join_side_by_side(frame, frame_format)
-            if self._segments.write(frame):
-                shot = item.shot_position.shot if item.shot_position else 0
-                self._segments.close_segment(self._stabilizer.state(), shot)
-        finally:
-            self._in_flight.release(1)
+    def _encode_one(
+        self, item: FrameItem, frame: VideoFrame, chroma: Field, block_start: int
+    ) -> None:
+        frame_format = self.output.frame_format
+        coloured = write_chroma(frame, chroma, frame_format, self.task.settings.strength)
+        if self.output.settings.compare:
+            coloured = join_side_by_side(coloured, frame_format)
+        if self._segments.write(coloured):
+            shot = item.shot_position.shot if item.shot_position else 0
+            replay = block_start if self._stabilizer.is_active else item.number + 1
+            self._segments.close_segment(self._stabilizer.state(), shot, replay)
         self.done += 1
         self.position = self._sink.timeline.seconds
         self._report_progress()

@@ -64,7 +64,7 @@ def stored(make_segments, tmp_path):
         frame.pts, frame.time_base = number * 512, Fraction(1, 12800)
         segments.write(frame)
         if number % 3 == 2:
-            segments.close_segment({"guide": np.full((4, 4), number, np.float32)}, 0)
+            segments.close_segment({"guide": np.full((4, 4), number, np.float32)}, 0, number)
     return segments.folder
 
 

@@ -114,21 +114,23 @@ def test_no_other_film_or_picture_comes_between_the_frames_of_a_film(
     assert films[0::2] == films[1::2]  # the two shots of a film are consecutive
 
 
-@pytest.mark.parametrize(("shots", "frames"), [(1, 48), (3, 16)])
-@pytest.mark.parametrize("mode", ["off", "best"])
+@pytest.mark.parametrize(
+    ("shots", "frames", "calls", "mode"),
+    [(1, 48, 40, "off"), (1, 60, 55, "fast"), (3, 16, 40, "off"), (3, 16, 40, "best")],
+)
 def test_killed_film_is_replayed_from_its_shot_and_equals_an_uninterrupted_one(
-    read_log, start_film, command, tmp_path, shots, frames, mode
+    read_log, start_film, command, tmp_path, shots, frames, calls, mode
 ):
     clip, out = film_of(tmp_path / "film.mkv", shots, frames), tmp_path / "out"
     options = ("--codec", "ffv1", "--stabilize", mode)
-    process = start_film(clip, out, *options, model="counting")
+    process = start_film(clip, out, *options, model="counting", calls=calls)
     process.kill()
     process.communicate()
     read_log()
     resumed = command("run", clip, "-m", "counting", "-o", out, *options, "--json")
     assert resumed.returncode == 0, resumed.stderr
-    assert json.loads(resumed.stdout)["frames"] == 48 - 25
-    assert frames_per_reset(read_log()) == ([48] if shots == 1 else [16, 16])
+    assert json.loads(resumed.stdout)["frames"] == shots * frames - 25
+    assert frames_per_reset(read_log()) == ([frames] if shots == 1 else [16, 16])
     assert command("run", clip, "-m", "counting", "-o", "whole", *options).returncode == 0
     assert mean_cb(out / "film.mkv") == mean_cb(tmp_path / "whole" / "film.mkv")
 

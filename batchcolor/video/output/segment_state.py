@@ -39,6 +39,8 @@ class State:
     """State of `Timeline`."""
     shot: int = 0
     """Number of the first frame of the last frame's shot."""
+    replay: int = 0
+    """Number of the first frame that the stabilizer needs again."""
     arrays: int = 0
     """CRC-32 of the file of `Stabilizer.state`."""
     manifests: list[int] = field(default_factory=list)

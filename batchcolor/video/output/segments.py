@@ -97,11 +97,11 @@ class Segments(ABC):
         self._in_segment += 1
         return self._in_segment == SEGMENT_FRAMES
 
-    def close_segment(self, stabilizer_state: Arrays, shot: int) -> None:
+    def close_segment(self, stabilizer_state: Arrays, shot: int, replay: int) -> None:
         """Writes the segment to disk, then the state.
 
-        `stabilizer_state` is that of `Stabilizer.state`; `shot` is the number of the first frame
-        of the last frame's shot.
+        `stabilizer_state` is that of `Stabilizer.state`, `replay` the number of the first frame
+        that it needs again; `shot` is the number of the first frame of the last frame's shot.
         """
         if not self._in_segment:
             return
@@ -111,7 +111,7 @@ class Segments(ABC):
         path = self._make_stabilizer_path(state.segments)
         state.arrays = write_arrays(path, stabilizer_state)
         state.frames += self._in_segment
-        state.timeline, state.shot = self.timeline.state(), shot
+        state.timeline, state.shot, state.replay = self.timeline.state(), shot, replay
         self._in_segment = 0
         write_state(self.folder, state)
         with contextlib.suppress(OSError):

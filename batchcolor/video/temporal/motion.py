@@ -44,11 +44,11 @@ class Match:
 
 def match_frames(before: Field, now: Field) -> Match:
     """Matches `now` with the previous frame; differences of exposure are compensated."""
-    similarity = correlate(_compute_box_mean(before, 2), _compute_box_mean(now, 2))
-    before = _match_exposure(before, now)
+    similarity = correlate(compute_box_mean(before, 2), compute_box_mean(now, 2))
+    before = match_exposure(before, now)
     rows, columns = _estimate_motion(before, now)
-    moved = _match_exposure(before[rows, columns], now)
-    difference = _compute_box_mean(np.abs(moved - now), 1)
+    moved = match_exposure(before[rows, columns], now)
+    difference = compute_box_mean(np.abs(moved - now), 1)
     confidence = np.exp(-np.square(difference / TOLERANCE))
     return Match(rows, columns, confidence.astype(np.float32), similarity)
 
@@ -62,7 +62,7 @@ def correlate(one: Field, other: Field) -> float:
     return float((a * b).mean()) / spread
 
 
-def _match_exposure(before: Field, now: Field) -> Field:
+def match_exposure(before: Field, now: Field) -> Field:
     """Returns `before` with the mean and standard deviation of `now`; the gain is limited."""
     spread = max(float(before.std()), float(MIN_STD))
     gain = float(np.clip(max(float(now.std()), float(MIN_STD)) / spread, 0.5, 2.0))
@@ -184,7 +184,7 @@ def _extend_edges(stack: Field, width: int) -> Field:
     return padded
 
 
-def _compute_box_mean(picture: Field, radius: int) -> Field:
+def compute_box_mean(picture: Field, radius: int) -> Field:
     """Returns means over a square window around each sample."""
     mean: Field = _compute_box_sum(picture, radius) / np.float32((2 * radius + 1) ** 2)
     return mean

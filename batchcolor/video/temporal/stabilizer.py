@@ -1,14 +1,12 @@
-"""Reduces colour flicker: propagates chroma along motion from frame to frame.
+"""Keeps colours still: averages chroma along motion over the frames of a shot.
 
-This works on the small chroma fields of any colorizer. Where a frame's luma matches the previous
-frame along motion, most of the chroma is propagated from there; in newly revealed areas the frame
-keeps its own chroma. Nothing is propagated over a cut.
+This works on the small chroma fields of any colorizer. Where a frame's luma matches its neighbours
+along motion, its chroma is the mean over the frames before and after it; in newly revealed areas
+the mean has fewer frames, at least its own. Nothing is propagated over a cut.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -17,77 +15,100 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.video.temporal.motion import SIDE, Field, Match, match_frames
+from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
-PROPAGATED_SHARE = np.float32(0.85)
-"""Weight of propagated chroma at full confidence: an error fades within about ten frames."""
-LOOK_AHEAD = {"off": 0, "fast": 0, "best": 8}
-"""Frames that a mode buffers."""
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Horizon:
+    """How many frames a mode buffers: it returns `block` frames as soon as `ahead` more follow."""
+
+    block: int
+    ahead: int
+
+    @property
+    def frames(self) -> int:
+        """Largest number of frames in the buffer."""
+        return self.block + self.ahead
+
+
+HORIZONS = {"off": Horizon(0, 0), "fast": Horizon(8, 16), "best": Horizon(25, 150)}
+
+
 @dataclass
 class BufferedFrame(Generic[T]):
-    """One frame: luma `(SIDE, SIDE)` in 0..1, own chroma `(2, s, s)`, and the caller's object."""
+    """One frame: luma `(SIDE, SIDE)` in 0..1, chroma `(2, s, s)` or None, the caller's object."""
 
     guide: Field
-    chroma: Field
+    chroma: Field | None
     owner: T
-    is_colorized: bool = True
-    """Whether the chroma comes from a colorizer, not only from the previous frame."""
 
     def __post_init__(self) -> None:
-        self.own_chroma = resize_chroma(self.chroma, SIDE)
+        self.own = None if self.chroma is None else resize_chroma(self.chroma, SIDE)
         """Its own chroma `(2, SIDE, SIDE)`."""
-        self.propagated = self.own_chroma
-        """Its chroma blended with that of the previous frames."""
+        self.forward: Trace | None = None
+        """Trace of the frames of its shot up to this one."""
         self.from_next: Match | None = None
         """Match with the next frame; None at the end of a shot."""
 
     def restore_detail(self, stabilized: Field) -> Field:
         """Replaces the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
         is kept."""
-        side = self.chroma.shape[-1]
-        if side <= SIDE:
+        if self.chroma is None or self.own is None or self.chroma.shape[-1] <= SIDE:
             return stabilized
-        fine: Field = np.clip(
-            self.chroma + resize_chroma(stabilized - self.own_chroma, side), -0.5, 0.5
-        )
+        change = resize_chroma(stabilized - self.own, self.chroma.shape[-1])
+        fine: Field = np.clip(self.chroma + change, -0.5, 0.5)
         return fine
 
 
 class Stabilizer(Generic[T]):
     """Stabilizes the frames of one film; takes and returns them in order.
 
-    `fast` propagates forward only. `best` also propagates backward from up to `LOOK_AHEAD` frames
-    and returns frames with that delay. `off` changes nothing.
+    `fast` averages over all frames of the shot before a frame and a few after it, `best` over some
+    seconds after it as well. Both return frames in blocks, and all that remain at the end of a
+    shot. `off` changes nothing.
 
     With `every` = n, only every nth frame of a shot, starting with the first, has its own chroma;
     the others have propagated chroma. Then all frames have chroma of side `SIDE`, because finer
-    detail would appear and disappear, and the weight of propagated chroma is lowered so that it
-    fades in the same number of seconds.
+    detail would appear and disappear.
     """
 
     def __init__(self, mode: Stabilize, every: int = 1) -> None:
         self.mode, self.every = mode, every
-        self._share = PROPAGATED_SHARE**every
-        self._ahead = LOOK_AHEAD[mode]
-        self._waiting: deque[BufferedFrame[T]] = deque()
-        self._last: BufferedFrame[T] | None = None
-        self._last_returned: BufferedFrame[T] | None = None
+        self._horizon = HORIZONS[mode]
+        self._waiting: list[BufferedFrame[T]] = []
+        self._last: tuple[Field, Trace] | None = None
+        """Luma and trace of the frame added last, if it belongs to the shot of the next one."""
+        self._block_start: tuple[Field, Trace] | None = None
+        """`_last` as it was before the first waiting frame."""
+        self._returned_start: tuple[Field, Trace] | None = None
+        """`_last` as it was before the first frame of the block returned last."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it keeps frames or their traces; else frames are returned as they are."""
+        return self.mode != "off" or self.every > 1
 
     def state(self) -> dict[str, Field]:
-        """Returns the state from which a stabilizer continues after the last returned frame."""
-        if self._last_returned is None:
-            return {}
-        return {"guide": self._last_returned.guide, "propagated": self._last_returned.propagated}
+        """Returns the state from which a stabilizer returns the block returned last once more.
 
-    def restore(self, state: dict[str, Field], owner: T) -> None:
-        """Continues from a `state`; `owner` represents the frame at which it was taken."""
-        if state and self.mode != "off":
-            self._last = BufferedFrame(state["guide"], state["propagated"], owner)
+        It continues with the first frame of that block.
+        """
+        if self._returned_start is None:
+            return {}
+        guide, trace = self._returned_start
+        return {"guide": guide, **vars(trace)}
+
+    def restore(self, state: dict[str, Field]) -> None:
+        """Continues from a `state`."""
+        if not state:
+            return
+        trace = Trace(**{name: field for name, field in state.items() if name != "guide"})
+        self._last = self._block_start = (state["guide"], trace)
 
     def add(
         self, guide: Field, chroma: Field | None, owner: T, motion: Match | None
@@ -97,74 +118,62 @@ class Stabilizer(Generic[T]):
         `chroma` is None for a frame that no colorizer processed. `motion` is the match with the
         previous frame; None at the start of a shot.
         """
-        if chroma is None:
-            assert self._last is not None  # a shot begins with chroma
-            assert motion is not None
-            frame = BufferedFrame(
-                guide, _warp(self._last.propagated, motion), owner, is_colorized=False
-            )
+        if chroma is not None and self.every > 1:
+            chroma = resize_chroma(chroma, SIDE)
+        if not self.is_active and chroma is not None:
+            return [(owner, chroma)]
+        finished = self._finish(len(self._waiting)) if motion is None else []
+        self._append(BufferedFrame(guide, chroma, owner), motion)
+        if len(self._waiting) >= max(self._horizon.frames, 1):
+            finished += self._finish(max(self._horizon.block, 1))
+        return finished
+
+    def flush(self) -> list[tuple[T, Field]]:
+        """Returns all buffered frames, after the last one was added."""
+        return self._finish(len(self._waiting))
+
+    def _append(self, frame: BufferedFrame[T], motion: Match | None) -> None:
+        """Adds a frame to the buffer, with the trace of the frames up to it."""
+        if motion is None or self._last is None:
+            self._last = self._block_start = None
+            frame.forward = begin_trace(frame.guide, frame.own)
         else:
-            if self.mode == "off":
-                return [(owner, chroma)]
-            frame = BufferedFrame(
-                guide, chroma if self.every == 1 else resize_chroma(chroma, SIDE), owner
-            )
-        if self._last is not None and motion is not None:
-            self._propagate(self._last, frame, motion)
-        self._last = frame
+            before, trace = self._last
+            frame.forward = trace.add(frame.guide, frame.own, motion)
+            if self._waiting:
+                self._waiting[-1].from_next = match_frames(frame.guide, before)
+        self._last = (frame.guide, frame.forward)
         self._waiting.append(frame)
-        return [self._pop()] if len(self._waiting) > self._ahead else []
 
-    def flush(self) -> Iterator[tuple[T, Field]]:
-        """Yields all buffered frames, after the last one was added.
+    def _finish(self, count: int) -> list[tuple[T, Field]]:
+        """Removes the first `count` frames from the buffer and returns them with their chroma."""
+        if not count:
+            return []
+        fields = self._average(count)
+        done, self._waiting = self._waiting[:count], self._waiting[count:]
+        last = done[-1]
+        assert last.forward is not None
+        self._returned_start = self._block_start
+        self._block_start = (last.guide, last.forward)
+        return [
+            (frame.owner, frame.restore_detail(field))
+            for frame, field in zip(done, fields, strict=True)
+        ]
 
-        Each is finished only when it is requested, so that `state` belongs to the frame yielded
-        last.
-        """
-        while self._waiting:
-            yield self._pop()
-
-    def _propagate(self, before: BufferedFrame[T], now: BufferedFrame[T], motion: Match) -> None:
-        if now.is_colorized:
-            now.propagated = _blend(now.own_chroma, before.propagated, motion, self._share)
-        if self._ahead:
-            before.from_next = match_frames(now.guide, before.guide)
-
-    def _pop(self) -> tuple[T, Field]:
-        frame = self._waiting[0]
-        stabilized = frame.propagated
-        if self._ahead:
-            stabilized = (frame.propagated + self._propagate_backward()) / np.float32(2)
-        self._last_returned = self._waiting.popleft()
-        return frame.owner, frame.restore_detail(stabilized)
-
-    def _propagate_backward(self) -> Field:
-        """Returns the first buffered frame's chroma, propagated backward from later ones."""
-        shot = []
-        for frame in self._waiting:
-            shot.append(frame)
-            if frame.from_next is None:
-                break
-        while not shot[-1].is_colorized and len(shot) > 1:
-            shot.pop()  # its chroma comes only from the frames before it
-        field = shot[-1].own_chroma
-        for frame in reversed(shot[:-1]):
-            assert frame.from_next is not None
-            max_share = self._share if frame.is_colorized else np.float32(1)
-            field = _blend(frame.own_chroma, field, frame.from_next, max_share)
-        return field
-
-
-def _blend(own: Field, other: Field, motion: Match, max_share: np.float32) -> Field:
-    """Blends a frame's own chroma with its neighbour's, warped along motion."""
-    share = max_share * motion.confidence
-    blended: Field = own + share * (_warp(other, motion) - own)
-    return blended
-
-
-def _warp(field: Field, motion: Match) -> Field:
-    """Warps a neighbour's chroma along motion."""
-    return field[:, motion.rows, motion.columns]
+    def _average(self, count: int) -> list[Field]:
+        """Returns the chroma of the first `count` frames, averaged with all buffered frames."""
+        fields: list[Field] = []
+        backward: Trace | None = None
+        for number in reversed(range(len(self._waiting))):
+            frame = self._waiting[number]
+            if backward is None or frame.from_next is None:
+                backward = begin_trace(frame.guide, frame.own)
+            else:
+                backward = backward.add(frame.guide, frame.own, frame.from_next)
+            if number < count:
+                assert frame.forward is not None
+                fields.append(join_traces(frame.forward, backward, frame.own))
+        return fields[::-1]
 
 
 def resize_chroma(field: NDArray[np.float32], side: int) -> Field:

@@ -190,3 +190,13 @@ def test_progressive_jpeg_with_an_end_but_without_its_last_scans_is_noted(read, 
     picture = read(data[:end] + b"\xff\xd9")
     assert picture.notes == ["its last scans are missing: it has less detail than it had"]
     assert read(data).notes == []
+
+
+@pytest.mark.parametrize("kept", [3, 5, 6, 8, 9, 11])
+def test_file_that_ends_in_the_header_of_a_later_scan_is_salvaged(read, kept):
+    data = encode_jpeg("RGB", progressive=True)
+    data = data[: data.rfind(b"\xff\xda") + kept]
+    with pytest.raises(ProcessingError, match=r"truncated|damaged: (?!its structure)"):
+        read(data)
+    picture = read(data, salvage=True)
+    assert "what it still gives is coloured" in picture.notes[-1]

@@ -126,8 +126,12 @@ def find_adobe_segment(data: bytes, frame: JpegFrame) -> re.Match[bytes] | None:
 
 def add_end(data: bytes) -> bytes:
     """Returns the JPEG with an end marker, where it has none after its first scan."""
-    has_end = data.rfind(END_OF_IMAGE) > data.find(bytes((0xFF, SOS)))
-    return data if has_end else data.rstrip(b"\0") + END_OF_IMAGE
+    first, last = (find(bytes((0xFF, SOS))) for find in (data.find, data.rfind))
+    if data.rfind(END_OF_IMAGE) > first:
+        return data
+    if first < last and last + 2 + int.from_bytes(data[last + 2 : last + 4], "big") > len(data):
+        data = data[:last]  # its header is not complete
+    return data.rstrip(b"\0") + END_OF_IMAGE
 
 
 def _complete_end(data: bytes, notes: list[str]) -> bytes:
@@ -188,7 +192,7 @@ def _find_warning(data: bytes) -> str:
         *_, color_space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         is_cmyk = color_space in ("CMYK", "YCCK")
         simplejpeg.decode_jpeg(data, "CMYK" if is_cmyk else "GRAY", strict=True)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # KeyError: it has no name for the subsampling
         return str(error) or "damaged"
     return ""
 
@@ -258,14 +262,17 @@ def has_all_scans(data: bytes) -> bool:
     position, components = 2, frozenset[int]()
     while (end := _find_segment_end(data, position)) is not None and data[position + 1] != SOS:
         if data[position + 1] in FRAME_MARKERS:
-            count = data[position + 9]
-            components = frozenset(data[position + 10 + 3 * i] for i in range(count))
+            table = data[position + 10 : end]
+            components = frozenset(table[: 3 * data[position + 9] : 3])
         position = end
     for marker, place in _list_markers(data):
         if marker != SOS:
             continue
-        count = data[place + 4]
-        start, stop, approximation = data[place + 5 + 2 * count : place + 8 + 2 * count]
+        count = data[place + 4] if place + 4 < len(data) else 0
+        parameters = data[place + 5 + 2 * count : place + 8 + 2 * count]
+        if len(parameters) < 3:
+            return False  # the file ends in the header of this scan
+        start, stop, approximation = parameters
         for component in data[place + 5 : place + 5 + 2 * count : 2]:
             for index in range(start, min(stop, 63) + 1):
                 bits[component][index] = approximation & 0x0F

@@ -200,3 +200,17 @@ def test_file_that_ends_in_the_header_of_a_later_scan_is_salvaged(read, kept):
         read(data)
     picture = read(data, salvage=True)
     assert "what it still gives is coloured" in picture.notes[-1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_damaged_scan_after_bytes_between_segments_is_salvaged(read, mode):
+    data = encode_jpeg(mode)
+    start = list_segments(data)[-1]
+    scan = find_scan(data)
+    half = (scan + len(data)) // 2
+    data = data[:start] + bytes(40) + data[start:half] + data[half + 300 :]
+    with pytest.raises(ProcessingError):
+        read(data)
+    picture = read(data, salvage=True)
+    assert picture.notes[-1] == "bytes between its segments ignored"
+    assert any("what it still gives is coloured" in note for note in picture.notes)

@@ -22,6 +22,7 @@ from batchcolor.images.jpeg.jpeg_repair import (
     add_end,
     find_adobe_segment,
     has_all_scans,
+    remove_bytes_between_segments,
     repair_jpeg,
     repair_segments,
 )
@@ -55,7 +56,8 @@ def decode_jpeg(
             if picture.grey_jpeg is not None and picture.grey_jpeg.is_file:
                 picture.grey_jpeg = None  # the source as it is cannot be copied
         elif options.salvage:
-            rest = add_end(repair_segments(data, notes))
+            rest = remove_bytes_between_segments(repair_segments(data, notes), notes)
+            rest = add_end(rest)
             picture = _salvage(found, rest, max_pixels, options, error)
         else:
             raise

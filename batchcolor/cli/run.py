@@ -18,8 +18,9 @@ from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.pipeline.config_file import find_config, read_config
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.source_list import read_source_list
 from batchcolor.pipeline.source_table import is_table, read_source_table
-from batchcolor.pipeline.sources import is_missing, read_source_list
+from batchcolor.pipeline.sources import describe_missing
 
 if TYPE_CHECKING:
     from batchcolor.cli.run_display import RunView
@@ -167,27 +168,28 @@ def _read_sources(
             listed = list(_read_list(path, null_separated=null_separated))
         if not listed:
             raise UsageError(f"--from {path}: the list is empty; nothing to colour")
-        absent = [name for name in dict.fromkeys(listed) if is_missing(name)]
-        if len(absent) == len(set(listed)):
+        reasons = {name: describe_missing(name) for name in dict.fromkeys(listed)}
+        absent = {name: reason for name, reason in reasons.items() if reason is not None}
+        if len(absent) == len(reasons):
             raise UsageError(
-                f"--from {path}: nothing of the list exists, the first is {absent[0]}; "
+                f"--from {path}: nothing of the list exists, the first is {listed[0]}; "
                 f"check the paths, or run in the folder where they begin"
             )
-        reason = f"no such file (named in {'the list' if path == '-' else path})"
-        missing += [SkippedEntry(Path(name), reason, failed=True) for name in absent]
-        paths += [name for name in listed if not is_missing(name)] if absent else listed
+        where = f"named in {'the list' if path == '-' else path}"
+        missing += [
+            SkippedEntry(Path(name), f"{reason} ({where})", failed=True)
+            for name, reason in absent.items()
+        ]
+        paths += [name for name in reasons if name not in absent]
     return tuple(paths), missing
 
 
 def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:
     try:
-        if path == "-":
-            yield from read_source_list(sys.stdin.buffer, null_separated=null_separated)
-            return
-        with Path(path).open("rb") as file:
-            yield from read_source_list(file, null_separated=null_separated)
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
+    yield from read_source_list(data, null_separated=null_separated)
 
 
 def _read_table(path: str, column: str | None) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import EvaluationDataError
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.picture import RgbArray
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.pipeline.settings import MAX_PIXELS
@@ -179,8 +179,7 @@ class _GreyError(Exception):
 
 
 def _open_upright(content: bytes, size: int | None) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about EXIF blocks that cannot be parsed
+    with silence_warnings():  # about EXIF blocks that cannot be parsed
         image: Image.Image = Image.open(io.BytesIO(content))
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} are more than {MAX_PIXELS:,} pixels")

@@ -10,7 +10,6 @@ example-based colour transfer", CVMP 2007.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from PIL import Image, ImageOps
 
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import UsageError
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.color_detection import has_colors
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class ColorTransfer:
         if not path.is_file():
             raise UsageError(f"--like {path}: cannot be read, there is no such file")
         try:
-            with warnings.catch_warnings(), Image.open(path) as opened:
-                warnings.simplefilter("ignore")  # a bad EXIF block does not change the colours
+            with silence_warnings(), Image.open(path) as opened:
                 image = ImageOps.exif_transpose(opened).convert("RGB")
         except Exception as error:  # a decoder may raise anything
             raise UsageError(f"--like {path}: cannot be read as a picture") from error

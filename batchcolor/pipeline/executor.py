@@ -42,7 +42,7 @@ from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.runner_pool import RunnerPool
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
 from batchcolor.pipeline.video_task import VideoTask
-from batchcolor.pipeline.warning_notes import assign_warnings
+from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
@@ -292,7 +292,7 @@ class Pipeline:
 
     def _start_thread(self, name: str, work: Callable[[], None]) -> None:
         def work_for_job() -> None:
-            with assign_warnings(self.report):
+            with note_warnings(self.report):
                 work()
 
         self.threads.append(start_thread(name, work_for_job, self.stop))

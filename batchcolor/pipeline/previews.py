@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from batchcolor.errors import ProcessingError
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.hooks.types import Reader
 from batchcolor.images.decode import decode
 from batchcolor.images.decode_errors import describe_error
@@ -69,8 +69,7 @@ def read_result(path: Path, side: int) -> Image.Image:
 
             return shrink(_from_array(imagecodecs.imread(path)), side)
         assert found.format is not None
-        with warnings.catch_warnings(), open_with_pillow(path, found.format) as image:
-            warnings.simplefilter("ignore")  # a bad EXIF block does not change the colours
+        with silence_warnings(), open_with_pillow(path, found.format) as image:
             return _finish(image, side)
     except Exception as error:  # decoders raise any type of error
         raise ProcessingError("decode", describe_error(error)) from error
@@ -92,8 +91,7 @@ def shrink(image: Image.Image, side: int) -> Image.Image:
 
 def _read_small_jpeg(path: Path, side: int) -> Image.Image:
     """Decodes a JPEG at a fraction of its size: as fast as its Huffman decoding."""
-    with warnings.catch_warnings(), Image.open(path) as image:
-        warnings.simplefilter("ignore")
+    with silence_warnings(), Image.open(path) as image:
         image.draft(None, (side, side))
         return _finish(image, side)
 

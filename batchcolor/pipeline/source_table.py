@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from batchcolor.errors import UsageError
+from batchcolor.pipeline.source_list import decode_text, find_spelling
 
 SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = ("\t", ";", ",")
@@ -34,7 +32,7 @@ def read_source_table(data: bytes, folder: Path, column: str | None) -> Iterator
     Relative paths begin at `folder`, that of the list, where they exist there, and else at the
     current folder. Raises UsageError for a table without the column.
     """
-    text = _decode(data)
+    text = decode_text(data)
     first, _, rest = text.partition("\n")
     delimiter = ""
     if first.lower().startswith(SEPARATOR_LINE):
@@ -47,15 +45,9 @@ def read_source_table(data: bytes, folder: Path, column: str | None) -> Iterator
         for row in rows:
             cell = row[index].strip() if index < len(row) else ""
             if cell:
-                yield _resolve(cell, folder)
+                yield find_spelling([cell], [folder, Path()]) or cell
     except csv.Error as error:
         raise UsageError(f"it is not a table in CSV: {error}") from error
-
-
-def _decode(data: bytes) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def _guess_delimiter(text: str) -> str:
@@ -82,18 +74,3 @@ def _find_column(names: Sequence[str], column: str | None) -> int:
     listed = ", ".join(names) or "none"
     wanted = f"it has no column {column}" if column else "name the column with --column"
     raise UsageError(f"{wanted}; its columns are {listed}")
-
-
-def _resolve(cell: str, folder: Path) -> str:
-    """Returns the first spelling of a path that exists, or the path as it is written."""
-    spellings = [cell]
-    if not cell.isascii():
-        with contextlib.suppress(UnicodeDecodeError, UnicodeEncodeError):
-            spellings.append(cell.encode("utf-8", "surrogateescape").decode("cp1252"))
-    if os.sep == "/":
-        spellings += [spelling.replace("\\", "/") for spelling in spellings if "\\" in spelling]
-    for spelling in spellings:
-        for candidate in (folder / spelling, Path(spelling)):
-            if os.path.lexists(candidate):
-                return str(candidate)
-    return cell

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from batchcolor.errors import UsageError
 
+URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 MAX_NAMED = 20
 """Missing sources that one message names."""
 
@@ -53,6 +55,21 @@ def is_missing(text: str) -> bool:
     return not os.path.lexists(text) and not glob.has_magic(text)
 
 
+def describe_missing(text: str) -> str | None:
+    """Why a name in a list gives no source: an address, nothing of the name, an empty pattern.
+
+    None where it gives one.
+    """
+    if os.path.lexists(text):
+        return None
+    if URL.match(text):
+        return "is an address, and only files are coloured: download it first"
+    if not glob.has_magic(text):
+        return "no such file"
+    is_empty = next(glob.iglob(text, recursive=True), None) is None  # noqa: PTH207
+    return "the pattern matches nothing" if is_empty else None
+
+
 def parse_source(text: str) -> Source:
     """The source with this name. Raises UsageError where there is none."""
     if not text:  # an unset shell variable; the current folder is `.`
@@ -71,30 +88,6 @@ def parse_source(text: str) -> Source:
             return Source(fixed, "glob", chosen)
         raise UsageError(f"no pictures found in {text}: the pattern matches nothing")
     raise UsageError(f"no such file or folder: {text}; correct the name or leave it out")
-
-
-READ_SIZE = 1 << 16
-
-
-def read_source_list(file: BinaryIO, *, null_separated: bool = False) -> Iterator[str]:
-    """Yields the sources that a list names, one a line or one a NUL byte, as they are read.
-
-    `file` is open in binary mode. Names are decoded as the file system does, so a name of any
-    bytes is kept. Empty lines are skipped; a line may end with CR LF.
-    """
-    separator = b"\0" if null_separated else b"\n"
-    rest = b""
-    while chunk := file.read(READ_SIZE):
-        *names, rest = (rest + chunk).split(separator)
-        yield from _decode_names(names, null_separated=null_separated)
-    yield from _decode_names([rest], null_separated=null_separated)
-
-
-def _decode_names(names: Sequence[bytes], *, null_separated: bool) -> Iterator[str]:
-    for name in names:
-        bare = name if null_separated else name.removesuffix(b"\r")
-        if bare:
-            yield os.fsdecode(bare)
 
 
 def _parts_before_wildcard(parts: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
@@ -14,6 +14,7 @@ from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.containers import find_skippable_streams
+from batchcolor.video.output.encoder_memory import EncoderLimits, fit_encoder
 from batchcolor.video.output.image_sequence_writer import check_replaceable
 from batchcolor.video.output.muxer import dry_run_mux
 from batchcolor.video.output.output_spec import OutputSpec, resolve_output_spec
@@ -23,8 +24,11 @@ from batchcolor.video.temporal.stabilizer import HORIZONS, Stabilize
 
 MIN_FRAMES_IN_FLIGHT = 8
 """Frames that keep both threads of a film busy."""
-ENCODER_FRAMES = 60
-"""Frames that an encoder buffers, approximately."""
+DECODER_FRAMES = 8
+"""Frames that a decoder buffers, approximately."""
+HEADROOM = 256 * 2**20
+"""Bytes that an encoder may use beyond the budget; budget and process stay below its 1 GB more."""
+LIMITED = "the encoder looks {} frames ahead, as --max-memory permits: the file is a little larger"
 
 
 @dataclass(frozen=True)
@@ -63,27 +67,43 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
         output = resolve_output_spec(source, settings, task.format)
     else:
         output = _resolve_film_output(source, settings, task.format)
-    notes = (*filter(None, [task.source.note]), *source.notes, *output.notes)
-    usage = _estimate_memory(output, memory, batch_size * job.every, job.stabilize)
+    limits, encoder_memory = _limit_encoder(output, memory)
+    output = replace(output, encoder_limits=limits)
+    limited = [] if limits.lookahead is None else [LIMITED.format(limits.lookahead)]
+    notes = (*filter(None, [task.source.note]), *source.notes, *output.notes, *limited)
+    frames = batch_size * job.every
+    usage = _estimate_memory(output, encoder_memory, memory, frames, job.stabilize)
     return Admission(source, output, notes, job.max_pixels, *usage)
 
 
+def _limit_encoder(output: OutputSpec, memory: int) -> tuple[EncoderLimits, int]:
+    """Limits the encoder to what the decoder and the frames in flight leave; its bytes."""
+    if output.settings.to_frames:
+        return EncoderLimits(), MIN_FRAMES_IN_FLIGHT * output.frame_bytes
+    others = (MIN_FRAMES_IN_FLIGHT + DECODER_FRAMES) * output.frame_format.frame_bytes
+    return fit_encoder(output.settings, output.frame_bytes, memory + HEADROOM - others)
+
+
 def _estimate_memory(
-    output: OutputSpec, memory: int, batch_frames: int, stabilize: Stabilize
+    output: OutputSpec,
+    encoder_memory: int,
+    memory: int,
+    batch_frames: int,
+    stabilize: Stabilize,
 ) -> tuple[int, int, bool]:
     """Returns `max_in_flight`, `share` and `decodes_twice` of an `Admission`.
 
     `batch_frames` is the number of frames from which one inference batch is filled.
     """
     frame_bytes = output.frame_format.frame_bytes
-    encoder_memory = ENCODER_FRAMES * frame_bytes
-    affordable = (memory - encoder_memory) // (2 * frame_bytes)
+    codecs = encoder_memory + DECODER_FRAMES * frame_bytes
+    affordable = (memory - codecs) // (2 * frame_bytes)
     buffered = HORIZONS[stabilize].frames
     decodes_twice = stabilize == "best" or affordable < MIN_FRAMES_IN_FLIGHT + buffered
     minimum = MIN_FRAMES_IN_FLIGHT + (0 if decodes_twice else buffered)
     wanted = min(2 * batch_frames + minimum, affordable)
     max_in_flight = int(max(minimum, wanted))
-    share = min(max_in_flight * frame_bytes + encoder_memory, max(memory, 1))
+    share = min(max_in_flight * frame_bytes + codecs, max(memory, 1))
     return max_in_flight, share, decodes_twice
 
 

@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from batchcolor.errors import TrainingDataError
+from batchcolor.hooks.thread_warnings import silence_warnings
 
 DATA_SETS = ("cifar10", "flowers102")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"})
@@ -122,8 +122,7 @@ def _read_image(path: Path, side: int) -> LoadedImage:
     if path.exists() and not path.is_file():
         raise OSError("not a regular file")  # reading a pipe would block
     content = path.read_bytes()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a damaged EXIF block does not matter here
+    with silence_warnings():  # a damaged EXIF block does not matter here
         image = Image.open(io.BytesIO(content))
         if image.format == "JPEG":
             image.draft("RGB", (2 * side, 2 * side))  # decodes at 1/2, 1/4 or 1/8, which is faster

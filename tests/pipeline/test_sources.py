@@ -1,16 +1,11 @@
 """Lists of sources: separators, odd names, laziness."""
 
-import io
 import os
 
 import pytest
 
-from batchcolor.pipeline.sources import (
-    READ_SIZE,
-    default_output,
-    parse_source,
-    read_source_list,
-)
+from batchcolor.pipeline.source_list import read_source_list
+from batchcolor.pipeline.sources import default_output, describe_missing, parse_source
 
 
 @pytest.mark.parametrize(
@@ -20,22 +15,37 @@ from batchcolor.pipeline.sources import (
         (b"a.png\r\n\r\n\nb.png", False, ["a.png", "b.png"]),
         (b"a\nb.png\0c.png\0", True, ["a\nb.png", "c.png"]),
         (b"", False, []),
-        (b"x" * (READ_SIZE + 5) + b"\ny", False, ["x" * (READ_SIZE + 5), "y"]),
+        (b"x" * 70_000 + b"\ny", False, ["x" * 70_000, "y"]),
+        (b"# scans of 1931\n  \na.png", False, ["a.png"]),
+        (b"\xef\xbb\xbfa.png\r\n", False, ["a.png"]),
+        ("a.png\r\n\xe4.png\r\n".encode("utf-16"), False, ["a.png", "\xe4.png"]),
+        (b'"a b.png"\n', False, ["a b.png"]),
     ],
 )
 def test_a_source_list_yields_its_names(content, null_separated, names):
-    assert list(read_source_list(io.BytesIO(content), null_separated=null_separated)) == names
+    assert list(read_source_list(content, null_separated=null_separated)) == names
 
 
 def test_names_of_any_bytes_are_kept():
-    (name,) = read_source_list(io.BytesIO(b"\xff\xe9.png\n"))
+    (name,) = read_source_list(b"\xff\xe9.png\n")
     assert os.fsencode(name) == b"\xff\xe9.png"
 
 
-def test_a_source_list_is_read_while_it_is_used():
-    file = io.BytesIO(b"a.png\n" * READ_SIZE)
-    assert next(read_source_list(file)) == "a.png"
-    assert file.tell() == READ_SIZE
+def test_a_name_of_a_list_is_tried_in_other_spellings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    for name in ("# 1.png", " a .png", "in/\xe4.png", "b.png"):
+        (tmp_path / name).touch()
+    lines = [b"# 1.png", b" a .png", b"in\\\xe4.png", b"  b.png ", b"in/*.png", b"in/*.tif"]
+    found = list(read_source_list(b"\n".join(lines)))
+    assert found == ["# 1.png", " a .png", "in/\xe4.png", "b.png", "in/*.png", "in/*.tif"]
+    reasons = [describe_missing(name) for name in [*found, "c.png", "https://a.org/b.png"]]
+    assert reasons[:5] == [None] * 5
+    assert reasons[5:] == [
+        "the pattern matches nothing",
+        "no such file",
+        "is an address, and only files are coloured: download it first",
+    ]
 
 
 @pytest.mark.parametrize(

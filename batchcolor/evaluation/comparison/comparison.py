@@ -5,7 +5,6 @@ One picture is in memory at full size at a time; only its panels are kept.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from batchcolor.evaluation.comparison.sheet_files import (
 from batchcolor.evaluation.inference import colorize_batches
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Result, Runner, Square
 from batchcolor.pipeline.planner import make_plan
@@ -117,8 +117,7 @@ def _make_row(
 ) -> ComparisonRow:
     """Returns the row of a picture; its panels are at least `side` pixels long, if it is."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # warnings of decoders; `run` reports them
+        with silence_warnings():  # warnings of decoders; `run` reports them
             min_short_side = 2 * max(runner.working_size for runner in runners)
             picture, true, size = load_picture(source, side, min_short_side, plugins)
     except ProcessingError as error:

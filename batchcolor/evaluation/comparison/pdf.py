@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.sheets.sheet_page import Box, PlacedImage, SheetPage, TextLine
 from batchcolor.images.sheets.sheet_text import font_path
 
@@ -21,11 +21,10 @@ def encode_pdf(pages: Sequence[SheetPage]) -> bytes:
 
     file = io.BytesIO()
     with (
-        warnings.catch_warnings(),
+        silence_warnings(),  # about fonts: missing glyphs are escaped before
         mpl.rc_context({"pdf.fonttype": 42}),
         PdfPages(file, metadata={"Creator": "batchcolor"}) as document,
     ):
-        warnings.simplefilter("ignore")  # about fonts: missing glyphs are escaped before
         for page in pages:
             size = (page.width / PIXELS_PER_INCH, page.height / PIXELS_PER_INCH)
             figure = Figure(figsize=size, dpi=PIXELS_PER_INCH, facecolor=page.theme.background)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from batchcolor.hooks.failures import format_error
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.hooks.types import Colorizer, DoubtfulColorizer
 from batchcolor.inference.backends.backend import BackendUnavailableError
 from batchcolor.inference.backends.openvino_library import openvino
@@ -49,8 +49,7 @@ def export_module(
         raise ExportError("it is not a torch.nn.Module")
     logging.disable(logging.ERROR)  # torch and OpenVINO log what they cannot optimize
     try:
-        with isolate_model(), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with isolate_model(), torch.no_grad(), silence_warnings():
             equivalent = rearrange(module) if rearrange is not None else module
             if isinstance(equivalent, DoubtfulColorizer):
                 equivalent = _WithDoubt(equivalent)

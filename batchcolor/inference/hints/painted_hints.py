@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image, ImageOps
 
 from batchcolor.color import nearest_chroma_in_gamut, rgb_to_ycbcr
 from batchcolor.errors import ProcessingError
+from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.inference.hints.hint_field import STEP, HintField
 
 MAX_ASPECT_ERROR = 0.02
@@ -30,8 +30,7 @@ def read_painted_hints(
     `picture_size`, at any resolution. Raises ProcessingError where it cannot be read or used.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")
+        with silence_warnings(), Image.open(path) as opened:
             _check_size(path, opened, picture_size)
             image = ImageOps.exif_transpose(opened)
             if not image.has_transparency_data:

@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from batchcolor.errors import UsageError
 from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags, FieldOrder
 from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.encoder_memory import make_limit_options
 from batchcolor.video.output.output_spec import OutputSpec
 
 FIELD_ORDER_CODES = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}
@@ -61,7 +62,7 @@ def create_encoder(output: OutputSpec) -> VideoCodecContext:
 def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     """Sets size, time base, colour, field order and quality, the same for each segment."""
     settings, frame_format = output.settings, output.frame_format
-    context.options = settings.encoder_options | _choose_x264_options(output)
+    context.options = _combine_options(output)
     uses_palette = settings.video_codec.uses_palette
     context.width, context.height = output.width, output.height
     context.pix_fmt = "pal8" if uses_palette else frame_format.pixel_format
@@ -79,10 +80,20 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.thread_type = "AUTO"
 
 
-def _choose_x264_options(output: OutputSpec) -> dict[str, str]:
-    """Returns the options that only x264 has."""
+def _combine_options(output: OutputSpec) -> dict[str, str]:
+    """Returns the options of the settings, of the frames and of the limits of memory."""
+    options = output.settings.encoder_options
+    limits = make_limit_options(output.settings.video_codec.encoder, output.encoder_limits)
+    for option, parameters in (*limits.items(), ("x264-params", _list_x264_parameters(output))):
+        if parameters:
+            options[option] = ":".join([*filter(None, [options.get(option)]), *parameters])
+    return options
+
+
+def _list_x264_parameters(output: OutputSpec) -> list[str]:
+    """Returns the parameters that only x264 has."""
     if output.settings.codec != "h264":
-        return {}
+        return []
     parameters, fields = [], output.frame_format.fields
     if output.frame_format.is_interlaced:
         parameters.append(f"{fields.order.value}=1")
@@ -93,7 +104,7 @@ def _choose_x264_options(output: OutputSpec) -> dict[str, str]:
     if _has_avx512():
         # x264 reads uninitialized memory with AVX-512, so its output is not deterministic.
         parameters.append("asm=avx2")
-    return {"x264-params": ":".join(parameters)} if parameters else {}
+    return parameters
 
 
 def _has_avx512() -> bool:

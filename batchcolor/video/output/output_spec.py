@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -19,6 +19,7 @@ from batchcolor.video.frame_format import (
     name_pixel_format,
 )
 from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.encoder_memory import EncoderLimits
 from batchcolor.video.source_info import SourceInfo
 
 CHROMA_SUBSAMPLINGS = ("420", "422", "444")
@@ -46,6 +47,13 @@ class OutputSpec:
     skipped_streams: tuple[int, ...] = ()
     """Indices of data streams that the container does not accept."""
     notes: tuple[str, ...] = ()
+    encoder_limits: EncoderLimits = field(default_factory=EncoderLimits)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of one frame as written."""
+        frame = self.frame_format
+        return frame.frame_bytes * self.width * self.height // (frame.width * frame.height)
 
 
 def resolve_output_spec(

@@ -17,6 +17,7 @@ import typer
 
 from batchcolor.cli import (
     compare,
+    decisions,
     evaluate,
     info,
     models,
@@ -74,7 +75,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     app.callback()(_root)
     app.command(cls=PanelCommand, epilog=run.EXAMPLES)(run.run)
     commands: tuple[Callable[..., int | None], ...] = (
-        review.review,
+        *(review.review, decisions.decisions),
         *(evaluate.evaluate, compare.compare, train.train),
         *(verify.verify, restore.restore),
         *(models.models, plugins.plugins, info.info),

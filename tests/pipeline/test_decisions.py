@@ -138,3 +138,59 @@ def test_reset_is_a_decision_without_values() -> None:
     assert not _make(source="a.jpg", state="approved").changes_colors
     assert _make(source="a.jpg", strength=1).changes_colors
     assert json.loads(_make(source="a.jpg").as_line()) == {"version": 1, "source": "a.jpg"}
+
+
+@pytest.mark.parametrize("name", ["decisions.csv", "decisions.json"])
+def test_exported_decisions_can_be_imported_again(command, tmp_path: Path, name: str) -> None:
+    store = DecisionStore(tmp_path / "out")
+    hints = [{"points": [[1, 2], [3, 4]], "color": "#123456", "width": 2}]
+    store.append(
+        _make(source='a "quoted", name;\n.jpg', strength=0.5, options={"vividness": "0.5"}),
+        _make(source="b.jpg", hints=hints, digest="0123", state="approved"),
+        _make(source="film.mkv", shots=[{"frame": 3, "strength": 0.2}], reference="r.jpg"),
+        _make(source="reset.jpg", state="approved"),
+        _make(source="reset.jpg"),
+    )
+    assert command("decisions", "export", tmp_path / "out", tmp_path / name).returncode == 0
+    done = command("decisions", "import", tmp_path / "other", tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    assert "3 decisions imported" in done.stderr
+    assert list(DecisionStore(tmp_path / "other")) == [one for one in store if not one.is_empty]
+
+
+def test_table_of_a_spreadsheet_with_semicolons_is_imported(command, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes("\ufeffsource;state;strength\r\nä.jpg;rejected;\r\nb.jpg;;0,5\r\n".encode())
+    assert command("decisions", "import", tmp_path / "out", table).returncode == 0
+    found = {decision.source: decision for decision in DecisionStore(tmp_path / "out")}
+    assert found["ä.jpg"].state == "rejected"
+    assert found["b.jpg"].strength == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("source,strength\na.jpg,1\nb.jpg,9\n", "line 3: strength = 9.0"),
+        ("source,colour\na.jpg,red\n", "line 2: colour: there is no such key"),
+        ("source,hints\na.jpg,[1\n", "line 2: hints"),
+        ('[{"source": "a.jpg"}, {"state": "approved"}]', "decision 2: names no source"),
+        ('{"source": "a.jpg"}\n{"source"', "line 2 is not JSON"),
+    ],
+)
+def test_wrong_table_is_refused_as_a_whole(command, tmp_path, content: str, reason: str) -> None:
+    (tmp_path / "table").write_text(content)
+    done = command("decisions", "import", tmp_path / "out", tmp_path / "table")
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_reports_bad_lines_and_prints_the_rest(command, tmp_path: Path) -> None:
+    store = DecisionStore(tmp_path / "out")
+    store.append(_make(source="a.jpg", state="approved"))
+    with store.path.open("ab") as file:
+        file.write(b"{\n")
+    done = command("decisions", "export", tmp_path / "out")
+    assert done.returncode == 3
+    assert [row["source"] for row in json.loads(done.stdout)] == ["a.jpg"]
+    assert "line 2 is not applied" in done.stderr

@@ -1,4 +1,4 @@
-"""`batchcolor evaluate --video FILM`: flicker, drift and colour error as a table or JSON."""
+"""`batchcolor evaluate --video FILM`: flicker, drift, swing, colour error as a table or JSON."""
 
 from __future__ import annotations
 
@@ -71,10 +71,17 @@ def _print_table(console: Console, rows: Sequence[VideoScores]) -> None:
         (
             *(row.film.name, row.frames, row.model, row.stabilize),
             *(f"{row.flicker:.2f}", f"{row.drift:.2f}"),
-            "" if math.isnan(row.delta_e) else f"{row.delta_e:.2f}",
+            *(_format(row.swing), _format(row.largest_swing), _format(row.delta_e)),
             f"{row.colorful:.1f}",
         )
         for row in rows
     ]
-    columns = ("film", "frames", "model", "stabilize", "flicker", "drift", "dE00", "colorful")
+    columns = (
+        *("film", "frames", "model", "stabilize", "flicker", "drift", "swing", "largest"),
+        *("dE00", "colorful"),
+    )
     console.print(make_table(*columns, rows=cells))
+
+
+def _format(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"

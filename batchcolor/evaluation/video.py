@@ -1,4 +1,4 @@
-"""`batchcolor evaluate --video`: measures flicker, drift and colour error on films in colour.
+"""`batchcolor evaluate --video`: measures flicker, drift, swing and colour error on films.
 
 The luma of a film is colorized with the steps of a job. The chroma is measured before it is
 encoded: without stabilization, with `fast` and with `best`; so is the chroma of the film itself.
@@ -6,6 +6,7 @@ encoded: without stabilization, with `fast` and with `best`; so is the chroma of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.flicker import FlickerMeter
 from batchcolor.evaluation.inference import apply_chroma, make_gray
 from batchcolor.evaluation.metrics import colorfulness, measure_lab_errors
+from batchcolor.evaluation.swing import SwingMeter
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.picture import RgbArray
 from batchcolor.inference.runner import Runner
@@ -46,7 +48,7 @@ class VideoScores:
     """One model with one stabilization mode on one film; `model` is `truth` for its own colours.
 
     `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN for a
-    grey film.
+    grey film. `swing` and `largest_swing` are in 8-bit levels, NaN if nothing stands still.
     """
 
     film: Path
@@ -55,6 +57,8 @@ class VideoScores:
     frames: int
     flicker: float
     drift: float
+    swing: float
+    largest_swing: float
     delta_e: float
     colorful: float
 
@@ -64,6 +68,7 @@ class _RowMeter:
     """Accumulates the measurements of one row."""
 
     stabilizer: Stabilizer[_ReferenceFrame]
+    swing: SwingMeter
     flicker: FlickerMeter = field(default_factory=FlickerMeter)
     delta_e: list[float] = field(default_factory=list)
     colorful: list[float] = field(default_factory=list)
@@ -73,6 +78,8 @@ class _RowMeter:
         """Measures frames with their final chroma."""
         for frame, chroma in stabilized:
             self.flicker.add(frame.guide, chroma)
+            is_shot_start = frame.position.is_shot_start
+            self.swing.add(frame.guide, chroma, is_shot_start=is_shot_start)
             if self.frames % COMPARED_INTERVAL == 0:
                 output = apply_chroma(make_gray(frame.rgb), chroma, 1.0)[None]
                 self.delta_e.append(float(measure_lab_errors(frame.rgb[None], output)[1][0]))
@@ -121,8 +128,9 @@ def _evaluate_film(
     strength: np.float32,
 ) -> list[VideoScores]:
     """Returns the row of the reference, then one for each stabilization mode."""
-    reference = _RowMeter(Stabilizer("off"))
-    meters = {mode: _RowMeter(Stabilizer(mode)) for mode in MODES}
+    rate = float(film.rate)
+    reference = _RowMeter(Stabilizer("off"), SwingMeter(rate))
+    meters = {mode: _RowMeter(Stabilizer(mode), SwingMeter(rate)) for mode in MODES}
     for batch in _read_batches(film, runner):
         shot_starts = [frame.position.is_shot_start for frame, _ in batch]
         fields = runner.run_frames([square for _, square in batch], shot_starts)
@@ -154,6 +162,8 @@ def _make_row(
 ) -> VideoScores:
     return VideoScores(
         *(film.path, model, mode, meter.frames, meter.flicker.flicker, meter.flicker.drift),
+        swing=meter.swing.swing,
+        largest_swing=meter.swing.largest if math.isfinite(meter.swing.swing) else float("nan"),
         delta_e=float(np.mean(meter.delta_e)) if has_colour else float("nan"),
         colorful=float(np.mean(meter.colorful)),
     )

@@ -114,6 +114,7 @@ def test_every_stabilization_mode_and_the_reference_are_measured(plugin, command
     assert rows["off"]["delta_e"] > 3
     shown = command("evaluate", "--video", clip, "-m", "random")
     assert "flicker" in shown.stdout
+    assert "swing" in shown.stdout
 
 
 def test_grey_film_has_flicker_but_no_colour_error(flat, command, make_clip, tmp_path):

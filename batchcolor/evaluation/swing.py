@@ -1,0 +1,67 @@
+"""Measures how far colours wander within one second where the picture stands still.
+
+The frame is divided into 16 x 16 blocks. Within each second of a shot, a block counts if the luma
+of its samples hardly changes; its swing is the range of its mean Cb or Cr, whichever is larger.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from batchcolor.video.temporal.motion import Field
+from batchcolor.video.temporal.stabilizer import resize_chroma
+
+BLOCKS = 16
+"""Blocks along each side."""
+MAX_LUMA_RANGE = 0.03
+"""Mean range of luma, 0..1, of the samples of a still block within one second."""
+STEP = 5
+"""Frames from one measured second to the next."""
+SCALE = 255.0
+
+
+class SwingMeter:
+    """Measures the frames of one film, which are added in order; `rate` is in frames per second."""
+
+    def __init__(self, rate: float) -> None:
+        self._frames: deque[tuple[Field, Field]] = deque(maxlen=max(2, round(rate)))
+        self._until_next = 0
+        self._means: list[float] = []
+        self.largest = 0.0
+        """Largest swing of a block, in 8-bit levels."""
+
+    def add(self, luma: Field, chroma: Field, *, is_shot_start: bool) -> None:
+        """Adds the next frame: luma `(64, 64)` in 0..1, and chroma `(2, s, s)` in -0.5..0.5."""
+        if is_shot_start:
+            self._frames.clear()
+            self._until_next = 0
+        self._frames.append((luma, resize_chroma(chroma, luma.shape[0])))
+        if len(self._frames) < (self._frames.maxlen or 0):
+            return
+        if self._until_next == 0:
+            self._measure()
+        self._until_next = (self._until_next + 1) % STEP
+
+    def _measure(self) -> None:
+        lumas, chromas = (np.stack(part) for part in zip(*self._frames, strict=True))
+        still = _average_blocks(np.ptp(lumas, axis=0)) < MAX_LUMA_RANGE
+        swings = np.ptp(_average_blocks(chromas), axis=0).max(axis=0)[still]
+        if swings.size:
+            self._means.append(float(swings.mean()) * SCALE)
+            self.largest = max(self.largest, float(swings.max()) * SCALE)
+
+    @property
+    def swing(self) -> float:
+        """Mean swing of still blocks, in 8-bit levels; NaN if none stood still for a second."""
+        return float(np.mean(self._means)) if self._means else float("nan")
+
+
+def _average_blocks(fields: Field) -> Field:
+    """Returns the mean of each block over the last two axes."""
+    side = fields.shape[-1] // BLOCKS
+    means: Field = fields.reshape(*fields.shape[:-2], BLOCKS, side, BLOCKS, side).mean(
+        axis=(-1, -3)
+    )
+    return means

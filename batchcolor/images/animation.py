@@ -34,6 +34,8 @@ class AnimationHeader:
     width: int
     height: int
     frames: int
+    has_default_image: bool = False
+    """Whether the first one is a picture for viewers without animation, and no frame."""
 
 
 def read_animation_header(path: Path, kind: Format | None) -> AnimationHeader | None:
@@ -41,7 +43,7 @@ def read_animation_header(path: Path, kind: Format | None) -> AnimationHeader | 
     try:
         if kind == PNG:
             png = read_png_header(path)
-            header = AnimationHeader(png.width, png.height, png.frames)
+            header = AnimationHeader(png.width, png.height, png.frames, png.has_default_image)
         elif kind == WEBP:
             header = _read_webp_header(path)
         elif kind == AVIF:

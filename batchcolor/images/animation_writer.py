@@ -43,16 +43,19 @@ def open_animation_writer(
     frames: int,
     loop: int,
     quality: int | None = None,
+    *,
+    has_default_image: bool = False,
 ) -> AnimationWriter:
     """Returns the writer of a format for frames of `size` that repeat `loop` times, 0: always.
 
-    `quality` is that of AVIF; the other formats get frames that are encoded already.
+    `quality` is that of AVIF; the other formats get frames that are encoded already. With
+    `has_default_image`, the first picture of a PNG is none of the frames that are shown.
     """
     if kind == AVIF:
         return AvifAnimationWriter(file, frames, quality or AVIF_QUALITY)
     if kind == WEBP:
         return WebpAnimationWriter(file, size, loop)
-    return PngAnimationWriter(file, frames, loop)
+    return PngAnimationWriter(file, frames, loop, has_default_image=has_default_image)
 
 
 class PngAnimationWriter:
@@ -61,8 +64,11 @@ class PngAnimationWriter:
     All pictures have the same size and sample type.
     """
 
-    def __init__(self, file: BinaryIO, frames: int, loop: int) -> None:
-        self._file, self._frames, self._loop = file, frames, loop
+    def __init__(
+        self, file: BinaryIO, frames: int, loop: int, *, has_default_image: bool = False
+    ) -> None:
+        self._file, self._frames, self._loop = file, frames - has_default_image, loop
+        self._has_default_image = has_default_image
         self._sequence = 0
         self._size = b""
         self._trailer: list[tuple[bytes, bytes]] = []
@@ -77,7 +83,8 @@ class PngAnimationWriter:
                 if not has_samples:
                     if is_first:
                         self._write(b"acTL", struct.pack(">II", self._frames, self._loop))
-                    self._write_control(duration)
+                    if not (is_first and self._has_default_image):
+                        self._write_control(duration)
                     has_samples = True
                 if is_first:
                     self._write(kind, content)

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import JPEG, Format
+from batchcolor.images.formats import JPEG, PNG, Format
 from batchcolor.images.header import open_with_pillow
 from batchcolor.images.jpeg_stream.jpeg_frame import parse_frame_header
+from batchcolor.images.png.png_chunks import read_png_header
 from batchcolor.images.readers.codec_reader import find_codec
 from batchcolor.images.sniff import HEAD_SIZE, sniff
 
@@ -36,6 +37,9 @@ def _read_size(file: BinaryIO, path: Path, kind: Format) -> tuple[int, int]:
         file.seek(0)
         frame = parse_frame_header(file)
         return frame.width, frame.height
+    if kind == PNG:  # Pillow refuses files with long texts
+        png = read_png_header(path)
+        return png.width, png.height
     codec = find_codec(kind)
     if codec is not None:
         header = codec.read_header(path)

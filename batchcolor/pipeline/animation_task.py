@@ -62,6 +62,7 @@ class AnimationTask(DocumentTask):
         self._animation = open_animation_writer(
             *(file, self.task.format, size, self._header.frames, self._reader.loop),
             quality=self.context.settings.quality,
+            has_default_image=self._header.has_default_image,
         )
 
     def _close_writer(self) -> None:

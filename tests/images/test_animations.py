@@ -143,3 +143,25 @@ def test_animated_png_that_states_frames_it_does_not_have_fails_from_its_header(
         assert "its number of frames is not that stated" in done.stderr
     picture = decode(scan_file(source / "moving.png"), 10**6)
     assert abs(int(np.median(picture.luma)) - LEVELS[0]) <= 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_default_image_that_is_no_frame_is_coloured_too(
+    tmp_path: Path, command: Callable[..., Any], flat: str, count: int
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    default, *frames = (
+        Image.new("RGB", (40, 30), (level,) * 3) for level in (230, *LEVELS)[: count + 1]
+    )
+    path = source / "moving.png"
+    default.save(path, save_all=True, default_image=True, append_images=frames, duration=80)
+    done = command("run", source, "-m", flat, "-o", out)
+    assert done.returncode == 0, done.stderr
+    with Image.open(out / "moving.png") as image:
+        assert getattr(image, "default_image", False)
+        assert getattr(image, "n_frames", 1) == count + 1
+        for number, level in enumerate((230, *LEVELS)[: count + 1]):
+            image.seek(number)
+            assert abs(np.asarray(image.convert("L")).mean() - level) <= 1
+            assert number == 0 or image.info["duration"] == 80

@@ -242,3 +242,14 @@ def test_many_long_texts_do_not_fail_a_picture(write_png, read_picture):
 def test_indexed_png_without_a_palette_fails_with_a_reason(write_png, read_picture):
     with pytest.raises(ProcessingError, match="damaged: its palette is missing"):
         read_picture(write_png(ramp(), color_type=3))
+
+
+def test_long_text_and_damaged_density_do_not_prevent_a_result(tmp_path, write_png, command, flat):
+    text = ("zTXt", b"Comment\0\0" + zlib.compress(bytes(range(32, 127)) * 40000, 9))
+    path = write_png(ramp(), [text, ("pHYs", b"\0\0\1"), ("tIME", b"\7")])
+    done = command("run", path, "-m", flat, "-o", tmp_path / "out", "-v")
+    assert done.returncode == 0, done.stderr
+    assert "damaged pHYs chunk dropped" in done.stderr
+    result = (tmp_path / "out" / "in.png").read_bytes()
+    assert {"zTXt"} <= set(chunk_kinds(result))
+    assert not {"pHYs", "tIME"} & set(chunk_kinds(result))

@@ -33,6 +33,8 @@ PIXEL_CHUNKS = frozenset(
 """Chunks that describe samples of the source: their type, palette, frames and colour space."""
 SAFE_TO_COPY = re.compile("[a-z][A-Za-z][A-Z][a-z]")
 """Types of ancillary chunks that do not depend on the pixels (section 5.4 of the standard)."""
+FIXED_SIZES = {"pHYs": 9, "tIME": 7}
+"""Bytes of chunks that readers refuse, with the whole file, where they have another size."""
 TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
 SRGB_CHUNKS = ("sRGB", "gAMA", "cHRM")
 """Chunks that agree with an sRGB result, if the source has the first one."""
@@ -70,7 +72,9 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
                 icc = icc or found
             else:
                 blocks.append(Block("png", kind, content))
-        elif kind == "pHYs" and len(content) == 9:
+        elif len(content) != FIXED_SIZES.get(kind, len(content)):
+            notes.append(f"damaged {kind} chunk dropped")
+        elif kind == "pHYs":
             dpi = _read_density(content)
             blocks.append(Block("png", kind, content))
         elif kind in ("caBX", "dSIG"):

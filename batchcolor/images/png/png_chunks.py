@@ -63,7 +63,8 @@ class Chunk:
 
 @dataclass(frozen=True)
 class PngHeader:
-    """The fields of the IHDR chunk, and the number of frames of the animation, else 1."""
+    """The fields of the IHDR chunk, and the number of pictures: of an animation its frames, and the
+    default image where that is none of them."""
 
     width: int
     height: int
@@ -71,6 +72,8 @@ class PngHeader:
     color_type: int
     is_interlaced: bool
     frames: int = 1
+    has_default_image: bool = False
+    """Whether the picture for viewers without animation is none of the frames."""
 
 
 def read_png_header(path: Path) -> PngHeader:
@@ -81,16 +84,21 @@ def read_png_header(path: Path) -> PngHeader:
     with path.open("rb") as file:
         header = parse_png_header(file.read(len(SIGNATURE) + OVERHEAD + 13))
         stated = frames = 0
+        has_default_image = False
         while len(head := file.read(8)) == 8:
             length, name = struct.unpack(">I4s", head)
             kind = name.decode("latin-1")
             content = file.read(4) if kind == ANIMATION else b""
             stated = int.from_bytes(content, "big") if content else stated
             frames += kind == FRAME
+            has_default_image |= kind == PIXELS and not frames
             if kind == END or (kind == PIXELS and not stated):
                 break
             file.seek(length + 4 - len(content), 1)
-    return replace(header, frames=max(1, min(stated, frames)))
+    frames = min(stated, frames)
+    has_default_image &= frames > 0
+    total = max(1, frames + has_default_image)
+    return replace(header, frames=total, has_default_image=has_default_image)
 
 
 def parse_png_header(data: bytes) -> PngHeader:

@@ -55,6 +55,7 @@ class ReviewItems:
             )
         self.jobs: list[RunSettings] = []
         self._items: dict[str, ReviewItem] = {}
+        self._by_target: dict[str, ReviewItem] = {}
         self._identity: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
         self.refresh()
@@ -87,10 +88,7 @@ class ReviewItems:
 
     def item_of_target(self, name: str) -> ReviewItem | None:
         """The item whose result has this path below the output folder."""
-        for item in self._items.values():
-            if item.entry.target == name and item.target is not None:
-                return item
-        return None
+        return self._by_target.get(name)
 
     def _read(self) -> None:
         journal = Journal(self.output, lock=False)
@@ -105,6 +103,11 @@ class ReviewItems:
             target = self.output / made.target if made is not None and is_own else None
             items[id_] = ReviewItem(id_, key, Path(entry.source), target, entry, number, job)
         self._items = items
+        self._by_target = {
+            item.target.relative_to(self.output).as_posix(): item
+            for item in items.values()
+            if item.target is not None
+        }
 
 
 class SourceNames:

@@ -36,7 +36,8 @@ class PendingChanges:
     def check(self, item: ReviewItem) -> bool:
         """Whether the result of an item is not as decided."""
         decision = self._items.decision(item)
-        if decision.is_empty and not item.entry.decision:
+        is_plain = not decision.changes_colors and decision.state != "rejected"
+        if is_plain and not item.entry.decision:
             return False
         state = f"{decision.as_line()!r} {item.entry.decision} {item.entry.settings}"
         with self._lock:

@@ -144,10 +144,8 @@ async function send(records, isHistory) {
   try {
     const changes = records.map(({ id, after }) => ({ id, decision: after }));
     const saved = await postJson("/api/decisions", { client, changes });
-    const isCurrent = (change) => {
-      const record = records.find(({ id }) => id === change.id);
-      return store.items.get(change.id)?.decision === record.after;
-    };
+    const sent = new Map(records.map(({ id, after }) => [id, after]));
+    const isCurrent = (change) => store.items.get(change.id)?.decision === sent.get(change.id);
     take(saved.changes.filter(isCurrent));
     for (const { id, pending } of saved.changes) {
       if (pending) store.pending.add(id); else store.pending.delete(id);

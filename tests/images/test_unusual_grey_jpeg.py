@@ -97,7 +97,6 @@ SPLICED = {
     "fill bytes": GREY.replace(b"\xff\xdb", b"\xff\xff\xff\xff\xdb"),
     "two comments": insert(JFIF_END, segment(0xFE, b"one") + segment(0xFE, b"two")),
     "tables in one segment": make_grey(optimize=True),
-    "three bytes at the end of the scan": insert(len(GREY) - 2, b"\1\2\3"),
 }
 CODED_AGAIN = {
     "bytes between segments": insert(JFIF_END, b"garbage"),

@@ -19,6 +19,12 @@ from batchcolor.images.metadata.read import read_file_metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.pixel_modes import find_color_space, split_luma_and_alpha
 from batchcolor.images.png.png_chunks import keep_pixel_chunks, read_png_header
+from batchcolor.images.png.png_color import (
+    PngColor,
+    read_png_color,
+    replace_color_blocks,
+    select_output,
+)
 from batchcolor.images.readers.heif_depth import note_hdr, read_heif_bits, read_heif_profile
 from batchcolor.images.scan import ScannedFile
 
@@ -101,6 +107,9 @@ class AnimationReader:
             note_hdr(self._data, self._notes)
             self._notes += [f"{bits} bits reduced to 8: it is an animation"] if bits > 8 else []
         self._metadata = metadata
+        self._color: PngColor | None = None
+        if self._kind == PNG:
+            self._color = read_png_color(self._data, metadata, self._notes)
 
     def read(self, number: int) -> tuple[Picture, float]:
         """Returns a frame, composited on those before it, and its duration in milliseconds.
@@ -113,12 +122,17 @@ class AnimationReader:
         duration = float(self._image.info.get("duration", 0) or 0)
         image = self._image.convert("RGBA" if self._has_alpha else "RGB")
         notes = list(self._notes)
-        space = find_color_space(image, self._metadata.icc)
-        conversion = plan_conversion(self._metadata.icc, space, self._options.profile, notes)
+        profile = self._color.profile if self._color else self._metadata.icc
+        output = self._options.profile
+        output = select_output(self._color, output) if self._color else output
+        space = find_color_space(image, profile)
+        conversion = plan_conversion(profile, space, output, notes)
         luma, alpha = split_luma_and_alpha(image, notes, conversion)
         if self._has_alpha and alpha is None:
             alpha = np.full_like(luma, 255)
         metadata = replace(self._metadata, icc=conversion.target)
+        if self._color:
+            metadata = replace_color_blocks(self._metadata, self._color, conversion.target)
         picture = Picture(
             self._found.path, luma, alpha, self._kind, metadata, notes, has_colors(image)
         )

@@ -165,3 +165,23 @@ def test_default_image_that_is_no_frame_is_coloured_too(
             image.seek(number)
             assert abs(np.asarray(image.convert("L")).mean() - level) <= 1
             assert number == 0 or image.info["duration"] == 80
+
+
+def test_gamma_of_an_animated_png_is_converted(
+    tmp_path: Path, command: Callable[..., Any], flat: str
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    path = source / "moving.png"
+    write_animation(path)
+    data = path.read_bytes()
+    linear = build_chunk("gAMA", (100000).to_bytes(4, "big"))
+    path.write_bytes(data[:33] + linear + data[33:])
+    done = command("run", source, "-m", flat, "-o", out, "-v")
+    assert done.returncode == 0, done.stderr
+    assert "converted from its gamma 1 (PNG) to sRGB" in done.stderr
+    with Image.open(out / "moving.png") as image:
+        for number, level in enumerate(LEVELS):
+            image.seek(number)
+            shown = 255 * (1.055 * (level / 255) ** (1 / 2.4) - 0.055)
+            assert abs(np.asarray(image.convert("L")).mean() - shown) <= 1

@@ -16,6 +16,7 @@ from batchcolor.images.animation_writer import (
     open_animation_writer,
 )
 from batchcolor.images.decode_errors import describe_error
+from batchcolor.images.formats import AVIF
 from batchcolor.images.header import BYTES_PER_PIXEL
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.tiff.tiff_file import PageHeader
@@ -23,6 +24,9 @@ from batchcolor.pipeline.document_task import DocumentContext, DocumentTask
 from batchcolor.pipeline.page_store import StoredPage
 from batchcolor.pipeline.picture_decoder import DECODE
 from batchcolor.pipeline.planner import Task
+
+ENCODER_BYTES_PER_PIXEL = {AVIF.name: 100}
+"""The frames that an encoder of video keeps, measured with libaom, by format name."""
 
 
 class AnimationTask(DocumentTask):
@@ -35,6 +39,7 @@ class AnimationTask(DocumentTask):
         memory = task.source.size + pixels * BYTES_PER_PIXEL
         page = PageHeader(header.width, header.height, memory, 4 * pixels, 0, "<")
         super().__init__(task, [page] * header.frames, context)
+        self.share += pixels * ENCODER_BYTES_PER_PIXEL.get(task.format.name, 0)
         self._header = header
         self._page_task = replace(task, format=find_frame_format(task.format))
         self._reader: AnimationReader | None = None

@@ -185,3 +185,21 @@ def test_gamma_of_an_animated_png_is_converted(
             image.seek(number)
             shown = 255 * (1.055 * (level / 255) ** (1 / 2.4) - 0.055)
             assert abs(np.asarray(image.convert("L")).mean() - shown) <= 1
+
+
+def test_memory_of_the_encoder_counts_for_animated_avif(
+    tmp_path: Path, command: Callable[..., Any], flat: str
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    frames = [Image.new("RGB", (1000, 800), (level,) * 3) for level in LEVELS]
+    for suffix in (".png", ".avif"):
+        path = source / f"moving{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=80)
+    done = command("run", source, "-m", flat, "-o", "out", "--max-memory", "70M", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    done = command("run", source, "-m", flat, "-o", "out", "--max-memory", "70M")
+    assert done.returncode == 3
+    assert "moving.avif" in done.stderr
+    assert "more than --max-memory" in done.stderr
+    assert (tmp_path / "out" / "moving.png").exists()

@@ -200,7 +200,6 @@ class ReviewSession:
     def _finish_write(self) -> None:
         self.items.refresh()
         self.pending.clear()
-        self.events.send("reload")
 
     def check_changes(self) -> None:
         """Informs the pages of what other programs have changed; called every second."""

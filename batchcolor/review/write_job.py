@@ -99,6 +99,7 @@ class WriteJob:
             message=message,
             failures=listed,
         )
+        self._send("reload")  # after the status: a page that loads now must not see it running
 
     def _run_one(self, request: WriteRequest, done: int, failed: int, total: int) -> Report:
         plan, owned = plan_job(request.job, self._plugins, ())

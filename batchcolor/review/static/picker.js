@@ -2,7 +2,7 @@
 
 import { pictureUrl } from "./api.js";
 import { colorAt } from "./stage.js";
-import { baseName, store } from "./store.js";
+import { baseName, compareNames, store } from "./store.js";
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("picker"), list = byId("picker-list"), search = byId("picker-search"), big = byId("picker-picture");
@@ -51,7 +51,8 @@ function showList() {
   const part = search.value.trim().toLowerCase();
   const items = [...store.items.values()].filter(
     (item) => item.state !== "failed" && item.state !== "missing" && item.name.toLowerCase().includes(part));
-  items.sort((a, b) => (b.decision.state === "approved") - (a.decision.state === "approved"));
+  const rank = (item) => Number(item.decision.state === "approved");
+  items.sort((a, b) => rank(b) - rank(a) || compareNames(a, b));
   list.replaceChildren(...items.slice(0, MAX_SHOWN).map((item) => {
     const button = document.createElement("button");
     button.type = "button";

@@ -120,7 +120,7 @@ const tidy = (decision) => Object.fromEntries(
 
 const NOTES = {
   failed: (item) => `Not coloured: ${item.reason || "failed"}`,
-  missing: () => "The result was deleted. This is a preview; “Write changes” does not bring it back, the job does.",
+  missing: () => "The result was deleted; this is a preview. Run the job again to bring it back.",
   changed: () => "The result was changed by another program after it was written.",
 };
 

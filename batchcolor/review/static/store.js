@@ -100,8 +100,9 @@ export const lookOf = (decision) => Object.fromEntries(
 export const hasLook = (decision) =>
   Object.keys(lookOf(decision)).length > 0 || (decision.hints || []).length > 0;
 
+export const compareNames = (a, b) => collator.compare(a.name, b.name);
 const ORDERS = {
-  name: (a, b) => collator.compare(a.name, b.name),
+  name: compareNames,
   time: (a, b) => a.number - b.number,
   doubt: (a, b) => (b.doubt ?? -1) - (a.doubt ?? -1) || ORDERS.name(a, b),
   unreviewed: (a, b) => isReviewed(a) - isReviewed(b) || ORDERS.doubt(a, b),

@@ -230,7 +230,8 @@ def _identify(
     if reason:
         return SkippedEntry(path, reason, failed=is_source)
     if kind is None and not is_expected:
-        return SkippedEntry(path, "not a picture or film", is_foreign=True)
+        what = "metadata of another file" if suffix == ".xmp" else "not a picture or film"
+        return SkippedEntry(path, what, is_foreign=True)
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:
         note = f"is {kind.name.upper()} by content, not by its suffix"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
+from batchcolor.cli.repeat_command import list_missing, make_command
 from batchcolor.errors import ProcessingError, UsageError, make_printable
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def show_provenance(path: Path, *, as_json: bool) -> None:
     provenance = read_file(path)
     if provenance is None:
         raise UsageError(
-            f"{path}: has no mark of batchcolor: it is not a result, or was "
-            f"written with --no-mark or to a format without metadata"
+            f"{path}: has no mark of batchcolor: it is not a result, or a copy of a picture that "
+            f"was in colour already, or was written with --no-mark or to a format without metadata"
         )
     document = describe(provenance)
     with only_json(as_json) as stdout:
@@ -62,7 +62,7 @@ def read_file(path: Path) -> Provenance | None:
 
 def describe(provenance: Provenance) -> dict[str, Any]:
     """Returns the document that `info FILE` shows."""
-    return {
+    document = {
         "software": provenance.software,
         "digital_source_type": provenance.digital_source_type,
         "model": provenance.model,
@@ -72,22 +72,9 @@ def describe(provenance: Provenance) -> dict[str, Any]:
         "source_sha256": provenance.source_sha256,
         "command": make_command(provenance),
     }
-
-
-def make_command(provenance: Provenance) -> str:
-    """Returns the command line that colours the source again in the same way."""
-    words = ["batchcolor", "run", provenance.source or "SOURCE", "-m", provenance.model]
-    for name, value in provenance.settings.items():
-        if name == "set" and isinstance(value, Mapping):
-            for key, option in value.items():
-                words += ["--set", f"{key}={str(option).lower() if option is True else option}"]
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [option] if value else []
-        else:
-            words += [option, str(value["file"] if isinstance(value, Mapping) else value)]
-    return shlex.join(words)
+    if missing := list_missing(provenance):
+        document["not_in_command"] = ", ".join(missing)
+    return document
 
 
 def _show(setting: tuple[str, Any]) -> str:

@@ -14,8 +14,11 @@ from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.settings import RunSettings
 
-PICTURE_OPTIONS = ("strength", "format", "quality", "profile", "luma")
-FILM_OPTIONS = ("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare")
+PICTURE_OPTIONS = ("strength", "format", "quality", "profile", "luma", "pages", "salvage")
+FILM_OPTIONS = (
+    *("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare"),
+    *("frames", "fps", "to_frames", "recode_sound"),
+)
 FILE_OPTIONS = ("like", "weights")
 """Options that are files: recorded by name and sha256."""
 
@@ -72,11 +75,15 @@ def describe_settings(
 ) -> dict[str, Any]:
     """Returns the options that change the result and differ from their defaults."""
     names = (*PICTURE_OPTIONS, *(FILM_OPTIONS if is_film else ()))
-    found = {
+    found: dict[str, Any] = {
         name: getattr(settings, name)
         for name in names
         if getattr(settings, name) != RunSettings.model_fields[name].default
     }
+    if "fps" in found:
+        found["fps"] = str(found["fps"])
+    if settings.if_colored == "recolor" and not is_film:
+        found["if_colored"] = settings.if_colored  # else the command would copy such a source
     if model_options:
         found["set"] = dict(model_options)
     for name in FILE_OPTIONS:

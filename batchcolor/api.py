@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,8 @@ from batchcolor.errors import ProcessingError, UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.decode import decode, make_picture
-from batchcolor.images.formats import PNG
+from batchcolor.images.formats import CRASH_PRONE_FORMATS, PNG
+from batchcolor.images.isolation.isolated_decoder import IsolatedDecoder
 from batchcolor.images.join import join
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, array_to_luma, reduce_to_8_bits, resize_luma
@@ -30,7 +33,7 @@ from batchcolor.pipeline.arguments import (
     make_run_settings,
 )
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import MAX_PIXELS, check_strength
+from batchcolor.pipeline.settings import MAX_PIXELS, check_strength, default_memory
 
 if TYPE_CHECKING:
     import torch
@@ -253,7 +256,28 @@ def _read_file(path: Path) -> Picture:
         raise ProcessingError("scan", f"{path}: {found.reason if found else 'not a picture'}")
     if found.is_film:
         raise ProcessingError("scan", f"{path} is a film: colour it with batchcolor.run")
+    if found.format in CRASH_PRONE_FORMATS:
+        return _child.decode(found)
     return decode(found, MAX_PIXELS)
+
+
+class _Child:
+    """The child process for files that may crash their decoder. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoder: IsolatedDecoder | None = None
+
+    def decode(self, found: ScannedFile) -> Picture:
+        """As `decode.decode`. Raises ProcessingError, also where the decoder crashes."""
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = IsolatedDecoder(default_memory(), with_plugins=False)
+                atexit.register(self._decoder.close)
+            return self._decoder.decode(found, MAX_PIXELS)
+
+
+_child = _Child()
 
 
 def _join(

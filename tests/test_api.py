@@ -10,12 +10,14 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 import batchcolor
+from batchcolor import api
 from batchcolor.errors import (
     ExitCode,
     ProcessingError,
     UnknownModelError,
     UsageError,
 )
+from batchcolor.images.formats import JPEG
 
 
 def test_a_pillow_image_an_array_and_a_path_give_the_same_colour(tmp_path, grey_picture):
@@ -378,3 +380,37 @@ def test_a_deep_image_becomes_the_nearest_of_eight_bits(grey_picture):
     result = batchcolor.colorize(Image.fromarray(deep), strength=0)
     assert as_array.dtype == np.uint16
     assert np.array_equal(np.asarray(result), np.round(as_array / 257).astype(np.uint8))
+
+
+CRASH_AT_A_NAME = """
+import os
+import batchcolor.images.decode as module
+
+plain = module.decode
+
+def decode(found, *arguments):
+    if found.path.name == "crash.jpg":
+        os.abort()
+    return plain(found, *arguments)
+
+module.decode = decode
+"""
+"""`sitecustomize.py` for the child process."""
+
+
+def test_a_decoder_that_crashes_raises_instead_of_ending_the_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchcolor.api.CRASH_PRONE_FORMATS", (JPEG,))
+    monkeypatch.setattr("batchcolor.api._child", api._Child())
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(CRASH_AT_A_NAME)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for name in ("crash.jpg", "good.jpg"):
+        Image.new("L", (32, 24), 90).save(tmp_path / name)
+    paths = [tmp_path / name for name in ("crash.jpg", "good.jpg", "crash.jpg")]
+    crashed, good, again = batchcolor.colorize_many(paths, model="beta")
+    assert isinstance(good, Image.Image)
+    for error in (crashed, again):
+        assert isinstance(error, ProcessingError)
+        assert error.reason == "its decoder crashed (SIGABRT)"
+    with pytest.raises(ProcessingError, match="its decoder crashed"):
+        batchcolor.colorize(paths[0], model="beta")

@@ -35,7 +35,7 @@ Examples:
   batchcolor run "scans/*.tif" -m beta            a glob, with another model
   batchcolor run film.mkv --preview 10s           the first seconds of a film
   batchcolor run album/ --retry-failed            only what failed before
-  batchcolor run inbox/ --watch                   stay, and colour what arrives
+  batchcolor run inbox/ --watch                   stay; colour what arrives
 """
 
 

@@ -48,6 +48,10 @@ class RunArguments(ModelArguments, total=False):
     output: StrPath | None
     """None: `SOURCE-colorized` beside the source."""
     model: str
+    like_for: Mapping[str, StrPath]
+    """The reference of a folder or picture below the source, by its path."""
+    references: StrPath | None
+    """A folder of references, of which the nearest by luma is used."""
     strength: float
     format: str | None
     if_colored: Literal["recolor", "copy", "skip"]
@@ -96,7 +100,10 @@ def make_run_settings(sources: StrPath | Iterable[StrPath], arguments: RunArgume
     """The settings of a job. Raises UsageError that names the argument which is wrong."""
     values: dict[str, Any] = dict(_validate(RunArguments, arguments))
     options = values.pop("options", None) or {}
+    references = values.pop("like_for", {})
+    pairs = tuple((name, os.fspath(path)) for name, path in references.items())
     return RunSettings(
+        like_for=pairs,
         sources=_paths(sources),
         options=tuple((key, _text(options[key])) for key in options),
         frames=values.get("fps") is not None,

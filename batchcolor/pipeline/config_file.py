@@ -63,6 +63,10 @@ def _read_value(path: Path, option: DeclaredOption, value: Any) -> Any:
     if is_table != option.is_repeated or isinstance(value, list):
         form = f"a table, as {option.key} = {{ KEY = VALUE }}" if option.is_repeated else "a value"
         raise UsageError(f"{path}: {option.key} is {form}")
+    if option.option.has_path_values:
+        if not all(map(_is_text, value.values())):
+            raise UsageError(f"{path}: the values of {option.key} are paths")
+        return {name: str(path.parent / item) for name, item in value.items()}
     if isinstance(value, bool) != (option.type is bool) and not is_table:
         raise UsageError(f"{path}: {option.key} = {str(value).lower()}: {option.expected}")
     if option.type is Path:

@@ -61,7 +61,7 @@ class Pipeline:
         self.readers = plugins.readers()
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         self.report = Report(runner.name, str(plan.output))
-        self.runners = RunnerPool(runner, plugins, self.settings.loading)
+        self.runners = RunnerPool(runner, plugins, self.settings, self._note_reference)
         self.provenance = ProvenanceRecorder(plan, runner.spec, plugins)
         self.encoder = PictureEncoder(self.settings, self.provenance)
         self.gallery: GalleryWriter | None = None
@@ -221,6 +221,10 @@ class Pipeline:
             return False
         self.to_decode.put(film or (task, share))
         return True
+
+    def _note_reference(self, task: Task, note: str) -> None:
+        """Adds to the notes of a source which of several references it has."""
+        self.recorder.add_note(task, note)
 
     def _keep_grey(self, task: Task, share: int) -> None:
         """Copies a source that a person rejected. Raises ProcessingError."""

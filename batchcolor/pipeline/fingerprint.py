@@ -62,6 +62,8 @@ def fingerprint(
         values["c2pa"] = hash_path(settings.c2pa[0])
     if not is_film and target == TIFF and settings.pages != "all":
         values["pages"] = settings.pages
+    if settings.references is not None:
+        values["references"] = hash_path(settings.references)
     if decision:
         values["decision"] = decision
     content = json.dumps(values, sort_keys=True)

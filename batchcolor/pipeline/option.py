@@ -30,6 +30,8 @@ class Option:
     is_argument: bool = False
     is_list: bool = False
     """Whether one text holds all values of a tuple, as in `--strengths 0.5,1`."""
+    has_path_values: bool = False
+    """Whether the values of a table are paths, as `--like-for PATH=PICTURE`."""
     is_pair: bool = False
     """Whether the option takes two values, as `--c2pa CERT KEY`."""
     expected: str = ""

@@ -56,6 +56,21 @@ def read_key_values(value: object) -> object:
     return value
 
 
+def read_paths_by_name(value: object) -> object:
+    """Path and picture pairs of a mapping or of `PATH=PICTURE` strings; pairs as they are."""
+    if isinstance(value, Mapping):
+        return tuple((str(key), str(item)) for key, item in value.items())
+    if not isinstance(value, list):
+        return value
+    pairs = []
+    for text in value:
+        name, equals, picture = str(text).rpartition("=")
+        if not (name and equals and picture):
+            raise UsageError(f"--like-for {text}: write it as PATH=PICTURE")
+        pairs.append((name, picture))
+    return tuple(pairs)
+
+
 def read_numbers(value: object) -> object:
     """The numbers of a text such as `0.5,1,1.5`, each once; other values as they are."""
     return drop_repeated(map(float, value.split(","))) if isinstance(value, str) else value

@@ -131,10 +131,10 @@ class Plan:
                 is_film=is_film,
                 decision=correction.marks_digest,
             )
-        key = (target.name, is_film)
+        key = (target.name, is_film, id(correction.settings))
         if key not in self._fingerprints:
             self._fingerprints[key] = fingerprint(
-                self.settings, self.model_options, target, is_film=is_film
+                correction.settings, correction.model_options, target, is_film=is_film
             )
         return self._fingerprints[key]
 
@@ -169,7 +169,7 @@ class Plan:
         return self.settings.include_results
 
     @cached_property
-    def _fingerprints(self) -> dict[tuple[str, bool], str]:
+    def _fingerprints(self) -> dict[tuple[str, bool, int], str]:
         return {}
 
     @cached_property

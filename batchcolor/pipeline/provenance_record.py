@@ -11,6 +11,7 @@ from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.inference.weights import hash_file
 from batchcolor.pipeline.decisions.correction import Correction
+from batchcolor.pipeline.fingerprint import hash_path
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.settings import RunSettings
 
@@ -19,7 +20,7 @@ FILM_OPTIONS = (
     *("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare"),
     *("frames", "fps", "to_frames", "recode_sound"),
 )
-FILE_OPTIONS = ("like", "weights")
+FILE_OPTIONS = ("like", "references", "weights")
 """Options that are files: recorded by name and sha256."""
 
 
@@ -89,5 +90,5 @@ def describe_settings(
     for name in FILE_OPTIONS:
         path = getattr(settings, name)
         if path is not None:
-            found[name] = {"file": path.name, "sha256": hash_file(path)}
+            found[name] = {"file": path.name, "sha256": hash_path(path)}
     return found

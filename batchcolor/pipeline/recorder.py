@@ -32,6 +32,8 @@ from batchcolor.storage.journal import (
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
+MAX_EXTRA_NOTES = 100
+"""Notes on one source about its references: as many shots of a film."""
 IN_COLOUR = "in colour already"
 
 
@@ -51,6 +53,7 @@ class Recorder:
         self.journal, self.report, self.plugins = journal, report, plugins
         self.gallery = gallery
         self._lock = threading.Lock()
+        self._extra_notes: dict[Path, list[str]] = {}
         self._doubts: dict[Path, tuple[float, int]] = {}
         """Sum and number of the doubts of a source in work: of its frames or pages."""
         self._listed = [0, 0]
@@ -62,6 +65,13 @@ class Recorder:
             total, count = self._doubts.get(task.source.path, (0.0, 0))
             self._doubts[task.source.path] = total + doubt, count + 1
 
+    def add_note(self, task: Task, note: str) -> None:
+        """Adds a note on a source in work, once."""
+        with self._lock:
+            notes = self._extra_notes.setdefault(task.source.path, [])
+            if note not in notes and len(notes) < MAX_EXTRA_NOTES:
+                notes.append(note)
+
     def _take_doubt(self, task: Task) -> float | None:
         """The mean doubt of a source, which is forgotten."""
         with self._lock:
@@ -71,6 +81,8 @@ class Recorder:
     def succeed(self, task: Task, notes: list[str], fixity: Fixity | None = None) -> None:
         """Records a committed picture or film; without `fixity` the result is read again."""
         fixity = fixity or _measure(task.target)
+        with self._lock:
+            notes = [*notes, *self._extra_notes.pop(task.source.path, [])]
         is_grey = task.correction.is_rejected
         action: Action = "kept grey" if is_grey else "coloured"
         notes = [*notes, *self._write_sidecars(task, action, fixity, notes)]
@@ -98,6 +110,8 @@ class Recorder:
     def fail(self, task: Task, error: ProcessingError) -> None:
         """Records a picture or film that failed."""
         self._take_doubt(task)
+        with self._lock:
+            self._extra_notes.pop(task.source.path, None)
         outcome = Outcome(task.source.path, None, "failed", error.step, error.reason)
         self._record(outcome, self._entry(task, outcome))
 

@@ -7,7 +7,7 @@ models than that of the job are loaded when the first source needs them, and a f
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +19,12 @@ from batchcolor.errors import BatchcolorError, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.inference.color_transfer import ColorTransfer
-from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Prediction, Runner, load_runner
 from batchcolor.pipeline.decisions.correction import ChosenModel
+from batchcolor.pipeline.frame_item import FrameItem
 from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.settings import RunSettings
 
 MAX_LOADED = 2
 """Models beside that of the job that are kept in memory."""
@@ -52,16 +54,30 @@ class ModelInput(Protocol):
 class RunnerPool:
     """The models of one job. `run` is for one thread; the rest is thread-safe.
 
-    Raises UsageError for a `--like` that cannot be read.
+    `note_reference` takes which of several references was chosen for a source. Raises UsageError
+    for a `--like` or `--references` that cannot be read.
     """
 
-    def __init__(self, runner: Runner, plugins: Plugins, loading: LoadOptions) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        plugins: Plugins,
+        settings: RunSettings,
+        note_reference: Callable[[Task, str], None],
+    ) -> None:
+        loading = settings.loading
         self.runner, self.plugins, self.loading = runner, plugins, loading
         self._loaded: OrderedDict[ChosenModel, Runner] = OrderedDict()
         self._transfers: OrderedDict[Path, ColorTransfer] = OrderedDict()
         self._notes: list[str] = []
+        self._libraries: dict[Path, ReferenceLibrary] = {}
+        self._shots: dict[Path, dict[int, Path]] = {}
+        """The reference of each shot of a film, by the shot's first frame."""
+        self.note_reference = note_reference
         if loading.like is not None:
             self._find_transfer(loading.like)
+        if settings.references is not None:
+            self._find_library(settings.references)
 
     @property
     def notes(self) -> list[str]:
@@ -104,13 +120,49 @@ class RunnerPool:
         self, item: ModelInput, found: Prediction | ProcessingError
     ) -> Prediction | ProcessingError:
         """Applies the reference of a source to its chroma."""
-        like = item.task.settings.like
-        if like is None or isinstance(found, ProcessingError):
+        if isinstance(found, ProcessingError):
             return found
         try:
+            like = self._choose_reference(item)
+            if like is None:
+                return found
             return found._replace(chroma=self._find_transfer(like).apply(found.chroma, item.square))
         except UsageError as error:
             return ProcessingError("chroma", str(error).removeprefix("--like "))
+
+    def _choose_reference(self, item: ModelInput) -> Path | None:
+        """The reference of an item: for a film, that of its shot. Raises UsageError.
+
+        Of several, the nearest is chosen and noted.
+        """
+        settings = item.task.settings
+        first = 0
+        if isinstance(item, FrameItem):
+            first = item.number if item.shot_position is None else item.shot_position.shot
+            shot = item.task.correction.find_shot(first, item.number)
+            if shot is not None and shot.reference is not None:
+                return Path(shot.reference)
+        if settings.references is None:
+            return settings.like
+        library = self._find_library(settings.references)
+        if not isinstance(item, FrameItem):
+            nearest = library.find_nearest(item.square)
+            self.note_reference(item.task, f"colours of {nearest.name} (nearest by luma)")
+            return nearest
+        shots = self._shots.setdefault(item.task.source.path, {})
+        first = first if item.shot_position is not None else 0
+        if first not in shots:
+            film = item.task.source.path.stem
+            numbered = library.find_for_frame(first, float(item.picture.rate), film)
+            shots[first] = numbered or library.find_nearest(item.square)
+            note = f"shot from frame {first}: colours of {shots[first].name}"
+            self.note_reference(item.task, note)
+        return shots[first]
+
+    def _find_library(self, folder: Path) -> ReferenceLibrary:
+        if folder not in self._libraries:
+            self._libraries[folder] = ReferenceLibrary(folder)
+        return self._libraries[folder]
 
     def _find_transfer(self, reference: Path) -> ColorTransfer:
         """The colours of a reference. Raises UsageError where it cannot be read."""

@@ -26,6 +26,7 @@ from batchcolor.pipeline.option_values import (
     parse_memory,
     read_frame_rate,
     read_memory,
+    read_paths_by_name,
     read_time,
 )
 from batchcolor.pipeline.settings_model import SettingsModel
@@ -116,6 +117,27 @@ class RunSettings(SettingsModel):
     strength: Strength = 1.0
     options: ModelOptions = ()
     like: ColorReference = None
+    like_for: Annotated[
+        tuple[tuple[str, str], ...],
+        BeforeValidator(read_paths_by_name),
+        Option(
+            "Colour",
+            "The reference of one folder or picture below the source, instead of --like; PICTURE "
+            "may be a folder, as for --references.",
+            metavar="PATH=PICTURE",
+            is_text=True,
+            has_path_values=True,
+        ),
+    ] = ()
+    references: Annotated[
+        Path | None,
+        Option(
+            "Colour",
+            "Transfer the colours of the picture in this folder whose luma is nearest; for films "
+            "names may state a frame or time.",
+            metavar="FOLDER",
+        ),
+    ] = None
     weights: Annotated[Path | None, Option("Colour", "Use this weights file.", metavar="FILE")] = (
         None
     )
@@ -288,6 +310,8 @@ class RunSettings(SettingsModel):
             raise UsageError("--strip goes with films, and --to-frames writes pictures")
         if self.fps is not None and not self.frames:
             raise UsageError("--fps goes with --frames: a film has a rate of its own")
+        if self.like is not None and self.references is not None:
+            raise UsageError("--like names one reference and --references several: choose one")
         self._check_format(self.films)
 
     def _check_format(self, films: VideoSettings) -> None:

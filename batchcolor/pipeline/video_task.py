@@ -86,7 +86,8 @@ class VideoTask:
         job = context.settings
         self._working_size = context.find_working_size(task)
         self._stabilizer: Stabilizer[FrameItem] = Stabilizer(job.stabilize, job.every)
-        tracks_shots = context.is_temporal or job.stabilize != "off"
+        is_corrected = bool(task.correction.decision.shots) or task.settings.references is not None
+        tracks_shots = context.is_temporal or job.stabilize != "off" or is_corrected
         self._shots = ShotTracker() if tracks_shots else None
         self._resume_point = context.find_resume_point(task)
         self._sink = open_sink(task, admission, self._resume_point.folder, job.quality)
@@ -359,7 +360,7 @@ class VideoTask:
         self, item: FrameItem, frame: VideoFrame, chroma: Field, block_start: int
     ) -> None:
         frame_format = self.output.frame_format
-        coloured = write_chroma(frame, chroma, frame_format, self.task.settings.strength)
+        coloured = write_chroma(frame, chroma, frame_format, self._find_strength(item))
         if self.output.settings.compare:
             coloured = join_side_by_side(coloured, frame_format)
         if self._segments.write(coloured):
@@ -369,6 +370,17 @@ class VideoTask:
         self.done += 1
         self.position = self._sink.timeline.seconds
         self._report_progress()
+
+    def _find_strength(self, item: FrameItem) -> float:
+        """The strength of a frame: as decided for its shot, or for the film."""
+        position = item.shot_position
+        first = item.number if position is None else position.shot
+        shot = self.task.correction.find_shot(first, item.number)
+        if shot is not None and shot.state == "rejected":
+            return 0.0
+        if shot is not None and shot.strength is not None:
+            return shot.strength
+        return self.task.settings.strength
 
     def _report_progress(self) -> None:
         time = timedelta(seconds=int(self.position))

@@ -66,9 +66,9 @@ class Correction:
         return tuple(hint for hint in self.decision.hints if hint.page == page)
 
     def find_shot(self, first: int, last: int) -> ShotDecision | None:
-        """The last decision on a shot from frame `first` to `last`."""
+        """The decision that holds at frame `last` of a shot that begins at frame `first`."""
         found = [shot for shot in self.decision.shots if first <= shot.frame <= last]
-        return found[-1] if found else None
+        return max(found, key=lambda shot: shot.frame) if found else None
 
 
 def compute_digest(values: Mapping[str, Any]) -> str:

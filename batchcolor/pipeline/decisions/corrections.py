@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase as fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,8 @@ class Corrections:
         self.settings, self.plugins, self.store = settings, plugins, store
         self.plain = Correction(settings, model_options)
         self._companions = CompanionFinder()
+        self._bases: dict[str, Correction] = {}
+        """The options that hold without a decision, by the reference of `--like-for`."""
         self._weights: dict[str, str] = {}
         self._file_hashes: dict[tuple[Path, int], str] = {}
 
@@ -73,11 +77,24 @@ class Corrections:
             painted = None if file.is_film else self._companions.find(file.path, HINTS_SUFFIX)
             if decision is not None:
                 _check_kind(decision, is_film=file.is_film)
+            base = self._find_base(name)
             if decision is None and painted is None:
-                return self.plain
-            return self._apply(decision or Decision(), painted)
+                return base
+            return self._apply(decision or Decision(), painted, base)
         except CorrectionError as error:
             return Correction(self.settings, self.plain.model_options, fault=str(error))
+
+    def _find_base(self, name: str) -> Correction:
+        """The options of the job with the `--like-for` that is nearest to a source."""
+        fitting = [pair for pair in self.settings.like_for if _is_below(name, pair[0])]
+        if not fitting:
+            return self.plain
+        _, reference = max(fitting, key=lambda pair: len(pair[0].strip("/")))
+        if reference not in self._bases:
+            self._hash_reference(reference)
+            changed = change_settings(self.settings, choose_reference(Path(reference)))
+            self._bases[reference] = replace(self.plain, settings=changed)
+        return self._bases[reference]
 
     def _find_decision(self, file: ScannedFile, name: str) -> Decision | None:
         """The decision on a source, with absolute paths; None where there is none."""
@@ -101,11 +118,12 @@ class Corrections:
         except InvalidDecisionError as error:
             raise CorrectionError(f"{path.name}: {error}") from error
 
-    def _apply(self, decision: Decision, painted: Path | None) -> Correction:
+    def _apply(self, decision: Decision, painted: Path | None, base: Correction) -> Correction:
         values = decision.model_dump(exclude_defaults=True, exclude=NOT_COUNTED)
         if decision.state == "rejected":
             digest = compute_digest({"state": "rejected"})
             grey = {"model": DEFAULT_MODEL, "options": (), "strength": 0.0, "like": None}
+            grey["references"] = None
             settings = change_settings(self.settings, grey)
             return Correction(settings, {}, None, "", decision, None, digest, digest)
         references = {shot.frame: shot.reference for shot in decision.shots}
@@ -127,8 +145,8 @@ class Corrections:
             if model.name != self.settings.model:
                 changes["weights"] = None
         if decision.reference is not None:
-            changes["like"] = Path(decision.reference)
-        settings = change_settings(self.settings, changes) if changes else self.settings
+            changes |= choose_reference(Path(decision.reference))
+        settings = change_settings(base.settings, changes) if changes else base.settings
         return Correction(
             *(settings, options, model, weights_hash),
             *(decision, painted, digest, compute_digest(marks)),
@@ -189,6 +207,20 @@ def _check_kind(decision: Decision, *, is_film: bool) -> None:
         raise CorrectionError("colour hints are for pictures, and this is a film")
     if decision.shots and not is_film:
         raise CorrectionError("shots are for films, and this is a picture")
+
+
+def choose_reference(reference: Path) -> dict[str, Any]:
+    """The settings with which a reference is used: a picture, or a folder of several."""
+    if reference.is_dir():
+        return {"like": None, "references": reference}
+    return {"like": reference, "references": None}
+
+
+def _is_below(name: str, path: str) -> bool:
+    """Whether a source is the path of `--like-for`, lies below it, or matches it as a pattern."""
+    path = path.strip("/")
+    is_whole = path in ("", ".")
+    return is_whole or name == path or name.startswith(f"{path}/") or fnmatch(name, path)
 
 
 def _anchor(decision: Decision, folder: Path) -> Decision:

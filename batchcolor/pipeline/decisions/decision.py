@@ -50,12 +50,12 @@ Strength = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 
 
 class ShotDecision(BaseModel):
-    """What is decided about the shot of a film that contains the frame `frame`."""
+    """What is decided about a shot of a film, from the frame `frame` to its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     frame: int = Field(ge=0)
-    """Any frame of the shot, from 0."""
+    """The first frame of the shot, from 0; a later one: the rest of the shot."""
     state: State = "none"
     strength: Strength | None = None
     reference: FileText | None = None

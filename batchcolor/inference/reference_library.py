@@ -1,0 +1,127 @@
+"""ReferenceLibrary: several reference photographs, of which the nearest to a picture is chosen.
+
+Pictures of like structure of luma show like scenes: the same sky above, the same figure in the
+middle. So the nearest one is that with the highest correlation of small luma and of its gradients,
+mirrored or not.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from batchcolor.errors import UsageError
+
+Luma = NDArray[np.float32]
+SIDE = 24
+"""Side of the squares of luma that are compared, in pixels."""
+MAX_REFERENCES = 10_000
+TIME = re.compile(r"(?<!\d)(?:(\d{1,2})[-_.:h])?(\d{1,2})[-_.:m](\d{2}(?!\d)(?:\.\d+)?)s?")
+"""A time in a file name: 1h02m03s, 00-01-30, 1m30s."""
+NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A picture of a library."""
+
+    path: Path
+    descriptor: NDArray[np.float32]
+    seconds: float | None
+    """The time in its name, for films."""
+    frame: int | None
+    """The frame number in its name, where it has no time."""
+
+    def find_frame(self, rate: float) -> int | None:
+        """The number of the frame that its name states, at `rate` frames a second."""
+        return self.frame if self.seconds is None else round(self.seconds * rate)
+
+
+class ReferenceLibrary:
+    """The pictures in a folder. Raises UsageError for a folder without any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            names = sorted(path for path in folder.iterdir() if path.is_file())
+        except OSError as error:
+            raise UsageError(
+                f"--references {folder}: cannot be read ({error.strerror}); "
+                f"name a folder of colour pictures"
+            ) from error
+        self.references = list(_read_references(names[:MAX_REFERENCES]))
+        if not self.references:
+            raise UsageError(f"--references {folder}: no picture in it can be read")
+
+    def find_nearest(self, luma: Luma) -> Path:
+        """The picture whose luma is most like `luma`, `(S, S)` in 0..1."""
+        image = Image.fromarray(luma.astype(np.float32))
+        own = describe_luma(image)
+        mirrored = describe_luma(ImageOps.mirror(image))
+        scores = [
+            max(float(own @ it.descriptor), float(mirrored @ it.descriptor))
+            for it in self.references
+        ]
+        return self.references[int(np.argmax(scores))].path
+
+    def find_for_frame(self, first: int, rate: float, film: str) -> Path | None:
+        """The picture for the shot that begins at frame `first`: the first one with that number or
+        a later one, else the last; None where no name states a frame or time.
+
+        If names begin with that of the `film`, these alone count.
+        """
+        own = [it for it in self.references if it.path.name.startswith(film)]
+        numbered = []
+        for reference in own or self.references:
+            number = reference.find_frame(rate)
+            if number is not None:
+                numbered.append((number, reference.path))
+        if not numbered:
+            return None
+        numbered.sort()
+        return next((path for number, path in numbered if number >= first), numbered[-1][1])
+
+
+def describe_luma(image: Image.Image) -> NDArray[np.float32]:
+    """Returns a unit vector of small luma and of its gradients, each normalized."""
+    small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+    down, right = np.gradient(small)
+    parts = [_normalize(small), _normalize(np.hypot(down, right))]
+    return np.concatenate(parts) / np.float32(len(parts) ** 0.5)
+
+
+def _normalize(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    flat = values.ravel() - values.mean()
+    unit: NDArray[np.float32] = flat / np.float32(max(float(np.linalg.norm(flat)), 1e-6))
+    return unit
+
+
+def _read_references(paths: list[Path]) -> Iterator[Reference]:
+    """Yields the files that are pictures."""
+    for path in paths:
+        try:
+            with warnings.catch_warnings(), Image.open(path) as opened:
+                warnings.simplefilter("ignore")
+                opened.draft("L", (4 * SIDE, 4 * SIDE))
+                image = ImageOps.exif_transpose(opened).convert("L").convert("F")
+        except Exception:  # not a picture: a decoder may raise anything
+            continue
+        seconds, frame = parse_position(path.stem)
+        yield Reference(path, describe_luma(image), seconds, frame)
+
+
+def parse_position(stem: str) -> tuple[float | None, int | None]:
+    """Returns the time in seconds or the frame number that a file name states, its last one."""
+    times = list(TIME.finditer(stem))
+    if times:
+        hours, minutes, seconds = times[-1].groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds), None
+    numbers = NUMBER.findall(stem)
+    return None, int(numbers[-1]) if numbers else None

@@ -230,3 +230,29 @@ def test_gif_without_a_colour_table_fails_with_that_reason(flat, command, tmp_pa
     result = command("run", source, "-m", flat, "-o", "out")
     assert result.returncode == 3
     assert "no frame can be decoded: it has no colour table" in result.stderr
+
+
+@pytest.mark.parametrize("is_transparent", [False, True])
+def test_gif_of_more_frames_than_a_segment_is_one_gif(flat, command, tmp_path, is_transparent):
+    count = 256  # a segment has 250
+    pictures = []
+    for index in range(count):
+        luma = np.full((6, 8), 40, np.uint8)
+        luma[index % 6, index % 8] = 60 + index % 190 if index < 245 else 220
+        picture = Image.fromarray(luma).convert("RGBA")
+        alpha = np.full((6, 8), 255, np.uint8)
+        alpha[0, 0] = 0 if is_transparent else 255
+        picture.putalpha(Image.fromarray(alpha))
+        pictures.append(picture)
+    source = tmp_path / "a.gif"
+    first, *rest = pictures
+    first.save(source, save_all=True, append_images=rest, duration=50, disposal=2)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    before, after = read_gif(source), read_gif(tmp_path / "out" / "a.gif")
+    assert len(after[0]) == count
+    assert after[1] == before[1]
+    for old, new in zip(before[0], after[0], strict=True):
+        assert np.array_equal(old[..., 3], new[..., 3])
+        difference = (rgb_to_luma(new) - rgb_to_luma(old))[old[..., 3] > 0]
+        assert abs(difference.mean()) < 2

@@ -11,12 +11,17 @@ import struct
 
 from PIL import Image
 
-SIGNATURES = (b"GIF87a", b"GIF89a")
-HEADER_SIZE, DESCRIPTOR_SIZE = 13, 10
-EXTENSION, IMAGE = 0x21, 0x2C
-HAS_TABLE = 0x80
-DEPTH = 0x07
-"""Bits of flags: whether a colour table follows, and its size."""
+from batchcolor.video.gif_structure import (
+    DEPTH,
+    DESCRIPTOR_SIZE,
+    HAS_TABLE,
+    HEADER_SIZE,
+    IMAGE,
+    SIGNATURES,
+    find_image,
+    table_size,
+)
+
 PIXELS_DAMAGED = "its pixels are damaged"
 MAX_PIXELS = 2**26
 """Of a larger frame, a check would take more memory than was reserved."""
@@ -39,7 +44,7 @@ class GifInspector:
         if packet.startswith(SIGNATURES) and len(packet) >= HEADER_SIZE:
             *canvas, flags = struct.unpack_from("<HHB", packet, len(SIGNATURES[0]))
             self._canvas, self._has_global_table = (canvas[0], canvas[1]), bool(flags & HAS_TABLE)
-        start = _find_image(packet)
+        start = find_image(packet)
         if start is None:
             return ""  # extensions after the last frame
         if start + DESCRIPTOR_SIZE > len(packet):
@@ -51,7 +56,7 @@ class GifInspector:
             return "it lies outside the canvas"
         if width * height > MAX_PIXELS:
             return ""
-        data = packet[start + DESCRIPTOR_SIZE + _table_size(flags) :]
+        data = packet[start + DESCRIPTOR_SIZE + table_size(flags) :]
         flags &= ~(HAS_TABLE | DEPTH)
         return "" if _is_decodable(data, width, height, flags) else PIXELS_DAMAGED
 
@@ -67,25 +72,3 @@ def _is_decodable(data: bytes, width: int, height: int, flags: int) -> bool:
     except Exception:  # of any type
         return False
     return bool(width and height)
-
-
-def _find_image(packet: bytes) -> int | None:
-    """Returns the offset of the image descriptor, after a header and extensions."""
-    position = 0
-    if packet.startswith(SIGNATURES):
-        position = HEADER_SIZE + _table_size(packet[10]) if len(packet) > HEADER_SIZE else 0
-    while position < len(packet):
-        if packet[position] == IMAGE:
-            return position
-        if packet[position] != EXTENSION:
-            return None
-        position += 2
-        while position < len(packet) and packet[position]:
-            position += 1 + packet[position]
-        position += 1
-    return None
-
-
-def _table_size(flags: int) -> int:
-    """Returns the bytes of a colour table."""
-    return 3 << ((flags & DEPTH) + 1) if flags & HAS_TABLE else 0

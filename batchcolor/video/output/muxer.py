@@ -19,6 +19,7 @@ from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark
 from batchcolor.video.output import matroska
 from batchcolor.video.output.containers import open_output
 from batchcolor.video.output.encoders import configure_encoder
+from batchcolor.video.output.gif_joiner import GifJoiner
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
 from batchcolor.video.output.stream_copier import open_streams
@@ -79,6 +80,7 @@ class Muxer:
             self.streams.close()
             raise
         is_gif = output.container == GIF
+        self._gif = GifJoiner() if is_gif else None
         alternatives = (MKV, MP4, MOV) if is_gif else output.settings.video_codec.containers
         try:
             for _ in self.streams.add_streams(self.container, alternatives):
@@ -166,7 +168,8 @@ class Muxer:
             raise ProcessingError("encode", "the sample aspect ratio cannot be written to mkv")
 
     def _make_packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
-        packet: Packet[Any] = Packet(item.data)
+        data = item.data if self._gif is None else self._gif.join(bytes(item.data))
+        packet: Packet[Any] = Packet(data)
         packet.stream, packet.time_base = self.video, self.output.time_base
         packet.pts, packet.dts = item.pts, dts
         packet.duration, packet.is_keyframe = item.duration, item.is_keyframe

@@ -256,3 +256,20 @@ def test_gif_of_more_frames_than_a_segment_is_one_gif(flat, command, tmp_path, i
         assert np.array_equal(old[..., 3], new[..., 3])
         difference = (rgb_to_luma(new) - rgb_to_luma(old))[old[..., 3] > 0]
         assert abs(difference.mean()) < 2
+
+
+@pytest.mark.parametrize("size", [(2, 1), (9, 1), (1, 7)], ids=str)
+def test_gif_of_one_row_or_column_keeps_its_opaque_pixels(flat, command, tmp_path, size):
+    width, height = size
+    samples = np.full((height, width, 4), 101, np.uint8)
+    samples[..., 3] = 255
+    samples.reshape(-1, 4)[-1, 3] = 0
+    source = tmp_path / "a.gif"
+    Image.fromarray(samples).save(source)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    (before,), (after,) = read_gif(source)[0], read_gif(tmp_path / "out" / "a.gif")[0]
+    assert np.array_equal(before[..., 3], after[..., 3])
+    opaque = before[..., 3] > 0
+    assert opaque.any()
+    assert abs((rgb_to_luma(after) - rgb_to_luma(before))[opaque].mean()) < 3

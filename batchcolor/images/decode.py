@@ -145,8 +145,12 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
     with open_with_pillow(io.BytesIO(data), found.format) as image:
         check_size(image.width, image.height, max_pixels)
         word = "primary" if found.format == HEIF else "first"
-        note_dropped_frames(getattr(image, "n_frames", 1), notes, word)
+        frames = getattr(image, "n_frames", 1)
+        note_dropped_frames(frames, notes, word)
         bits = read_heif_bits(data, found.format)
+        if bits > 8 and found.format == AVIF and frames > 1:  # Pillow decodes one of its frames
+            notes.append(f"{bits} bits reduced to 8: it is an animation")
+            bits = 8
         if bits == 8:
             image.load()  # before EXIF is read: afterwards Pillow ignores damaged pixels
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)

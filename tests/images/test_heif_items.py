@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
+from batchcolor.images.decode import decode
 from batchcolor.images.encode import encode
 from batchcolor.images.formats import AVIF, HEIF, TIFF, Format, describe_missing_encoder
 from batchcolor.images.heif_items import describe_further_images, parse_items, read_code_points
@@ -22,6 +23,7 @@ from batchcolor.images.join import join
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture
 from batchcolor.images.readers.heif_depth import read_heif_bits
+from batchcolor.images.scan import ScannedFile
 
 ReadPicture = Callable[[Path], Picture]
 NEUTRAL = np.zeros((2, 1, 1), np.float32)
@@ -131,6 +133,21 @@ def test_code_points_of_hdr_and_wide_gamut_are_kept(
         assert len(picture.metadata.icc) > 400  # for results in other formats
     write_source(source, kind, 10, primaries=1, transfer=1)
     assert read_picture(source).metadata.icc == b""
+
+
+def test_first_frame_of_a_deep_animation_is_read_alone(
+    tmp_path: Path, scan_file: Callable[[Path], ScannedFile]
+) -> None:
+    frames = np.stack([np.repeat((RAMP >> 6)[::step, :, None], 3, 2) for step in (1, -1)])
+    encoded = imagecodecs.avif_encode(frames, level=100, speed=9, bitspersample=10)
+    path = tmp_path / "in.avif"
+    path.write_bytes(encoded)
+    with Image.open(path) as image:
+        assert getattr(image, "n_frames", 1) == 2
+    picture = decode(scan_file(path), 10**6)
+    assert picture.luma.shape == RAMP.shape
+    assert np.abs(picture.luma.astype(int) - (RAMP >> 8)).mean() < 2
+    assert "10 bits reduced to 8: it is an animation" in picture.notes
 
 
 def box(kind: bytes, content: bytes, version: int | None = None) -> bytes:

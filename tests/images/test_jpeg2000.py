@@ -199,3 +199,15 @@ def test_resolution_is_kept(tmp_path: Path, read_picture: ReadPicture) -> None:
     assert dpi is not None
     assert dpi == pytest.approx((150, 300), rel=0.001)
     assert Image.open(path).size == (WIDTH, HEIGHT)
+
+
+def test_negative_size_is_damage(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.j2k"
+    content = bytearray(
+        imagecodecs.jpeg2k_encode(quantize(UNIT[..., 0], 8), codecformat="j2k", reversible=True)
+    )
+    place = content.index(b"\xff\x51") + 2 + 2 + 2 + 8  # the left offset of the grid
+    content[place : place + 4] = (WIDTH + 1000).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(ProcessingError, match="-1000 x 48 pixels"):
+        read_picture(path)

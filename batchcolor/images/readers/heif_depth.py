@@ -66,7 +66,10 @@ def read_heif_profile(data: bytes, kind: Format) -> bytes:
 
 
 def decode_deep_heif(data: bytes, kind: Format, bits: int) -> tuple[Plane, Plane | None]:
-    """Returns grey or RGB, and alpha, of `bits` per sample, as uint16 over the full range."""
+    """Returns grey or RGB, and alpha, of `bits` per sample, as uint16 over the full range.
+
+    Not for animated AVIF: imagecodecs decodes all frames, and crashes where one is asked for.
+    """
     if kind == AVIF:
         import imagecodecs
 

@@ -132,6 +132,8 @@ def _parse_size_marker(data: bytes, parsed: Jpeg2000File) -> None:
     if any(len(component) < 3 for component in components):
         return
     parsed.width, parsed.height = right - left, bottom - top
+    if parsed.width < 1 or parsed.height < 1:
+        raise ValueError(f"damaged: {parsed.width} x {parsed.height} pixels in its codestream")
     parsed.bits = tuple((depth & 0x7F) + 1 for depth, _, _ in components)
     parsed.is_chroma_subsampled = count > 1 and components[1][1:] != components[0][1:]
 

@@ -44,7 +44,9 @@ def read_file(path: Path) -> Provenance | None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a result in it, or see batchcolor verify")
     try:
-        return read_marks(path)
+        found = read_marks(path)
+        if found is not None or not _is_gif(path):
+            return found
     except UnidentifiedImageError:
         pass
     except OSError as error:
@@ -58,6 +60,12 @@ def read_file(path: Path) -> Provenance | None:
             return read_film_mark(container.metadata)
     except (ProcessingError, *MEDIA_ERRORS) as error:
         raise UsageError(f"{path}: neither a picture nor a film") from error
+
+
+def _is_gif(path: Path) -> bool:
+    """Whether a file that Pillow opens too is a film here, with its mark in the comment."""
+    with path.open("rb") as file:
+        return file.read(4) == b"GIF8"
 
 
 def describe(provenance: Provenance) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from batchcolor.images.provenance_marks.provenance import (
 MARK_START = "Colours computed by "
 FILM_TAGS = ("comment", "description", "synopsis")
 """Tags of MP4 and Matroska, by FFmpeg's names; the first one that is free is used."""
-QUICKTIME_TAGS = ("comment",)
-"""Of those, the ones that FFmpeg writes to QuickTime."""
+COMMENT_ONLY = ("comment",)
+"""Of those, the ones that QuickTime files get of FFmpeg, and that GIF has."""
 
 
 def add_film_mark(

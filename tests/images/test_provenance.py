@@ -244,6 +244,23 @@ def test_a_film_states_its_model_in_its_tags(command, flat, make_clip, tmp_path,
     assert b"Filmed by uncle Karl" in (tmp_path / "out" / clip.name).read_bytes()
 
 
+@pytest.mark.parametrize("comment", [b"", "box 7, Köln".encode() * 40])
+def test_a_gif_states_its_model_in_its_comment(command, flat, grey_picture, tmp_path, comment):
+    path = tmp_path / "film.gif"
+    frames = [grey_picture(40, 30, seed) for seed in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], comment=comment, loop=2)
+
+    done = command("run", path, "-o", tmp_path / "out", "-m", flat)
+    assert done.returncode == 0, done.stderr
+
+    result = tmp_path / "out" / path.name
+    document = json.loads(command("info", result, "--json").stdout)
+    assert (document["model"], document["source"]) == ("flat", path.name)
+    with Image.open(result) as image:
+        assert image.info["comment"].startswith(comment)
+        assert (image.n_frames, image.info["loop"]) == (3, 2)
+
+
 def _add_comment(film) -> None:
     film.metadata["comment"] = "Filmed by uncle Karl"
 

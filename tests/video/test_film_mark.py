@@ -8,7 +8,7 @@ import pytest
 
 from batchcolor.hooks.types import COMPOSITE_WITH_AI
 from batchcolor.images.provenance_marks.provenance import Provenance
-from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark, read_film_mark
+from batchcolor.video.film_mark import COMMENT_ONLY, FILM_TAGS, add_film_mark, read_film_mark
 
 MARK = Provenance(COMPOSITE_WITH_AI, "delta", "ab" * 32, "père.mp4", "cd" * 32, {"strength": 0.8})
 USED = [(), ("COMMENT",), ("description",), ("comment", "Description", "synopsis")]
@@ -25,7 +25,7 @@ def test_the_tags_of_a_film_keep_what_they_have(taken):
     assert read_film_mark(dict.fromkeys(taken, "Filmed by uncle Karl")) is None
 
 
-@pytest.mark.parametrize("usable", [FILM_TAGS, QUICKTIME_TAGS])
+@pytest.mark.parametrize("usable", [FILM_TAGS, COMMENT_ONLY])
 @pytest.mark.parametrize("taken", USED)
 def test_the_newest_of_several_marks_counts(taken, usable):
     tags = dict.fromkeys(taken, "Filmed by uncle Karl")

@@ -15,10 +15,11 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import GIF, MKV, MOV, MP4
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
-from batchcolor.video.film_mark import FILM_TAGS, QUICKTIME_TAGS, add_film_mark
+from batchcolor.video.film_mark import COMMENT_ONLY, FILM_TAGS, add_film_mark
 from batchcolor.video.output import matroska
 from batchcolor.video.output.containers import open_output
 from batchcolor.video.output.encoders import configure_encoder
+from batchcolor.video.output.gif_comment import add_comment
 from batchcolor.video.output.gif_joiner import GifJoiner
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
@@ -121,8 +122,8 @@ class Muxer:
         )
 
     def mark(self, provenance: Provenance) -> None:
-        """States in the tags of the container what coloured the film. GIF has no tags."""
-        usable = QUICKTIME_TAGS if self.output.container == MOV else FILM_TAGS
+        """States in the tags of the container what coloured the film."""
+        usable = COMMENT_ONLY if self.output.container in (MOV, GIF) else FILM_TAGS
         add_film_mark(self.container.metadata, provenance, usable)
 
     def write(self, segments: PacketSegments, scan: PacketScan, missing: int) -> None:
@@ -157,7 +158,10 @@ class Muxer:
             self.frames += 1
         self.streams.mux_until(self.container, self.end if self.is_preview else None)
         self.streams.close()
+        comment = self.container.metadata.get("comment", "")
         self.container.close()
+        if comment and self.output.container == GIF:
+            add_comment(Path(self.target), comment)
         if self._needs_display_size:
             self._patch_display_size()
 

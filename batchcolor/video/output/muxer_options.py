@@ -50,8 +50,9 @@ def choose_muxer_options(
 def _choose_gif_options(
     container: InputContainer, output: OutputSpec
 ) -> tuple[dict[str, str], list[str]]:
-    tags = ", ".join(sorted(_list_tag_names(container)))
-    return {"loop": str(output.loop)}, [f"gif has no tags: {tags} dropped"] if tags else []
+    tags = ", ".join(sorted(_list_tag_names(container) - {"comment"}))
+    notes = [f"gif has no tags but a comment: {tags} dropped"] if tags else []
+    return {"loop": str(output.loop)}, notes
 
 
 def _choose_matroska_options(

@@ -22,8 +22,9 @@ def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
 
     It checks the spec, the shape, type and range of the chroma, that it is finite, that the
     input is unchanged, that the same luma gives the same chroma, alone and in a batch, and for
-    a temporal colorizer that `reset()` forgets the frames before. `options` are values of the
-    spec's options dataclass. Weights are not loaded.
+    a temporal colorizer that `reset()` forgets the frames before. A colorizer with `hints=True`
+    gets a hint in each square. `options` are values of the spec's options dataclass. Weights are
+    not loaded.
 
     Raises AssertionError that names the model and the fault, and UsageError for wrong options.
     """
@@ -33,12 +34,31 @@ def check_colorizer(spec: ColorizerSpec, **options: object) -> None:
     colorizer = spec.build(parse_options(spec, options))
     if isinstance(colorizer, nn.Module):
         colorizer.eval()
+    if spec.hints:
+        colorizer = _WithHints(colorizer)
     luma = _make_test_luma(spec.working_size)
     with torch.inference_mode():
         if spec.temporal:
             _check_temporal(spec.name, colorizer, luma)
         else:
             _check_batches(spec.name, colorizer, luma)
+
+
+class _WithHints:
+    """Calls a colorizer that takes hints with one hint in the middle of each square."""
+
+    def __init__(self, colorizer: Any) -> None:
+        self._colorizer = colorizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._colorizer, name)
+
+    def __call__(self, luma: torch.Tensor) -> torch.Tensor:
+        hints = luma.new_zeros((len(luma), 3, *luma.shape[2:]))
+        middle = luma.shape[-1] // 2
+        hints[:, :, middle, middle] = luma.new_tensor([1.0, 0.1, -0.1])
+        chroma: torch.Tensor = self._colorizer(luma, hints)
+        return chroma
 
 
 def _make_test_luma(size: int) -> torch.Tensor:

@@ -55,13 +55,28 @@ class TemporalColorizer(Colorizer, Protocol):
         ...
 
 
+class HintedColorizer(Protocol):
+    """A colorizer that takes the colour hints of a person; its spec has `hints=True`."""
+
+    def __call__(self, luma: torch.Tensor, hints: torch.Tensor, /) -> torch.Tensor:
+        """Returns chroma `(N, 2, s, s)` for luma `(N, 1, S, S)` and hints `(N, 3, S, S)`.
+
+        The first channel of the hints is 1 where a hint is and 0 elsewhere; the others are its Cb
+        and Cr in -0.5..0.5, and 0 elsewhere. Pictures without hints have zeros.
+        """
+        ...
+
+
 @runtime_checkable
 class DoubtfulColorizer(Colorizer, Protocol):
     """A colorizer that knows how unsure it is. The method is optional."""
 
     def colorize_with_doubt(self, luma: torch.Tensor, /) -> torch.Tensor:
         """Returns `(N, 3, s, s)` for luma `(N, 1, S, S)`: the chroma of a call, and the expected
-        CIEDE2000 error of the predicted distribution, divided by 100, in 0..0.5."""
+        CIEDE2000 error of the predicted distribution, divided by 100, in 0..0.5.
+
+        With `hints=True` in the spec it takes the hints as well.
+        """
         ...
 
 
@@ -131,6 +146,9 @@ class ColorizerSpec:
     rearrange_for_inference: Callable[[Any], torch.nn.Module] | None = None
     """Returns a module with the results of the colorizer, but for rounding, and fewer operations.
     It is exported in place of the colorizer, which still runs in torch."""
+    hints: bool = False
+    """Whether the colorizer takes colour hints as its second argument, see HintedColorizer; those
+    of other colorizers are propagated over their chroma."""
 
 
 class PictureInfo(Protocol):

@@ -23,6 +23,9 @@ def find_spec_fault(spec: ColorizerSpec) -> str:
     rearrange: Any = spec.rearrange_for_inference
     if rearrange is not None and not callable(rearrange):
         return f"{spec.name}: rearrange_for_inference is not callable"
+    takes_hints: Any = spec.hints
+    if not isinstance(takes_hints, bool):
+        return f"{spec.name}: hints {takes_hints!r} is not True or False"
     return "" if callable(spec.build) else f"{spec.name}: build is not callable"
 
 

@@ -133,7 +133,9 @@ class DeviceWorker:
 
         Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
         """
-        stacked = np.stack(part)[:, None]
+        stacked = np.stack(part)
+        if stacked.ndim == 3:  # luma without the channels of colour hints
+            stacked = stacked[:, None]
         missing = -len(part) % self.batch_size
         if missing > 0:
             stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])

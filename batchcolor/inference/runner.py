@@ -75,6 +75,13 @@ class Prediction(NamedTuple):
     of chroma from grey, as errors of strong colours are large. Comparable within one model."""
 
 
+def append_hints(square: Square, hints: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Returns luma `(S, S)` and hints `(3, S, S)`, zeros where there are none, as `(4, S, S)`."""
+    if hints is None:
+        hints = np.zeros((3, *square.shape), np.float32)
+    return np.concatenate([square[None], hints])
+
+
 def make_prediction(field: NDArray[np.float32]) -> Prediction:
     """Returns the prediction of a field `(2, s, s)`, or `(3, s, s)` with doubt."""
     chroma = field[:2]
@@ -155,16 +162,26 @@ class Runner:
         return [it.chroma if isinstance(it, Prediction) else it for it in predictions]
 
     def predict_frames(
-        self, squares: Sequence[Square], are_shot_starts: Sequence[bool]
+        self,
+        squares: Sequence[Square],
+        are_shot_starts: Sequence[bool],
+        hints: Sequence[NDArray[np.float32] | None] | None = None,
     ) -> list[Prediction | ProcessingError]:
-        """As `run_frames`, with the doubt of each result."""
+        """As `run_frames`, with the doubt of each result.
+
+        `hints` are `(3, S, S)` of `PictureHints.as_square`, for colorizers that take them.
+        """
+        given = squares
+        if self.spec.hints:
+            pairs = zip(squares, hints or [None] * len(squares), strict=True)
+            given = [append_hints(*pair) for pair in pairs]
         if self.spec.temporal:
             fields = [
                 self._workers[0].run_frame(square, is_shot_start=is_shot_start)
-                for square, is_shot_start in zip(squares, are_shot_starts, strict=True)
+                for square, is_shot_start in zip(given, are_shot_starts, strict=True)
             ]
         else:
-            fields = self._run_shared(squares)
+            fields = self._run_shared(given)
         results = [it if isinstance(it, ProcessingError) else make_prediction(it) for it in fields]
         return self._transfer_colors(squares, results)
 

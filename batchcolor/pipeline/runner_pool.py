@@ -22,7 +22,9 @@ from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Prediction, Runner, load_runner
 from batchcolor.pipeline.decisions.correction import ChosenModel
+from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.frame_item import FrameItem
+from batchcolor.pipeline.picture_item import PictureItem
 from batchcolor.pipeline.planner import Task
 from batchcolor.pipeline.settings import RunSettings
 
@@ -111,8 +113,9 @@ class RunnerPool:
             runner = self.runner if model is None else self._load(model)
         except BatchcolorError as error:
             return [ProcessingError("chroma", str(error)) for _ in items]
+        hints = [_take_hints(item) for item in items] if runner.spec.hints else None
         fields = runner.predict_frames(
-            [item.square for item in items], [item.is_shot_start for item in items]
+            [item.square for item in items], [item.is_shot_start for item in items], hints
         )
         return [self._transfer(*pair) for pair in zip(items, fields, strict=True)]
 
@@ -191,3 +194,11 @@ class RunnerPool:
             self._notes += [note for note in runner.notes if note not in self._notes]
         self._loaded[model] = runner
         return runner
+
+
+def _take_hints(item: ModelInput) -> NDArray[np.float32] | None:
+    """The hints of an item for a model that takes them: they are not propagated afterwards."""
+    if not isinstance(item, PictureItem | PageItem) or item.hints is None:
+        return None
+    hints, item.hints = item.hints, None
+    return hints.as_square(len(item.square))

@@ -140,7 +140,7 @@ class TorchBackend:
         try:
             isolation = contextlib.nullcontext() if self._is_builtin else isolate_model()
             with torch.inference_mode(), isolation:
-                chroma: object = find_call(self.colorizer)(given)
+                chroma: object = find_call(self.colorizer)(*split_hints(given))
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error) or self.device.is_lost_after(error):
                 raise
@@ -150,7 +150,12 @@ class TorchBackend:
         return chroma
 
 
-def find_call(colorizer: Colorizer) -> Callable[[torch.Tensor], torch.Tensor]:
+def split_hints(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Returns luma `(N, 1, S, S)` and, where they follow it as channels, hints `(N, 3, S, S)`."""
+    return (given,) if given.shape[1] == 1 else (given[:, :1], given[:, 1:])
+
+
+def find_call(colorizer: Colorizer) -> Callable[..., torch.Tensor]:
     """Returns the function of a colorizer that a job calls: with its doubt, where it has that."""
     if isinstance(colorizer, DoubtfulColorizer):
         return colorizer.colorize_with_doubt

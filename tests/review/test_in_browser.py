@@ -226,6 +226,38 @@ def test_the_page_loads_nothing_from_elsewhere(reviewer):
         assert url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")), url
 
 
+def test_a_tap_on_a_thumbnail_opens_it_and_a_long_press_selects(reviewer, album_with_odd_name):
+    driver = reviewer.driver
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+
+    def touch(kind: str, *points: dict[str, float]) -> None:
+        driver.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)}
+        )
+
+    try:
+        driver.refresh()
+        wait(lambda: reviewer.count(".tile") == 3)
+        corner = driver.execute_script(
+            "const box = document.querySelector('.tile .thumb').getBoundingClientRect();"
+            "return {x: box.right - 24, y: box.bottom - 24}"
+        )
+        touch("touchStart", corner)
+        wait(lambda: reviewer.text("#selection strong") == "1 selected")
+        touch("touchEnd")
+        reviewer.click("#selection [data-act=clear]")
+        wait(lambda: reviewer.count("#selection[hidden]") == 1)
+        touch("touchStart", corner)
+        touch("touchEnd")
+        wait(lambda: reviewer.text("#name"))
+        assert len(DecisionStore(album_with_odd_name[1])) == 0
+    finally:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_at_390_pixels_nothing_is_wider_than_the_screen(reviewer):
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     reviewer.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -28,8 +28,8 @@ on("placed", async (share) => {
   const point = [round(share.x * stage.width), round(share.y * stage.height)];
   const found = await findLikely(item, share);
   if (number !== request || stage.item.id !== item.id || !found) return;
-  const color = found[1] || found[0];
-  change([...hints(), { points: [point], color, width: Math.round(hintWidth()) }]);
+  // The colour that is there already: nothing changes before a colour is chosen.
+  change([...hints(), { points: [point], color: found[0], width: Math.round(hintWidth()) }]);
   stage.selectedHint = hints().length - 1;
   show();
 });

@@ -65,6 +65,7 @@ def build_app(session: ReviewSession, access: Access, port: int) -> Starlette:
             route("/api/items/{id}/size", routes.size),
             route("/api/items/{id}/preview", routes.preview, "POST"),
             route("/api/items/{id}/colors", routes.colors, "POST"),
+            route("/api/items/{id}/clip", routes.clip, "POST"),
             route("/api/decisions", routes.decide, "POST"),
             route("/api/write", routes.write, "POST"),
             route("/api/stop", routes.stop, "POST"),
@@ -158,6 +159,15 @@ class _Routes:
 
         data = await run_in_threadpool(render)
         return Response(data, media_type="image/jpeg", headers=NOT_CACHED)
+
+    async def clip(self, request: Request) -> Response:
+        item, body = self._find(request), await _read_body(request)
+        if not item.is_film:
+            raise RefusedError("only films have clips", 404)
+        decision = self.session.parse_decision(item, body.get("decision"))
+        job = self.session.find_job(item)
+        data = await run_in_threadpool(self.session.clips.make, item, job, decision)
+        return Response(data, media_type="video/mp4", headers=NOT_CACHED)
 
     async def colors(self, request: Request) -> Response:
         item, body = self._find(request), await _read_body(request)

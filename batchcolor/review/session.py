@@ -17,6 +17,7 @@ from batchcolor.pipeline.decisions.store import describe_bad_lines
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.review.engine import Engine
 from batchcolor.review.events import Broadcaster
+from batchcolor.review.film_clips import FilmClips
 from batchcolor.review.items import ReviewItem, ReviewItems, describe_decision, describe_item
 from batchcolor.review.pending import PendingChanges
 from batchcolor.review.thumbnails import Thumbnails
@@ -54,6 +55,7 @@ class ReviewSession:
         self.events = Broadcaster()
         self.thumbnails = Thumbnails(output, plugins.readers())
         self.engine = Engine(output, plugins)
+        self.clips = FilmClips(output, plugins)
         self.pending = PendingChanges(self.items, plugins)
         self.writing = WriteJob(plugins, self.events.send)
         self.is_locked = self._probe_lock()

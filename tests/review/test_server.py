@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+import av
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -166,6 +167,25 @@ def test_likely_colours_have_the_luma_of_their_place(review, results):
     rgb = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
     luma = rgb @ [0.299, 0.587, 0.114]
     assert np.ptp(luma) < 3
+
+
+def test_the_first_seconds_of_a_film_are_shown_with_a_look(review, command, tmp_path, make_clip):
+    source = tmp_path / "films"
+    source.mkdir()
+    make_clip(source / "film.mkv", frames=100)
+    assert command("run", source, "-m", "beta", "-o", "out").returncode == 0
+    page = review(tmp_path / "out")
+    item = page.find("film.mkv")
+    assert item["film"] is True
+    body = {"decision": {"strength": 2.0}}
+    status, headers, content = page.request("POST", f"/api/items/{item['id']}/clip", body)
+    assert status == 200, content
+    assert headers["content-type"] == "video/mp4"
+    with av.open(io.BytesIO(content)) as film:
+        frames = list(film.decode(video=0))
+    assert len(frames) == 75
+    assert not list((tmp_path / "out" / ".batchcolor" / "clips").iterdir())
+    assert page.get("/api/state")["pending"] == []
 
 
 def test_a_folder_without_results_is_refused(process, tmp_path):

@@ -47,3 +47,8 @@ export function pictureUrl(item, kind, side) {
   const size = side ? `&side=${side}` : "";
   return `/api/items/${item.id}/${kind}?v=${item.version}${size}`;
 }
+
+export async function renderClip(id, decision) {
+  const response = await post(`/api/items/${id}/clip`, { decision });
+  return URL.createObjectURL(await response.blob());
+}

@@ -188,6 +188,7 @@ const KEYS = [
   [inSingle, "Delete", "Remove the hint", () => hints.removeHint()],
   [inSingle, "1 … 9", "Choose a variant", null],
   [inSingle, "L", "Colours like another picture", () => store.isLocked || variants.chooseReference()],
+  [inSingle, "V", "Film: preview its first seconds", () => single.showClip()],
   [inSingle, "F", "Use this look for its folder", () => byId("apply-folder").disabled || single.applyTo("folder")],
 ];
 const ALIASES = { " ": "X", Backspace: "Delete", "=": "+", "−": "-" };

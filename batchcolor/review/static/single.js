@@ -1,6 +1,6 @@
 // One picture: its decision, preview, facts and neighbours.
 
-import { getJson, pictureUrl, renderPreview } from "./api.js";
+import { getJson, pictureUrl, renderClip, renderPreview } from "./api.js";
 import { describeState, showGrid } from "./grid.js";
 import * as hintTools from "./hints.js";
 import * as stageTools from "./stage.js";
@@ -141,6 +141,8 @@ export function refresh() {
     const state = { approve: "approved", reject: "rejected" }[button.dataset.act];
     if (state) button.setAttribute("aria-pressed", String(item.decision.state === state));
   }
+  byId("film-tools").hidden = !item.film;
+  byId("hint-tools").hidden = Boolean(item.film);
   const folder = folderOf(item), others = folderItems(item).length;
   byId("apply-folder").textContent = folder ? `Its folder (${others})` : `The top folder (${others})`;
   byId("apply-folder").disabled = store.isLocked || !others || !hasLook(item.decision);
@@ -239,6 +241,31 @@ export function paste(ids, look) {
   emit("toast", changes.length === 1 ? "Look used for 1 picture" : `Look used for ${changes.length} pictures`);
   return decide(changes);
 }
+
+// Shows the first seconds of a film with its look; an ordinary job makes them.
+export async function showClip() {
+  const item = current(), button = byId("clip"), view = byId("clip-view"), video = view.querySelector("video");
+  if (!item?.film || button.disabled) return;
+  button.disabled = true;
+  button.textContent = "Making 3 seconds…";
+  try {
+    const url = await renderClip(item.id, item.decision);
+    video.src = url;
+    view.addEventListener("close", () => {
+      video.removeAttribute("src");
+      video.load();
+      URL.revokeObjectURL(url);
+    }, { once: true });
+    view.showModal();
+    video.play().catch(() => {});
+  } catch (error) {
+    emit("error", `No preview: ${error.message}`);
+  } finally {
+    button.disabled = false;
+    button.textContent = "Preview 3 seconds";
+  }
+}
+byId("clip").addEventListener("click", showClip);
 
 // ---- events ------------------------------------------------------------------------------------
 

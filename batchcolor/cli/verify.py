@@ -32,10 +32,13 @@ def verify(
     quiet: options.Quiet = False,
 ) -> int:
     """Compare the results in a folder with the checksums in its journal."""
-    from batchcolor.storage.fixity import STATES, check_results
+    from batchcolor.pipeline.sidecars import JSON_SUFFIX, PREMIS_SUFFIX
+    from batchcolor.storage.fixity import STATES, check_results, find_other_files
 
     with only_json(as_json) as stdout:
         results = list(check_results(output, os.cpu_count() or 1))
+        sidecars = (JSON_SUFFIX, PREMIS_SUFFIX)
+        others = find_other_files(output, [result.path for result in results], sidecars)
         counts = Counter(result.state for result in results)
         code = ExitCode.SOME_FAILED if any(r.is_fault for r in results) else ExitCode.DONE
         console = make_console(stderr=False)
@@ -43,15 +46,23 @@ def verify(
             if result.is_fault or (verbose and not quiet):
                 reason = f" ({result.reason})" if result.reason else ""
                 print_line(console, f"{result.state}: {make_printable(result.path)}{reason}")
+        if verbose and not quiet:
+            for path in others:
+                print_line(console, f"not in the journal: {make_printable(path)}")
         if not quiet:
             parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
             print_line(console, ", ".join(parts) or "no results")
+            if others:
+                files = "1 other file is" if len(others) == 1 else f"{len(others)} other files are"
+                listed = "" if verbose else " (-v lists them)"
+                print_line(console, f"{files} not in the journal and not checked{listed}")
             if code:
                 print_line(console, NEXT)
         if as_json:
             document = {
                 "output": str(output),
                 **{state.replace(" ", "_"): counts[state] for state in STATES},
+                "other_files": len(others),
                 "exit_code": int(code),
                 "results": [
                     {"target": str(r.path), "state": r.state, "reason": r.reason}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,22 @@ def check_results(output: Path, threads: int) -> Iterator[CheckedResult]:
         )
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(lambda entry: _check(output, entry), journal.results())
+
+
+def find_other_files(output: Path, results: Iterable[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Returns the files below an output folder that are no results, relative to it, sorted.
+
+    `results` are relative, too. A file of a result's name with one of `suffixes` appended belongs
+    to it, and so do all files in a result that is a folder.
+    """
+    known = set(results)
+    known |= {path.with_name(path.name + suffix) for path in known for suffix in suffixes}
+    found = []
+    for folder, folders, files in os.walk(output):
+        where = Path(folder).relative_to(output)
+        folders[:] = [n for n in folders if n != STATE_FOLDER and where / n not in known]
+        found += [where / name for name in files if where / name not in known]
+    return sorted(found)
 
 
 def _check(output: Path, entry: JournalEntry) -> CheckedResult:

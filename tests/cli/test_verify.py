@@ -78,3 +78,15 @@ def test_a_folder_without_a_journal_is_refused(command, tmp_path):
 
     assert done.returncode == 2
     assert "not an output folder" in done.stderr
+
+
+def test_files_that_are_not_in_the_journal_are_counted_and_listed(command, out):
+    target = entries(out)[0]["target"]
+    (out / f"{target}.json").write_text("{}")
+    (out / "added.txt").write_text("by another program")
+
+    done = command("verify", out)
+    assert done.returncode == 0
+    assert "1 other file is not in the journal and not checked" in done.stdout
+    assert "not in the journal: added.txt" in command("verify", out, "-v").stdout
+    assert json.loads(command("verify", out, "--json").stdout)["other_files"] == 1

@@ -258,12 +258,14 @@ def test_gif_of_more_frames_than_a_segment_is_one_gif(flat, command, tmp_path, i
         assert abs(difference.mean()) < 2
 
 
-@pytest.mark.parametrize("size", [(2, 1), (9, 1), (1, 7)], ids=str)
-def test_gif_of_one_row_or_column_keeps_its_opaque_pixels(flat, command, tmp_path, size):
+@pytest.mark.parametrize("size", [(2, 1), (9, 1), (1, 7), (20, 12)], ids=str)
+def test_opaque_pixels_of_the_last_row_of_a_transparent_gif_are_kept(flat, command, tmp_path, size):
     width, height = size
     samples = np.full((height, width, 4), 101, np.uint8)
     samples[..., 3] = 255
     samples.reshape(-1, 4)[-1, 3] = 0
+    if height > 7:
+        samples[:-1, : width // 2, 3] = 0  # the last row is wider than those above it
     source = tmp_path / "a.gif"
     Image.fromarray(samples).save(source)
     result = command("run", source, "-m", flat, "-o", "out")
@@ -273,3 +275,34 @@ def test_gif_of_one_row_or_column_keeps_its_opaque_pixels(flat, command, tmp_pat
     opaque = before[..., 3] > 0
     assert opaque.any()
     assert abs((rgb_to_luma(after) - rgb_to_luma(before))[opaque].mean()) < 3
+
+
+def test_opaque_frame_is_not_seen_through_the_next_one(flat, command, tmp_path):
+    opaque, holes = (np.full((6, 8, 4), level, np.uint8) for level in (200, 60))
+    opaque[..., 3] = holes[..., 3] = 255
+    holes[1:4, 2:6, 3] = 0
+    source = tmp_path / "a.gif"
+    pictures = [Image.fromarray(samples) for samples in (holes, opaque, holes, opaque)]
+    pictures[0].save(
+        source, save_all=True, append_images=pictures[1:], duration=100, disposal=2, optimize=False
+    )
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    before, after = read_gif(source)[0], read_gif(tmp_path / "out" / "a.gif")[0]
+    for old, new in zip(before, after, strict=True):
+        assert np.array_equal(old[..., 3], new[..., 3])
+    assert (before[2][..., 3] == 0).any()
+
+
+def test_pixel_that_changes_back_is_shown(flat, command, tmp_path):
+    frames = []
+    for level in (255, 76, 255, 76, 255):
+        luma = np.zeros((2, 2), np.uint8)
+        luma[0] = 255, level
+        frames.append(Image.fromarray(luma))
+    source = tmp_path / "a.gif"
+    frames[0].save(source, save_all=True, append_images=frames[1:], duration=100)
+    result = command("run", source, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    shown = [rgb_to_luma(frame)[0, 1] for frame in read_gif(tmp_path / "out" / "a.gif")[0]]
+    assert np.abs(np.array(shown) - (255, 76, 255, 76, 255)).max() < 12

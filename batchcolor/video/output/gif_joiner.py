@@ -5,6 +5,7 @@ from __future__ import annotations
 from batchcolor.video.gif_structure import (
     DEPTH,
     DESCRIPTOR_SIZE,
+    EXTENSION,
     HAS_TABLE,
     HEADER_SIZE,
     SIGNATURES,
@@ -12,11 +13,21 @@ from batchcolor.video.gif_structure import (
     table_size,
 )
 
+CONTROL = bytes((EXTENSION, 0xF9, 4))
+"""The beginning of a graphic control extension; its flags follow."""
+DISPOSAL, TO_BACKGROUND = 0b11100, 0b01000
+"""Bits of flags, and their value where the area of the frame becomes transparent after it."""
+
 
 class GifJoiner:
-    """Removes the headers of later encoders; their colour tables move to the frames."""
+    """Removes the headers of later encoders; their colour tables move to the frames.
 
-    def __init__(self) -> None:
+    With `has_alpha` every frame is removed before the next: FFmpeg keeps one that is opaque, and
+    it would be seen through the transparent pixels of the next.
+    """
+
+    def __init__(self, *, has_alpha: bool) -> None:
+        self._has_alpha = has_alpha
         self._is_begun = False
         self._table = b""
         self._depth = 0
@@ -24,6 +35,15 @@ class GifJoiner:
 
     def join(self, packet: bytes) -> bytes:
         """Returns the next packet as the muxer appends it: the first one alone has a header."""
+        packet = self._join(packet)
+        control = packet.find(CONTROL) if self._has_alpha else -1
+        if control < 0:
+            return packet
+        place = control + len(CONTROL)
+        flags = packet[place] & ~DISPOSAL | TO_BACKGROUND
+        return packet[:place] + bytes((flags,)) + packet[place + 1 :]
+
+    def _join(self, packet: bytes) -> bytes:
         if packet.startswith(SIGNATURES):
             if not self._is_begun:
                 self._is_begun = True

@@ -45,12 +45,31 @@ class Match:
 def match_frames(before: Field, now: Field) -> Match:
     """Matches `now` with the previous frame; differences of exposure are compensated."""
     similarity = correlate(compute_box_mean(before, 2), compute_box_mean(now, 2))
-    before = match_exposure(before, now)
-    rows, columns = _estimate_motion(before, now)
-    moved = match_exposure(before[rows, columns], now)
-    difference = compute_box_mean(np.abs(moved - now), 1)
-    confidence = np.exp(-np.square(difference / TOLERANCE))
-    return Match(rows, columns, confidence.astype(np.float32), similarity)
+    rows, columns = _estimate_motion(match_exposure(before, now), now)
+    return Match(rows, columns, _compute_confidence(before[rows, columns], now), similarity)
+
+
+def invert_match(match: Match, before: Field, now: Field) -> Match:
+    """Returns the match of `before` with `now`, from that of `now` with `before`.
+
+    Where several samples come from one, the most confident counts; what no sample comes from is
+    taken to stand still, with the confidence that its luma gives.
+    """
+    rows, columns = (index.copy() for index in np.indices((SIDE, SIDE)))
+    least_confident_first = np.unravel_index(
+        np.argsort(match.confidence, axis=None, kind="stable"), (SIDE, SIDE)
+    )
+    origin = match.rows[least_confident_first], match.columns[least_confident_first]
+    rows[origin], columns[origin] = least_confident_first
+    confidence = _compute_confidence(now[rows, columns], before)
+    return Match(rows, columns, confidence, match.correlation)
+
+
+def _compute_confidence(moved: Field, target: Field) -> Field:
+    """Returns the confidence, 0..1, that samples moved along motion are those of the target."""
+    difference = compute_box_mean(np.abs(match_exposure(moved, target) - target), 1)
+    confidence: Field = np.exp(-np.square(difference / TOLERANCE)).astype(np.float32)
+    return confidence
 
 
 def correlate(one: Field, other: Field) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batchcolor.video.temporal.motion import SIDE, Field, Match, match_frames
+from batchcolor.video.temporal.motion import SIDE, Field, Match, invert_match
 from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
 
 Stabilize = Literal["off", "fast", "best"]
@@ -141,7 +141,7 @@ class Stabilizer(Generic[T]):
             before, trace = self._last
             frame.forward = trace.add(frame.guide, frame.own, motion)
             if self._waiting:
-                self._waiting[-1].from_next = match_frames(frame.guide, before)
+                self._waiting[-1].from_next = invert_match(motion, before, frame.guide)
         self._last = (frame.guide, frame.forward)
         self._waiting.append(frame)
 

@@ -15,7 +15,16 @@ from batchcolor.pipeline.fingerprint import hash_path
 from batchcolor.pipeline.planner import Plan, Task
 from batchcolor.pipeline.settings import RunSettings
 
-PICTURE_OPTIONS = ("strength", "format", "quality", "profile", "luma", "pages", "salvage")
+PICTURE_OPTIONS = (
+    "strength",
+    "format",
+    "quality",
+    "profile",
+    "luma",
+    "pages",
+    "salvage",
+    "include_results",
+)
 FILM_OPTIONS = (
     *("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare"),
     *("frames", "fps", "to_frames", "recode_sound"),

@@ -39,6 +39,11 @@ from batchcolor.images.readers.jpeg2000_boxes import (
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC_UUID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 EXIF_UUID = b"JpgTiffExif->JP2"
+OTHER_UUIDS = {
+    **{XMP_UUID: "", IPTC_UUID: "", EXIF_UUID: ""},
+    bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03"): "GeoTIFF",
+}
+"""Names of blocks of metadata; empty for those that are kept."""
 COLOUR_COUNTS = {GREY: 1, CMYK: 4}
 """Components of colour by enumerated colour space; 3 for the others."""
 ICC_COLOUR_COUNTS = {b"GRAY": 1, b"CMYK": 4}
@@ -70,7 +75,15 @@ def decode(path: Path) -> Samples:
     samples.xmp = parsed.uuids.get(XMP_UUID, b"")
     samples.iptc = parsed.uuids.get(IPTC_UUID, b"")
     samples.dpi = parsed.dpi
+    samples.notes += _note_other_boxes(parsed)
     return samples
+
+
+def _note_other_boxes(parsed: Jpeg2000File) -> list[str]:
+    """Returns a note that names the boxes of metadata that no other format has."""
+    names = [OTHER_UUIDS.get(uuid, f"UUID {uuid.hex()}") for uuid in parsed.uuids]
+    names = [name for name in names if name] + ["XML"] * bool(parsed.xml_boxes)
+    return [f"not kept, only JPEG 2000 holds it: {', '.join(names)}"] if names else []
 
 
 def _decode_uniform(path: Path, parsed: Jpeg2000File) -> Samples | None:

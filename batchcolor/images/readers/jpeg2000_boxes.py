@@ -40,6 +40,8 @@ class Jpeg2000File:
     icc: bytes = b""
     has_palette: bool = False
     uuids: dict[bytes, bytes] = field(default_factory=dict)
+    xml_boxes: int = 0
+    """Boxes with XML, directly in the file or in an association (15444-2, annex M)."""
     start: int = 0
     """Of the codestream in the file."""
     lab: bytes = b""
@@ -93,6 +95,8 @@ def _parse_box(file: BinaryIO, kind: bytes, start: int, size: int, parsed: Jpeg2
             _parse_box(file, inner, begin, length, parsed)
     elif kind in (b"resc", b"resd") and (kind == b"resd" or parsed.dpi is None):
         parsed.dpi = _parse_resolution(file.read(10)) or parsed.dpi
+    elif kind in (b"xml ", b"asoc"):
+        parsed.xml_boxes += 1
     elif kind == b"uuid":
         parsed.uuids.setdefault(file.read(16), file.read(min(size - 16, MAX_BOX)))
     elif kind == b"jp2c" and not parsed.bits:

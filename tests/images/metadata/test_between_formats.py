@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.images.formats import BMP, FORMATS, JPEG, PNG, TIFF, WEBP
+from batchcolor.images.formats import BMP, FORMATS, JPEG, JPEG_2000, PNG, TIFF, WEBP
 
 SOURCES = (JPEG, PNG, WEBP, TIFF)
 PAIRS = [(source, target) for source in SOURCES for target in FORMATS]
@@ -109,3 +109,21 @@ def test_xmp_of_a_webp_whose_chunk_name_ends_with_zero_is_read(tmp_path, kit):
     data, notes = kit.colour(source, WEBP, PNG, tmp_path)
     assert "<rdf:li>Köln</rdf:li>".encode() in data
     assert not any("XMP" in note for note in notes)
+
+
+def test_boxes_that_only_jpeg_2000_has_are_reported(tmp_path, kit):
+    file = io.BytesIO()
+    Image.fromarray(kit.grey()).save(file, "JPEG2000")
+    plain = file.getvalue()
+    boxes = b""
+    for kind, content in (
+        (b"xml ", b"<map/>"),
+        (b"uuid", bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03") + b"II*\0"),
+        (b"uuid", b"JpgTiffExif->JP2" + kit.build_block()),
+    ):
+        boxes += struct.pack(">I4s", len(content) + 8, kind) + content
+    place = plain.index(b"jp2c") - 4
+    _, without = kit.colour(plain, JPEG_2000, PNG, tmp_path)
+    _, notes = kit.colour(plain[:place] + boxes + plain[place:], JPEG_2000, PNG, tmp_path)
+    assert not without
+    assert notes == ["not kept, only JPEG 2000 holds it: GeoTIFF, XML"]

@@ -65,6 +65,8 @@ def _array_to_image(pixels: NDArray[Any]) -> Image.Image | None:
     few = pixels[::step, ::step, :3]
     if few.dtype == np.uint16:
         few = few >> 8
+    if all(np.array_equal(few[..., 0], few[..., channel]) for channel in (1, 2)):
+        return None  # grey that is stored as RGB
     return Image.fromarray(np.ascontiguousarray(few, np.uint8))
 
 

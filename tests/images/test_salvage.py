@@ -1,6 +1,7 @@
 """What damaged PNG and TIFF files still give is coloured with --salvage, with a note."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from batchcolor.errors import ProcessingError
 from batchcolor.images.decode import decode
 from batchcolor.images.decode_options import DecodeOptions
+from batchcolor.images.png.png_chunks import END_CHUNK, build_chunk
 
 SALVAGED = "what it still gives is coloured (--salvage)"
 
@@ -67,6 +69,28 @@ def test_png_with_a_damaged_byte(read):
     picture = read(bytes(data), ".png", salvage=True)
     assert np.array_equal(picture.luma[:64], noise(256)[:64])
     assert SALVAGED in picture.notes[-1]
+
+
+def test_png_of_few_bytes_keeps_the_rows_before_the_damage(read):
+    pixels = noise(48)
+    data = bytearray(encode_png(pixels))
+    start = data.index(b"IDAT") + 4
+    place = start + (len(data) - start) * 3 // 4
+    assert len(data) - start < 4096  # less than a step
+    data[place : place + 32] = bytes(32)
+    picture = read(bytes(data), ".png", salvage=True)
+    assert np.array_equal(picture.luma[:24], pixels[:24])
+
+
+def test_png_with_an_invalid_row_keeps_the_rows_before_it(read):
+    pixels = noise(48)
+    stored = b"".join(b"\0" + row.tobytes() for row in pixels)
+    stored = stored[: 30 * 49] + b"\x09" + stored[30 * 49 + 1 :]
+    header = encode_png(pixels)[:33]
+    data = header + build_chunk("IDAT", zlib.compress(stored)) + END_CHUNK
+    picture = read(data, ".png", salvage=True)
+    assert np.array_equal(picture.luma[:30], pixels[:30])
+    assert not picture.luma[30:].any()
 
 
 def test_png_without_any_pixels_fails(read):

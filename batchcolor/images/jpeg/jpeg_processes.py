@@ -91,7 +91,7 @@ def decode_rare_process(
     assert found.format is not None
     check_process(frame)
     check_size(frame.width, frame.height, max_pixels)
-    if data.find(END_OF_IMAGE, frame.offset) < 0:
+    if is_strict and data.find(END_OF_IMAGE, frame.offset) < 0:
         raise ProcessingError("decode", "truncated: it has no end marker")
     notes = [found.note] if found.note else []
     if is_strict:

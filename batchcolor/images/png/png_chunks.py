@@ -178,14 +178,20 @@ def build_chunk(kind: str, content: bytes) -> bytes:
 
 def count_raw_bytes(header: PngHeader) -> int:
     """Returns the bytes of all rows with their filter types, before compression (section 7)."""
+    return sum(rows * size for rows, size in list_passes(header))
+
+
+def list_passes(header: PngHeader) -> list[tuple[int, int]]:
+    """Returns the number of rows of each pass, and the bytes of a row with its filter type."""
     bits = header.bits * SAMPLES[header.color_type]
     passes = ADAM7 if header.is_interlaced else ((0, 0, 1, 1),)
-    total = 0
+    found = []
     for x, y, step_x, step_y in passes:
         width = (header.width - x + step_x - 1) // step_x
         height = (header.height - y + step_y - 1) // step_y
-        total += height * (1 + (width * bits + 7) // 8) if width > 0 and height > 0 else 0
-    return total
+        if width > 0 and height > 0:
+            found.append((height, 1 + (width * bits + 7) // 8))
+    return found
 
 
 ADAM7 = (

@@ -9,14 +9,18 @@ from batchcolor.images.png.png_chunks import (
     HEADER,
     PIXELS,
     SIGNATURE,
+    PngHeader,
     build_chunk,
     count_raw_bytes,
+    list_passes,
     parse_png_header,
     walk_chunks,
 )
 
+LAST_FILTER = b"\4"
+"""The highest filter type (section 9.2)."""
 STEP = 4096
-"""Compressed bytes that are decompressed at once: the rest of a damaged step is lost."""
+"""Compressed bytes that are decompressed at once; those of a damaged step one by one."""
 
 
 def salvage_png(data: bytes) -> bytes | None:
@@ -29,7 +33,7 @@ def salvage_png(data: bytes) -> bytes | None:
     size = count_raw_bytes(header)
     chunks = list(walk_chunks(data))
     stream = b"".join(chunk.read_available(data) for chunk in chunks if chunk.kind == PIXELS)
-    rows = _decompress(stream, size)
+    rows = _cut_at_invalid_row(_decompress(stream, size), header)
     if not rows:
         return None
     rows += bytes(size - len(rows))
@@ -49,10 +53,34 @@ def _decompress(stream: bytes, size: int) -> bytes:
     """Returns the first bytes of a compressed stream, as far as it is intact, at most `size`."""
     inflater, rows = zlib.decompressobj(), bytearray()
     for start in range(0, len(stream), STEP):
+        step, before = stream[start : start + STEP], inflater.copy()
         try:
-            rows += inflater.decompress(stream[start : start + STEP])
+            rows += inflater.decompress(step)
         except zlib.error:
+            rows += _decompress_bytes(before, step)
             break
         if len(rows) >= size:
             break
     return bytes(rows[:size])
+
+
+def _cut_at_invalid_row(rows: bytes, header: PngHeader) -> bytes:
+    """Returns the rows before the first one whose filter type does not exist."""
+    position = 0
+    for count, size in list_passes(header):
+        for _ in range(count):
+            if rows[position : position + 1] > LAST_FILTER:
+                return rows[:position]
+            position += size
+    return rows
+
+
+def _decompress_bytes(inflater: zlib._Decompress, step: bytes) -> bytes:
+    """Returns what the bytes before the damaged one give."""
+    rows = bytearray()
+    for index in range(len(step)):
+        try:
+            rows += inflater.decompress(step[index : index + 1])
+        except zlib.error:
+            break
+    return bytes(rows)

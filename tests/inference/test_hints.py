@@ -173,3 +173,16 @@ def test_hints_as_a_square_keep_place_and_chroma(two_regions):
 def test_guide_of_16_bits_is_that_of_8_bits(two_regions):
     deep = two_regions.astype(np.uint16) * 257
     assert make_guide(deep) == pytest.approx(make_guide(two_regions), abs=0.01)
+
+
+def test_a_strong_hint_does_not_tint_a_textured_picture():
+    chance = np.random.default_rng(5)
+    areas = chance.integers(30, 225, (6, 8), dtype=np.uint8)
+    luma = np.asarray(Image.fromarray(areas).resize((400, 300), Image.Resampling.NEAREST), float)
+    luma = (luma + chance.normal(0, 3, luma.shape)).clip(0, 255).astype(np.uint8)
+    hints = prepare_hints(luma, [hint(225, 175, "#ff0000", width=10)])
+    assert hints is not None
+    change = np.hypot(*hints.apply(NO_CHROMA))
+    assert (change > 0.01).mean() < 0.25
+    own = change[110:140, 148:176]  # the area of the hint
+    assert own.min() > 0.5 * own.max()

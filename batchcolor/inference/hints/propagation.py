@@ -2,8 +2,10 @@
 
 The correction of chroma is the solution of a sparse least-squares problem on a small field: at the
 hints it makes the chroma that of the hint, between neighbours of like luma it is smooth, and away
-from hints it is pulled to zero, so that the model's chroma holds there. The pull is weak: within a
-region it counts less than the hint, and across an edge of luma more.
+from hints it is pulled to zero, so that the model's chroma holds there. The same problem with the
+value 1 at hints gives their influence at each position, 0..1. Where it is high, as in the region of
+a hint, the correction is applied in full; where it is low, not at all: the pull alone would let the
+colour of a hint fade out over the whole picture.
 
 Source: A. Levin, D. Lischinski, Y. Weiss, "Colorization using Optimization", SIGGRAPH 2004; here
 the unknown is the difference from the model's chroma, so that its detail is kept. It is solved
@@ -29,12 +31,14 @@ Values = NDArray[np.float64]
 Matrix = Any
 """A scipy.sparse.csc_matrix, which has no type annotations."""
 
-LUMA_STD = 0.05
+LUMA_STD = 0.035
 """Difference of luma between neighbours at which the affinity is 0.6 of that of equal luma."""
 MIN_AFFINITY = 3e-5
 """Affinity across the strongest edge: keeps the problem well-posed."""
-PRIOR_WEIGHT = 2.0
+PRIOR_WEIGHT = 15.0
 """Pull to the model's chroma, summed over a square as wide as the longer side; an affinity is 1."""
+MIN_INFLUENCE, FULL_INFLUENCE = 0.1, 0.5
+"""Influence of hints up to which they change nothing, and from which they count in full."""
 HINT_WEIGHT = 10.0
 """Weight of a hint at a position that it covers. Contradictory hints are averaged."""
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -57,9 +61,11 @@ def propagate_hints(guide: Field, chroma: Field, hints: HintField) -> Field:
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    wanted = (weight * (hints.chroma - prior)).reshape(2, -1)
-    change = solver.solve(wanted.T).T.reshape(prior.shape)
-    result: Field = (prior + change).astype(np.float32)
+    wanted = weight * np.concatenate([hints.chroma - prior, np.ones((1, *guide.shape))])
+    solved = solver.solve(wanted.reshape(3, -1).T).T.reshape(3, *guide.shape)
+    influence = solved[2].clip(1e-6, 1)
+    share = np.clip((influence - MIN_INFLUENCE) / (FULL_INFLUENCE - MIN_INFLUENCE), 0, 1)
+    result: Field = (prior + solved[:2] * (share / influence)).astype(np.float32)
     clipped: Field = result.clip(-0.5, 0.5)
     return clipped
 

@@ -144,7 +144,14 @@ def test_file_without_a_flattened_picture_and_multichannel_are_refused_by_name(
     no_picture = ((1057, b"\0\0\0\1\0" + bytes(8)),)
     write_psd(path, [RAMP], GREY, resources=no_picture)  # it has one although it states none
     assert np.array_equal(read_picture(path).luma, RAMP)
-    write_psd(path, [np.full_like(RAMP, 255)], GREY, resources=no_picture)
+    words = np.full_like(RAMP, 255)
+    for count in (0, 30):  # a blank area, and a sentence in white on black
+        words[20:40] = 0 if count else 255
+        words[30, :count] = 128
+        write_psd(path, [words] * 3, RGB, resources=no_picture)
+        with pytest.raises(ProcessingError, match="without a flattened picture"):
+            read_picture(path)
+    write_psd(path, [RAMP] * 4, CMYK, resources=no_picture)
     with pytest.raises(ProcessingError, match="without a flattened picture"):
         read_picture(path)
     write_psd(path, [RAMP, RAMP], MULTICHANNEL)

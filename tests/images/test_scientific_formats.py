@@ -93,6 +93,33 @@ def test_bytes_of_dicom_keep_their_values(tmp_path: Path, read_picture: ReadPict
     assert picture.notes == []
 
 
+def test_dicom_of_few_bits_has_the_full_range(tmp_path: Path, read_picture: ReadPicture) -> None:
+    path = tmp_path / "in.dcm"
+    write_dicom(path, ramp(top=15).astype(np.uint8), BitsStored=4, HighBit=3)
+    assert np.array_equal(read_picture(path).luma, ramp(top=15) * 17)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_window_of_dicom_is_applied(
+    tmp_path: Path, read_picture: ReadPicture, is_signed: bool
+) -> None:
+    path = tmp_path / "in.dcm"
+    samples = ramp() - np.int32(2000 if is_signed else 0)
+    write_dicom(
+        path,
+        samples.astype(np.int16 if is_signed else np.uint16),
+        PixelRepresentation=int(is_signed),
+        WindowCenter="800",
+        WindowWidth="2001",
+        RescaleSlope="2",
+        RescaleIntercept="-100",
+    )
+    picture = read_picture(path)
+    shown = np.clip((samples * 2.0 - 100 - 799.5) / 2000 + 0.5, 0, 1)
+    assert np.abs(picture.luma / 65535 - shown).max() < 0.002
+    assert picture.notes == []
+
+
 @pytest.mark.parametrize(
     ("syntax", "encoder"),
     [

@@ -17,9 +17,11 @@ from batchcolor.images.readers.psd_structure import (
     BITMAP,
     CMYK,
     DUOTONE,
+    GREY,
     INDEXED,
     LAB,
     MULTICHANNEL,
+    RGB,
     PsdFile,
     read_psd_header,
     read_psd_sections,
@@ -32,6 +34,9 @@ KEPT_RESOURCES = (IPTC, 1034, 1035, 1061)
 SPACES = {CMYK: b"CMYK", LAB: b"Lab "}
 BLEND_TOLERANCE = 64
 """The rounding of blended colours is below this part of white."""
+PLAIN_MODES = (GREY, RGB)
+PLACEHOLDER_SHARE = 0.8
+"""The share of black and white samples from which a neutral picture is a placeholder."""
 NO_COMPOSITE = (
     "was saved without a flattened picture; save it again in Photoshop with Maximize Compatibility"
 )
@@ -56,8 +61,7 @@ def decode(path: Path) -> Samples:
         notes: list[str] = []
         planes = _read_planes(file, psd, notes)
     is_stated = psd.resources.get(VERSION_INFO, b"\0\0\0\0\1")[4:5] != b"\0"
-    # some programs write a picture and state that there is none: then it is not blank
-    if not is_stated and all((plane == plane[0, 0]).all() for plane in planes):
+    if not is_stated and _is_placeholder(psd, planes[: psd.colour_channels]):
         raise ProcessingError("decode", NO_COMPOSITE)
     pixels = _join_channels(psd, planes[: psd.colour_channels], notes)
     alpha: Plane | None = None
@@ -77,6 +81,21 @@ def decode(path: Path) -> Samples:
         dpi=_read_dpi(psd),
         notes=notes,
     )
+
+
+def _is_placeholder(psd: PsdFile, planes: list[NDArray[Any]]) -> bool:
+    """Whether there is no picture, in a file that states to have none.
+
+    Photoshop writes a blank area then, or a sentence in white on black. Some other programs write
+    a picture and do not state it.
+    """
+    first = planes[0]
+    if psd.mode not in PLAIN_MODES or first.dtype.kind == "f":
+        return True
+    if any((plane != first).any() for plane in planes[1:]):
+        return False
+    extreme = np.count_nonzero((first == 0) | (first == np.iinfo(first.dtype).max))
+    return bool(extreme / first.size > PLACEHOLDER_SHARE)
 
 
 def _has_alpha(psd: PsdFile) -> bool:

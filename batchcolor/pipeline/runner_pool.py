@@ -169,7 +169,11 @@ class RunnerPool:
 
     def _find_transfer(self, reference: Path) -> ColorTransfer:
         """The colours of a reference. Raises UsageError where it cannot be read."""
-        found = self._transfers.pop(reference, None) or ColorTransfer.from_picture(reference)
+        found = self._transfers.pop(reference, None)
+        if found is None:
+            found = ColorTransfer.from_picture(reference)
+            if found.note and found.note not in self.notes:
+                self._notes.append(found.note)
         self._transfers[reference] = found
         if len(self._transfers) > MAX_TRANSFERS:
             self._transfers.popitem(last=False)

@@ -104,3 +104,13 @@ def test_a_reference_without_colours_of_its_own_is_reported(tmp_path, flat, is_t
         Image.fromarray(areas).resize((96, 96), Image.Resampling.BICUBIC).save(path)
     runner = load_runner(load_plugins().find(flat), LoadOptions(like=path))
     assert any("toned or nearly grey" in note for note in runner.notes) is is_toned
+
+
+def test_a_job_reports_a_toned_reference_once(tmp_path, command, flat, grey_picture):
+    (tmp_path / "album").mkdir()
+    for number in range(3):
+        grey_picture(40, 30, number).save(tmp_path / "album" / f"{number}.png")
+    reference = tinted(tmp_path / "sepia.png", (30, 18, 10), (255, 240, 205))
+    done = command("run", tmp_path / "album", "-m", flat, "--like", reference)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("sepia.png: is toned or nearly grey") == 1

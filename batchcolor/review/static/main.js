@@ -110,6 +110,10 @@ function act({ act: name, ids }) {
     const isStepping = isSingle() && name !== "reset" && ids.length === 1;
     const index = isStepping ? store.order.indexOf(ids[0]) : -1;
     single.act(name, ids);
+    if (!isSingle() && store.selected.size && !store.isLocked) {
+      store.selected.clear();
+      emit("selected");
+    }
     if (isStepping && store.order[index + 1]) single.step(1);
     else if (isStepping) toast("That was the last picture of this list");
   }

@@ -15,7 +15,7 @@ from batchcolor.images.color_detection import has_colors
 from batchcolor.images.color_profiles.icc import ColorConversion, plan_conversion
 from batchcolor.images.decode_errors import describe_error, describe_salvage
 from batchcolor.images.decode_options import DEFAULT_OPTIONS, DecodeOptions
-from batchcolor.images.formats import AVIF, HEIF, JPEG, PNG, TIFF, WEBP
+from batchcolor.images.formats import AVIF, HEIF, JPEG, PNG, QOI, TIFF, WEBP
 from batchcolor.images.header import find_reader, open_with_pillow, read_size
 from batchcolor.images.heif_items import describe_further_images, merge_associations
 from batchcolor.images.jpeg.jpeg_reader import decode_jpeg
@@ -37,6 +37,9 @@ from batchcolor.images.readers.padded_salvage import pad_with_zeros
 from batchcolor.images.readers.webp_file import is_lossless_webp
 from batchcolor.images.scan import ScannedFile
 from batchcolor.images.tiff.tiff_reader import decode_tiff
+
+QOI_END = bytes(7) + b"\1"
+"""Bytes after the pixels of a QOI file (qoiformat.org)."""
 
 
 def decode(
@@ -169,6 +172,8 @@ def _decode_with_pillow(found: ScannedFile, max_pixels: int, options: DecodeOpti
         else:
             planes = split_luma_and_alpha(image, notes, conversion)
             is_colored = has_colors(image)
+    if found.format == QOI and QOI_END not in data:
+        notes.append("its end marker is missing, but its pixels are complete")
     luma, alpha = turn_upright(planes, orientation)
     metadata = dataclasses.replace(metadata, icc=conversion.target)
     picture = Picture(found.path, luma, alpha, found.format, metadata, notes, is_colored)

@@ -131,3 +131,19 @@ def test_reason_states_its_kind_once(tmp_path, read_picture):
     with pytest.raises(ProcessingError) as caught:
         read_picture(path)
     assert caught.value.reason == "truncated: samples are missing"
+
+
+@pytest.mark.parametrize("missing", [1, 8])
+def test_qoi_without_its_end_marker_is_noted(tmp_path, read_picture, missing):
+    import imagecodecs
+
+    pixels = np.random.default_rng(0).integers(1, 255, (9, 7, 3)).astype(np.uint8)
+    path = tmp_path / "in.qoi"
+    data = imagecodecs.qoi_encode(pixels)
+    path.write_bytes(data)
+    whole = read_picture(path)
+    path.write_bytes(data[:-missing])
+    picture = read_picture(path)
+    assert whole.notes == []
+    assert picture.notes == ["its end marker is missing, but its pixels are complete"]
+    assert np.array_equal(picture.luma, whole.luma)

@@ -327,7 +327,7 @@ def test_what_openvino_cannot_run_is_a_usage_error(options, reason):
 
 def test_openvino_that_is_not_installed_is_a_usage_error_that_names_the_extra(load, monkeypatch):
     monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install batchcolor\[openvino\]"):
+    with pytest.raises(UsageError, match=r"pip install 'batchcolor\[openvino\]'"):
         load(backend="openvino")
     assert load().backend.name == "torch"
 

@@ -77,8 +77,9 @@ class ColorTransfer:
         luma, cb, cr = rgb_to_ycbcr(red, green, blue)
         if float(np.hypot(cb, cr).mean()) < MIN_REFERENCE_CHROMA:
             raise UsageError(f"--like {path}: has no colour; use a colour photograph")
-        is_toned = not has_colors(image)
-        note = f"--like {path}: is toned or nearly grey; results get its tone" if is_toned else ""
+        note = ""
+        if not has_colors(image):
+            note = f"reference {path}: is toned or nearly grey; results get its tone"
         return cls(luma, np.stack([cb, cr]), note)
 
     def apply(self, chroma: Field, square: Field) -> Field:

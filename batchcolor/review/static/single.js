@@ -95,13 +95,13 @@ function showPicture(tried) {
   previewing?.abort();
   if (!tried && hasResult(item) && !store.pending.has(item.id) && !isUnsaved(item)) {
     stageTools.showResult();
-    return;
+    return undefined;
   }
   if (!stage.item || !document.querySelector("#pane .after").getAttribute("src")) stageTools.showNothing();
   previewing = new AbortController();
   const { signal } = previewing, id = item.id;
   const decision = { ...item.decision, ...tried };
-  renderPreview(id, tidy(decision), stageTools.screenSide(), signal).then((url) => {
+  return renderPreview(id, tidy(decision), stageTools.screenSide(), signal).then((url) => {
     if (id === shownId && !signal.aborted) stageTools.showPreview(url);
     else URL.revokeObjectURL(url);
   }).catch((error) => {
@@ -111,7 +111,19 @@ function showPicture(tried) {
   });
 }
 
-let unsaved = new Set();
+// While a colour or strength is dragged: one preview at a time, then the latest value.
+let nextTry = null, isTrying = false;
+async function tryNext() {
+  isTrying = true;
+  while (nextTry && !view.hidden) {
+    const patch = nextTry;
+    nextTry = null;
+    await showPicture(patch);
+  }
+  isTrying = false;
+}
+
+const unsaved = new Set();
 const isUnsaved = (item) => unsaved.has(item.id);
 const tidy = (decision) => Object.fromEntries(
   Object.entries(decision).filter(([, value]) => value !== null && value !== undefined));
@@ -192,6 +204,7 @@ function makeNeighbour(id) {
 export function change(patch) {
   const item = current();
   if (!item || store.isLocked) return refuse();
+  nextTry = null;
   const decision = { ...item.decision, ...patch };
   if (decision.state === "rejected") delete decision.state;
   unsaved.add(item.id);
@@ -271,7 +284,10 @@ byId("clip").addEventListener("click", showClip);
 
 on("change", change);
 on("look", setLook);
-on("try", (patch) => showPicture(patch));
+on("try", (patch) => {
+  nextTry = patch;
+  if (!isTrying) tryNext();
+});
 on("variants", () => variants.show(current()));
 on("swiped", step);
 on("zoomed", () => showPicture());

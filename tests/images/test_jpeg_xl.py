@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +139,27 @@ def test_samples_of_any_number_of_bits_have_the_full_range(
     if channels == 4:
         assert picture.alpha is not None
         assert np.abs(picture.alpha / full - stored / (2**bits - 1)).max() < 0.003
+
+
+LOSSY_WITH_PROFILE = (
+    "/woBBEjhl2HADAoCAAwIE/PAOdhSWGiBj/O6qaeK6g0A/SPssqAnVH6FkxDm5mPZqVDQZYCZI9TMEaI1VktardZQ"
+    "NQAACMBH3FVTFH+RlKn2CxTNuJkWgOEMngYKqERgSuBKKBR8QDxCCV7+eRGEGy8vD8u9Z/p+loUMx/ECwwNlUnIg"
+    "NA5UUwkYUlEweWjXSgE43UY1I8BNr3//zrc8HxlOwL4Q//7dG/Lv374iOOWCwLhDziDksTQu8mGpjSFo2ehbgTUb"
+    "x8A+0OeGF8dOAAASiAAoAd/rKQEAUKEyyrjBy7meLz90WEzbuM7QVtsWljAmngEWEs4aSDczNJdheIGGLIQQQiUc"
+    "IJs7oquNyxegXYA0QCYAACAUvwDsBoAA"
+)
+"""A grey ramp of 24 x 8 pixels from 20 to 235 in Adobe RGB, as cjxl 0.7 encodes it with distance
+0.3: libjxl has no number for that space, so the file has an ICC profile."""
+
+
+def test_lossy_picture_with_a_profile_is_not_darkened(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    path = tmp_path / "in.jxl"
+    path.write_bytes(base64.b64decode(LOSSY_WITH_PROFILE))
+    picture = read_picture(path)
+    shown = (np.linspace(20, 235, 24) / 255) ** (563 / 256)
+    expected = np.where(shown <= 0.0031308, shown * 12.92, 1.055 * shown ** (1 / 2.4) - 0.055)
+    difference = np.abs(picture.luma / 65535 - expected)[:, 2:]
+    assert difference.mean() * 255 < 1.5
+    assert any("dark tones" in note for note in picture.notes)

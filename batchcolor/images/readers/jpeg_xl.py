@@ -73,7 +73,12 @@ def _to_integers(decoded: NDArray[Any], header: JpegXlHeader, notes: list[str]) 
         decoded = (np.clip(values, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     elif header.bits < 8 * decoded.itemsize:  # they have the range of the codestream
         decoded = scale_to_full_range(decoded, (1 << header.bits) - 1)
-    if header.colour_space != "linear":
+    # libjxl returns XYB of a picture with an ICC profile in linear sRGB
+    is_converted = header.is_xyb and header.colour_space == "icc"
+    is_linear = header.colour_space == "linear" or is_converted
+    if is_converted and decoded.dtype == np.uint8:
+        notes.append("its dark tones are coarse: libjxl returns 8 bits of linear samples")
+    if not is_linear:
         return decoded
     colours = decoded if decoded.ndim == 2 or decoded.shape[2] in (1, 3) else decoded[..., :-1]
     encoded = encode_srgb(colours)

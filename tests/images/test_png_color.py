@@ -253,3 +253,9 @@ def test_long_text_and_damaged_density_do_not_prevent_a_result(tmp_path, write_p
     result = (tmp_path / "out" / "in.png").read_bytes()
     assert {"zTXt"} <= set(chunk_kinds(result))
     assert not {"pHYs", "tIME"} & set(chunk_kinds(result))
+
+
+def test_damaged_colour_chunks_beside_srgb_are_dropped(write_png, read_picture):
+    picture = read_picture(write_png(ramp(), [SRGB, ("cHRM", b""), ("gAMA", b"\0")]))
+    assert [block.kind for block in picture.metadata.blocks] == ["sRGB"]
+    assert picture.notes == ["damaged cHRM chunk dropped", "damaged gAMA chunk dropped"]

@@ -33,6 +33,7 @@ PIXEL_CHUNKS = frozenset(
 """Chunks that describe samples of the source: their type, palette, frames and colour space."""
 SAFE_TO_COPY = re.compile("[a-z][A-Za-z][A-Z][a-z]")
 """Types of ancillary chunks that do not depend on the pixels (section 5.4 of the standard)."""
+COLOR_SIZES = {"sRGB": 1, "gAMA": 4, "cHRM": 32}
 FIXED_SIZES = {"pHYs": 9, "tIME": 7}
 """Bytes of chunks that readers refuse, with the whole file, where they have another size."""
 TEXT_CHUNKS = ("tEXt", "zTXt", "iTXt")
@@ -45,6 +46,7 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
     exif = icc = xmp = photoshop = b""
     blocks: list[Block] = []
     srgb: list[Block] = []
+    damaged: list[Block] = []
     order: list[str] = []
     dpi = None
     for kind, content in _walk(data):
@@ -80,9 +82,12 @@ def read_png(data: bytes, notes: list[str]) -> Metadata:
         elif kind in ("caBX", "dSIG"):
             notes.append("content credentials dropped: they sign the pixels of the source")
         elif kind in SRGB_CHUNKS:
-            srgb.append(Block("png", kind, content))
+            is_intact = len(content) == COLOR_SIZES[kind]
+            (srgb if is_intact else damaged).append(Block("png", kind, content))
         elif kind not in PIXEL_CHUNKS and (kind == "tIME" or SAFE_TO_COPY.fullmatch(kind)):
             blocks.append(Block("png", kind, content))
+    if SRGB_CHUNKS[0] in order:  # else they are not kept, which is noted where colours are read
+        notes += [f"damaged {block.kind} chunk dropped" for block in damaged]
     return Metadata(
         exif=exif,
         icc=icc,

@@ -70,8 +70,8 @@ class ReviewItems:
                 return False  # deleted: the items stay, and their results are shown as they are
             if identity == self._identity:
                 return False
-            self._identity = identity
             self._read()
+            self._identity = identity
             return True
 
     def all(self) -> list[ReviewItem]:

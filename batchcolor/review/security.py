@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -80,7 +79,7 @@ class AccessMiddleware:
         self.cookie = f"batchcolor-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or answers it with 400, 401, 403 or 413."""
+        """Passes a request on, or answers it with 400, 401, 403, 411 or 413."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
@@ -120,6 +119,8 @@ class AccessMiddleware:
             return PlainTextResponse(
                 "This page needs the address that `batchcolor review` has printed.", 401
             )
+        if "transfer-encoding" in headers:
+            return PlainTextResponse("the size of the body is not stated", 411)
         length = headers.get("content-length") or "0"
         if not length.isdecimal() or int(length) > MAX_BODY:
             return PlainTextResponse("too large", 413)
@@ -134,11 +135,16 @@ class AccessMiddleware:
         return response
 
     def _read_cookie(self, headers: _Headers) -> str:
-        try:
-            found = SimpleCookie(headers.get("cookie")).get(self.cookie)
-        except CookieError:
-            return ""
-        return found.value if found is not None else ""
+        """The token in the cookie of this server, or an empty string.
+
+        Not with `http.cookies`, which reads none if one of them is malformed: those of
+        all ports of a host arrive together, so other programs' cookies are among them.
+        """
+        for pair in headers.get("cookie").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self.cookie:
+                return value
+        return ""
 
 
 class _Headers:
@@ -150,6 +156,9 @@ class _Headers:
             self._values.setdefault(name.decode("latin-1").lower(), []).append(
                 value.decode("latin-1")
             )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def get(self, name: str) -> str:
         """The value, or an empty string."""

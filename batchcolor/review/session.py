@@ -228,7 +228,10 @@ class ReviewSession:
 
     def _probe_lock(self) -> bool:
         """Whether a job holds the lock of the output folder."""
-        lock = make_lock(self.output / STATE_FOLDER / "lock")
+        folder = self.output / STATE_FOLDER
+        if not folder.is_dir():
+            return False  # removed or unmounted; a lock would make it anew
+        lock = make_lock(folder / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -59,8 +59,9 @@ class WriteJob:
     def stop(self) -> None:
         """Finishes the pictures in flight, and ends; the others stay as they are."""
         self._is_stopped = True
-        if self._interrupt is not None:
-            self._interrupt(ExitCode.SIGINT)
+        interrupt = self._interrupt  # the job that runs may end between the next two lines
+        if interrupt is not None:
+            interrupt(ExitCode.SIGINT)
 
     def join(self) -> None:
         """Waits for the end."""
@@ -84,13 +85,16 @@ class WriteJob:
             message = str(error)
         except Exception as error:  # shown on the page; the review goes on
             message = f"internal error: {error!r}"
+        if self._is_stopped:
+            message = "stopped; write again to continue"
+        try:
+            finished()
+        except Exception as error:  # the pages must learn of the end in any case
+            message = f"the folder of results cannot be read again: {error}"
         listed = [
             {"name": make_printable(one.source.name), "reason": make_printable(one.reason)}
             for one in failures[:100]
         ]
-        if self._is_stopped:
-            message = "stopped; write again to continue"
-        finished()
         self._report(
             running=False,
             done=done,

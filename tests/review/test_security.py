@@ -41,6 +41,12 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(page):
     assert page.request("GET", f"/api/state?token={page.token}", Cookie=None)[0] == 401
 
 
+@pytest.mark.parametrize("other", ['a={"x": 1}', "a b=1", "[q]=1", "flag"])
+def test_odd_cookies_of_other_local_servers_do_not_lock_the_page_out(page, other):
+    for cookie in (f"{other}; {page.cookie}", f"{page.cookie}; {other}"):
+        assert page.request("GET", "/api/state", Cookie=cookie)[0] == 200
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "", None])
 def test_another_host_is_refused_which_prevents_dns_rebinding(page, host):
     assert page.request("GET", "/api/state", Host=host)[0] == 400
@@ -135,6 +141,8 @@ def test_a_wrong_decision_is_refused(page, decision):
 def test_large_and_other_bodies_are_refused(page):
     huge = str(10**9)
     assert page.request("POST", "/api/decisions", None, Content_Length=huge)[0] == 413
+    chunked = {"Transfer_Encoding": "chunked", "Content_Length": None}
+    assert page.request("POST", "/api/decisions", None, **chunked)[0] == 411
     status, *_ = page.request("POST", "/api/decisions", {}, Content_Type="text/plain")
     assert status == 415
 

@@ -82,6 +82,8 @@ def _to_values(settings: RunSettings) -> dict[str, Any]:
     for name, declared in declared_options(RunSettings).items():
         value = getattr(settings, name)
         if name not in ("sources", "output", *ONE_RUN) and value != declared.default:
+            if declared.option.has_path_values:
+                value = tuple((key, _absolute(path)) for key, path in value)
             values[name] = _to_json(value)
     return values
 

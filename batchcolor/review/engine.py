@@ -24,12 +24,11 @@ from batchcolor.images.formats import PNG
 from batchcolor.images.join import join
 from batchcolor.images.picture import Picture, reduce_to_8_bits, resize_luma
 from batchcolor.inference.color_transfer import ColorTransfer
-from batchcolor.inference.hints.guide import make_guide
-from batchcolor.inference.hints.hint_field import make_hint_field
-from batchcolor.inference.hints.painted_hints import read_painted_hints
-from batchcolor.inference.hints.picture_hints import PictureHints
+from batchcolor.inference.hints.picture_hints import PictureHints, prepare_hints
 from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Runner, load_runner
+from batchcolor.pipeline.decisions.corrections import find_reference
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.previews import find_file, read_source, shrink
 from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
@@ -38,8 +37,8 @@ from batchcolor.review.likely_colors import find_likely_colors
 
 SCREEN_SIDE = 2000
 """Longer side of the luma that is kept for previews."""
-MAX_SOURCES, MAX_FIELDS, MAX_RUNNERS, MAX_TRANSFERS = 24, 256, 16, 16
-"""Of the caches: sources at screen size, fields of chroma, models, references."""
+MAX_SOURCES, MAX_FIELDS, MAX_RUNNERS, MAX_TRANSFERS, MAX_LIBRARIES = 24, 256, 16, 16, 4
+"""Of the caches: sources at screen size, fields of chroma, models, references, folders of them."""
 
 T = TypeVar("T")
 
@@ -58,6 +57,10 @@ class Cache(Generic[T]):
                 self._values.popitem(last=False)
         self._values.move_to_end(key)
         return self._values[key]
+
+    def values(self) -> list[T]:
+        """All values, the one that was not used for longest first."""
+        return list(self._values.values())
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Engine:
         self._fields: Cache[NDArray[np.float32]] = Cache(MAX_FIELDS)
         self._runners: Cache[Runner] = Cache(MAX_RUNNERS)
         self._transfers: Cache[ColorTransfer] = Cache(MAX_TRANSFERS)
+        self._libraries: Cache[ReferenceLibrary] = Cache(MAX_LIBRARIES)
 
     def warm_up(self, job: RunSettings) -> None:
         """Loads the model of a job, so that the first preview need not wait for it."""
@@ -150,7 +154,7 @@ class Engine:
 
     def _working_sizes(self) -> set[int]:
         """Of the models that are loaded; they get the square of the luma at full size."""
-        return {runner.working_size for runner in self._runners._values.values()}
+        return {runner.working_size for runner in self._runners.values()}
 
     def _find_square(self, source: ScreenSource, size: int) -> NDArray[np.float32]:
         if size not in source.squares:
@@ -163,12 +167,10 @@ class Engine:
         return name, {**options, **decision.options}
 
     def _find_runner(self, name: str, options: dict[str, str], job: RunSettings) -> Runner:
-        weights = job.weights if name == job.model else None
-        pairs = tuple(sorted(options.items()))
+        key = make_model_key(name, options, job)
+        _, pairs, weights = key
         loading = LoadOptions(options=pairs, weights=weights, batch_size=1, backend="torch")
-        return self._runners.get(
-            (name, pairs), lambda: load_runner(self.plugins.find(name), loading)
-        )
+        return self._runners.get(key, lambda: load_runner(self.plugins.find(name), loading))
 
     def _compute_chroma(
         self, item: ReviewItem, source: ScreenSource, job: RunSettings, decision: Decision
@@ -176,9 +178,11 @@ class Engine:
         name, options = self._choose_model(job, decision)
         runner = self._find_runner(name, options, job)
         square = self._find_square(source, runner.working_size)
-        key = (item.id, find_version(item), name, tuple(sorted(options.items())))
+        key = (item.id, find_version(item), make_model_key(name, options, job))
         chroma = self._fields.get(key, lambda: run_one(runner, square))
-        if reference := self._find_reference(job, decision):
+        if reference := self._find_reference(item, job, decision):
+            if reference.is_dir():
+                reference = self._load_library(reference).find_nearest(square)
             chroma = self._load_transfer(reference).apply(chroma, square)
         return chroma
 
@@ -188,25 +192,38 @@ class Engine:
         """The hints of the decision above those that are painted beside the source."""
         painted = None if item.is_film else CompanionFinder().find(item.source, HINTS_SUFFIX)
         hints = [hint for hint in decision.hints if hint.page == 1]
-        if not hints and painted is None:
-            return None
-        guide, size = make_guide(source.luma), (source.width, source.height)
-        field = make_hint_field(hints, guide, size)
-        if painted is not None:
-            field = field.over(read_painted_hints(painted, guide, size))
-        return PictureHints(guide, field)
+        return prepare_hints(source.luma, hints, painted, (source.width, source.height))
 
-    def _find_reference(self, job: RunSettings, decision: Decision) -> Path | None:
-        if decision.reference is None:
-            return job.like
-        return self.output / decision.reference
+    def _find_reference(
+        self, item: ReviewItem, job: RunSettings, decision: Decision
+    ) -> Path | None:
+        """The reference; that of a decision begins at the output folder."""
+        found = find_reference(job, decision, item.key)
+        return self.output / found if found is not None and decision.reference else found
 
     def _load_transfer(self, path: Path) -> ColorTransfer:
-        try:
-            changed = path.stat().st_mtime_ns
-        except OSError:
-            changed = 0
-        return self._transfers.get((path, changed), lambda: ColorTransfer.from_picture(path))
+        key = path, read_change_time(path)
+        return self._transfers.get(key, lambda: ColorTransfer.from_picture(path))
+
+    def _load_library(self, folder: Path) -> ReferenceLibrary:
+        key = folder, read_change_time(folder)
+        return self._libraries.get(key, lambda: ReferenceLibrary(folder))
+
+
+def make_model_key(
+    name: str, options: dict[str, str], job: RunSettings
+) -> tuple[str, tuple[tuple[str, str], ...], Path | None]:
+    """Returns what a loaded model depends on: its name, options and weights file."""
+    weights = job.weights if name == job.model else None
+    return name, tuple(sorted(options.items())), weights
+
+
+def read_change_time(path: Path) -> int:
+    """Returns when a file was changed, in nanoseconds; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def run_one(runner: Runner, square: NDArray[np.float32]) -> NDArray[np.float32]:

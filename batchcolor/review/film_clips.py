@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.pipeline.decisions.corrections import choose_reference, find_reference
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.job import run as run_job
 from batchcolor.pipeline.settings import RunSettings
@@ -49,7 +50,7 @@ def make_clip_settings(
     """
     is_own = decision.model in (None, job.model)
     given = dict(job.options) if is_own else {}
-    reference = job.like if decision.reference is None else Path(decision.reference)
+    reference = find_reference(job, decision, item.key)
     strength = job.strength if decision.strength is None else decision.strength
     return RunSettings(
         sources=(str(item.source),),
@@ -58,7 +59,7 @@ def make_clip_settings(
         weights=job.weights if is_own else None,
         options=tuple({**given, **decision.options}.items()),
         strength=0.0 if decision.state == "rejected" else strength,
-        like=reference,
+        **(choose_reference(reference) if reference else {}),
         stabilize=job.stabilize,
         every=job.every,
         format="mp4",

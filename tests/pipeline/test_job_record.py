@@ -35,10 +35,17 @@ def test_names_of_any_bytes_are_kept(tmp_path):
 
 def test_paths_are_absolute_and_options_of_one_run_are_dropped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = RunSettings(sources=("album",), watch=True, device="cpu", if_exists="overwrite")
+    settings = RunSettings(
+        sources=("album",),
+        watch=True,
+        device="cpu",
+        if_exists="overwrite",
+        like_for=(("1931", "red.png"),),
+    )
     record_job(tmp_path / "out", settings)
     (job,) = read_jobs(tmp_path / "out")
     assert job.sources == (str(tmp_path / "album"),)
+    assert job.like_for == (("1931", str(tmp_path / "red.png")),)
     assert (job.watch, job.device, job.if_exists) == (False, "auto", "skip")
 
 

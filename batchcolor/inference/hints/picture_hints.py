@@ -51,16 +51,21 @@ class PictureHints:
 
 
 def prepare_hints(
-    luma: NDArray[Any], hints: Sequence[Hint], painted: Path | None = None
+    luma: NDArray[Any],
+    hints: Sequence[Hint],
+    painted: Path | None = None,
+    picture_size: tuple[int, int] | None = None,
 ) -> PictureHints | None:
     """Returns the hints of a picture with luma `(H, W)`, upright; None where it has none.
 
-    Listed hints cover painted ones. Raises ProcessingError for hints that cannot be used.
+    Listed hints cover painted ones. `picture_size` is width and height of the picture, whose pixels
+    are the unit of hints, where `luma` is reduced. Raises ProcessingError for hints that cannot be
+    used.
     """
     if not hints and painted is None:
         return None
     guide = make_guide(luma)
-    size = int(luma.shape[1]), int(luma.shape[0])
+    size = picture_size or (int(luma.shape[1]), int(luma.shape[0]))
     field = make_hint_field(hints, guide, size)
     if painted is not None:
         field = field.over(read_painted_hints(painted, guide, size))

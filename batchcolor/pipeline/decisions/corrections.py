@@ -86,10 +86,9 @@ class Corrections:
 
     def _find_base(self, name: str) -> Correction:
         """The options of the job with the `--like-for` that is nearest to a source."""
-        fitting = [pair for pair in self.settings.like_for if _is_below(name, pair[0])]
-        if not fitting:
+        reference = find_folder_reference(self.settings, name)
+        if reference is None:
             return self.plain
-        _, reference = max(fitting, key=lambda pair: len(pair[0].strip("/")))
         if reference not in self._bases:
             self._hash_reference(reference)
             changed = change_settings(self.settings, choose_reference(Path(reference)))
@@ -207,6 +206,21 @@ def _check_kind(decision: Decision, *, is_film: bool) -> None:
         raise CorrectionError("colour hints are for pictures, and this is a film")
     if decision.shots and not is_film:
         raise CorrectionError("shots are for films, and this is a picture")
+
+
+def find_folder_reference(settings: RunSettings, name: str) -> str | None:
+    """The `--like-for` that is nearest to a source; None where none fits."""
+    fitting = [pair for pair in settings.like_for if _is_below(name, pair[0])]
+    return max(fitting, key=lambda pair: len(pair[0].strip("/")))[1] if fitting else None
+
+
+def find_reference(settings: RunSettings, decision: Decision, name: str) -> Path | None:
+    """The reference, a picture or a folder, that a job uses for a source with this decision.
+
+    A relative path begins at the current folder.
+    """
+    nearest = decision.reference or find_folder_reference(settings, name)
+    return Path(nearest) if nearest else settings.like or settings.references
 
 
 def choose_reference(reference: Path) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""Previews use the references and weights of the job, as the job itself does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import batchcolor
+from batchcolor.hooks.manager import load_plugins
+from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.settings import RunSettings
+from batchcolor.review.engine import make_model_key
+from batchcolor.review.film_clips import make_clip_settings
+from batchcolor.review.session import ReviewSession
+
+TINTS = {"red": (60, -30, -30), "blue": (-30, -30, 60)}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """A picture in `album`, and a reference of one hue in each of `red` and `blue`."""
+    shapes = np.random.default_rng(3).integers(60, 190, (6, 6), dtype=np.uint8)
+    grey = Image.fromarray(shapes).resize((96, 64), Image.Resampling.BICUBIC)
+    (tmp_path / "album").mkdir()
+    grey.save(tmp_path / "album" / "a.png")
+    for name, tint in TINTS.items():
+        (tmp_path / name).mkdir()
+        tinted = np.asarray(grey, int)[..., None] + np.array(tint)
+        Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(tmp_path / name / "r.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "decided"),
+    [
+        ({"like": "red/r.png"}, {}),
+        ({"references": "red"}, {}),
+        ({"like_for": {"a.png": "red/r.png"}, "like": "blue/r.png"}, {}),
+        ({"like_for": {"a.png": "red"}}, {}),
+        ({"like": "blue/r.png"}, {"reference": "../red/r.png"}),
+        ({"like": "blue/r.png"}, {"reference": "../red"}),
+    ],
+)
+def test_a_preview_has_the_reference_of_the_job(folders, monkeypatch, options, decided):
+    monkeypatch.chdir(folders)
+    output = folders / "out"
+    batchcolor.run("album", output=output, model="beta", **options)
+    session = ReviewSession(output, load_plugins(False))
+    (item,) = session.items.all()
+    decision = Decision(source=item.key, **decided)
+    preview = session.engine.render(item, session.find_job(item), decision, 96)
+    red, _, blue = np.asarray(preview, float).mean(axis=(0, 1))
+    assert red > blue + 10
+    if not decided:
+        written = np.asarray(Image.open(output / "a.png").convert("RGB"), float)
+        assert np.abs(np.asarray(preview, float) - written).mean() < 3
+        clip = make_clip_settings(item, session.find_job(item), decision, output / "clip")
+        assert (clip.like or clip.references).parts[-1] in ("r.png", "red")
+        assert "red" in (clip.like or clip.references).parts
+
+
+def test_jobs_with_weights_of_their_own_do_not_share_a_model():
+    jobs = [
+        RunSettings(sources=("a",), model="beta", weights=weights)
+        for weights in (None, Path("a.pt"), Path("b.pt"))
+    ]
+    assert len({make_model_key("beta", {}, job) for job in jobs}) == 3
+    assert len({make_model_key("delta", {}, job) for job in jobs}) == 1

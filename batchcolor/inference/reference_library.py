@@ -8,7 +8,6 @@ mirrored or not.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from batchcolor.errors import UsageError
+from batchcolor.hooks.thread_warnings import silence_warnings
 
 Luma = NDArray[np.float32]
 SIDE = 24
@@ -77,7 +77,7 @@ class ReferenceLibrary:
 
         If names begin with that of the `film`, these alone count.
         """
-        own = [it for it in self.references if it.path.name.startswith(film)]
+        own = [it for it in self.references if is_named_after(it.path.name, film)]
         numbered = []
         for reference in own or self.references:
             number = reference.find_frame(rate)
@@ -87,6 +87,12 @@ class ReferenceLibrary:
             return None
         numbered.sort()
         return next((path for number, path in numbered if number >= first), numbered[-1][1])
+
+
+def is_named_after(name: str, film: str) -> bool:
+    """Whether a name begins with that of a film: `reel1-5.png` with `reel1`, not `reel10-5.png`."""
+    is_longer_number = film[-1:].isdigit() and name[len(film) : len(film) + 1].isdigit()
+    return name.startswith(film) and not is_longer_number
 
 
 def describe_luma(image: Image.Image) -> NDArray[np.float32]:
@@ -107,8 +113,7 @@ def _read_references(paths: list[Path]) -> Iterator[Reference]:
     """Yields the files that are pictures."""
     for path in paths:
         try:
-            with warnings.catch_warnings(), Image.open(path) as opened:
-                warnings.simplefilter("ignore")
+            with silence_warnings(), Image.open(path) as opened:
                 opened.draft("L", (4 * SIDE, 4 * SIDE))
                 image = ImageOps.exif_transpose(opened).convert("L").convert("F")
         except Exception:  # not a picture: a decoder may raise anything

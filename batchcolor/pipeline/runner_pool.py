@@ -117,6 +117,8 @@ class RunnerPool:
         fields = runner.predict_frames(
             [item.square for item in items], [item.is_shot_start for item in items], hints
         )
+        if runner is not self.runner:  # whose notes are kept when it makes room for another one
+            self._notes += [note for note in runner.notes if note not in self._notes]
         return [self._transfer(*pair) for pair in zip(items, fields, strict=True)]
 
     def _transfer(
@@ -195,7 +197,6 @@ class RunnerPool:
             if len(self._loaded) >= MAX_LOADED:
                 self._loaded.popitem(last=False)
             runner = load_runner(self.plugins.find(model.name), loading)
-            self._notes += [note for note in runner.notes if note not in self._notes]
         self._loaded[model] = runner
         return runner
 

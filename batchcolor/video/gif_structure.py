@@ -5,9 +5,13 @@ The first packet of a file or of an encoder begins with the header and the globa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 SIGNATURES = (b"GIF87a", b"GIF89a")
 HEADER_SIZE, DESCRIPTOR_SIZE = 13, 10
 EXTENSION, IMAGE = 0x21, 0x2C
+CONTROL = bytes((EXTENSION, 0xF9, 4))
+"""The beginning of a graphic control extension; its flags follow."""
 HAS_TABLE = 0x80
 DEPTH = 0x07
 """Bits of flags: whether a colour table follows, and its size."""
@@ -15,19 +19,30 @@ DEPTH = 0x07
 
 def find_image(packet: bytes) -> int | None:
     """Returns the offset of the image descriptor, after a header and extensions; else None."""
+    return next((place for place in _iterate_blocks(packet) if packet[place] == IMAGE), None)
+
+
+def find_control(packet: bytes) -> int | None:
+    """Returns the offset of the flags of the graphic control extension; else None."""
+    for place in _iterate_blocks(packet):
+        if packet.startswith(CONTROL, place) and len(packet) > place + len(CONTROL):
+            return place + len(CONTROL)
+    return None
+
+
+def _iterate_blocks(packet: bytes) -> Iterator[int]:
+    """Yields the offset of each extension behind a header, and of the first image descriptor."""
     position = 0
     if packet.startswith(SIGNATURES):
         position = HEADER_SIZE + table_size(packet[10]) if len(packet) > HEADER_SIZE else 0
-    while position < len(packet):
+    while position < len(packet) and packet[position] in (EXTENSION, IMAGE):
+        yield position
         if packet[position] == IMAGE:
-            return position
-        if packet[position] != EXTENSION:
-            return None
+            return
         position += 2
         while position < len(packet) and packet[position]:
             position += 1 + packet[position]
         position += 1
-    return None
 
 
 def table_size(flags: int) -> int:

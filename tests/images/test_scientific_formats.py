@@ -271,3 +271,17 @@ def test_damaged_header_of_fits_is_reported(
     path.write_bytes(content.replace(old, new, 1))
     with pytest.raises(ProcessingError, match=reason):
         read_picture(path)
+
+
+@pytest.mark.parametrize("keyword", ["GCOUNT", "PCOUNT"])
+def test_negative_size_in_a_header_of_fits_does_not_read_it_again_for_ever(
+    tmp_path: Path, read_picture: ReadPicture, fits: Any, keyword: str
+) -> None:
+    path = tmp_path / "in.fits"
+    fits.writeto(path, ramp(60, 48, 200).astype(np.uint8))  # one block of data
+    content = path.read_bytes()
+    old, size = b"EXTEND  =                    T", "-1" if keyword == "GCOUNT" else "-5760"
+    assert old in content
+    path.write_bytes(content.replace(old, f"{keyword:8}= {size:>20}".encode(), 1))
+    with pytest.raises(ProcessingError, match=f"{keyword} = {size}"):
+        read_picture(path)

@@ -69,3 +69,13 @@ def test_folder_without_pictures_is_refused(tmp_path: Path):
         ReferenceLibrary(tmp_path)
     with pytest.raises(UsageError, match="cannot be read"):
         ReferenceLibrary(tmp_path / "missing")
+
+
+def test_references_of_another_reel_are_not_those_of_this_one(tmp_path: Path):
+    for name in ("reel1-50.png", "reel10-5.png"):
+        scene(1).save(tmp_path / name)
+    library = ReferenceLibrary(tmp_path)
+    for film, name in (("reel1", "reel1-50.png"), ("reel10", "reel10-5.png")):
+        found = library.find_for_frame(0, 25, film)
+        assert found is not None
+        assert found.name == name

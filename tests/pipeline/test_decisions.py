@@ -104,6 +104,8 @@ def test_renamed_source_is_found_by_its_digest(tmp_path: Path) -> None:
     changed = store.find("old.jpg", "3")  # its metadata were edited, for instance
     assert changed is not None
     assert changed.strength == 0.5
+    store.append(_make(source="old.jpg", digest="4", strength=0.9))  # another picture by now
+    assert store.find("new.jpg", "1") is None
     assert store.find("other.jpg", "3") is None
     assert store.find("other.jpg") is None
 

@@ -106,8 +106,10 @@ def _iterate_units(file: BinaryIO) -> Iterator[ImageUnit]:
             raise ValueError("damaged: its FITS header does not end")
         start = file.tell()
         axes, bits = _read_axes(cards, "")
-        data = abs(bits) // 8 * _integer(cards, "GCOUNT", 1)
-        data *= _integer(cards, "PCOUNT", 0) + (prod(axes) if axes else 0)
+        groups, parameters = _integer(cards, "GCOUNT", 1), _integer(cards, "PCOUNT", 0)
+        if groups < 0 or parameters < 0:  # else the next header would be this one again
+            raise ValueError(f"damaged: GCOUNT = {groups}, PCOUNT = {parameters} in its header")
+        data = abs(bits) // 8 * groups * (parameters + (prod(axes) if axes else 0))
         position = start + -(-data // BLOCK) * BLOCK
         is_table = cards.get("XTENSION", "").strip("' ") == "BINTABLE"
         if cards.get("ZIMAGE") == "T":  # a compressed picture in a table (section 10)

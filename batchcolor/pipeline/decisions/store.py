@@ -45,7 +45,7 @@ class DecisionStore:
         self.bad_lines: tuple[BadLine, ...] = ()
         self._by_source: dict[str, Decision] = {}
         self._by_digest: dict[str, str] = {}
-        """The source of the last decision with this digest."""
+        """The last source that was decided with this digest."""
         self._identity: tuple[int, int, int] | None = None
         self._lock = threading.RLock()
         self.refresh()
@@ -86,8 +86,10 @@ class DecisionStore:
             named = self._by_source.get(source)
             if named is not None and (not digest or named.digest in ("", digest)):
                 return named
-            moved = self._by_digest.get(digest) if digest else None
-            return named if moved is None else self._by_source[moved]
+            moved = self._by_source.get(self._by_digest.get(digest, "")) if digest else None
+            # What is decided by now may be about another picture, which has taken the old name.
+            is_same = moved is not None and moved.digest in ("", digest)
+            return moved if is_same else named
 
     def append(self, *decisions: Decision) -> None:
         """Writes decisions; they are on the disk when this returns.

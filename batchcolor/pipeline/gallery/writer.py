@@ -85,6 +85,8 @@ class GalleryWriter:
             self.error = error
         except OSError as error:
             self.error = OutputError(f"{self.folder} cannot be written ({error.strerror})")
+        except Exception as error:  # else the thread would end without a word
+            self.error = OutputError(f"{self.folder} is incomplete (internal error: {error!r})")
 
     def _work(self) -> None:
         is_changed, written = True, 0.0

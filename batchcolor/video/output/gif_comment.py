@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchcolor.storage.atomic import temporary_path
+from batchcolor.video.gif_structure import HEADER_SIZE, SIGNATURES, table_size
 
-HEADER_SIZE = 13
-"""Bytes of the signature and the logical screen descriptor."""
-HAS_GLOBAL_TABLE, TABLE_SIZE = 0x80, 0x07
 APPLICATION, COMMENT = b"\x21\xff", b"\x21\xfe"
 MAX_BLOCK = 255
 
@@ -33,11 +31,9 @@ def add_comment(path: Path, text: str) -> None:
 def _find_place(file: BinaryIO) -> int:
     """Returns the offset of the first block behind the tables and application extensions."""
     head = file.read(HEADER_SIZE)
-    if len(head) < HEADER_SIZE or not head.startswith(b"GIF8"):
+    if len(head) < HEADER_SIZE or not head.startswith(SIGNATURES):
         raise ValueError("not a GIF")
-    place = HEADER_SIZE
-    if head[10] & HAS_GLOBAL_TABLE:
-        place += 3 << ((head[10] & TABLE_SIZE) + 1)
+    place = HEADER_SIZE + table_size(head[10])
     while True:
         file.seek(place)
         if file.read(2) != APPLICATION:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from batchcolor.video.gif_structure import (
     DEPTH,
     DESCRIPTOR_SIZE,
-    EXTENSION,
     HAS_TABLE,
     HEADER_SIZE,
     SIGNATURES,
+    find_control,
     find_image,
     table_size,
 )
 
-CONTROL = bytes((EXTENSION, 0xF9, 4))
-"""The beginning of a graphic control extension; its flags follow."""
 DISPOSAL, TO_BACKGROUND = 0b11100, 0b01000
 """Bits of flags, and their value where the area of the frame becomes transparent after it."""
 
@@ -36,10 +34,9 @@ class GifJoiner:
     def join(self, packet: bytes) -> bytes:
         """Returns the next packet as the muxer appends it: the first one alone has a header."""
         packet = self._join(packet)
-        control = packet.find(CONTROL) if self._has_alpha else -1
-        if control < 0:
+        place = find_control(packet) if self._has_alpha else None
+        if place is None:
             return packet
-        place = control + len(CONTROL)
         flags = packet[place] & ~DISPOSAL | TO_BACKGROUND
         return packet[:place] + bytes((flags,)) + packet[place + 1 :]
 

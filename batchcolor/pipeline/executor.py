@@ -23,6 +23,7 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Prediction, Runner
 from batchcolor.pipeline.animation_task import open_animation
 from batchcolor.pipeline.colored_pictures import copy_source, recolors
+from batchcolor.pipeline.decode_watch import DecodeWatch
 from batchcolor.pipeline.document_item import PageItem
 from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, open_document
 from batchcolor.pipeline.film_prober import FilmProber
@@ -52,6 +53,9 @@ NO_SQUARE = np.zeros((1, 1), np.float32)
 """The square of a picture that does not go to a model."""
 
 
+DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its reader faulty"
+
+
 class Pipeline:
     """One running job. `start` returns at once; `wait` blocks until the end or a time limit."""
 
@@ -69,7 +73,7 @@ class Pipeline:
             self.gallery = GalleryWriter(plan.output, runner.name, self.readers)
             self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
         self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins, self.gallery)
-        self.stop = Cancellation()
+        self.stop, self.watch = Cancellation(), DecodeWatch()
         threads = self.settings.threads
         max_items = (
             2 * runner.squares_at_once + 4 * threads
@@ -159,7 +163,8 @@ class Pipeline:
             if is_byte_copy(task):
                 self._keep_grey(task, share)
                 return
-            picture = self.decoder.decode(task)
+            with self.watch.watch(task, share):
+                picture = self.decoder.decode(task)
             if task.correction.is_rejected:
                 self.to_encode.put(PictureItem(task, share, picture, NO_SQUARE))
                 return
@@ -310,6 +315,7 @@ class Pipeline:
         """Whether the job has ended, after at most so many seconds."""
         if self.stop.draining.is_set():
             self.stop.wake()
+        self._replace_overdue()
         for thread in self.threads:
             thread.join(seconds if thread is self.threads[0] else 0)
         if self.stop.error is None:
@@ -319,6 +325,13 @@ class Pipeline:
         if any(thread.is_alive() for thread in self.threads):
             return False
         return self.gallery is None or self._close_gallery(self.gallery, seconds)
+
+    def _replace_overdue(self) -> None:
+        """Fails pictures whose decoder does not return; another thread decodes the others."""
+        for overdue in self.watch.take_overdue(is_stopping=self.stop.draining.is_set()):
+            self._fail(overdue.task, ProcessingError("decode", DOES_NOT_RETURN), overdue.share)
+            self.threads.remove(overdue.thread)
+            self._start_thread(overdue.thread.name, self._decode)
 
     def _close_gallery(self, gallery: GalleryWriter, seconds: float) -> bool:
         """Waits for the pictures that the gallery lacks; a job that stops leaves them."""

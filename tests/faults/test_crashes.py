@@ -13,7 +13,7 @@ from PIL import Image
 
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.pipeline import picture_decoder
+from batchcolor.pipeline import decode_watch, picture_decoder
 
 READER = """
     import batchcolor, os, signal, time
@@ -31,6 +31,8 @@ READER = """
             if not flag.exists():
                 flag.touch()
                 os.kill(os.getpid(), signal.SIGSEGV)
+        if what == "hang":
+            time.sleep(3600)
         if what == "greedy":
             np.ones(2 << 30, np.uint8)
         return batchcolor.ReadImage(np.full((24, 32), 128, np.uint8))
@@ -229,3 +231,25 @@ def test_film_in_flight_at_a_kill_is_not_tried_in_a_child_process(
     result = command("run", folder, "-o", out, "-m", "flat")
     assert result.returncode == 0, result.stderr
     assert (out / "film.mp4").exists()
+
+
+def test_a_decoder_that_does_not_return_fails_its_picture(
+    command: Run,
+    plugin: Callable[..., object],
+    album: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decode_watch, "MAX_SECONDS", 3.0)
+    plugin("oddpack", READER)
+    folder = album(4)
+    for name in ("first", "second"):
+        (folder / f"{name}.odd").write_text("ODD hang")
+    result = command("run", folder, "-m", "beta", "-o", "out", "--workers", "1", "--json")
+    assert result.returncode == 3, result.stderr
+    report = json.loads(result.stdout)
+    assert report["done"] == 4
+    assert {Path(failure["source"]).name for failure in report["failures"]} == {
+        "first.odd",
+        "second.odd",
+    }
+    assert all("does not return" in failure["reason"] for failure in report["failures"])

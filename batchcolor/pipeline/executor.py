@@ -346,6 +346,7 @@ class Pipeline:
             thread.join()
         if self.gallery is not None:
             self.gallery.abort()
+            self.gallery.close()
         self.decoder.close(is_complete=False)
 
     def finish(self) -> Report:

@@ -44,7 +44,7 @@ PENDING_SECONDS = 0.5
 LISTING_SHARE = 0.1
 """Of the time that listing the folders may take while changes are reported all the time."""
 POLL_MS = 2000
-"""Between two listings by watchfiles, where the system does not report changes."""
+"""Between two listings where the system does not report changes."""
 
 
 class WatchView(Protocol):
@@ -211,12 +211,16 @@ class _WatchJob:
 
     @contextmanager
     def report_changes(self, watchfiles: Any) -> Iterator[None]:
-        """Sets `_changed` at every change in the folders, in a thread of its own."""
+        """Sets `_changed` at every change in the folders, in a thread of its own.
+
+        Where the system cannot watch them, as beyond its limit on watched folders, it is set every
+        `POLL_MS`.
+        """
         paths = [root.path for root in self.plan.roots]
         polls = True if any(is_on_network(path) for path in paths) else None
 
         def wait_for_changes() -> None:
-            with suppress(OSError):  # a folder is gone: listing reports it
+            with suppress(OSError, RuntimeError):  # watchfiles raises both; see below
                 for _ in watchfiles.watch(
                     *paths,
                     watch_filter=None,
@@ -229,7 +233,9 @@ class _WatchJob:
                     raise_interrupt=False,
                 ):
                     self._changed.set()
-            self._changed.set()
+            self._changed.set()  # if a folder is gone, listing reports it
+            while not self._stop.wait(POLL_MS / 1000):
+                self._changed.set()
 
         thread = threading.Thread(target=wait_for_changes, name="watch", daemon=True)
         thread.start()

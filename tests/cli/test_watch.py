@@ -26,6 +26,18 @@ PATIENCE = """
 """
 """A slow machine must not turn a file that is being written into a damaged one."""
 
+UNWATCHED = """
+    import watchfiles
+    import batchcolor.pipeline.watch_job
+
+    def watch(*paths, **options):
+        raise ERROR
+        yield
+
+    watchfiles.watch = watch
+    batchcolor.pipeline.watch_job.POLL_MS = 100
+"""
+
 
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
@@ -166,6 +178,18 @@ def test_a_source_folder_that_vanishes_ends_the_job_with_its_name(watch, inbox, 
     process.wait(timeout=120)
     assert process.returncode == 4
     assert "inbox is gone" in read_log(tmp_path)
+
+
+@pytest.mark.parametrize("error", ["OSError(28, 'limit reached')", "RuntimeError('inotify')"])
+def test_folders_that_the_system_cannot_watch_are_listed_again_and_again(
+    watch, plugin, inbox, tmp_path, grey_picture, error
+):
+    plugin("unwatched", UNWATCHED.replace("ERROR", error))
+    process = watch()
+    (inbox / "one.jpg").write_bytes(jpeg(1, grey_picture))
+    wait_for((tmp_path / "out" / "one.jpg").exists, process, tmp_path)
+    assert end(process) == 0
+    assert "Traceback" not in read_log(tmp_path)
 
 
 def test_only_folders_can_be_watched(command, flat, album):

@@ -66,8 +66,11 @@ class GalleryWriter:
         self._thread = threading.Thread(target=self._run, name="gallery", daemon=True)
         self._thread.start()
 
-    def close(self, seconds: float) -> bool:
-        """Ends when all outcomes are written; returns whether it has, within these seconds."""
+    def close(self, seconds: float | None = None) -> bool:
+        """Ends when all outcomes are written; returns whether it has, within these seconds.
+
+        None: waits until it has.
+        """
         self._is_ending.set()
         if self._thread is not None:
             self._thread.join(seconds)

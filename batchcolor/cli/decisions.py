@@ -12,7 +12,11 @@ import typer
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, print_line
 from batchcolor.errors import ExitCode, UsageError, make_printable
+from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
 
+NO_OUTPUT = "not an output folder of batchcolor; name the folder that has the results"
+LISTED_UNKNOWN = 3
+"""Sources without a result of which the path is printed."""
 STANDARD = "-"
 """The FILE that is standard output or input."""
 
@@ -72,6 +76,8 @@ def _export(output: Path, file: str, table: TableFormat | None) -> int:
 
     if not output.is_dir():
         raise UsageError(f"{output}: there is no such folder")
+    if not (output / STATE_FOLDER).is_dir():
+        raise UsageError(f"{output}: {NO_OUTPUT}")
     store = DecisionStore(output)
     decided = [decision for decision in store if not decision.is_empty]
     is_csv = table is TableFormat.CSV if table else file.lower().endswith(".csv")
@@ -91,6 +97,8 @@ def _import(output: Path, file: str) -> int:
     from batchcolor.pipeline.decisions.store import DecisionStore
     from batchcolor.pipeline.decisions.table import parse_table
 
+    if _is_other_folder(output):  # perhaps that of the sources, where nothing is ever written
+        raise UsageError(f"{output}: {NO_OUTPUT}")
     try:
         data = sys.stdin.buffer.read() if file == STANDARD else Path(file).read_bytes()
     except OSError as error:
@@ -103,6 +111,31 @@ def _import(output: Path, file: str) -> int:
         DecisionStore(output).append(*found)
     count = "1 decision" if len(found) == 1 else f"{len(found)} decisions"
     print_line(make_console(), f"{count} imported")
-    if found:
-        print_line(make_console(), "Next: run the same command again to apply them")
+    if not found:
+        return ExitCode.DONE
+    if not (output / STATE_FOLDER / JOURNAL_NAME).is_file():
+        where = make_printable(output)
+        print_line(make_console(), f"{where} has no results yet: name it with --output of run")
+        return ExitCode.DONE
+    if unknown := _list_unknown(output, [one.source for one in found if not one.digest]):
+        names = ", ".join(make_printable(name) for name in unknown[:LISTED_UNKNOWN])
+        more = f" and {len(unknown) - LISTED_UNKNOWN} more" if unknown[LISTED_UNKNOWN:] else ""
+        print_line(make_console(), f"No picture of an earlier job has the path {names}{more}")
+    print_line(make_console(), "Next: run the same command again to apply them")
     return ExitCode.DONE
+
+
+def _is_other_folder(output: Path) -> bool:
+    """Whether a folder has files, and none of them is of batchcolor."""
+    if output.exists() and not output.is_dir():
+        return True
+    return output.is_dir() and not (output / STATE_FOLDER).is_dir() and any(output.iterdir())
+
+
+def _list_unknown(output: Path, sources: list[str]) -> list[str]:
+    """Returns those of `sources`, paths as in a decision, that no job on the folder has read."""
+    known = set()
+    for entry in Journal(output, lock=False).latest():
+        parts = Path(entry.source).parts
+        known.update("/".join(parts[start:]) for start in range(1, len(parts)))
+    return [source for source in sources if source not in known]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from batchcolor.errors import LIMITS
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.formats import BMP, JPEG, NETPBM, PCX, PNG, SGI, TGA, TIFF
+from batchcolor.storage.journal import DECISIONS_NAME
 
 MAX_STEPS = 2
 SALVAGEABLE = frozenset((*JPEG.suffixes, *PNG.suffixes, *TIFF.suffixes))
@@ -20,6 +21,9 @@ STRICT = "without --strict, damaged films are coloured as far as they can be rea
 MEMORY = "raise --max-memory, then use --retry-failed"
 RETRY = "correct the cause, then run the same command with --retry-failed"
 INSTALL = "install what is named above, then run the same command with --retry-failed"
+DECISION = "correct the decision or its hints, then run the same command again"
+DECISION_STEPS = frozenset(("decision", "hints"))
+"""Steps that fail because of what was decided: another decision is tried without an option."""
 TEMPORARY = ("permission denied", "vanished", "while the job ran", "input/output error", "plugin ")
 """Parts of the reasons of failures to read that may be gone in the next run."""
 MEMORY_REASONS = ("not enough memory", "--max-memory")
@@ -39,6 +43,8 @@ def _suggest(failure: Outcome, *, salvages: bool) -> str:
     reason = failure.reason.lower()
     if failure.step == LIMITS:
         return _suggest_options(reason)
+    if failure.step in DECISION_STEPS or failure.source.name == DECISIONS_NAME:
+        return DECISION
     if failure.step == "plan":
         return ""  # the reason has it
     if any(part in reason for part in MEMORY_REASONS):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shlex
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -120,6 +122,8 @@ class RunView:
             self._say(f"Results: {output}")
         if report.gallery and Path(report.gallery).exists():
             self._say(f"Gallery: {report.gallery}")
+        if report.done and output.exists() and _has_review():
+            self._say(f"Review: batchcolor review {shlex.quote(report.output)}")
         if report.exit_code == ExitCode.SOME_FAILED:
             for step in suggest_next_steps(report.failures, salvages=salvages):
                 self._say(f"Next: {step}")
@@ -188,6 +192,11 @@ def describe_earlier_failures(names: list[str]) -> str:
         return f"1 failed in an earlier run and was not tried again: {listed} (-v has the reason)"
     more = ", ... (-v lists all)" if len(names) > LISTED_FAILURES else " (-v has the reasons)"
     return f"{len(names)} failed in an earlier run and were not tried again: {listed}{more}"
+
+
+def _has_review() -> bool:
+    """Whether the packages of `batchcolor review` are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("starlette", "uvicorn"))
 
 
 def closing_sentence(report: Report) -> str:

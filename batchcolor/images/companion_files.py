@@ -14,6 +14,11 @@ DECISION_SUFFIX = ".batchcolor.json"
 HINTS_SUFFIX = ".hints.png"
 
 
+def is_decision_file(name: str) -> bool:
+    """Whether a file of this name has a decision on a picture or film."""
+    return name.lower().endswith(DECISION_SUFFIX) and len(name) > len(DECISION_SUFFIX)
+
+
 def is_hints_file(name: str) -> bool:
     """Whether a file of this name has painted colour hints."""
     return name.lower().endswith(HINTS_SUFFIX) and len(name) > len(HINTS_SUFFIX)

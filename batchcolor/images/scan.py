@@ -14,6 +14,7 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images.companion_files import (
     describe_hints_files,
     find_hinted_picture,
+    is_decision_file,
     is_hints_file,
 )
 from batchcolor.images.film_signatures import is_text
@@ -231,6 +232,7 @@ def _identify(
         return SkippedEntry(path, reason, failed=is_source)
     if kind is None and not is_expected:
         what = "metadata of another file" if suffix == ".xmp" else "not a picture or film"
+        what = "a decision on another picture" if is_decision_file(path.name) else what
         return SkippedEntry(path, what, is_foreign=True)
     note = ""
     if kind is not None and suffix and suffix not in kind.suffixes:

@@ -234,8 +234,10 @@ class Plan:
         `wanted` are the fingerprint and the weights of the result.
         """
         replaces = self.settings.if_exists == "overwrite"
-        if refusal := self._refuse(file, target, correction):
+        if refusal := self._refuse(file, target):
             return ("refused", "plan", refusal), replaces
+        if correction.fault:
+            return ("refused", "decision", correction.fault), replaces
         previous = journal.find(file.path, file.size, file.mtime_ns)
         made = self._find_result(journal, target, previous)
         exists = target.exists()
@@ -253,12 +255,10 @@ class Plan:
         if exists and not replaces:
             if made is not None and not is_changed and not is_same_decision:
                 return ("colour", "", ""), True
-            reason = "made with other settings" if made else "not made by this job"
-            reason = "changed after it was made" if is_changed else reason
-            return ("exists", "", reason), replaces
+            return ("exists", "", self._why_kept(journal, file, target, made)), replaces
         return ("colour", "", ""), replaces
 
-    def _refuse(self, file: ScannedFile, target: Path, correction: Correction) -> str:
+    def _refuse(self, file: ScannedFile, target: Path) -> str:
         """Why a source cannot be coloured as asked; empty where it can be."""
         try:
             exists = target.exists()
@@ -266,7 +266,7 @@ class Plan:
             return f"its result {target.name} cannot be written: {error.strerror}"
         if exists and _is_same_file(target, file.path):
             return "its result would replace it; choose another --output"
-        return self._guard.find_conflict(target) or correction.fault
+        return self._guard.find_conflict(target)
 
     def _find_result(
         self, journal: Journal, target: Path, previous: JournalEntry | None
@@ -278,6 +278,19 @@ class Plan:
         made = journal.find_result(target.relative_to(self.output))
         is_of_source = made is not None and _source_key(made) == _source_key(previous)
         return made if is_of_source else None
+
+    def _why_kept(
+        self, journal: Journal, file: ScannedFile, target: Path, made: JournalEntry | None
+    ) -> str:
+        """Why an existing result is not replaced; `made` is its entry if it is of this source as
+        it is now."""
+        if made is not None:
+            is_changed = _is_resized(target, made)
+            return "changed after it was made" if is_changed else "made with other settings"
+        earlier = journal.find_result(target.relative_to(self.output))
+        if earlier is not None and earlier.source == absolute_source(file.path):
+            return "made before its source changed"
+        return "not made by this job"
 
     def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
         """Whether the source is known to be in colour, and was copied or skipped as asked now."""

@@ -202,7 +202,8 @@ class Report:
         if self.existed:
             results = "1 result" if self.existed == 1 else f"{self.existed} results"
             self.note(
-                f"{results} kept: made with other settings or by another program "
+                f"{results} kept: made with other settings, before the source changed, or by "
+                f"another program "
                 f"(-v lists them; --if-exists overwrite replaces them)"
             )
         if self.exit_code == ExitCode.DONE and self.failed:

@@ -19,6 +19,7 @@ from batchcolor.errors import OutputError, OutputLockedError
 from batchcolor.storage.folder_lock import is_lockable, make_lock
 
 STATE_FOLDER = ".batchcolor"
+DECISIONS_NAME = "decisions.jsonl"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
 JOURNAL_NAME = "journal.jsonl"
 EDGE = 64 * 1024

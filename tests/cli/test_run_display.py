@@ -36,6 +36,15 @@ def test_the_summary_counts_and_names_the_full_path(command, flat, album, tmp_pa
     )
 
 
+def test_the_summary_has_the_command_that_reviews_the_results(command, flat, album):
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    words = ("run", album(1), "-m", flat, "-o", "the results")
+    assert "Review: batchcolor review 'the results'\n" in command(*words).stderr
+    assert "Review: " not in command(*words).stderr  # nothing new to look at
+    assert "Review: " not in command(*words, "--if-exists", "overwrite", "-q").stderr
+
+
 def test_a_job_without_failures_suggests_no_retry(command, flat, album):
     result = command("run", album(1), "-m", flat)
     assert "1 coloured, 0 failed" in result.stderr

@@ -187,6 +187,39 @@ def test_wrong_table_is_refused_as_a_whole(command, tmp_path, content: str, reas
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("action", ["import", "export"])
+def test_decisions_are_not_written_to_a_folder_of_sources(command, tmp_path, action: str) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.jpg").write_bytes(b"scan")
+    (tmp_path / "table.csv").write_text("source,state\na.jpg,rejected\n")
+    done = command("decisions", action, tmp_path / "scans", tmp_path / "table.csv")
+    assert done.returncode == 2
+    assert "not an output folder of batchcolor" in done.stderr
+    assert [path.name for path in (tmp_path / "scans").iterdir()] == ["a.jpg"]
+
+
+def test_import_before_the_first_run_says_how_to_use_the_folder(command, tmp_path) -> None:
+    (tmp_path / "table.csv").write_text("source,state\na.jpg,rejected\n")
+    done = command("decisions", "import", tmp_path / "out", tmp_path / "table.csv")
+    assert done.returncode == 0
+    assert "has no results yet" in done.stderr
+    assert "run the same command again" not in done.stderr
+
+
+def test_import_reports_paths_that_no_job_has_read(command, flat, album, tmp_path) -> None:
+    command("run", album(2), "-m", flat, "-o", tmp_path / "out")
+    entries = (tmp_path / "out" / ".batchcolor" / "journal.jsonl").read_text().splitlines()
+    source = Path(json.loads(entries[-1])["source"]).relative_to(tmp_path / "album").as_posix()
+    table = tmp_path / "table.csv"
+    table.write_text(f"source,state\n{source},approved\nmisspelled.jpg,approved\n")
+    done = command("decisions", "import", tmp_path / "out", table)
+    assert done.returncode == 0
+    assert "No picture of an earlier job has the path misspelled.jpg\n" in done.stderr
+    table.write_text(f"source,state\n{source},approved\n")
+    done = command("decisions", "import", tmp_path / "out", table)
+    assert "No picture of an earlier job" not in done.stderr
+
+
 def test_export_reports_bad_lines_and_prints_the_rest(command, tmp_path: Path) -> None:
     store = DecisionStore(tmp_path / "out")
     store.append(_make(source="a.jpg", state="approved"))

@@ -320,6 +320,31 @@ def test_hints_reach_their_page_of_a_document(command, job, tmp_path):
     assert np.abs(first[20, 30] - wanted).max() > 0.1
 
 
+@pytest.mark.parametrize("name", ["jpg", "line"])
+def test_wrong_decision_is_reported_with_the_step_that_helps(
+    command, flat, album, tmp_path, name: str
+):
+    source = album(1)
+    picture = next(source.rglob("*.jpg"))
+    sidecar = picture.with_suffix(".batchcolor.json")
+    if name == "jpg":
+        sidecar.write_text('{"strenght": 1}')
+    else:
+        store = DecisionStore(tmp_path / "out")
+        store.folder.mkdir(parents=True)
+        store.path.write_text("{\n")
+    words = ("run", source, "-o", tmp_path / "out", "-m", flat, "-v")
+    done = command(*words)
+    assert done.returncode == 3
+    assert "Next: correct the decision or its hints, then run the same command" in done.stderr
+    assert "--retry-failed" not in done.stderr
+    sidecar.write_text('{"strength": 0.9}')
+    (tmp_path / "out" / ".batchcolor" / "decisions.jsonl").unlink(missing_ok=True)
+    again = command(*words)
+    assert again.returncode == 0
+    assert f"{sidecar}: a decision on another picture" in again.stderr
+
+
 def read_rgb(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

@@ -79,3 +79,17 @@ def test_a_file_that_exists_after_a_mere_failure_is_not_called_a_result(command,
     (note,) = json.loads(command(*words).stdout)["picture_notes"]
     assert "not made by this job" in note["note"]
     assert (out / "a.jpg").read_bytes() == b"of another program"
+
+
+def test_a_result_of_an_earlier_version_of_its_source_is_kept_and_named_so(
+    command, flat, album, tmp_path
+):
+    folder, out = album(2), tmp_path / "out"
+    assert command("run", folder, "-o", out, "-m", flat).returncode == 0
+    one, other = sorted(folder.rglob("*.jpg"))
+    one.write_bytes(other.read_bytes())
+    words = ("run", folder, "-o", out, "-m", flat, "--json")
+    (note,) = json.loads(command(*words).stdout)["picture_notes"]
+    assert note["note"] == "result kept: it exists and was made before its source changed"
+    report = json.loads(command(*words, "--if-exists", "overwrite").stdout)
+    assert (report["done"], report["skipped"]) == (1, 1)

@@ -19,9 +19,8 @@ from filelock import Timeout
 from batchcolor.errors import OutputError
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
 from batchcolor.storage.folder_lock import is_lockable, make_lock
-from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.journal import DECISIONS_NAME, STATE_FOLDER
 
-DECISIONS_NAME = "decisions.jsonl"
 LOCK_NAME = "decisions.lock"
 LOCK_SECONDS = 10.0
 """How long a writer waits for another one, which holds the lock for one line."""

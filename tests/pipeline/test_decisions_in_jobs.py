@@ -328,7 +328,7 @@ def test_wrong_decision_is_reported_with_the_step_that_helps(
     picture = next(source.rglob("*.jpg"))
     sidecar = picture.with_suffix(".batchcolor.json")
     if name == "jpg":
-        sidecar.write_text('{"strenght": 1}')
+        sidecar.write_text('{"power": 1}')
     else:
         store = DecisionStore(tmp_path / "out")
         store.folder.mkdir(parents=True)

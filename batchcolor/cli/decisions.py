@@ -134,7 +134,7 @@ def _is_other_folder(output: Path) -> bool:
 
 def _list_unknown(output: Path, sources: list[str]) -> list[str]:
     """Returns those of `sources`, paths as in a decision, that no job on the folder has read."""
-    known = set()
+    known: set[str] = set()
     for entry in Journal(output, lock=False).latest():
         parts = Path(entry.source).parts
         known.update("/".join(parts[start:]) for start in range(1, len(parts)))

@@ -84,8 +84,8 @@ class RunArguments(ModelArguments, total=False):
     preset: str | None
     bit_depth: int | None
     strict: bool
-    preview: float | None
-    """Seconds of each film, from its beginning."""
+    preview: float | tuple[float, float] | None
+    """Seconds of each film from its beginning, or second of its start and length in seconds."""
     compare: bool
     recode_sound: bool
     fps: int | float | InstanceOf[Fraction] | None

@@ -21,6 +21,7 @@ from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.encode import DEFAULT_QUALITY
 from batchcolor.images.formats import JPEG, TIFF, Format
 from batchcolor.pipeline.settings import RunSettings
+from batchcolor.video.time_range import TimeRange
 
 VERSION = 1
 """Changed when the canonical form changes; results of another version count as made with other
@@ -108,6 +109,8 @@ def _canonical_value(value: Any) -> Any:
         return value.value
     if isinstance(value, Fraction):
         return str(value)
+    if isinstance(value, TimeRange):
+        return str(value) if value.start else value.length
     return value if isinstance(value, bool | int | float | str | None) else repr(value)
 
 

@@ -17,6 +17,7 @@ from batchcolor.pipeline.option import declared_options
 from batchcolor.pipeline.settings import RunSettings
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.video.time_range import TimeRange
 
 RECORD_NAME = "jobs.jsonl"
 MAX_JOBS = 20
@@ -91,7 +92,7 @@ def _to_values(settings: RunSettings) -> dict[str, Any]:
 def _to_json(value: Any) -> Any:
     if isinstance(value, Path):
         return _absolute(value)
-    if isinstance(value, Fraction):
+    if isinstance(value, Fraction | TimeRange):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): _to_json(item) for key, item in value.items()}

@@ -11,6 +11,7 @@ from typing import TypeVar
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.images.formats import FORMATS, MODERN_FORMATS, VIDEO_FORMATS
+from batchcolor.video.time_range import TimeRange, parse_time_range
 
 MIB = 1024 * 1024
 
@@ -33,11 +34,15 @@ def read_memory(value: object) -> object:
     return parse_memory(value) if isinstance(value, str) else value
 
 
-def read_time(value: object) -> object:
-    """Seconds of a text; other values as they are."""
-    from batchcolor.video.output.codecs import parse_time
-
-    return parse_time(value) if isinstance(value, str) else value
+def read_time_range(value: object) -> object:
+    """The time range of a text, a length, or a start and a length; other values as they are."""
+    if isinstance(value, str):
+        return parse_time_range(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return TimeRange(0.0, value)
+    if isinstance(value, tuple) and len(value) == 2:
+        return TimeRange(*value)
+    return value
 
 
 def read_frame_rate(value: object) -> object:

@@ -92,6 +92,8 @@ def describe_settings(
     }
     if "fps" in found:
         found["fps"] = str(found["fps"])
+    if "preview" in found:
+        found["preview"] = str(found["preview"])
     if settings.if_colored == "recolor" and not is_film:
         found["if_colored"] = settings.if_colored  # else the command would copy such a source
     if model_options:

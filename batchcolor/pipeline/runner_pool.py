@@ -158,7 +158,9 @@ class RunnerPool:
         first = first if item.shot_position is not None else 0
         if first not in shots:
             film = item.task.source.path.stem
-            numbered = library.find_for_frame(first, float(item.picture.rate), film)
+            rate, preview = float(item.picture.rate), settings.preview
+            skipped = 0 if preview is None else round(preview.start * rate)
+            numbered = library.find_for_frame(first + skipped, rate, film)
             shots[first] = numbered or library.find_nearest(item.square)
             note = f"shot from frame {first}: colours of {shots[first].name}"
             self.note_reference(item.task, note)

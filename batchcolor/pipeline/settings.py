@@ -27,7 +27,7 @@ from batchcolor.pipeline.option_values import (
     read_frame_rate,
     read_memory,
     read_paths_by_name,
-    read_time,
+    read_time_range,
 )
 from batchcolor.pipeline.settings_model import SettingsModel
 from batchcolor.pipeline.shared_options import (
@@ -40,6 +40,7 @@ from batchcolor.pipeline.shared_options import (
     Sources,
     Strength,
 )
+from batchcolor.video.time_range import TimeRange
 
 if TYPE_CHECKING:
     from batchcolor.video.output.codecs import VideoSettings
@@ -220,9 +221,12 @@ class RunSettings(SettingsModel):
     ] = 1
     """The limit is half a second of most films: new areas have propagated colours until then."""
     preview: Annotated[
-        float | None,
-        BeforeValidator(read_time),
-        Option("Films", "Only the beginning of each film, as 10s or 2m.", is_text=True),
+        InstanceOf[TimeRange] | None,
+        BeforeValidator(read_time_range),
+        Option(
+            *("Films", "Only a part of each film: its beginning, as 10s or 2m, or 0:12:30+10s."),
+            is_text=True,
+        ),
     ] = None
     compare: Annotated[bool, Option("Films", "Show the grey source at the left of the result.")] = (
         False

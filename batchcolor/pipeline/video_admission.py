@@ -135,14 +135,14 @@ def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
             source,
             frame_format,
             strict=settings.strict,
-            seconds=settings.preview,
+            preview=settings.preview,
             max_pixels=admission.max_pixels,
         )
     return VideoDecoder(
         source,
         frame_format,
         strict=settings.strict,
-        seconds=settings.preview,
+        preview=settings.preview,
         repeat_last_frame=settings.to_frames,
     )
 

@@ -38,6 +38,8 @@ from batchcolor.video.temporal.motion import SIDE, Field
 from batchcolor.video.temporal.shots import ShotTracker
 from batchcolor.video.temporal.stabilizer import Stabilizer
 
+IGNORED_SHOTS = "decisions for single shots are not applied to a preview that starts later"
+
 
 class VideoState(Enum):
     """States of a film, in order. Decoding and encoding overlap: segments are encoded in both."""
@@ -181,7 +183,10 @@ class VideoTask:
         self.expected = self.source.frames or self._packets.packets
         preview = self.output.settings.preview
         if preview is not None:
-            self.expected = min(self.expected, round(preview * self.source.rate))
+            rest = self.expected - round(preview.start * self.source.rate)
+            self.expected = max(0, min(rest, round(preview.length * self.source.rate)))
+        if self.output.settings.starts_later and self.task.correction.decision.shots:
+            self.notes.append(IGNORED_SHOTS)
         self._describe()
         self.context.open_output()
         with temporary_path(self.task.target):  # translates errors of the disk

@@ -14,6 +14,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.review.items import ReviewItem
 from batchcolor.storage.atomic import temporary_folder
 from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.video.time_range import TimeRange
 
 SECONDS = 3.0
 
@@ -63,6 +64,6 @@ def make_clip_settings(
         stabilize=job.stabilize,
         every=job.every,
         format="mp4",
-        preview=SECONDS,
+        preview=TimeRange(0.0, SECONDS),
         no_mark=True,
     )

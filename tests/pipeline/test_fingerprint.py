@@ -79,6 +79,7 @@ def test_explicit_defaults_of_films_do_not_count(values):
         {"stabilize": "best"},
         {"every": 2},
         {"preview": 2.0},
+        {"preview": (1.0, 2.0)},
         {"strict": True},
         {"bit_depth": 10},
     ],

@@ -18,6 +18,7 @@ from batchcolor.pipeline.settings import RunSettings
         {"model": "beta", "strength": 1.3, "format": "png", "quality": 80, "sidecar": True},
         {"options": (("vividness", "0.9"), ("tta", "true")), "like": Path("/tmp/like.jpg")},
         {"frames": True, "fps": Fraction(30000, 1001), "preview": 10.0},
+        {"preview": (750.5, 10.0)},
         {"c2pa": (Path("/tmp/a.pem"), Path("/tmp/b.pem"))},
     ],
 )

@@ -66,7 +66,12 @@ class Correction:
         return tuple(hint for hint in self.decision.hints if hint.page == page)
 
     def find_shot(self, first: int, last: int) -> ShotDecision | None:
-        """The decision that holds at frame `last` of a shot that begins at frame `first`."""
+        """The decision that holds at frame `last` of a shot that begins at frame `first`.
+
+        None for a preview that starts later: decisions count frames from the film's beginning.
+        """
+        if self.settings.preview is not None and self.settings.preview.start:
+            return None
         found = [shot for shot in self.decision.shots if first <= shot.frame <= last]
         return max(found, key=lambda shot: shot.frame) if found else None
 

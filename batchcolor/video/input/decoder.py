@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -19,8 +21,10 @@ from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.input.corruption import detect_corruption
 from batchcolor.video.input.gif_damage import GifInspector
+from batchcolor.video.input.seeking import find_key_frame, skip_to_key_frame
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
+from batchcolor.video.time_range import TimeRange, make_start_error
 
 GIF_TRAILER_WINDOW = 64
 """Bytes at the end of a GIF in which its trailer is searched; some programs append zeros."""
@@ -38,7 +42,8 @@ class VideoDecoder:
     The first `skip` frames are decoded, because later frames depend on them, but not yielded.
     After the last frame, `count` is the number of frames and `notes` describes damage. A packet
     that cannot be decoded loses its frame; all other frames keep their times, so the previous one
-    is shown longer. `strict` raises ProcessingError instead. `seconds` limits the length.
+    is shown longer. `strict` raises ProcessingError instead. `preview` selects a part of the film:
+    frames before its start are neither yielded nor counted, and their damage is not reported.
     `repeat_last_frame` yields the frame before a damaged position once for each missing frame, for
     outputs without timestamps.
     """
@@ -50,11 +55,11 @@ class VideoDecoder:
         *,
         strict: bool,
         skip: int = 0,
-        seconds: float | None = None,
+        preview: TimeRange | None = None,
         repeat_last_frame: bool = False,
     ) -> None:
         self.source, self.frame_format = source, frame_format or source.frame_format
-        self.strict, self.skip, self.seconds = strict, skip, seconds
+        self.strict, self.skip, self.preview = strict, skip, preview
         self.repeat_last_frame = repeat_last_frame
         self._last: tuple[VideoFrame, int] | None = None
         """With its timestamp; that of the frame itself may be changed by its consumer."""
@@ -62,7 +67,13 @@ class VideoDecoder:
         self._gif: GifInspector | None = None
         self._last_pts: int | None = None
         self._pts_offset = 0
-        self._first_pts: int | None = None
+        self._first_tick: int | None = None
+        self._start_tick: int | None = None
+        """Tick of the start of a preview; None if it starts at the beginning."""
+        self._origin = Fraction(0)
+        """Second of the file's timestamps that players show as zero."""
+        self._decoded, self._decoded_until = 0, 0
+        """Number of decoded frames, also those before a preview, and tick at which they end."""
         self.count = 0
         self.damaged = 0
         self.discarded = 0
@@ -83,9 +94,15 @@ class VideoDecoder:
             limit = max(MAX_SIZE_CHANGE * size, LARGEST_FRAME)
             stream.codec_context.options = {"max_pixels": str(limit)}
             # No frame threads: after an error they lose intact frames that they buffer.
-            for packet in self._demux(container, stream):
+            packets = self._demux(container, stream)
+            if self._seek(container, stream):
+                packets = skip_to_key_frame(packets)
+            for packet in packets:
                 for frame in self._decode(packet):
-                    if self._is_past_preview(frame):
+                    tick = self._count_decoded(frame)
+                    if self._start_tick is not None and tick < self._start_tick:
+                        continue
+                    if self._is_past_preview(tick):
                         return
                     fit = self._fit(frame)
                     for shown in (*self._repeat_before(fit), fit):
@@ -97,9 +114,27 @@ class VideoDecoder:
     @property
     def missing(self) -> int:
         """Frames in the header that could not be decoded; 0 for a preview."""
-        if self.seconds is not None:
+        if self.preview is not None:
             return 0
         return max(0, self.source.frames - self.discarded - self.count)
+
+    def _seek(self, container: InputContainer, stream: VideoStream) -> bool:
+        """Seeks to the key frame before the start of a preview.
+
+        False if the film is decoded from its beginning: seeking is not possible, or frames depend
+        on all earlier ones.
+        """
+        if self.preview is None or not self.preview.start:
+            return False
+        self._origin = Fraction(container.start_time or 0, av.time_base)
+        start = self._origin + Fraction(self.preview.start)
+        self._start_tick = round(start / self.source.time_base)
+        if self._gif is not None or self.source.has_estimated_pts:
+            return False
+        place = find_key_frame(self.source.path, stream.index, self._start_tick)
+        if place is not None:
+            container.seek(place, stream=stream)
+        return place is not None
 
     def _demux(
         self, container: InputContainer, stream: VideoStream
@@ -178,6 +213,10 @@ class VideoDecoder:
 
     def _report_damage(self, pts: int | None, reason: str, *, is_lost: bool = True) -> None:
         """Counts a damaged place; `is_lost`: a frame is missing there."""
+        if self._start_tick is not None:
+            is_before = self.count == 0 if pts is None else pts < self._start_tick
+            if is_before:
+                return
         place = f" at {float(pts * self.source.time_base):.2f} s" if pts is not None else ""
         if self.strict:
             raise ProcessingError(LIMITS, f"damaged{place}: {reason} (--strict)")
@@ -186,13 +225,21 @@ class VideoDecoder:
         self.damaged += 1
         self._is_gap_near |= is_lost
 
-    def _is_past_preview(self, frame: VideoFrame) -> bool:
-        """Whether the frame is after the end of a preview."""
-        if self.seconds is None or frame.pts is None:
+    def _count_decoded(self, frame: VideoFrame) -> int:
+        """Returns the tick of a decoded frame; one without a timestamp follows at the rate."""
+        step = 1 / (self.source.rate * self.source.time_base)
+        tick = round(self._decoded * step) if frame.pts is None else frame.pts
+        self._decoded += 1
+        self._decoded_until = max(self._decoded_until, tick + round(step))
+        return tick
+
+    def _is_past_preview(self, tick: int) -> bool:
+        """Whether a frame is after the end of a preview, which has at least one frame."""
+        if self.preview is None:
             return False
-        if self._first_pts is None:
-            self._first_pts = frame.pts
-        return float((frame.pts - self._first_pts) * self.source.time_base) >= self.seconds
+        if self._first_tick is None:
+            self._first_tick = tick
+        return float((tick - self._first_tick) * self.source.time_base) >= self.preview.length
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:
         """Returns the frame in the size and pixel format of the film; notes a change of size."""
@@ -207,6 +254,9 @@ class VideoDecoder:
 
     def _finish(self) -> None:
         """Adds notes about damage. Raises ProcessingError if no frame was decoded."""
+        if not self.count and self._decoded and self.preview is not None:
+            end = self._decoded_until * self.source.time_base - self._origin
+            raise make_start_error(self.preview, float(end))
         if not self.count:
             place = f" (damaged{self._first_damage})" if self.damaged else ""
             raise ProcessingError("decode", f"no frame can be decoded{place}")

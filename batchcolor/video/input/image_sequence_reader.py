@@ -27,6 +27,7 @@ from batchcolor.video.frame_format import (
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
+from batchcolor.video.time_range import TimeRange, make_start_error
 
 MAX_LISTED_NAMES = 5
 """Names listed in a note; the rest are counted."""
@@ -106,11 +107,11 @@ class ImageSequenceReader:
         *,
         strict: bool,
         skip: int = 0,
-        seconds: float | None = None,
+        preview: TimeRange | None = None,
         max_pixels: int,
     ) -> None:
         self.source, self.frame_format = source, frame_format
-        self.strict, self.skip, self.seconds = strict, skip, seconds
+        self.strict, self.skip, self.preview = strict, skip, preview
         self.max_pixels = max_pixels
         self.count = 0
         self.notes: list[str] = []
@@ -121,10 +122,15 @@ class ImageSequenceReader:
         frames = list_numbered_frames(self.source.path)
         if self.strict and frames.missing:
             raise ProcessingError(LIMITS, f"frame {frames.missing[0]} is missing (--strict)")
+        start: int | None = None
         for number, path in frames.paths.items():
             position = (number - frames.first) // frames.step
-            if self.seconds is not None and position * self.source.time_base >= self.seconds:
-                break
+            if self.preview is not None:
+                if float(position * self.source.time_base) < self.preview.start:
+                    continue
+                start = position if start is None else start
+                if float((position - start) * self.source.time_base) >= self.preview.length:
+                    break
             try:
                 picture = _decode_picture(path, self.max_pixels)
             except ProcessingError as error:
@@ -138,7 +144,7 @@ class ImageSequenceReader:
     @property
     def missing(self) -> int:
         """Number of unreadable frames; 0 for a preview."""
-        return 0 if self.seconds is not None else len(self._unreadable)
+        return 0 if self.preview is not None else len(self._unreadable)
 
     def _report_damage(self, path: Path, error: ProcessingError) -> None:
         text = f"{path.name}: {error.reason}"
@@ -159,6 +165,8 @@ class ImageSequenceReader:
         return frame
 
     def _finish(self) -> None:
+        if not self.count and self.preview is not None and self.preview.start >= self.source.end:
+            raise make_start_error(self.preview, self.source.end)
         if not self.count:
             raise ProcessingError("decode", "no frame can be decoded")
         if self._sizes:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
 from batchcolor.video.frame_format import BIT_DEPTHS
+from batchcolor.video.time_range import TimeRange
 
 os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints its settings
 
@@ -17,7 +18,6 @@ DEFAULT_FPS = "24"
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 NTSC_ROUNDING = Fraction(1, 200)
 """Largest difference of a rounded rate, such as 23.98 or 29.97, from n * 1000/1001."""
-MAX_PREVIEW_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class VideoSettings:
     preset: str | None = None
     bit_depth: int | None = None
     strict: bool = False
-    preview: float | None = None
-    """Length of a preview in seconds; None for the whole film."""
+    preview: TimeRange | None = None
+    """The part of the film that is coloured; None for the whole film."""
     compare: bool = False
     """Whether the result shows the grey source at its left."""
     fps: Fraction | None = None
@@ -145,8 +145,6 @@ class VideoSettings:
         if self.preset is not None and self.preset not in codec.presets:
             names = ", ".join(codec.presets) or "none"
             raise UsageError(f"--preset {self.preset}: presets of {codec.name}: {names}")
-        if self.preview is not None and not 0 < self.preview < MAX_PREVIEW_SECONDS:
-            raise UsageError(f"--preview {self.preview:g}: must be a time, as 10s or 2m")
         if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
             raise UsageError(f"--bit-depth {self.bit_depth}: must be 8, 10, 12, 14 or 16")
         if (self.bit_depth or 8) > codec.max_bits:
@@ -163,6 +161,11 @@ class VideoSettings:
     def video_codec(self) -> VideoCodec:
         """Codec of that name."""
         return find_codec(self.codec)
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether the result begins after the beginning of the film, at a time of zero."""
+        return self.preview is not None and self.preview.start > 0
 
     @property
     def name_suffix(self) -> str:
@@ -193,16 +196,6 @@ class VideoSettings:
         if own in accepted or own == GIF:
             return own
         return MKV if MKV in accepted and own not in (MP4, MOV, IMAGE_SEQUENCE) else accepted[0]
-
-
-def parse_time(text: str) -> float:
-    """Parses a duration, as `10s`, `2m`, `1h` or a number, to seconds. Raises UsageError."""
-    number = text.strip().lower()
-    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(number[-1:], 0.0)
-    try:
-        return float(number[:-1] if factor else number) * (factor or 1.0)
-    except ValueError as error:
-        raise UsageError(f"--preview {text}: must be a time, as 10s or 2m") from error
 
 
 def parse_frame_rate(text: str) -> Fraction:

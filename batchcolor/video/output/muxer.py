@@ -134,21 +134,27 @@ class Muxer:
         """
         timeline, time_base = segments.timeline, self.output.time_base
         until = self._compute_expected_end(timeline, scan, missing)
+        # A preview that starts later begins at zero.
+        start = (timeline.first or 0) if self.output.settings.starts_later else 0
+        until, last_end = until - start, timeline.end - start
         self.end = until * time_base
+        if self.is_preview:
+            self.streams.cut(self.container, start * time_base, self.end)
         if self.output.container == GIF:
-            shown = timeline.last_duration + (until - timeline.end) * time_base
+            shown = timeline.last_duration + (until - last_end) * time_base
             delay = round(shown * GIF_TICKS_PER_SECOND)
             if delay > MAX_GIF_DELAY:
                 self.end -= Fraction(delay - MAX_GIF_DELAY, GIF_TICKS_PER_SECOND)
             self.container.container_options["final_delay"] = str(min(delay, MAX_GIF_DELAY))
         pts, encoder_dts = segments.read_packet_times()
-        dts = compute_decoding_timestamps(pts, encoder_dts)
+        pts -= start
+        dts = compute_decoding_timestamps(pts, encoder_dts - start)
         last, is_mp4 = len(dts) - 1, self.output.container in (MP4, MOV)
         for item, packet_dts in zip(segments.read_packets(), dts.tolist(), strict=True):
-            packet = self._make_packet(item, packet_dts)
-            if until > timeline.end and item.encoder_pts == timeline.encoder_pts:
-                packet.duration = until - item.pts
-            if (until > timeline.end or is_mp4) and self.frames == last:
+            packet = self._make_packet(item, item.pts - start, packet_dts)
+            if until > last_end and item.encoder_pts == timeline.encoder_pts:
+                packet.duration = until - (item.pts - start)
+            if (until > last_end or is_mp4) and self.frames == last:
                 # MP4 derives the length of the stream from the packet decoded last, which need not
                 # be the frame shown last.
                 length = until - int(pts.min()) - (packet_dts - int(dts[0]))
@@ -171,11 +177,11 @@ class Muxer:
         if not matroska.patch_display_size(self.target, output.width, output.height, aspect):
             raise ProcessingError("encode", "the sample aspect ratio cannot be written to mkv")
 
-    def _make_packet(self, item: StoredPacket, dts: int) -> Packet[VideoStream]:
+    def _make_packet(self, item: StoredPacket, pts: int, dts: int) -> Packet[VideoStream]:
         data = item.data if self._gif is None else self._gif.join(bytes(item.data))
         packet: Packet[Any] = Packet(data)
         packet.stream, packet.time_base = self.video, self.output.time_base
-        packet.pts, packet.dts = item.pts, dts
+        packet.pts, packet.dts = pts, dts
         packet.duration, packet.is_keyframe = item.duration, item.is_keyframe
         return packet
 

@@ -7,7 +7,7 @@ import math
 from av.container import InputContainer
 from av.stream import Disposition
 
-from batchcolor.images.formats import GIF, MKV, Format
+from batchcolor.images.formats import GIF, MKV
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.source_info import SourceInfo
 
@@ -41,9 +41,9 @@ def choose_muxer_options(
     if output.container == GIF:
         options, notes = _choose_gif_options(container, output)
     elif output.container == MKV:
-        options, notes = _choose_matroska_options(container, source)
+        options, notes = _choose_matroska_options(container, source, output)
     else:
-        options, notes = _choose_mp4_options(container, source, output.container)
+        options, notes = _choose_mp4_options(container, source, output)
     return KEEP_NEGATIVE_TIMESTAMPS | options, notes
 
 
@@ -56,11 +56,11 @@ def _choose_gif_options(
 
 
 def _choose_matroska_options(
-    container: InputContainer, source: SourceInfo
+    container: InputContainer, source: SourceInfo, output: OutputSpec
 ) -> tuple[dict[str, str], list[str]]:
     """Shifts a film that starts before zero: Matroska has no negative times (RFC 9559)."""
     start = container.streams[source.stream].start_time
-    if start is None or start >= 0:
+    if start is None or start >= 0 or output.settings.starts_later:
         return {}, []
     shift = f"{float(-start * source.time_base):.6f}"
     note = f"starts before zero, which mkv cannot store: all streams are delayed by {shift} s"
@@ -68,25 +68,27 @@ def _choose_matroska_options(
 
 
 def _choose_mp4_options(
-    container: InputContainer, source: SourceInfo, target: Format
+    container: InputContainer, source: SourceInfo, output: OutputSpec
 ) -> tuple[dict[str, str], list[str]]:
     """Chooses between MP4's two tag lists: standard names, which allow a cover, or any names, which
     do not. Any names are used if a tag would be lost and there is no cover."""
-    options = _choose_timescale(container, source)
+    options = _choose_timescale(container, source, output)
     other_tags = sorted(_list_tag_names(container) - MP4_TAGS)
     has_cover = any(s.disposition & Disposition.attached_pic for s in container.streams)
     if other_tags and has_cover:
         tags = ", ".join(other_tags)
-        return options, [f"{target.name} cannot store {tags} beside a cover: dropped"]
+        return options, [f"{output.container.name} cannot store {tags} beside a cover: dropped"]
     if other_tags:
         options["movflags"] = "use_metadata_tags"
     return options, []
 
 
-def _choose_timescale(container: InputContainer, source: SourceInfo) -> dict[str, str]:
+def _choose_timescale(
+    container: InputContainer, source: SourceInfo, output: OutputSpec
+) -> dict[str, str]:
     """MP4 stores the start of a stream in the movie timescale, by default milliseconds."""
     timed = [s for s in container.streams if s.type in ("video", "audio") and s.time_base]
-    if not any(stream.start_time for stream in timed):
+    if not (output.settings.starts_later or any(stream.start_time for stream in timed)):
         return {}
     exact = math.lcm(*(stream.time_base.denominator for stream in timed if stream.time_base))
     own = container.streams[source.stream].time_base

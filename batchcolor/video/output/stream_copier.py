@@ -19,6 +19,7 @@ from batchcolor.video.output.containers import suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
+from batchcolor.video.output.stream_cut import StreamCut, cut_chapters
 from batchcolor.video.output.timed_text import TimedTextConverter
 from batchcolor.video.source_info import SourceInfo
 
@@ -41,6 +42,18 @@ class StreamCopier:
         self._last_dts: dict[int, int] = {}
         """Last decoding time of each stream."""
         self._packets = self._demux()
+        self._cut: StreamCut | None = None
+
+    def cut(self, target: OutputContainer, start: Fraction, end: Fraction) -> None:
+        """Selects a part of the source, before the first packet.
+
+        `start` is the second of the source that becomes zero, `end` that at which `target` ends.
+        Chapters outside are dropped.
+        """
+        self._cut = StreamCut(start) if start else None
+        chapters = self._input.chapters()
+        if chapters:
+            target.set_chapters(cut_chapters(chapters, start, end))
 
     def choose_muxer_options(self) -> dict[str, str]:
         """Returns the options of the result's muxer."""
@@ -63,13 +76,18 @@ class StreamCopier:
                 continue
             elif container == MOV and _is_timecode(stream):
                 continue  # FFmpeg generates it from the tag of the video stream
+            elif self.output.settings.starts_later and _is_timecode(stream):
+                continue  # it is that of the film's beginning
             elif container == MKV and stream.disposition & Disposition.attached_pic:
                 self._attach_cover(target, stream)
             elif container == MKV and _is_timed_text(stream):
                 self._convert_timed_text(target, stream)
             else:
                 self._add_stream(target, stream, alternatives)
-        target.metadata.update(_select_tags(self._input.metadata))
+        tags = _select_tags(self._input.metadata)
+        if self.output.settings.starts_later:
+            tags.pop("timecode", None)
+        target.metadata.update(tags)
         chapters = self._input.chapters()
         if chapters:
             target.set_chapters(chapters)
@@ -77,6 +95,8 @@ class StreamCopier:
     def copy_metadata(self, target: Stream) -> None:
         """Copies tags, language and disposition of the coloured stream to `target`."""
         _copy_metadata(self._input.streams[self.source.stream], target)
+        if self.output.settings.starts_later and target.metadata.pop("timecode", ""):
+            self.notes.append("the timecode is that of the film's beginning: dropped")
 
     def _add_stream(
         self, target: OutputContainer, stream: Stream, alternatives: Sequence[Format]
@@ -138,7 +158,7 @@ class StreamCopier:
     def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """Muxes packets with a decoding time up to `seconds`; all remaining ones if it is None."""
         while True:
-            packet = self._next_packet or next(self._packets, None)
+            packet = self._next_packet or self._read_packet()
             if packet is None:
                 self._finish(target)
                 return
@@ -150,6 +170,13 @@ class StreamCopier:
             if not _is_empty_subtitle(packet):
                 self._make_monotonic(packet)
                 target.mux(list(self._targets[packet.stream_index].convert_packet(packet)))
+
+    def _read_packet(self) -> Packet[Stream] | None:
+        """Returns the next packet, with its time in the result; None at the end."""
+        for packet in self._packets:
+            if self._cut is None or self._cut.move(packet):
+                return packet
+        return None
 
     def _finish(self, target: OutputContainer) -> None:
         """Flushes transcoders, once; later calls of `mux_until` find nothing to do."""
@@ -195,6 +222,9 @@ class NoStreams:
     def add_streams(self, target: OutputContainer, alternatives: Sequence[Format]) -> Iterator[int]:
         """Yields the index of the coloured stream, the only one."""
         yield self.source.stream
+
+    def cut(self, target: OutputContainer, start: Fraction, end: Fraction) -> None:
+        """Does nothing: there are neither packets nor chapters."""
 
     def copy_metadata(self, target: Stream) -> None:
         """Does nothing: there are no tags."""

@@ -1,0 +1,82 @@
+"""The part of a film that `--preview` selects, and its text form.
+
+No PyAV here: the command line parses times before it needs any film.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from batchcolor.errors import ProcessingError, UsageError
+
+MAX_SECONDS = 24 * 3600.0
+CLOCK_TIME = re.compile(r"(?:(\d+):([0-5]?\d)|(\d+)):([0-5]?\d(?:\.\d+)?)", re.ASCII)
+"""H:MM:SS, or M:SS with any number of minutes; seconds may have decimals."""
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+EXPECTED = "must be a time, as 10s or 2m, or a start and a length, as 0:12:30+10s"
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """A part of a film, in seconds from the time that players show as zero.
+
+    `str` returns the text that `parse_time_range` reads. Raises UsageError for a negative start or
+    an empty range.
+    """
+
+    start: float
+    length: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.start < MAX_SECONDS and 0 < self.length < MAX_SECONDS):
+            raise UsageError(f"--preview {self}: {EXPECTED}")
+
+    def __str__(self) -> str:
+        length = f"{_format_number(self.length)}s"
+        return f"{format_time(self.start)}+{length}" if self.start else length
+
+
+def parse_time_range(text: str) -> TimeRange:
+    """Parses `10s`, the beginning of a film, or `0:12:30+10s`, start and length.
+
+    Raises UsageError.
+    """
+    start, plus, length = text.strip().lower().rpartition("+")
+    try:
+        return TimeRange(_parse_time(start) if plus else 0.0, _parse_time(length))
+    except ValueError as error:
+        raise UsageError(f"--preview {text}: {EXPECTED}") from error
+
+
+def format_time(seconds: float) -> str:
+    """Formats a time as H:MM:SS, with decimals only where there are any."""
+    minutes, rest = divmod(seconds, 60)
+    digits = _format_number(round(rest, 6))
+    whole, point, decimals = digits.partition(".")
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{whole:0>2}{point}{decimals}"
+
+
+def make_start_error(preview: TimeRange, end: float) -> ProcessingError:
+    """Returns the error of a preview that starts after the end of its film, at second `end`."""
+    return ProcessingError(
+        "decode",
+        f"--preview starts at {format_time(preview.start)}, but the film ends at "
+        f"{format_time(round(end, 3))}",
+    )
+
+
+def _parse_time(text: str) -> float:
+    """Seconds of `0:12:30`, `12:30`, `90s`, `2m`, `1h` or a number. Raises ValueError."""
+    clock = CLOCK_TIME.fullmatch(text)
+    if clock is not None:
+        hours, minutes, only_minutes, seconds = clock.groups(default="0")
+        return 3600.0 * int(hours) + 60.0 * (int(minutes) + int(only_minutes)) + float(seconds)
+    if text.startswith("+"):  # a second plus sign
+        raise ValueError(text)
+    factor = UNITS.get(text[-1:])
+    return float(text[:-1]) * factor if factor else float(text)
+
+
+def _format_number(value: float) -> str:
+    return repr(float(value)).removesuffix(".0")

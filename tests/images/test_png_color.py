@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageCms
 from batchcolor.errors import ProcessingError
 from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.formats import JPEG, PNG
-from batchcolor.images.png.png_chunks import SIGNATURE, build_chunk, walk_chunks
+from batchcolor.images.png.png_chunks import SIGNATURE, build_chunk, repair_png, walk_chunks
 
 NEUTRAL = np.zeros((2, 3, 3), np.float32)
 LINEAR = ("gAMA", struct.pack(">I", 100000))
@@ -181,6 +182,20 @@ def test_wrong_checksum_of_intact_pixels_is_noted(tmp_path, read_picture):
     picture = read_picture(path)
     assert picture.notes == ["the checksum of its pixels is wrong, but they are intact"]
     assert np.array_equal(picture.luma, ramp())
+
+
+def test_pixels_that_are_a_decompression_bomb_are_checked_in_little_memory():
+    header = build_chunk("IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    content = build_chunk("IDAT", zlib.compress(bytes(64 * 2**20)))
+    data = break_chunk(SIGNATURE + header + content + build_chunk("IEND", b""), "IDAT")
+    tracemalloc.start()
+    try:
+        repair_png(data, notes := [])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert notes == ["the checksum of its pixels is wrong, but they are intact"]
+    assert peak < 8 * 2**20
 
 
 def test_missing_end_after_complete_pixels_is_noted(tmp_path, read_picture):

@@ -313,3 +313,19 @@ def test_frames_that_do_not_fit_into_memory_are_decoded_again(
             frames.append([f.to_ndarray().tobytes() for f in film.decode(video=0)])
     assert len(frames[0]) == 60
     assert frames[0] == frames[1]
+
+
+def test_colour_lasts_through_many_frames_without_a_match():
+    rng = np.random.default_rng(1)
+    every, stabilizer = 40, Stabilizer("fast", every=40)
+    finished, before = [], None
+    for number in range(2 * every + 1):  # unlike scenes that a tracker of cuts took for one shot
+        guide = np.kron(rng.random((8, 8)), np.ones((8, 8))).astype(np.float32)
+        own = np.full((2, SIDE, SIDE), 0.2, np.float32) if number % every == 0 else None
+        motion = None if before is None else match_frames(before, guide)
+        finished += stabilizer.add(guide, own, number, motion)
+        before = guide
+    finished += stabilizer.flush()
+    assert len(finished) == 2 * every + 1
+    for _, chroma in finished:
+        assert np.abs(chroma - 0.2).max() < 1e-3

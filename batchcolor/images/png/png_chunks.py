@@ -23,6 +23,8 @@ PIXEL_CHUNKS = frozenset({"tRNS", ANIMATION, FRAME, "fdAT"})
 END_CHUNK = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 PALETTE, INDEXED = "PLTE", 3
 """The chunk, and the colour type that needs it."""
+PART = 2**20
+"""Bytes that are decompressed at once."""
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel by colour type."""
 
@@ -208,8 +210,11 @@ def _check_pixels(data: bytes, chunks: list[Chunk]) -> None:
     inflater, size = zlib.decompressobj(), 0
     try:
         for chunk in chunks:
-            if chunk.kind == PIXELS:
-                size += len(inflater.decompress(chunk.read(data)))
+            rest = chunk.read(data) if chunk.kind == PIXELS else b""
+            while rest:  # in parts, as it may be a decompression bomb
+                size += len(inflater.decompress(rest, PART))
+                rest = inflater.unconsumed_tail
+        size += len(inflater.flush())
     except zlib.error as error:
         raise ProcessingError(
             "decode", f"damaged: its pixels cannot be decoded ({error})"

@@ -19,6 +19,8 @@ RETENTION = np.float32(0.99)
 """Weight of a frame in the mean of the next one where both match: half of it after 69 frames."""
 MIN_CARRY = np.float32(1e-4)
 """Smallest factor of the sum, so that frames without chroma of their own have a mean anywhere."""
+MIN_WEIGHT = np.float32(1e-30)
+"""Weight below which a sum is not reduced: after many frames without a match it would be zero."""
 LUMA_TOLERANCE = np.float32(0.12)
 """Difference from the mean luma of the path at which the sum is reduced to 1/e."""
 
@@ -43,8 +45,10 @@ class Trace:
         difference = compute_box_mean(np.abs(match_exposure(luma / frames, guide) - guide), 1)
         carry = RETENTION * motion.confidence * np.exp(-np.square(difference / LUMA_TOLERANCE))
         np.maximum(carry, MIN_CARRY, out=carry)
-        chroma = carry * self.chroma[:, rows, columns]
-        weight = carry * self.weight[rows, columns]
+        weight = self.weight[rows, columns]
+        share = np.where(carry * weight < MIN_WEIGHT, np.float32(1), carry)
+        chroma = share * self.chroma[:, rows, columns]
+        weight = share * weight
         if own is not None:
             chroma += own
             weight += 1

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from batchcolor.images.iso_boxes import build_box
+
 FULL_BOX = 4
 """Bytes of version and flags before the content of some boxes."""
 AUXILIARY, THUMBNAIL, DESCRIBES = b"auxl", b"thmb", b"cdsc"
@@ -83,15 +85,15 @@ def merge_associations(data: bytes) -> bytes:
             merged.setdefault(content[:FULL_BOX], []).append(content[FULL_BOX:])
     if all(len(parts) == 1 for parts in merged.values()):
         return data
-    result = b"".join(_build_box(k, content) for k, content in boxes if k != b"ipma")
+    result = b"".join(build_box(k, content) for k, content in boxes if k != b"ipma")
     for head, parts in merged.items():
         count = sum(int.from_bytes(part[:4], "big") for part in parts)
         entries = b"".join(part[4:] for part in parts)
-        result += _build_box(b"ipma", head + struct.pack(">I", count) + entries)
+        result += build_box(b"ipma", head + struct.pack(">I", count) + entries)
     removed = len(properties) - len(result)
     children[index] = (b"iprp", result)
     children.append((b"free", bytes(removed - 8)))
-    meta = b"".join(_build_box(kind, content) for kind, content in children)
+    meta = b"".join(build_box(kind, content) for kind, content in children)
     return data[:begin] + meta + data[end:] if len(meta) == end - begin else data
 
 
@@ -215,7 +217,7 @@ def add_metadata(data: bytes, exif: bytes, xmp: bytes, icc: bytes) -> bytes:
     numbers = range(first, first + len(blocks))
     children[b"iinf"] = _append_types(children[b"iinf"], numbers, blocks)
     children[b"iref"] = children.get(b"iref", bytes(FULL_BOX)) + b"".join(
-        _build_box(DESCRIBES, struct.pack(">HHH", number, 1, primary)) for number in numbers
+        build_box(DESCRIBES, struct.pack(">HHH", number, 1, primary)) for number in numbers
     )
     if icc:
         children[b"iprp"] = _append_profile(children[b"iprp"], primary, icc)
@@ -226,18 +228,18 @@ def add_metadata(data: bytes, exif: bytes, xmp: bytes, icc: bytes) -> bytes:
     children[b"iloc"] = _append_locations(
         children[b"iloc"], shift, numbers, sizes, len(data) + shift + 8
     )
-    meta = _build_box(
-        b"meta", bytes(FULL_BOX) + b"".join(map(_build_box, children, children.values()))
+    meta = build_box(
+        b"meta", bytes(FULL_BOX) + b"".join(map(build_box, children, children.values()))
     )
     head = data[: begin - 8 - FULL_BOX]
-    stored = _build_box(b"mdat", b"".join(content for _, _, content in blocks)) if blocks else b""
+    stored = build_box(b"mdat", b"".join(content for _, _, content in blocks)) if blocks else b""
     return head + meta + data[end:] + stored
 
 
 def _append_types(iinf: bytes, numbers: range, blocks: list[tuple[bytes, bytes, bytes]]) -> bytes:
     count = struct.unpack_from(">H", iinf, FULL_BOX)[0] + len(blocks)
     entries = b"".join(
-        _build_box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number, 0) + kind + name)
+        build_box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number, 0) + kind + name)
         for number, (kind, name, _) in zip(numbers, blocks, strict=True)
     )
     return iinf[:FULL_BOX] + struct.pack(">H", count) + iinf[FULL_BOX + 2 :] + entries
@@ -267,7 +269,7 @@ def _append_profile(iprp: bytes, primary: int, icc: bytes) -> bytes:
     """Returns the box with an ICC profile as one more property of the primary item."""
     (_, start, end), (_, begin, stop) = _iterate_boxes(iprp, 0, len(iprp))
     index = 1 + sum(1 for _ in _iterate_boxes(iprp, start, end))
-    properties = iprp[start:end] + _build_box(b"colr", b"prof" + icc)
+    properties = iprp[start:end] + build_box(b"colr", b"prof" + icc)
     associations, position = iprp[begin : begin + 8], begin + 8
     while position < stop:
         item, count = struct.unpack_from(">HB", iprp, position)
@@ -275,8 +277,4 @@ def _append_profile(iprp: bytes, primary: int, icc: bytes) -> bytes:
         position += 3 + count
         stored += bytes((index,)) if item == primary else b""
         associations += struct.pack(">HB", item, len(stored)) + stored
-    return _build_box(b"ipco", properties) + _build_box(b"ipma", associations)
-
-
-def _build_box(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", 8 + len(content)) + kind + content
+    return build_box(b"ipco", properties) + build_box(b"ipma", associations)

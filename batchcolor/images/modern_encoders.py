@@ -19,6 +19,7 @@ from batchcolor.images.color_profiles.cicp import find_code_points
 from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.formats import AVIF, HEIF, JPEG_XL
 from batchcolor.images.heif_items import add_metadata
+from batchcolor.images.iso_boxes import build_box
 from batchcolor.images.metadata.exif import remove_orientation
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Plane
@@ -227,21 +228,17 @@ def _insert_boxes(data: bytes, metadata: Metadata) -> bytes:
     """Returns the file with boxes for EXIF and XMP before the codestream (18181-2)."""
     boxes = b""
     if metadata.exif:
-        boxes += _build_box(b"Exif", bytes(4) + metadata.exif)
+        boxes += build_box(b"Exif", bytes(4) + metadata.exif)
     if metadata.xmp:
-        boxes += _build_box(b"xml ", metadata.xmp)
+        boxes += build_box(b"xml ", metadata.xmp)
     if not boxes:
         return data
     if data[:2] == CODESTREAM:
-        return CONTAINER + FILE_TYPE + boxes + _build_box(b"jxlc", data)
+        return CONTAINER + FILE_TYPE + boxes + build_box(b"jxlc", data)
     position = len(CONTAINER)
     while data[position + 4 : position + 8] in (b"ftyp", b"jxll"):
         position += int.from_bytes(data[position : position + 4], "big")
     return data[:position] + boxes + data[position:]
-
-
-def _build_box(kind: bytes, content: bytes) -> bytes:
-    return (8 + len(content)).to_bytes(4, "big") + kind + content
 
 
 Encoder = Callable[[Plane, Metadata, int | None, list[str], int], bytes]

@@ -98,6 +98,16 @@ def test_exif_and_xmp_boxes_are_read_and_the_orientation_is_that_of_the_codestre
     assert (read[0x010E], read[0x0112]) == ("Aunt Ida, 1931", 1)
 
 
+def test_metadata_that_are_a_decompression_bomb_fail_in_little_memory(
+    tmp_path: Path, read_picture: ReadPicture
+) -> None:
+    bomb = b"xml " + imagecodecs.brotli_encode(bytes(64 * 2**20))
+    path = tmp_path / "in.jxl"
+    path.write_bytes(wrap(imagecodecs.jpegxl_encode(RAMP, lossless=True), (b"brob", bomb)))
+    with pytest.raises(ProcessingError, match="compressed metadata have more than 16 MiB"):
+        read_picture(path)
+
+
 def test_first_frame_of_an_animation_is_coloured_with_a_note(
     tmp_path: Path, read_picture: ReadPicture
 ) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.iso_boxes import build_box
 from batchcolor.images.jpeg_stream.grey_jpeg import APP11, JUMBF
 from batchcolor.images.jpeg_stream.jpeg_frame import SOS
 from batchcolor.images.jpeg_stream.jpeg_structure import JpegStructureError, Segment, read_segments
@@ -84,16 +85,12 @@ def _build_record(packed: bytes) -> Iterator[bytes]:
     """Yields the segments of the box; each repeats its header (ISO/IEC 19566-5, annex D)."""
     if len(packed) > MAX_SIZE:
         raise ValueError("the record of the source is too large")
-    description = _build_box(b"jumd", UUID_CONTENT + REQUESTABLE_WITH_LABEL + LABEL)
-    box = _build_box(b"jumb", description + _build_box(b"uuid", RECORD_UUID + packed))
+    description = build_box(b"jumd", UUID_CONTENT + REQUESTABLE_WITH_LABEL + LABEL)
+    box = build_box(b"jumb", description + build_box(b"uuid", RECORD_UUID + packed))
     head, content = box[:BOX_HEADER_SIZE], box[BOX_HEADER_SIZE:]
     for number, start in enumerate(range(0, len(content), PART_SIZE), 1):
         part = content[start : start + PART_SIZE]
         yield build_segment(APP11, INSTANCE + number.to_bytes(4, "big") + head + part)
-
-
-def _build_box(kind: bytes, content: bytes) -> bytes:
-    return (len(content) + BOX_HEADER_SIZE).to_bytes(4, "big") + kind + content
 
 
 def _describe_piece(piece: Piece, base: str, position: int) -> Iterator[list[Any]]:

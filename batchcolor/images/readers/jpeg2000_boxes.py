@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from batchcolor.images.iso_boxes import iterate_boxes
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 CODESTREAM = b"\xff\x4f\xff\x51"
@@ -63,7 +64,7 @@ def parse_jpeg2000(file: BinaryIO) -> Jpeg2000File:
         _parse_size_marker(head[4:] + file.read(MAX_COMPONENTS_SIZE), parsed)
     elif head == SIGNATURE:
         end = file.seek(0, 2)
-        for kind, start, size in _iterate_boxes(file, len(SIGNATURE), end):
+        for kind, start, size in iterate_boxes(file, len(SIGNATURE), end):
             _parse_box(file, kind, start, size, parsed)
     if not parsed.bits or not (parsed.width and parsed.height):
         raise ValueError("truncated: it has no JPEG 2000 codestream")
@@ -72,7 +73,7 @@ def parse_jpeg2000(file: BinaryIO) -> Jpeg2000File:
 
 def _parse_box(file: BinaryIO, kind: bytes, start: int, size: int, parsed: Jpeg2000File) -> None:
     if kind == b"jp2h":
-        for inner, begin, length in _iterate_boxes(file, start, start + size):
+        for inner, begin, length in iterate_boxes(file, start, start + size):
             _parse_box(file, inner, begin, length, parsed)
         return
     file.seek(start)
@@ -91,7 +92,7 @@ def _parse_box(file: BinaryIO, kind: bytes, start: int, size: int, parsed: Jpeg2
     elif kind == b"cdef":
         _parse_channels(file.read(min(size, MAX_BOX)), parsed)
     elif kind == b"res ":
-        for inner, begin, length in _iterate_boxes(file, start, start + size):
+        for inner, begin, length in iterate_boxes(file, start, start + size):
             _parse_box(file, inner, begin, length, parsed)
     elif kind in (b"resc", b"resd") and (kind == b"resd" or parsed.dpi is None):
         parsed.dpi = _parse_resolution(file.read(10)) or parsed.dpi
@@ -140,18 +141,3 @@ def _parse_size_marker(data: bytes, parsed: Jpeg2000File) -> None:
         raise ValueError(f"damaged: {parsed.width} x {parsed.height} pixels in its codestream")
     parsed.bits = tuple((depth & 0x7F) + 1 for depth, _, _ in components)
     parsed.is_chroma_subsampled = count > 1 and components[1][1:] != components[0][1:]
-
-
-def _iterate_boxes(file: BinaryIO, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yields type, position and size of the content of each box."""
-    while position + 8 <= end:
-        file.seek(position)
-        header = file.read(16)
-        size, start = int.from_bytes(header[:4], "big"), position + 8
-        if size == 1:
-            size, start = int.from_bytes(header[8:], "big"), position + 16
-        following = position + size if size else end
-        if following < start:
-            raise ValueError("damaged: a box has no size")
-        yield header[4:8], start, min(following, end) - start
-        position = following

@@ -6,10 +6,11 @@ is read here. All fields up to the colour encoding are parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO, Literal, TypeAlias
+
+from batchcolor.images.iso_boxes import iterate_boxes
 
 CODESTREAM = b"\xff\x0a"
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -30,6 +31,8 @@ CUSTOM = 2
 D65, SRGB_PRIMARIES = 1, 1
 HEAD_SIZE = 1 << 16
 """Bytes of the codestream that hold every header field, with names of extra channels."""
+MAX_METADATA = 16 << 20
+"""Bytes of a compressed box of metadata."""
 
 
 ColourSpace: TypeAlias = Literal["srgb", "linear", "icc", "other"]
@@ -190,7 +193,7 @@ def read_codestream_head(file: BinaryIO) -> bytes:
     if head != CONTAINER:
         raise ValueError("damaged: neither a JPEG XL codestream nor its container")
     codestream = b""
-    for kind, size in _iterate_boxes(file):
+    for kind, _, size in iterate_boxes(file, len(CONTAINER), file.seek(0, 2)):
         if kind == b"jxlc":
             return file.read(min(size, HEAD_SIZE))
         if kind == b"jxlp":  # a part of it, after the number of the part
@@ -210,32 +213,22 @@ def read_boxes(file: BinaryIO, kinds: frozenset[bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     if file.read(len(CONTAINER)) != CONTAINER:
         return found
-    for kind, size in _iterate_boxes(file):
+    for kind, _, size in iterate_boxes(file, len(CONTAINER), file.seek(0, 2)):
         if kind == b"brob" and size > 4:
             content = file.read(size)
             if content[:4] in kinds:
-                import imagecodecs
-
-                found.setdefault(content[:4], bytes(imagecodecs.brotli_decode(content[4:])))
+                found.setdefault(content[:4], _decompress(content[4:]))
         elif kind in kinds:
             found.setdefault(kind, file.read(size))
     return found
 
 
-def _iterate_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yields type and payload size of each box, with the file at its payload."""
-    end = file.seek(0, 2)
-    position = len(CONTAINER)
-    while position + 8 <= end:
-        file.seek(position)
-        header = file.read(8)
-        size, start = int.from_bytes(header[:4], "big"), position + 8
-        if size == 1:
-            size, start = int.from_bytes(file.read(8), "big"), position + 16
-        if size == 0:  # to the end of the file
-            size = end - position
-        if position + size < start:
-            raise ValueError("damaged: a box of its container has no size")
-        file.seek(start)
-        yield header[4:], min(position + size, end) - start
-        position += size
+def _decompress(content: bytes) -> bytes:
+    """Returns what Brotli compressed. Raises ValueError for damage and a decompression bomb."""
+    import imagecodecs
+
+    try:
+        return bytes(imagecodecs.brotli_decode(content, out=MAX_METADATA))
+    except imagecodecs.BrotliError as error:
+        reason = f"its compressed metadata have more than {MAX_METADATA // 2**20} MiB, or damage"
+        raise ValueError(f"damaged: {reason}") from error

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from batchcolor.errors import BatchcolorError, make_printable
 from batchcolor.pipeline.previews import encode_preview, read_result, read_source
+from batchcolor.review.film_shots import Shot
 from batchcolor.review.items import ReviewItem
 from batchcolor.review.security import Access, AccessMiddleware
 from batchcolor.review.session import RefusedError, ReviewSession
@@ -63,6 +64,8 @@ def build_app(session: ReviewSession, access: Access, port: int) -> Starlette:
             route("/api/items/{id}/before", routes.before),
             route("/api/items/{id}/after", routes.after),
             route("/api/items/{id}/size", routes.size),
+            route("/api/items/{id}/shots", routes.shots),
+            route("/api/items/{id}/shots/{index:int}", routes.shot),
             route("/api/items/{id}/preview", routes.preview, "POST"),
             route("/api/items/{id}/colors", routes.colors, "POST"),
             route("/api/items/{id}/clip", routes.clip, "POST"),
@@ -149,13 +152,33 @@ class _Routes:
         width, height = await run_in_threadpool(self.session.engine.measure, self._find(request))
         return JSONResponse({"width": width, "height": height}, headers=NOT_CACHED)
 
+    async def shots(self, request: Request) -> Response:
+        item = self._find(request)
+        if not item.is_film:
+            raise RefusedError("only films have shots", 404)
+        found = await run_in_threadpool(self.session.shots.find, item)
+        if found is None:
+            return JSONResponse({"searching": True}, headers=NOT_CACHED)
+        shots = [{"frame": shot.frame, "time": shot.time} for shot in found.shots]
+        return JSONResponse({"shots": shots, "complete": found.is_complete}, headers=NOT_CACHED)
+
+    async def shot(self, request: Request) -> Response:
+        item, side = self._find(request), _read_side(request.query_params.get("side"))
+
+        def read() -> bytes:
+            shot = self.session.find_shot(item, request.path_params["index"])
+            return encode_preview(self.session.shots.read(item, shot, side))
+
+        return Response(await run_in_threadpool(read), media_type="image/jpeg", headers=CACHED)
+
     async def preview(self, request: Request) -> Response:
         item, body = self._find(request), await _read_body(request)
         decision = self.session.parse_decision(item, body.get("decision"))
         side, job = _read_side(body.get("side")), self.session.find_job(item)
 
         def render() -> bytes:
-            return encode_preview(self.session.engine.render(item, job, decision, side))
+            shot = self._find_shot(item, body)
+            return encode_preview(self.session.engine.render(item, job, decision, side, shot))
 
         data = await run_in_threadpool(render)
         return Response(data, media_type="image/jpeg", headers=NOT_CACHED)
@@ -166,7 +189,11 @@ class _Routes:
             raise RefusedError("only films have clips", 404)
         decision = self.session.parse_decision(item, body.get("decision"))
         job = self.session.find_job(item)
-        data = await run_in_threadpool(self.session.clips.make, item, job, decision)
+
+        def make() -> bytes:
+            return self.session.clips.make(item, job, decision, self._find_shot(item, body))
+
+        data = await run_in_threadpool(make)
         return Response(data, media_type="video/mp4", headers=NOT_CACHED)
 
     async def colors(self, request: Request) -> Response:
@@ -194,6 +221,10 @@ class _Routes:
     async def stop(self, request: Request) -> Response:
         self.session.writing.stop()
         return JSONResponse({}, headers=NOT_CACHED)
+
+    def _find_shot(self, item: ReviewItem, body: dict[str, Any]) -> Shot | None:
+        index = body.get("shot")
+        return None if index is None else self.session.find_shot(item, index)
 
     def _find(self, request: Request) -> ReviewItem:
         return self.session.find(request.path_params["id"])

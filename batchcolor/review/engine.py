@@ -32,6 +32,7 @@ from batchcolor.pipeline.decisions.corrections import find_reference
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.previews import find_file, read_source, shrink
 from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
+from batchcolor.review.film_shots import FilmShots, Shot
 from batchcolor.review.items import ReviewItem, find_version
 from batchcolor.review.likely_colors import find_likely_colors
 
@@ -67,6 +68,7 @@ class Cache(Generic[T]):
 class ScreenSource:
     """A source reduced to the screen: luma `(h, w)` uint8, and its size in pixels."""
 
+    key: tuple[Hashable, ...]
     luma: NDArray[np.uint8]
     width: int
     height: int
@@ -77,8 +79,8 @@ class ScreenSource:
 class Engine:
     """Computes previews. Calls from several threads wait for each other."""
 
-    def __init__(self, output: Path, plugins: Plugins) -> None:
-        self.output, self.plugins = output, plugins
+    def __init__(self, output: Path, plugins: Plugins, shots: FilmShots) -> None:
+        self.output, self.plugins, self._shots = output, plugins, shots
         self._lock = threading.Lock()
         self._sources: Cache[ScreenSource] = Cache(MAX_SOURCES)
         self._fields: Cache[NDArray[np.float32]] = Cache(MAX_FIELDS)
@@ -92,14 +94,22 @@ class Engine:
             self._find_runner(job.model, dict(job.options), job)
 
     def render(
-        self, item: ReviewItem, job: RunSettings, decision: Decision, side: int
+        self,
+        item: ReviewItem,
+        job: RunSettings,
+        decision: Decision,
+        side: int,
+        shot: Shot | None = None,
     ) -> Image.Image:
         """Returns the picture as the job would colour it with this decision, at most `side` long.
 
-        Raises ProcessingError, UsageError and ModelError.
+        `shot`: the frame of this shot of the film, with what is decided about the shot. Raises
+        ProcessingError, UsageError and ModelError.
         """
+        if shot is not None:
+            decision = find_shot_look(decision, shot)
         with self._lock:
-            source = self._read(item)
+            source = self._read(item, shot)
             luma = Image.fromarray(source.luma)
             if decision.state == "rejected":
                 return shrink(luma, side).convert("RGB")
@@ -135,18 +145,24 @@ class Engine:
 
     # ---- sources and models ------------------------------------------------------------------
 
-    def _read(self, item: ReviewItem) -> ScreenSource:
-        return self._sources.get((item.id, find_version(item)), lambda: self._decode(item))
+    def _read(self, item: ReviewItem, shot: Shot | None = None) -> ScreenSource:
+        key = (item.id, find_version(item), shot)
+        return self._sources.get(key, lambda: self._decode(item, shot, key))
 
-    def _decode(self, item: ReviewItem) -> ScreenSource:
+    def _decode(
+        self, item: ReviewItem, shot: Shot | None, key: tuple[Hashable, ...]
+    ) -> ScreenSource:
         readers = self.plugins.readers()
         if item.is_film:
-            frame = np.asarray(read_source(item.source, SCREEN_SIDE, readers))
-            return ScreenSource(frame, frame.shape[1], frame.shape[0])
+            if shot is None:
+                frame = np.asarray(read_source(item.source, SCREEN_SIDE, readers))
+            else:
+                frame = np.asarray(self._shots.read(item, shot, SCREEN_SIDE))
+            return ScreenSource(key, frame, frame.shape[1], frame.shape[0])
         picture = decode(find_file(item.source, readers), MAX_PIXELS, readers)
         luma = picture.luma if picture.depth == 8 else reduce_to_8_bits(picture.luma)
         small = np.asarray(shrink(Image.fromarray(np.ascontiguousarray(luma)), SCREEN_SIDE))
-        source = ScreenSource(small, picture.width, picture.height)
+        source = ScreenSource(key, small, picture.width, picture.height)
         source.squares.update(
             {size: resize_luma(picture.luma, size) for size in self._working_sizes()}
         )
@@ -178,7 +194,7 @@ class Engine:
         name, options = self._choose_model(job, decision)
         runner = self._find_runner(name, options, job)
         square = self._find_square(source, runner.working_size)
-        key = (item.id, find_version(item), make_model_key(name, options, job))
+        key = (*source.key, make_model_key(name, options, job))
         chroma = self._fields.get(key, lambda: run_one(runner, square))
         if reference := self._find_reference(item, job, decision):
             if reference.is_dir():
@@ -224,6 +240,17 @@ def read_change_time(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def find_shot_look(decision: Decision, shot: Shot) -> Decision:
+    """Returns the decision that holds for a shot: its own values, or else those of the film."""
+    own = decision.find_shot(shot.frame, shot.shown_frame)
+    if own is None:
+        return decision
+    values = own.model_dump(exclude_defaults=True, exclude={"frame", "state"})
+    if own.state == "rejected":
+        values["state"] = own.state
+    return decision.model_copy(update=values)
 
 
 def run_one(runner: Runner, square: NDArray[np.float32]) -> NDArray[np.float32]:

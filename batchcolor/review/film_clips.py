@@ -1,19 +1,29 @@
-"""The first seconds of a film as they would be with a decision: made by an ordinary job."""
+"""Seconds of a film as they would be with a decision: made by an ordinary job."""
 
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.corrections import choose_reference, find_reference
 from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.job import run as run_job
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
+from batchcolor.review.film_shots import Shot, read_from, to_upright_luma
 from batchcolor.review.items import ReviewItem
 from batchcolor.storage.atomic import temporary_folder
 from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
+from batchcolor.video.probe import probe
 from batchcolor.video.time_range import TimeRange
 
 SECONDS = 3.0
@@ -26,14 +36,23 @@ class FilmClips:
         self._output, self._plugins = output, plugins
         self._lock = threading.Lock()
 
-    def make(self, item: ReviewItem, job: RunSettings, decision: Decision) -> bytes:
-        """Returns an mp4 of the first seconds. Raises ProcessingError, UsageError, ModelError."""
+    def make(
+        self, item: ReviewItem, job: RunSettings, decision: Decision, shot: Shot | None = None
+    ) -> bytes:
+        """Returns an mp4 of the first seconds of a film, or of those from a shot on.
+
+        Raises ProcessingError, UsageError, ModelError.
+        """
         target = self._output / STATE_FOLDER / "clips" / item.id
         with self._lock, temporary_folder(target) as folder:
-            if decision.reference is not None:
-                reference = str(self._output / decision.reference)
-                decision = decision.model_copy(update={"reference": reference})
-            settings = make_clip_settings(item, job, decision, folder / "clip")
+            decision, source = anchor_references(decision, self._output), item.source
+            if shot is not None and shot.frame:
+                source = cut_film(item.source, shot, folder / "shot.mkv")
+                decision = move_shots(decision, shot.frame)
+            settings = make_clip_settings(item, source, job, decision, folder / "clip")
+            if decision.shots:
+                shots = Decision(source=source.name, shots=decision.shots)
+                DecisionStore(folder / "clip").append(shots)
             report = run_job(settings, self._plugins, lambda report: None)
             made = sorted((folder / "clip").glob("*.mp4"))
             if not made:
@@ -43,9 +62,9 @@ class FilmClips:
 
 
 def make_clip_settings(
-    item: ReviewItem, job: RunSettings, decision: Decision, output: Path
+    item: ReviewItem, source: Path, job: RunSettings, decision: Decision, output: Path
 ) -> RunSettings:
-    """The settings of the job with those of the decision, for a clip that browsers play.
+    """The settings of the item's job with its decision, for a clip of `source` for browsers.
 
     A relative reference of the decision begins at the current folder.
     """
@@ -54,7 +73,7 @@ def make_clip_settings(
     reference = find_reference(job, decision, item.key)
     strength = job.strength if decision.strength is None else decision.strength
     return RunSettings(
-        sources=(str(item.source),),
+        sources=(str(source),),
         output=output,
         model=decision.model or job.model,
         weights=job.weights if is_own else None,
@@ -67,3 +86,54 @@ def make_clip_settings(
         preview=TimeRange(0.0, SECONDS),
         no_mark=True,
     )
+
+
+def anchor_references(decision: Decision, folder: Path) -> Decision:
+    """Returns the decision with absolute references; relative ones begin at `folder`."""
+
+    def place(reference: str | None) -> str | None:
+        return None if reference is None else str((folder / reference).absolute())
+
+    shots = tuple(
+        shot.model_copy(update={"reference": place(shot.reference)}) for shot in decision.shots
+    )
+    return decision.model_copy(update={"reference": place(decision.reference), "shots": shots})
+
+
+def move_shots(decision: Decision, first: int) -> Decision:
+    """Returns the decision about a film that begins at frame `first` of the whole one."""
+    shots = tuple(
+        shot.model_copy(update={"frame": shot.frame - first})
+        for shot in decision.shots
+        if shot.frame >= first
+    )
+    return decision.model_copy(update={"shots": shots})
+
+
+def cut_film(path: Path, shot: Shot, target: Path) -> Path:
+    """Writes the luma of the seconds from a shot on, upright and lossless; returns `target`.
+
+    Raises ProcessingError.
+    """
+    film = probe(path, MAX_PIXELS)
+    left = max(1, round(SECONDS * film.rate))
+    try:
+        with av.open(str(target), "w") as container:
+            stream: VideoStream | None = None
+            for number, frame in enumerate(read_from(film, shot)):
+                if number == left:
+                    break
+                luma = np.asarray(to_upright_luma(frame, film.frame_format))
+                if stream is None:
+                    stream = container.add_stream("ffv1", rate=Fraction(film.rate))
+                    stream.height, stream.width = luma.shape
+                    stream.pix_fmt = "yuv420p"
+                grey = VideoFrame.from_ndarray(luma, format="gray").reformat(format="yuv420p")
+                grey.pts, grey.time_base = number, 1 / Fraction(film.rate)
+                container.mux(stream.encode(grey))
+            if stream is None:
+                raise ProcessingError("decode", f"frame {shot.frame} cannot be decoded")
+            container.mux(stream.encode())
+    except MEDIA_ERRORS as error:
+        raise ProcessingError("decode", format_av_error(error)) from error
+    return target

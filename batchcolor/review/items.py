@@ -170,8 +170,9 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
     values = decision.model_dump(
         mode="python", exclude_defaults=True, exclude={"version", "source", "digest", "time"}
     )
-    if "reference" in values:
-        values["reference"] = make_printable(values["reference"])
+    for named in (values, *values.get("shots", ())):
+        if named.get("reference") is not None:
+            named["reference"] = make_printable(named["reference"])
     return values
 
 

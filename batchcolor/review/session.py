@@ -18,6 +18,7 @@ from batchcolor.pipeline.settings import RunSettings
 from batchcolor.review.engine import Engine
 from batchcolor.review.events import Broadcaster
 from batchcolor.review.film_clips import FilmClips
+from batchcolor.review.film_shots import FilmShots, Shot
 from batchcolor.review.items import ReviewItem, ReviewItems, describe_decision, describe_item
 from batchcolor.review.pending import PendingChanges
 from batchcolor.review.thumbnails import Thumbnails
@@ -54,7 +55,8 @@ class ReviewSession:
         self.items = ReviewItems(output)
         self.events = Broadcaster()
         self.thumbnails = Thumbnails(output, plugins.readers())
-        self.engine = Engine(output, plugins)
+        self.shots = FilmShots(output, lambda id_: self.events.send("shots", id=id_))
+        self.engine = Engine(output, plugins, self.shots)
         self.clips = FilmClips(output, plugins)
         self.pending = PendingChanges(self.items, plugins)
         self.writing = WriteJob(plugins, self.events.send)
@@ -85,6 +87,14 @@ class ReviewSession:
             raise RefusedError("no such picture", 404)
         return item
 
+    def find_shot(self, item: ReviewItem, index: object) -> Shot:
+        """A shot of a film. Raises RefusedError, also while the shots are searched."""
+        found = self.shots.find(item) if item.is_film else None
+        is_number = isinstance(index, int) and not isinstance(index, bool)
+        if found is None or not is_number or not 0 <= int(str(index)) < len(found.shots):
+            raise RefusedError("no such shot", 404)
+        return found.shots[int(str(index))]
+
     def find_job(self, item: ReviewItem) -> RunSettings:
         """The job of an item; the defaults where it is not recorded."""
         return item.job or RunSettings(sources=(str(item.source),), output=self.output)
@@ -92,12 +102,18 @@ class ReviewSession:
     def _describe_item(self, item: ReviewItem) -> dict[str, Any]:
         values = describe_item(item, self.items.decision(item))
         if "decision" in values:
-            values["decision"] = self._name_reference(values["decision"])
+            values["decision"] = self._name_references(values["decision"])
         return values
 
-    def _name_reference(self, decision: dict[str, Any]) -> dict[str, Any]:
-        found = self.items.item_of_target(decision.get("reference", "")) if decision else None
-        return {**decision, REFERENCE_ID: found.id} if found else decision
+    def _name_references(self, decision: dict[str, Any]) -> dict[str, Any]:
+        named = self._name_reference(decision)
+        if "shots" in named:
+            named = {**named, "shots": [self._name_reference(shot) for shot in named["shots"]]}
+        return named
+
+    def _name_reference(self, values: dict[str, Any]) -> dict[str, Any]:
+        found = self.items.item_of_target(values.get("reference") or "")
+        return {**values, REFERENCE_ID: found.id} if found else values
 
     def _describe_job(self) -> dict[str, Any]:
         if not self.items.jobs:
@@ -136,7 +152,7 @@ class ReviewSession:
             saved = [
                 {
                     "id": change.item.id,
-                    "decision": self._name_reference(describe_decision(change.decision)),
+                    "decision": self._name_references(describe_decision(change.decision)),
                     "pending": self.pending.check(change.item),
                 }
                 for change in parsed
@@ -152,6 +168,21 @@ class ReviewSession:
         """
         if not isinstance(values, dict):
             raise RefusedError("a decision is an object")
+        given = self._place_reference(values)
+        if given.get("shots") and not item.is_film:
+            raise RefusedError("only films have shots")
+        if isinstance(shots := given.get("shots"), list | tuple):
+            given["shots"] = [
+                self._place_reference(shot) if isinstance(shot, dict) else shot for shot in shots
+            ]
+        given |= {"source": item.key, "digest": item.entry.edges}
+        try:
+            return Decision.from_values(given)
+        except InvalidDecisionError as error:
+            raise RefusedError(str(error)) from error
+
+    def _place_reference(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a page with the path of their reference."""
         given = {key: value for key, value in values.items() if key != REFERENCE_ID}
         id_ = values.get(REFERENCE_ID)
         if isinstance(id_, str) and id_:
@@ -161,16 +192,14 @@ class ReviewSession:
             given["reference"] = chosen.target.relative_to(self.output).as_posix()
         elif given.get("reference") is not None:
             given["reference"] = self._find_known_reference(given["reference"])
-        given |= {"source": item.key, "digest": item.entry.edges}
-        try:
-            return Decision.from_values(given)
-        except InvalidDecisionError as error:
-            raise RefusedError(str(error)) from error
+        return given
 
     def _find_known_reference(self, shown: object) -> str:
         for decision in self.items.store:
-            if decision.reference is not None and make_printable(decision.reference) == shown:
-                return decision.reference
+            names = [decision.reference, *(shot.reference for shot in decision.shots)]
+            for name in names:
+                if name is not None and make_printable(name) == shown:
+                    return name
         raise RefusedError("no such reference")
 
     def _parse_change(self, change: Mapping[str, Any]) -> Change:

@@ -18,6 +18,8 @@ from batchcolor.storage.journal import STATE_FOLDER
 SIDE, QUALITY = 400, 80
 MAX_BYTES = 512 * 2**20
 """Of the folder; the oldest thumbnails are removed when it is exceeded."""
+CACHED = "*.jpg", "*.json"
+"""The lists of the shots of films as well."""
 CHECK_EVERY = 500
 """Thumbnails written between two checks of the size."""
 
@@ -55,7 +57,8 @@ class Thumbnails:
     def remove_oldest(self) -> None:
         """Removes the thumbnails that were not written for the longest time, beyond the limit."""
         with contextlib.suppress(OSError):
-            files = [(path, path.stat()) for path in self.folder.glob("*.jpg")]
+            paths = [path for kind in CACHED for path in self.folder.glob(kind)]
+            files = [(path, path.stat()) for path in paths]
             files.sort(key=lambda pair: pair[1].st_mtime_ns, reverse=True)
             total = 0
             for path, status in files:

@@ -57,7 +57,9 @@ def test_a_preview_has_the_reference_of_the_job(folders, monkeypatch, options, d
     if not decided:
         written = np.asarray(Image.open(output / "a.png").convert("RGB"), float)
         assert np.abs(np.asarray(preview, float) - written).mean() < 3
-        clip = make_clip_settings(item, session.find_job(item), decision, output / "clip")
+        clip = make_clip_settings(
+            item, item.source, session.find_job(item), decision, output / "clip"
+        )
         assert (clip.like or clip.references).parts[-1] in ("r.png", "red")
         assert "red" in (clip.like or clip.references).parts
 

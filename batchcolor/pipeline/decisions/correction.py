@@ -72,8 +72,7 @@ class Correction:
         """
         if self.settings.preview is not None and self.settings.preview.start:
             return None
-        found = [shot for shot in self.decision.shots if first <= shot.frame <= last]
-        return max(found, key=lambda shot: shot.frame) if found else None
+        return self.decision.find_shot(first, last)
 
 
 def compute_digest(values: Mapping[str, Any]) -> str:

@@ -135,6 +135,11 @@ class Decision(BaseModel):
         """Whether it asks for other colours than those of the job."""
         return bool(self.model_dump(exclude_defaults=True, exclude={*_IDENTITY, "state"}))
 
+    def find_shot(self, first: int, last: int) -> ShotDecision | None:
+        """What is decided about a shot that begins at frame `first`, at its frame `last`."""
+        found = [shot for shot in self.shots if first <= shot.frame <= last]
+        return max(found, key=lambda shot: shot.frame) if found else None
+
     def over(self, below: Decision) -> Decision:
         """This decision; what it leaves open is that of `below`. Hints are not mixed."""
         values = {

@@ -38,8 +38,9 @@ export function post(path, body, signal) {
   return request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
-export async function renderPreview(id, decision, side, signal) {
-  const response = await post(`/api/items/${id}/preview`, { decision, side }, signal);
+// `shot`: the number of a shot of a film.
+export async function renderPreview(id, decision, side, signal, shot = null) {
+  const response = await post(`/api/items/${id}/preview`, { decision, side, shot }, signal);
   return URL.createObjectURL(await response.blob());
 }
 
@@ -48,7 +49,9 @@ export function pictureUrl(item, kind, side) {
   return `/api/items/${item.id}/${kind}?v=${item.version}${size}`;
 }
 
-export async function renderClip(id, decision) {
-  const response = await post(`/api/items/${id}/clip`, { decision });
+export const shotUrl = (item, shot, side) => `/api/items/${item.id}/shots/${shot}?v=${item.version}&side=${side}`;
+
+export async function renderClip(id, decision, shot) {
+  const response = await post(`/api/items/${id}/clip`, { decision, shot });
   return URL.createObjectURL(await response.blob());
 }

@@ -2,6 +2,7 @@
 
 import * as grid from "./grid.js";
 import * as hints from "./hints.js";
+import * as shots from "./shots.js";
 import * as single from "./single.js";
 import * as stageTools from "./stage.js";
 import { stage } from "./stage.js";
@@ -192,7 +193,9 @@ const KEYS = [
   [inSingle, "Delete", "Remove the hint", () => hints.removeHint()],
   [inSingle, "1 … 9", "Choose a variant", null],
   [inSingle, "L", "Colours like another picture", () => store.isLocked || variants.chooseReference()],
-  [inSingle, "V", "Film: preview its first seconds", () => single.showClip()],
+  [inSingle, "V", "Film: preview its first seconds, or those from the chosen shot on", () => single.showClip()],
+  [inSingle, "]", "Film: next shot; [ previous", () => shots.step(1)],
+  [inSingle, "[", "", () => shots.step(-1)],
   [inSingle, "F", "Use this look for its folder", () => byId("apply-folder").disabled || single.applyTo("folder")],
 ];
 const ALIASES = { " ": "X", Backspace: "Delete", "=": "+", "−": "-" };

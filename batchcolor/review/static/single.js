@@ -3,6 +3,7 @@
 import { getJson, pictureUrl, renderClip, renderPreview } from "./api.js";
 import { describeState, showGrid } from "./grid.js";
 import * as hintTools from "./hints.js";
+import * as shots from "./shots.js";
 import * as stageTools from "./stage.js";
 import { stage } from "./stage.js";
 import { LOOK, decide, emit, folderOf, hasLook, lookOf, on, store } from "./store.js";
@@ -33,6 +34,8 @@ export function open(id, { isReload = false } = {}) {
     stage.selectedHint = -1;
   }
   location.replace(`#${id}`);
+  shots.show(item);
+  stage.shot = shots.chosenShot();
   stageTools.open(item, sizes.get(id));
   showPicture();
   loadSize(item);
@@ -93,7 +96,8 @@ const hasResult = (item) => item.state === "done" || item.state === "changed";
 function showPicture(tried) {
   const item = current();
   previewing?.abort();
-  if (!tried && hasResult(item) && !store.pending.has(item.id) && !isUnsaved(item)) {
+  const shot = shots.chosenShot();
+  if (!tried && shot === null && hasResult(item) && !store.pending.has(item.id) && !isUnsaved(item)) {
     stageTools.showResult();
     return undefined;
   }
@@ -101,7 +105,7 @@ function showPicture(tried) {
   previewing = new AbortController();
   const { signal } = previewing, id = item.id;
   const decision = { ...item.decision, ...tried };
-  return renderPreview(id, tidy(decision), stageTools.screenSide(), signal).then((url) => {
+  return renderPreview(id, tidy(decision), stageTools.screenSide(), signal, shot).then((url) => {
     if (id === shownId && !signal.aborted) stageTools.showPreview(url);
     else URL.revokeObjectURL(url);
   }).catch((error) => {
@@ -153,7 +157,7 @@ export function refresh() {
     const state = { approve: "approved", reject: "rejected" }[button.dataset.act];
     if (state) button.setAttribute("aria-pressed", String(item.decision.state === state));
   }
-  byId("film-tools").hidden = !item.film;
+  shots.mark(item);
   byId("hint-tools").hidden = Boolean(item.film);
   const folder = folderOf(item), others = folderItems(item).length;
   byId("apply-folder").textContent = folder ? `Its folder (${others})` : `The top folder (${others})`;
@@ -255,14 +259,15 @@ export function paste(ids, look) {
   return decide(changes);
 }
 
-// Shows the first seconds of a film with its look; an ordinary job makes them.
+// Shows seconds of a film with its look, from the chosen shot on; an ordinary job makes them.
 export async function showClip() {
-  const item = current(), button = byId("clip"), view = byId("clip-view"), video = view.querySelector("video");
+  const item = current(), shot = shots.chosenShot(), button = byId("clip"), view = byId("clip-view"), video = view.querySelector("video");
   if (!item?.film || button.disabled) return;
   button.disabled = true;
   button.textContent = "Making 3 seconds…";
   try {
-    const url = await renderClip(item.id, item.decision);
+    const url = await renderClip(item.id, item.decision, shot);
+    view.querySelector("h2").textContent = shot === null ? "The first seconds" : `From shot ${shot + 1} on`;
     video.src = url;
     view.addEventListener("close", () => {
       video.removeAttribute("src");
@@ -289,6 +294,11 @@ on("try", (patch) => {
   if (!isTrying) tryNext();
 });
 on("variants", () => variants.show(current()));
+on("shot", (shot) => {
+  nextTry = null;
+  stageTools.setShot(shot);
+  showPicture();
+});
 on("swiped", step);
 on("zoomed", () => showPicture());
 on("decided", ({ ids }) => {
@@ -300,7 +310,7 @@ on("saved", ({ ids }) => {
   ids.forEach((id) => unsaved.delete(id));
   if (view.hidden || !ids.includes(shownId)) return;
   refresh();
-  if (hasResult(current()) && !store.pending.has(shownId)) stageTools.showResult();
+  if (shots.chosenShot() === null && hasResult(current()) && !store.pending.has(shownId)) stageTools.showResult();
 });
 on("loaded", () => {
   if (view.hidden) return;

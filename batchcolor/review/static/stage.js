@@ -1,6 +1,6 @@
 // The picture: result and original above each other, divider, side by side, zoom and pan.
 
-import { pictureUrl } from "./api.js";
+import { pictureUrl, shotUrl } from "./api.js";
 import { emit } from "./store.js";
 
 const byId = (id) => document.getElementById(id);
@@ -10,11 +10,11 @@ const divider = byId("divider"), dots = byId("dots"), note = byId("note");
 const afterImage = panes.main.querySelector(".after");
 const beforeImages = [panes.main.querySelector(".before"), panes.left.querySelector(".before")];
 
-const FULL_SIDE = 8000, STEPS = [800, 1200, 1600, 2000];
+const FULL_SIDE = 8000, SHOT_SIDE = 2000, STEPS = [800, 1200, 1600, 2000];
 const MAX_SCALE = 8, WHEEL_FACTOR = 1.0015;
 
 export const stage = {
-  item: null, mode: "result", split: 0.5, isHolding: false, isPlacing: false,
+  item: null, shot: null, mode: "result", split: 0.5, isHolding: false, isPlacing: false,
   width: 1, height: 1, scale: 0, x: 0.5, y: 0.5, hints: [], selectedHint: -1,
 };
 let afterUrl = "";
@@ -40,9 +40,15 @@ export function setSize({ width, height }) {
   layout();
 }
 
+// Shows a shot of a film; null: the frame of the whole film.
+export function setShot(shot) {
+  stage.shot = shot;
+  loadBefore();
+}
+
 function loadBefore() {
   const side = stage.scale > 0 ? FULL_SIDE : screenSide();
-  const url = pictureUrl(stage.item, "before", side);
+  const url = stage.shot === null ? pictureUrl(stage.item, "before", side) : shotUrl(stage.item, stage.shot, Math.min(side, SHOT_SIDE));
   for (const image of beforeImages) if (image.getAttribute("src") !== url) image.src = url;
 }
 

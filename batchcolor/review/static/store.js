@@ -61,6 +61,7 @@ export function listen() {
   });
   const receive = (kind, handle) => source.addEventListener(kind, (event) => handle(JSON.parse(event.data)));
   receive("reload", () => load());
+  receive("shots", ({ id }) => emit("shots", id));
   receive("locked", ({ locked }) => { store.isLocked = locked; emit("locked"); });
   receive("write", (status) => { store.write = status; emit("write"); });
   receive("decisions", ({ client: sender, changes }) => {
@@ -86,7 +87,7 @@ export const FILTERS = {
   unreviewed: ["Unreviewed", (item) => !isReviewed(item)],
   approved: ["Approved", (item) => item.decision.state === "approved"],
   rejected: ["Kept grey", (item) => item.decision.state === "rejected"],
-  corrected: ["Corrected", (item) => hasLook(item.decision)],
+  corrected: ["Corrected", (item) => isCorrected(item.decision)],
   pending: ["To write", (item) => store.pending.has(item.id)],
   faults: ["Faults", (item) => item.state !== "done"],
 };
@@ -99,6 +100,7 @@ export const lookOf = (decision) => Object.fromEntries(
   LOOK.filter((key) => decision[key] !== undefined).map((key) => [key, decision[key]]));
 export const hasLook = (decision) =>
   Object.keys(lookOf(decision)).length > 0 || (decision.hints || []).length > 0;
+export const isCorrected = (decision) => hasLook(decision) || (decision.shots || []).length > 0;
 
 export const compareNames = (a, b) => collator.compare(a.name, b.name);
 const ORDERS = {

@@ -72,6 +72,18 @@ def mean_chroma(path: Path) -> np.ndarray:
         return np.asarray(image.convert("YCbCr"), float)[..., 1:].mean(axis=(0, 1)) / 255
 
 
+def test_a_strength_of_zero_is_a_decision(job, tmp_path):
+    job()
+    name = names_of(tmp_path)[0]
+    decide(tmp_path, source=name, strength=0)
+    report = job()
+    assert (report["done"], report["skipped"]) == (1, 4)
+    assert np.abs(mean_chroma(tmp_path / "out" / name) - 128 / 255).max() < 0.003
+    assert job()["skipped"] == 5
+    decide(tmp_path, source=name)
+    assert job()["done"] == 1
+
+
 def test_only_pictures_whose_decision_changed_are_done_again(job, tmp_path):
     job()
     first, second, third, *_ = names_of(tmp_path)

@@ -76,8 +76,8 @@ class Correction:
 
 
 def compute_digest(values: Mapping[str, Any]) -> str:
-    """Returns a digest of JSON values; empty where none of them is set."""
-    counted = {name: value for name, value in values.items() if value}
+    """Returns a digest of JSON values; empty where none of them is set. Zero is a value."""
+    counted = {name: value for name, value in values.items() if value or value == 0}
     if not counted:
         return ""
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]

@@ -186,3 +186,16 @@ def test_a_strong_hint_does_not_tint_a_textured_picture():
     assert (change > 0.01).mean() < 0.25
     own = change[110:140, 148:176]  # the area of the hint
     assert own.min() > 0.5 * own.max()
+
+
+def test_a_strong_hint_does_not_tint_a_faded_picture():
+    chance = np.random.default_rng(5)
+    areas = chance.integers(30, 225, (6, 8), dtype=np.uint8)
+    luma = np.asarray(Image.fromarray(areas).resize((400, 300), Image.Resampling.NEAREST), float)
+    faded = (128 + (luma - 128) * 0.3 + chance.normal(0, 1, luma.shape)).astype(np.uint8)
+    hints = prepare_hints(faded, [hint(225, 175, "#ff0000", width=10)])
+    assert hints is not None
+    change = np.hypot(*hints.apply(NO_CHROMA))
+    assert (change > 0.01).mean() < 0.25
+    own = change[110:140, 148:176]  # the area of the hint
+    assert own.min() > 0.5 * own.max()

@@ -124,6 +124,7 @@ def test_films_and_pictures_in_colour_have_their_place(run, tmp_path, make_clip)
     text = read_pages(run(source))
     assert ">Film<" in text
     assert "In colour already" in text
+    assert "2 coloured, 1 in colour already. Open one" in text
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,13 @@ Matrix = Any
 """A scipy.sparse.csc_matrix, which has no type annotations."""
 
 LUMA_STD = 0.035
-"""Difference of luma between neighbours at which the affinity is 0.6 of that of equal luma."""
+"""Difference of luma between neighbours at which the affinity is 0.6 of that of equal luma, in a
+picture of full contrast."""
+FULL_CONTRAST = 0.15
+"""Standard deviation of luma from which a picture has full contrast, as most photographs have. In a
+faded one, edges are weaker, and hints would cross all of them."""
+MIN_CONTRAST = 0.25
+"""Least share of full contrast that is assumed: below, differences of luma are mostly grain."""
 MIN_AFFINITY = 3e-5
 """Affinity across the strongest edge: keeps the problem well-posed."""
 PRIOR_WEIGHT = 15.0
@@ -79,12 +85,13 @@ def build_system(guide: Field, weight: Values) -> Matrix:
     height, width = guide.shape
     size = height * width
     luma = guide.astype(np.float64)
+    luma_std = LUMA_STD * float(np.clip(luma.std() / FULL_CONTRAST, MIN_CONTRAST, 1))
     index = np.arange(size, dtype=np.int32).reshape(height, width)
     degree = np.zeros((height, width))
     rows, columns, values = [], [], []
     for first, second in _neighbour_slices(height, width):
         difference = luma[first] - luma[second]
-        affinity = MIN_AFFINITY + np.exp(-(difference**2) / (2 * LUMA_STD**2))
+        affinity = MIN_AFFINITY + np.exp(-(difference**2) / (2 * luma_std**2))
         degree[first] += affinity
         degree[second] += affinity
         rows += [index[first].ravel(), index[second].ravel()]

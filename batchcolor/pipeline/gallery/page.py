@@ -47,6 +47,7 @@ def render_pages(entries: Sequence[GalleryEntry], title: str, model: str) -> dic
             first_number=index * PER_PAGE + 1,
             total=len(shown),
             coloured=coloured,
+            copied=sum(entry.kind == "copied" for entry in entries),
             failed=sum(entry.kind == "failed" for entry in entries),
             pages=names,
             current=index,

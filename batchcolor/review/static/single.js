@@ -198,6 +198,8 @@ function makeNeighbour(id) {
   button.dataset.id = id;
   const image = new Image();
   image.alt = "";
+  image.addEventListener("error", () => { image.hidden = true; });
+  image.addEventListener("load", () => { image.hidden = false; });
   button.append(image);
   button.addEventListener("click", () => open(id));
   return button;

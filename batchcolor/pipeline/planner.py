@@ -107,7 +107,7 @@ class Plan:
         seen: set[str] = set()
         yield from self.missing
         if self.corrections is not None:
-            self.corrections.store.refresh()
+            self.corrections.refresh()
             if self.reports_bad_lines:
                 yield from self.corrections.list_bad_lines()
         for root in self.roots:

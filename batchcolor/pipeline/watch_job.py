@@ -163,8 +163,6 @@ class _WatchJob:
         self, work: Callable[[Plan], Report], plan: Plan, ready: frozenset[Path], *, is_first: bool
     ) -> bool:
         """Runs a round; whether the job goes on."""
-        if plan.corrections is not None:
-            plan.corrections.store.refresh()
         try:
             report = work(replace(plan, accept=ready.__contains__))
         except OutputLockedError:

@@ -56,7 +56,11 @@ class JournalEntry:
     def as_values(self) -> dict[str, Any]:
         """The JSON object of its line, without what is not known."""
         values = asdict(self)
-        return {key: values[key] for key in values if key not in OPTIONAL or values[key]}
+        return {
+            key: values[key]
+            for key in values
+            if key not in OPTIONAL or values[key] not in ("", None)
+        }
 
 
 OPTIONAL = frozenset({"decision", "doubt"})

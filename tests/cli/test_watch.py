@@ -180,6 +180,19 @@ def test_a_source_folder_that_vanishes_ends_the_job_with_its_name(watch, inbox, 
     assert "inbox is gone" in read_log(tmp_path)
 
 
+def test_a_decision_that_arrives_with_its_picture_is_applied(watch, inbox, tmp_path, grey_picture):
+    process = watch()
+    for number in (1, 2):
+        name = f"{number}.jpg"
+        if number == 2:
+            (inbox / "2.jpg.batchcolor.json").write_text('{"state": "rejected"}')
+        (inbox / name).write_bytes(jpeg(number, grey_picture))
+        wait_for((tmp_path / "out" / name).exists, process, tmp_path)
+    assert end(process) == 0
+    assert (tmp_path / "out" / "2.jpg").read_bytes() == (inbox / "2.jpg").read_bytes()
+    assert (tmp_path / "out" / "1.jpg").read_bytes() != (inbox / "1.jpg").read_bytes()
+
+
 @pytest.mark.parametrize("error", ["OSError(28, 'limit reached')", "RuntimeError('inotify')"])
 def test_folders_that_the_system_cannot_watch_are_listed_again_and_again(
     watch, plugin, inbox, tmp_path, grey_picture, error

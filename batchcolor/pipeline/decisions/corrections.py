@@ -57,6 +57,11 @@ class Corrections:
         self._weights: dict[str, str] = {}
         self._file_hashes: dict[tuple[Path, int], str] = {}
 
+    def refresh(self) -> None:
+        """Reads decisions and lists companion files again: others may have come since."""
+        self.store.refresh()
+        self._companions = CompanionFinder()
+
     def list_bad_lines(self) -> Iterator[SkippedEntry]:
         """Yields a failure for each line of the decisions that is not one."""
         bad = self.store.bad_lines

@@ -25,15 +25,15 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.picture import Picture, array_to_luma, reduce_to_8_bits, resize_luma
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Runner, load_runner
-from batchcolor.pipeline.arguments import (
+from batchcolor.pipeline.options.arguments import (
     ModelArguments,
     RunArguments,
     StrPath,
     make_load_options,
     make_run_settings,
 )
+from batchcolor.pipeline.options.settings import MAX_PIXELS, check_strength, default_memory
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import MAX_PIXELS, check_strength, default_memory
 
 if TYPE_CHECKING:
     import torch
@@ -205,7 +205,7 @@ def run(
         raise UsageError(f"progress is a function that takes the report, not {progress!r}")
     settings, observe = make_run_settings(sources, arguments), progress or (lambda report: None)
     if settings.watch:
-        from batchcolor.pipeline.watch_job import ProgressView, run_watch
+        from batchcolor.pipeline.watch.watch_job import ProgressView, run_watch
 
         return run_watch(settings, load_plugins(), ProgressView(observe))
     return run_job(settings, load_plugins(), observe)

@@ -30,7 +30,7 @@ from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import Runner, Square, load_runner
 from batchcolor.models.builtin import BETA, DELTA
 from batchcolor.pipeline.job import run
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.video.probe import probe
 from benchmarks.cuda_table import Row, render_table
 from benchmarks.films import SIZES, measure_codecs, measure_job, resize_clip

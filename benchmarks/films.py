@@ -15,7 +15,7 @@ import numpy as np
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.formats import MP4
 from batchcolor.pipeline.job import run
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.encoders import create_encoder

@@ -11,8 +11,8 @@ from batchcolor.errors import make_printable
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
     from batchcolor.images.scan import SkippedEntry
-    from batchcolor.pipeline.planner import Task
-    from batchcolor.pipeline.settings import RunSettings
+    from batchcolor.pipeline.options.settings import RunSettings
+    from batchcolor.pipeline.planning.planner import Task
 
 
 def show_plan(

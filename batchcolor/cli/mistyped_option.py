@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from batchcolor.pipeline.option_values import model_option_keys
+from batchcolor.pipeline.options.option_values import model_option_keys
 
 CUTOFF = 0.8
 """Similarity of difflib, 0 to 1, from which an option is suggested."""

@@ -65,7 +65,7 @@ def _format(option: Any) -> str:
 
 
 def _has_option(name: str) -> bool:
-    from batchcolor.pipeline.settings import RunSettings
+    from batchcolor.pipeline.options.settings import RunSettings
 
     return name in RunSettings.model_fields
 

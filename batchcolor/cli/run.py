@@ -16,11 +16,11 @@ from batchcolor.cli.dry_run import show_plan
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.hooks.options import parse_key_values
-from batchcolor.pipeline.config_file import find_config, read_config
-from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.source_list import read_source_list
-from batchcolor.pipeline.source_table import is_table, read_source_table
-from batchcolor.pipeline.sources import describe_missing
+from batchcolor.pipeline.options.config_file import find_config, read_config
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.source_list import read_source_list
+from batchcolor.pipeline.planning.source_table import is_table, read_source_table
+from batchcolor.pipeline.planning.sources import describe_missing
 
 if TYPE_CHECKING:
     from batchcolor.cli.run_display import RunView
@@ -128,7 +128,7 @@ def _work(
 
     if settings.watch:
         from batchcolor.cli.watch_display import WatchDisplay
-        from batchcolor.pipeline.watch_job import run_watch
+        from batchcolor.pipeline.watch.watch_job import run_watch
 
         with WatchDisplay(verbose=verbose, quiet=quiet) as display:
             result = run_watch(settings, plugins, display, missing)

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from batchcolor.cli.common_options import parse_path
-from batchcolor.pipeline.option import DeclaredOption, declared_options
+from batchcolor.pipeline.options.option import DeclaredOption, declared_options
 
 
 def with_settings(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from batchcolor.errors import UsageError
-from batchcolor.pipeline.option import Option
-from batchcolor.pipeline.settings_model import SettingsModel
+from batchcolor.pipeline.options.option import Option
+from batchcolor.pipeline.options.settings_model import SettingsModel
 
 if TYPE_CHECKING:
     from batchcolor.hooks.types import Recipe

@@ -32,7 +32,7 @@ def verify(
     quiet: options.Quiet = False,
 ) -> int:
     """Compare the results in a folder with the checksums in its journal."""
-    from batchcolor.pipeline.sidecars import JSON_SUFFIX, PREMIS_SUFFIX
+    from batchcolor.pipeline.records.sidecars import JSON_SUFFIX, PREMIS_SUFFIX
     from batchcolor.storage.fixity import STATES, check_results, find_other_files
 
     with only_json(as_json) as stdout:

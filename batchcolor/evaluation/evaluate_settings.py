@@ -11,9 +11,9 @@ from pydantic import Field
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.inference.load_options import LoadOptions
-from batchcolor.pipeline.option import Option
-from batchcolor.pipeline.settings_model import SettingsModel
-from batchcolor.pipeline.shared_options import (
+from batchcolor.pipeline.options.option import Option
+from batchcolor.pipeline.options.settings_model import SettingsModel
+from batchcolor.pipeline.options.shared_options import (
     Backend,
     BatchSize,
     ColorReference,

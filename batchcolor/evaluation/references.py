@@ -19,7 +19,7 @@ from batchcolor.errors import EvaluationDataError
 from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.picture import RgbArray
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.training.store import GREY
 
 MIN_SIDE = 8

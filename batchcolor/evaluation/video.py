@@ -23,7 +23,7 @@ from batchcolor.evaluation.swing import SwingMeter
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.picture import RgbArray
 from batchcolor.inference.runner import Runner
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import read_luma

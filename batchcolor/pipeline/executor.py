@@ -21,28 +21,28 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Prediction, Runner
-from batchcolor.pipeline.animation_task import open_animation
-from batchcolor.pipeline.colored_pictures import copy_source, recolors
 from batchcolor.pipeline.decode_watch import DecodeWatch
-from batchcolor.pipeline.document_item import PageItem
-from batchcolor.pipeline.document_task import DocumentContext, DocumentTask, open_document
-from batchcolor.pipeline.film_prober import FilmProber
-from batchcolor.pipeline.frame_item import FrameItem
-from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
+from batchcolor.pipeline.films.film_prober import FilmProber
+from batchcolor.pipeline.films.video_task import VideoTask
 from batchcolor.pipeline.gallery.page import FIRST_PAGE
 from batchcolor.pipeline.gallery.writer import GalleryWriter
+from batchcolor.pipeline.items.document_item import PageItem
+from batchcolor.pipeline.items.frame_item import FrameItem
+from batchcolor.pipeline.items.frame_order import EndOfStream, one_stream_at_a_time
+from batchcolor.pipeline.items.picture_item import PictureItem
 from batchcolor.pipeline.job_context import JobContext
-from batchcolor.pipeline.kept_grey import COPY_MEMORY, copy_file, is_byte_copy
-from batchcolor.pipeline.picture_decoder import ENCODE, PictureDecoder
-from batchcolor.pipeline.picture_encoder import PictureEncoder, commit_picture
-from batchcolor.pipeline.picture_item import PictureItem
-from batchcolor.pipeline.planner import Plan, Task
-from batchcolor.pipeline.provenance_record import ProvenanceRecorder
-from batchcolor.pipeline.recorder import Recorder
+from batchcolor.pipeline.pictures.animation_task import open_animation
+from batchcolor.pipeline.pictures.colored_pictures import copy_source, recolors
+from batchcolor.pipeline.pictures.document_task import DocumentContext, DocumentTask, open_document
+from batchcolor.pipeline.pictures.kept_grey import COPY_MEMORY, copy_file, is_byte_copy
+from batchcolor.pipeline.pictures.picture_decoder import ENCODE, PictureDecoder
+from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder, commit_picture
+from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
+from batchcolor.pipeline.records.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.runner_pool import RunnerPool
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
-from batchcolor.pipeline.video_task import VideoTask
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes

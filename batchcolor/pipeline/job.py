@@ -13,13 +13,13 @@ from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.decisions.store import DecisionStore
-from batchcolor.pipeline.fingerprint import canonical_options
 from batchcolor.pipeline.gallery.writer import find_gallery_folder
-from batchcolor.pipeline.job_record import record_job
-from batchcolor.pipeline.planner import Plan, Task, make_plan
+from batchcolor.pipeline.options.fingerprint import canonical_options
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.planner import Plan, Task, make_plan
+from batchcolor.pipeline.planning.source_checks import check_writable
+from batchcolor.pipeline.records.job_record import record_job
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.source_checks import check_writable
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
 from batchcolor.storage.journal import Journal
@@ -159,7 +159,7 @@ def _preview_task(task: Task, plan: Plan) -> Task:
     if not task.source.is_film:
         return task
 
-    from batchcolor.pipeline.video_admission import probe_film
+    from batchcolor.pipeline.films.video_admission import probe_film
 
     try:
         probe_film(task, plan.settings, plan.settings.memory, 1)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.provenance_marks.provenance import Provenance
-from batchcolor.pipeline.document_item import PageItem
-from batchcolor.pipeline.frame_item import FrameItem
-from batchcolor.pipeline.frame_order import EndOfStream
-from batchcolor.pipeline.planner import Task
+from batchcolor.pipeline.items.document_item import PageItem
+from batchcolor.pipeline.items.frame_item import FrameItem
+from batchcolor.pipeline.items.frame_order import EndOfStream
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.planner import Task
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.resume_point import ResumePoint
 from batchcolor.pipeline.stages import ByteBudget, Cancellation
-from batchcolor.pipeline.video_sink import ResumePoint
 
 if TYPE_CHECKING:
     from batchcolor.images.provenance_marks.content_credentials import ContentCredentials

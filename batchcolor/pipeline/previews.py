@@ -19,7 +19,7 @@ from batchcolor.images.header import open_with_pillow
 from batchcolor.images.picture import reduce_to_8_bits
 from batchcolor.images.readers.codec_reader import find_codec
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 
 FILM_FRAME = 12
 """Number of the frame that represents a film; the first ones may be black."""

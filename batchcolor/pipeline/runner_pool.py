@@ -22,11 +22,11 @@ from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Prediction, Runner, load_runner
 from batchcolor.pipeline.decisions.correction import ChosenModel
-from batchcolor.pipeline.document_item import PageItem
-from batchcolor.pipeline.frame_item import FrameItem
-from batchcolor.pipeline.picture_item import PictureItem
-from batchcolor.pipeline.planner import Task
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.items.document_item import PageItem
+from batchcolor.pipeline.items.frame_item import FrameItem
+from batchcolor.pipeline.items.picture_item import PictureItem
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.planner import Task
 
 MAX_LOADED = 2
 """Models beside that of the job that are kept in memory."""

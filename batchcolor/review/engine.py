@@ -30,8 +30,8 @@ from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Runner, load_runner
 from batchcolor.pipeline.decisions.corrections import find_reference
 from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.options.settings import MAX_PIXELS, RunSettings
 from batchcolor.pipeline.previews import find_file, read_source, shrink
-from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
 from batchcolor.review.film_shots import FilmShots, Shot
 from batchcolor.review.items import ReviewItem, find_version
 from batchcolor.review.likely_colors import find_likely_colors

@@ -17,7 +17,7 @@ from batchcolor.pipeline.decisions.corrections import choose_reference, find_ref
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.job import run as run_job
-from batchcolor.pipeline.settings import MAX_PIXELS, RunSettings
+from batchcolor.pipeline.options.settings import MAX_PIXELS, RunSettings
 from batchcolor.review.film_shots import Shot, read_from, to_upright_luma
 from batchcolor.review.items import ReviewItem
 from batchcolor.storage.atomic import temporary_folder

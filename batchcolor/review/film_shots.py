@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from batchcolor.errors import BatchcolorError, OutputError, ProcessingError
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.pipeline.previews import encode_preview, shrink
-from batchcolor.pipeline.settings import MAX_PIXELS
 from batchcolor.review.items import ReviewItem
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER

@@ -14,9 +14,9 @@ from batchcolor.errors import UsageError, make_printable
 from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.decisions.store import DecisionStore
-from batchcolor.pipeline.job_record import read_jobs
-from batchcolor.pipeline.settings import RunSettings
-from batchcolor.pipeline.sources import Root, list_roots, parse_source
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.sources import Root, list_roots, parse_source
+from batchcolor.pipeline.records.job_record import read_jobs
 from batchcolor.storage.journal import Journal, JournalEntry
 
 

@@ -7,9 +7,9 @@ import threading
 from batchcolor.errors import BatchcolorError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.corrections import Corrections
-from batchcolor.pipeline.fingerprint import canonical_options
+from batchcolor.pipeline.options.fingerprint import canonical_options
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.previews import find_file
-from batchcolor.pipeline.settings import RunSettings
 from batchcolor.review.items import ReviewItem, ReviewItems
 
 

@@ -14,7 +14,7 @@ from batchcolor.errors import BatchcolorError, OutputError, make_printable
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
 from batchcolor.pipeline.decisions.store import describe_bad_lines
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.review.engine import Engine
 from batchcolor.review.events import Broadcaster
 from batchcolor.review.film_clips import FilmClips

@@ -13,8 +13,8 @@ from batchcolor.errors import BatchcolorError, ExitCode, make_printable
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
 from batchcolor.pipeline.job import Interrupt, load_job_runner, plan_job, run_plan
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.report import Report
-from batchcolor.pipeline.settings import RunSettings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from batchcolor.pipeline.arguments import RunArguments
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.arguments import RunArguments
+from batchcolor.pipeline.options.settings import RunSettings
 
 
 def planned(result):

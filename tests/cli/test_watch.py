@@ -20,22 +20,22 @@ from batchcolor.storage.journal import Journal
 pytest.importorskip("watchfiles")
 PATIENCE = """
     import os
-    import batchcolor.pipeline.arrivals
+    import batchcolor.pipeline.watch.arrivals
 
-    batchcolor.pipeline.arrivals.PATIENCE = float(os.environ.get("PATIENCE", "3600"))
+    batchcolor.pipeline.watch.arrivals.PATIENCE = float(os.environ.get("PATIENCE", "3600"))
 """
 """A slow machine must not turn a file that is being written into a damaged one."""
 
 UNWATCHED = """
     import watchfiles
-    import batchcolor.pipeline.watch_job
+    import batchcolor.pipeline.watch.watch_job
 
     def watch(*paths, **options):
         raise ERROR
         yield
 
     watchfiles.watch = watch
-    batchcolor.pipeline.watch_job.POLL_MS = 100
+    batchcolor.pipeline.watch.watch_job.POLL_MS = 100
 """
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.scan import ScannedFile, scan
-from batchcolor.pipeline import decode_watch, picture_decoder
+from batchcolor.pipeline import decode_watch
+from batchcolor.pipeline.pictures import picture_decoder
 
 READER = """
     import batchcolor, os, signal, time

@@ -14,7 +14,9 @@ import pytest
 import tifffile
 
 from batchcolor.images.picture import Picture
-from batchcolor.pipeline import executor, picture_decoder, picture_encoder, video_task
+from batchcolor.pipeline import executor
+from batchcolor.pipeline.films import video_task
+from batchcolor.pipeline.pictures import picture_decoder, picture_encoder
 
 
 def exhaust_memory(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, call: int) -> None:

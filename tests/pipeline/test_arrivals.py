@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from batchcolor.pipeline.arrivals import PATIENCE, Arrivals
+from batchcolor.pipeline.watch.arrivals import PATIENCE, Arrivals
 
 
 def make(settle: float = 2.0, *, readable: bool = True) -> Arrivals:

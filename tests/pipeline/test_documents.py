@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from batchcolor.images.tiff.tiff_pages import TiffPageWriter
-from batchcolor.pipeline.page_store import PageStore, StoredPage
-from batchcolor.pipeline.video_sink import ResumePoint
+from batchcolor.pipeline.pictures.page_store import PageStore, StoredPage
+from batchcolor.pipeline.resume_point import ResumePoint
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 WEIGHTS = np.array([0.299, 0.587, 0.114])

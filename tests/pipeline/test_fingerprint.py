@@ -10,8 +10,8 @@ import pytest
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.formats import GIF, JPEG, MP4, PNG, WEBP
 from batchcolor.models.builtin import DELTA
-from batchcolor.pipeline.fingerprint import canonical_options, fingerprint
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.fingerprint import canonical_options, fingerprint
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.video.output import codecs
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batchcolor.pipeline.job_record import MAX_JOBS, RECORD_NAME, read_jobs, record_job
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.records.job_record import MAX_JOBS, RECORD_NAME, read_jobs, record_job
 
 
 @pytest.mark.parametrize(

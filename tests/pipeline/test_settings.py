@@ -3,7 +3,7 @@
 import pytest
 
 from batchcolor.errors import UsageError
-from batchcolor.pipeline.settings import parse_memory
+from batchcolor.pipeline.options.settings import parse_memory
 
 
 @pytest.mark.parametrize(

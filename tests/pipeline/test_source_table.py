@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from batchcolor.errors import UsageError
-from batchcolor.pipeline.source_table import read_source_table
+from batchcolor.pipeline.planning.source_table import read_source_table
 
 HERE = Path()
 

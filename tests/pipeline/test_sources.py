@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from batchcolor.pipeline.source_list import read_source_list
-from batchcolor.pipeline.sources import default_output, describe_missing, parse_source
+from batchcolor.pipeline.planning.source_list import read_source_list
+from batchcolor.pipeline.planning.sources import default_output, describe_missing, parse_source
 
 
 @pytest.mark.parametrize(

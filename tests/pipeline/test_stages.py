@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from batchcolor.pipeline.frame_order import EndOfStream, one_stream_at_a_time
+from batchcolor.pipeline.items.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.stages import (
     ByteBudget,
     Cancellation,

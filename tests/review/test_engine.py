@@ -11,7 +11,7 @@ from PIL import Image
 import batchcolor
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.pipeline.decisions.decision import Decision
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.review.engine import make_model_key
 from batchcolor.review.film_clips import make_clip_settings
 from batchcolor.review.session import ReviewSession

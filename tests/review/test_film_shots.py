@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import batchcolor
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.review.film_shots import Shot, read_from
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.probe import probe

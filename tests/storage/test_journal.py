@@ -57,7 +57,7 @@ def test_a_result_is_verified_and_found_again_after_a_failed_run(
 
     other = ("run", folder, "-o", out, "-m", flat, "--strength", "0.5", "--if-exists", "overwrite")
     with monkeypatch.context() as patch:
-        patch.setattr("batchcolor.pipeline.picture_decoder.decode", fail)
+        patch.setattr("batchcolor.pipeline.pictures.picture_decoder.decode", fail)
         assert command(*other).returncode != 0
     assert (source.read_bytes(), source.stat().st_mtime_ns) == (content, status.st_mtime_ns)
     verified = command("verify", out, "--json")

@@ -64,7 +64,7 @@ def test_a_film_with_little_memory_is_written_with_limits_and_a_note(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchcolor.pipeline.video_admission.HEADROOM", 0)
+    monkeypatch.setattr("batchcolor.pipeline.films.video_admission.HEADROOM", 0)
     clip = make_clip(tmp_path / "clip.mp4", sizes=((640, 360),), frames=12)
     words = ("run", clip, "-m", flat, "--codec", codec, "--max-memory")
     small = command(*words, "16M", "-o", "small", "-v")

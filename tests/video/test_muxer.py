@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from batchcolor.images.formats import MP4
-from batchcolor.pipeline.video_sink import FileSink
+from batchcolor.pipeline.films.video_sink import FileSink
 from batchcolor.video.output import muxer
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.output_spec import resolve_output_spec

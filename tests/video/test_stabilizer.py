@@ -298,7 +298,7 @@ def test_frames_that_do_not_fit_into_memory_are_decoded_again(
     """The result is the same, with as many frames."""
     import av
 
-    from batchcolor.pipeline import video_admission
+    from batchcolor.pipeline.films import video_admission
 
     clip = make_clip(tmp_path / "film.mkv", frames=60)
     options = ("-m", "beta", "--codec", "ffv1", "--stabilize", "fast")

@@ -32,8 +32,8 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Result, Runner, Square
-from batchcolor.pipeline.planner import make_plan
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.planner import make_plan
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from batchcolor.images.metadata.pillow import read_metadata
 from batchcolor.images.picture import Picture, RgbArray
 from batchcolor.images.pixel_modes import ORIENTATION_TRANSFORMS
 from batchcolor.images.scan import ScannedFile
-from batchcolor.pipeline.settings import MAX_PIXELS
+from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.training.store import GREY
 
 COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})

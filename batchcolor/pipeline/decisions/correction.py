@@ -11,7 +11,7 @@ from typing import Any
 
 from batchcolor.inference.hints.hint import Hint
 from batchcolor.pipeline.decisions.decision import Decision, ShotDecision
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 
 
 @dataclass(frozen=True)

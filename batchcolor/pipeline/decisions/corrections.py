@@ -23,8 +23,8 @@ from batchcolor.inference import weights
 from batchcolor.pipeline.decisions.correction import ChosenModel, Correction, compute_digest
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
 from batchcolor.pipeline.decisions.store import DecisionStore
-from batchcolor.pipeline.fingerprint import canonical_options, hash_path
-from batchcolor.pipeline.settings import RunSettings
+from batchcolor.pipeline.options.fingerprint import canonical_options, hash_path
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.storage.journal import absolute_source, head_tail_digest
 
 MAX_BAD_LINES = 20

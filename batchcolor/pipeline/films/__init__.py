@@ -1,0 +1,1 @@
+"""Films on their way through a job."""

@@ -1,0 +1,1 @@
+"""Pictures, pages and frames in flight between decoding and encoding."""

@@ -1,0 +1,1 @@
+"""Options of a job: declared once, read from the command line, batchcolor.toml and Python."""

@@ -1,0 +1,1 @@
+"""From sources to tasks: what is read, written, skipped and refused."""

@@ -1,0 +1,350 @@
+"""From settings and sources to tasks: what is read, written, skipped and refused.
+
+Everything that makes a job impossible is reported before anything is read. The rest is lazy: tasks
+are yielded while folders are still being scanned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from batchcolor.errors import LIMITS
+from batchcolor.hooks.types import Reader
+from batchcolor.images.formats import VIDEO_SUFFIXES, Format, is_picture_suffix
+from batchcolor.images.scan import (
+    ScannedFile,
+    SkippedEntry,
+    scan,
+    scan_paths,
+    scan_suffixes,
+)
+from batchcolor.pipeline.decisions.correction import Correction
+from batchcolor.pipeline.decisions.corrections import Corrections
+from batchcolor.pipeline.options.fingerprint import fingerprint
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.source_checks import (
+    OverwriteGuard,
+    check_no_results,
+    check_output,
+    check_report,
+)
+from batchcolor.pipeline.planning.sources import (
+    Root,
+    Source,
+    check_folders,
+    default_output,
+    list_roots,
+    parse_sources,
+)
+from batchcolor.pipeline.planning.target_names import TargetNames
+from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
+from batchcolor.video.numbered_frames import scan_image_sequence
+from batchcolor.video.output.encoders import require_encoder
+
+Action = Literal["colour", "done before", "failed before", "exists", "refused"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture or film and what happens to it."""
+
+    source: ScannedFile
+    target: Path
+    format: Format
+    action: Action
+    step: str = ""
+    reason: str = ""
+    strip: Path | None = None
+    """Target of the film's contact strip, where one is asked for."""
+    correction: Correction = field(default_factory=lambda: Correction(RunSettings(sources=("",))))
+    """How it is coloured."""
+    fingerprint: str = ""
+    weights_hash: str = ""
+    replaces: bool = False
+    """Whether an existing result is replaced, as asked or because its decision changed."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """The options that hold for this source."""
+        return self.correction.settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where to read, where to write."""
+
+    settings: RunSettings
+    roots: tuple[Root, ...]
+    output: Path
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    """Those of `fingerprint.canonical_options`."""
+    missing: tuple[SkippedEntry, ...] = ()
+    """Files that a list names and that do not exist: each fails."""
+    accept: Callable[[Path], bool] | None = None
+    """Selects the files of source folders that this job considers; None: all."""
+    corrections: Corrections | None = None
+    """What is decided about single sources; None where nothing is."""
+    reports_bad_lines: bool = True
+    """Whether lines of the decisions that are none count as failures."""
+
+    def tasks(
+        self,
+        journal: Journal,
+        weights_hash: str,
+        readers: Sequence[Reader] = (),
+        suffixes: Collection[str] = (),
+    ) -> Iterator[Task | SkippedEntry]:
+        """Yields a task for every source once, in the same order every time.
+
+        With `suffixes` only for files with one of them.
+        """
+        names = TargetNames(self.settings, journal)
+        seen: set[str] = set()
+        yield from self.missing
+        if self.corrections is not None:
+            self.corrections.refresh()
+            if self.reports_bad_lines:
+                yield from self.corrections.list_bad_lines()
+        for root in self.roots:
+            for file in self._scan(root, readers, suffixes):
+                if isinstance(file, SkippedEntry):
+                    yield file
+                    continue
+                source = absolute_source(file.path)
+                if source not in seen:  # a file may be a source and lie in another one
+                    seen.add(source)
+                    yield self._make_task(file, root.below, names, journal, weights_hash)
+
+    def _fingerprint(self, target: Format, file: ScannedFile, correction: Correction) -> str:
+        """The fingerprint of a result of this job in the format `target`."""
+        is_film = file.is_film
+        if correction.digest:
+            return fingerprint(
+                correction.settings,
+                correction.model_options,
+                target,
+                is_film=is_film,
+                decision=correction.marks_digest,
+            )
+        key = (target.name, is_film, id(correction.settings))
+        if key not in self._fingerprints:
+            self._fingerprints[key] = fingerprint(
+                correction.settings, correction.model_options, target, is_film=is_film
+            )
+        return self._fingerprints[key]
+
+    def count_files(
+        self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
+    ) -> tuple[int, bool]:
+        """The number of files with the suffix of a picture or film, and whether a film is among
+        them. Reads names only, so it is fast, and an estimate of the number of tasks."""
+        if self.settings.films.fps is not None:
+            return len(self.roots), True
+        pictures = films = 0
+        for root in self.roots:
+            for suffix in self._scan_suffixes(root):
+                if is_cancelled():
+                    return pictures + films, False
+                films += suffix in VIDEO_SUFFIXES
+                pictures += is_picture_suffix(suffix, readers)
+        return pictures + films, films > 0
+
+    def _scan_suffixes(self, root: Root) -> Iterator[str]:
+        if self.accept is None:
+            return scan_suffixes(root.path, include_results=self._includes_results)
+        paths = scan_paths(root.path, include_results=self._includes_results)
+        return (path.suffix.lower() for path in filter(self.accept, paths))
+
+    def find_conflict(self, target: Path) -> str:
+        """Why a result may not have this path: it is a source; empty where it may."""
+        return self._guard.find_conflict(target)
+
+    @property
+    def _includes_results(self) -> bool:
+        return self.settings.include_results
+
+    @cached_property
+    def _fingerprints(self) -> dict[tuple[str, bool, int], str]:
+        return {}
+
+    @cached_property
+    def _guard(self) -> OverwriteGuard:
+        return OverwriteGuard(self.roots)
+
+    def _scan(
+        self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
+    ) -> Iterator[ScannedFile | SkippedEntry]:
+        if self.settings.films.fps is None:
+            yield from scan(
+                root.path,
+                readers=readers,
+                suffixes=suffixes,
+                include_results=self._includes_results,
+                accept=self.accept,
+            )
+            return
+        name = Path(root.path.resolve().name)
+        sequence = scan_image_sequence(root.path, Path() if root.below.parts else name)
+        yield sequence or SkippedEntry(root.path, _describe_missing_frames(root.path))
+
+    def _make_task(
+        self,
+        file: ScannedFile,
+        below: Path,
+        names: TargetNames,
+        journal: Journal,
+        weights_hash: str,
+    ) -> Task:
+        format_ = names.choose_format(file)
+        relative = names.choose_name(below, file, format_)
+        target = self.output / relative
+        correction = self._find_correction(file, below)
+        if correction.weights_hash is not None:
+            weights_hash = correction.weights_hash
+        made_by = (self._fingerprint(format_, file, correction), weights_hash)
+        action, replaces = self._choose_action(file, target, correction, journal, made_by)
+        strip = None
+        if self.settings.strip and file.is_film:
+            strip = self.output / names.choose_strip_name(
+                relative, file, lambda name: bool(self._guard.find_conflict(self.output / name))
+            )
+        return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
+
+    def _find_correction(self, file: ScannedFile, below: Path) -> Correction:
+        if self.corrections is None:
+            return Correction(self.settings, self.model_options)
+        return self.corrections.find(file, (below / file.relative).as_posix())
+
+    def _choose_action(
+        self,
+        file: ScannedFile,
+        target: Path,
+        correction: Correction,
+        journal: Journal,
+        wanted: tuple[str, str],
+    ) -> tuple[tuple[Action, str, str], bool]:
+        """The action, for a refusal or an earlier failure its step and reason, and whether an
+        existing result is replaced.
+
+        `wanted` are the fingerprint and the weights of the result.
+        """
+        replaces = self.settings.if_exists == "overwrite"
+        if refusal := self._refuse(file, target):
+            return ("refused", "plan", refusal), replaces
+        if correction.fault:
+            return ("refused", "decision", correction.fault), replaces
+        previous = journal.find(file.path, file.size, file.mtime_ns)
+        made = self._find_result(journal, target, previous)
+        exists = target.exists()
+        is_changed = exists and made is not None and _is_resized(target, made)
+        is_done = made is not None and made.outcome == "done" and exists and not is_changed
+        if made and is_done and (made.settings, made.weights) == wanted:
+            return ("done before", "", ""), replaces
+        is_same_decision = made is None or made.decision == correction.digest
+        if previous is not None and is_same_decision and self._is_kept_in_colour(previous):
+            return ("done before", "", ""), replaces
+        is_same = previous is not None and (previous.settings, previous.weights) == wanted
+        if previous is not None and self._fails_again(previous, is_same=is_same):
+            reason = f"{previous.reason} (as before; --retry-failed tries again)"
+            return ("failed before", previous.step, reason), replaces
+        if exists and not replaces:
+            if made is not None and not is_changed and not is_same_decision:
+                return ("colour", "", ""), True
+            return ("exists", "", self._why_kept(journal, file, target, made)), replaces
+        return ("colour", "", ""), replaces
+
+    def _refuse(self, file: ScannedFile, target: Path) -> str:
+        """Why a source cannot be coloured as asked; empty where it can be."""
+        try:
+            exists = target.exists()
+        except OSError as error:  # a name or path that is too long for the file system
+            return f"its result {target.name} cannot be written: {error.strerror}"
+        if exists and _is_same_file(target, file.path):
+            return "its result would replace it; choose another --output"
+        return self._guard.find_conflict(target)
+
+    def _find_result(
+        self, journal: Journal, target: Path, previous: JournalEntry | None
+    ) -> JournalEntry | None:
+        """The entry of the result of a source; `previous` is the last one of the source as it is
+        now: perhaps that of a failure or skip afterwards, which left the result as it was."""
+        if previous is None or previous.outcome in RESULTS:
+            return previous
+        made = journal.find_result(target.relative_to(self.output))
+        is_of_source = made is not None and _source_key(made) == _source_key(previous)
+        return made if is_of_source else None
+
+    def _why_kept(
+        self, journal: Journal, file: ScannedFile, target: Path, made: JournalEntry | None
+    ) -> str:
+        """Why an existing result is not replaced; `made` is its entry if it is of this source as
+        it is now."""
+        if made is not None:
+            is_changed = _is_resized(target, made)
+            return "changed after it was made" if is_changed else "made with other settings"
+        earlier = journal.find_result(target.relative_to(self.output))
+        if earlier is not None and earlier.source == absolute_source(file.path):
+            return "made before its source changed"
+        return "not made by this job"
+
+    def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
+        """Whether the source is known to be in colour, and was copied or skipped as asked now."""
+        if self.settings.if_colored == "copy":
+            return previous.outcome == "copied" and (self.output / previous.target).exists()
+        return previous.outcome == "skipped" and self.settings.if_colored == "skip"
+
+    def _fails_again(self, previous: JournalEntry, *, is_same: bool) -> bool:
+        """Whether a source that failed in an earlier job is not tried again."""
+        if previous.outcome != "failed" or self.settings.retry_failed or previous.step == LIMITS:
+            return False  # limits are options, which may have changed
+        if previous.step == "decode":
+            return not self.settings.salvage  # no other option makes a damaged file readable
+        return is_same
+
+
+def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Plan:
+    """The plan of a job. Raises UsageError before anything but folders is read.
+
+    Names of results do not depend on which files of a list are `missing`.
+    """
+    require_encoder(settings.films)
+    sources = parse_sources(settings.sources)
+    named = [*sources, *(Source(entry.path, "file") for entry in missing)]
+    output = settings.output or default_output(named)
+    if settings.films.fps is not None:
+        check_folders(sources)
+    roots = tuple(list_roots(sources, several=len(named) > 1))
+    check_output(roots, output, is_default=settings.output is None)
+    if not settings.include_results:
+        check_no_results(roots)
+    check_report(settings.report, roots)
+    return Plan(settings, roots, output, missing=tuple(missing))
+
+
+def _describe_missing_frames(folder: Path) -> str:
+    """The message for a source of `--frames` without numbered pictures."""
+    if any(entry.is_dir() for entry in folder.iterdir()):
+        return "holds no numbered pictures; for a film of each of its folders name them: FOLDER/*"
+    return "holds no numbered pictures; --frames takes folders of frames, as film/0001.png"
+
+
+def _source_key(entry: JournalEntry) -> tuple[str, int, int, str]:
+    """Identifies a source and its content."""
+    return entry.source, entry.size, entry.mtime_ns, entry.edges
+
+
+def _is_resized(target: Path, made: JournalEntry) -> bool:
+    """Whether a result has another size than was written. `verify` compares the content as well."""
+    return target.is_file() and made.result_size not in (0, target.stat().st_size)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.stat(), other.stat())
+    except OSError:  # one of them vanished in between
+        return False

@@ -1,0 +1,142 @@
+"""Checks that no result and no report can replace a source, or be taken for one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from batchcolor.errors import OutputError, UsageError
+from batchcolor.images.scan import is_output_folder
+from batchcolor.pipeline.planning.sources import Root
+from batchcolor.pipeline.report import is_report
+from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
+
+
+def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> None:
+    """Raises UsageError where results would be written among the sources.
+
+    `is_default`: the user gave no --output.
+    """
+    if output.exists() and not output.is_dir():
+        if is_default:
+            raise UsageError(f"{output} is a file; name a folder for the results with --output")
+        raise UsageError(f"--output {output} is a file; name a folder")
+    given = f"the default output {output}" if is_default else f"--output {output}"
+    choose = "choose a folder outside with --output" if is_default else "choose a folder outside"
+    resolved = output.resolve()
+    for root in roots:
+        source = root.path.resolve()
+        if not source.is_dir():
+            if (resolved / root.below / root.path.name).resolve() == source:
+                raise UsageError(
+                    f"{given} is the folder of {root.path}: a result would replace its source; "
+                    f"{choose}"
+                )
+        elif resolved == source:
+            raise UsageError(f"{given} is the source itself; {choose}")
+        elif source in resolved.parents:
+            raise UsageError(f"{given} lies inside the source {root.path}; {choose}")
+
+
+def check_writable(output: Path, *, has_work: bool) -> None:
+    """Raises OutputError where a job could not write to its output folder. Writes nothing.
+
+    The state folder, or the folder in which it would be made, has to be writable; with `has_work`
+    the output folder as well, where it exists.
+    """
+    journal = output.absolute() / STATE_FOLDER / JOURNAL_NAME
+    needed = [next(folder for folder in journal.parents if folder.exists())]
+    needed += [path for path in (journal, output) if path.exists() and (has_work or path != output)]
+    for path in needed:
+        if not os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK):
+            raise OutputError(f"{output} cannot be written ({os.strerror(errno.EACCES)})")
+
+
+def check_report(report: Path | None, roots: Sequence[Root]) -> None:
+    """Raises UsageError where the report would replace another file or lie inside a source.
+
+    Raises OutputError where it cannot be written.
+    """
+    if report is None:
+        return
+    if report.is_dir():
+        raise UsageError(f"--report {report} is a folder; name a file, as report.json")
+    if report.is_file() and not is_report(report):
+        raise UsageError(
+            f"--report {report} exists and is not a report of batchcolor; name another file"
+        )
+    parent = next(folder for folder in report.absolute().parents if folder.exists())
+    if not os.access(report if report.exists() else parent, os.W_OK):
+        raise OutputError(f"--report {report} cannot be written; name a file in another folder")
+    for root in roots:
+        if root.path.is_dir() and root.path.resolve() in report.resolve().parents:
+            raise UsageError(
+                f"--report {report} lies inside the source {root.path}; name a file outside"
+            )
+
+
+def check_no_results(roots: Sequence[Root]) -> None:
+    """Raises UsageError where a source is a result of batchcolor: it would be coloured twice."""
+    journals: dict[Path, Journal] = {}
+    folders: dict[Path, Path | None] = {}
+    for root in roots:
+        source = root.path.resolve()
+        start = source if source.is_dir() else source.parent
+        if start not in folders:
+            above = (start, *start.parents)
+            folders[start] = next((folder for folder in above if is_output_folder(folder)), None)
+        output = folders[start]
+        if output is None:
+            continue
+        if output not in journals:
+            journals[output] = Journal(output, lock=False)
+        if output == source or journals[output].has_target(source.relative_to(output)):
+            raise UsageError(
+                f"{root.path} holds results of batchcolor; name the original pictures, or give "
+                f"--include-results to colour results again"
+            )
+
+
+class OverwriteGuard:
+    """Tells whether a result would replace a source or lie among the sources."""
+
+    def __init__(self, roots: Sequence[Root]) -> None:
+        self._roots = roots
+        self._last: tuple[Path | None, Path, bool] = (None, Path(), False)
+
+    @cached_property
+    def _sources(self) -> tuple[frozenset[Path], frozenset[Path]]:
+        """The folders and the files that are sources, with links resolved."""
+        paths = [root.path.resolve() for root in self._roots]
+        folders = frozenset(path for path in paths if path.is_dir())
+        return folders, frozenset(paths) - folders
+
+    def find_conflict(self, target: Path) -> str:
+        """The reason why a result must not be written to `target`; empty where it may."""
+        folders, files = self._sources
+        parent, is_among_sources = self._resolve_folder(target.parent)
+        resolved = parent / target.name
+        if os.path.islink(target):  # noqa: PTH114  (Path.is_symlink fails for names that are too long)
+            resolved = target.resolve()
+            is_among_sources = not folders.isdisjoint(resolved.parents)
+        if resolved in files:
+            return "its result would replace a source; choose another --output"
+        if is_among_sources:
+            return "its result would lie among the sources; choose another --output"
+        return ""
+
+    def _resolve_folder(self, folder: Path) -> tuple[Path, bool]:
+        """The folder with links resolved, and whether it is a source folder or inside one.
+
+        Keeps the last answer: tasks come folder by folder, and resolving each path anew takes
+        most of the time of planning.
+        """
+        last, resolved, is_among_sources = self._last
+        if last != folder:
+            resolved = folder.resolve()
+            is_among_sources = not self._sources[0].isdisjoint((resolved, *resolved.parents))
+            self._last = (folder, resolved, is_among_sources)
+        return resolved, is_among_sources

@@ -1,0 +1,123 @@
+"""Names of results: the format and the path of each result below the output folder.
+
+A result has the name of its source. No two sources share a result, also on file systems that
+ignore letter case, and a source keeps the result that it had in an earlier job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from batchcolor.images.formats import IMAGE_SEQUENCE, PNG, Format
+from batchcolor.images.scan import ScannedFile
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.storage.journal import Journal, absolute_source
+
+FILM_ENDINGS = ("-frames", "-preview", "-compare")
+"""What `VideoSettings.name_suffix` adds to the stem of a film's result, in reverse order."""
+
+
+class TargetNames:
+    """Chooses the name of each result of one job; remembers the names that are in use."""
+
+    def __init__(self, settings: RunSettings, journal: Journal) -> None:
+        self.settings, self.journal = settings, journal
+        self._owners: dict[str, str] = {}
+        """The source of each name of this job, by its name in lower case."""
+
+    def choose_format(self, file: ScannedFile) -> Format:
+        """The format of a result: the one asked for where it fits, else the source's own.
+
+        A picture whose format cannot be written becomes PNG.
+        """
+        asked = self.settings.target_format
+        if file.is_film and self.settings.films.to_frames:
+            return asked or PNG
+        if file.is_film:
+            if asked is not None and asked.is_film:
+                return asked
+            return self.settings.films.choose_container(file.format)
+        if asked is not None and not asked.is_film:
+            return asked
+        return file.format.result_format if file.format is not None else PNG
+
+    def choose_name(self, below: Path, file: ScannedFile, format_: Format) -> Path:
+        """The path of a result, relative to the output folder.
+
+        `below` is the folder of the file's source in the output folder.
+        """
+        source = absolute_source(file.path)
+        is_folder = file.is_film and self.settings.films.to_frames
+        relative = self._previous_name(file, format_, is_folder=is_folder)
+        if relative is None:
+            relative = self._plain_name(below / file.relative, file, format_)
+        suffix = "" if is_folder else relative.suffix
+        stem = relative.name.removesuffix(suffix)
+        for name in _candidates(stem, file.path.suffix[1:] or "picture", suffix):
+            candidate = relative.with_name(name)
+            key = str(candidate).casefold()
+            is_free = self._owners.get(key, source) == source
+            if is_free and self.journal.owner(key) in (None, source):
+                self._owners[key] = source
+                return candidate
+        raise AssertionError("the candidates never end")
+
+    def choose_strip_name(
+        self, relative: Path, file: ScannedFile, is_forbidden: Callable[[Path], bool]
+    ) -> Path:
+        """The path of a film's contact strip: one that no source and no result has or had.
+
+        `relative` is the name of the film's result.
+        """
+        for name in _candidates(relative.stem, relative.suffix[1:], "-strip.jpg"):
+            candidate = relative.with_name(name)
+            key = str(candidate).casefold()
+            is_taken = key in self._owners or self.journal.owner(key) is not None
+            if not is_taken and not is_forbidden(candidate):
+                self._owners[key] = f"{absolute_source(file.path)} strip"
+                return candidate
+        raise AssertionError("the candidates never end")
+
+    def _plain_name(self, relative: Path, file: ScannedFile, format_: Format) -> Path:
+        """The source's name with the suffix of the format."""
+        suffix = relative.suffix.lower() if file.format != IMAGE_SEQUENCE else ""
+        stem = relative.name[: -len(suffix)] if suffix else relative.name
+        if file.is_film and self.settings.films.to_frames:
+            return relative.with_name(stem + self.settings.films.name_suffix)
+        is_unknown = file.format is None and not file.is_film  # it will fail under its own name
+        keeps_suffix = suffix in format_.suffixes or is_unknown
+        suffix = relative.suffix if keeps_suffix else format_.suffixes[0]
+        ending = self.settings.films.name_suffix if file.is_film else ""
+        return relative.with_name(stem + ending + suffix)
+
+    def _previous_name(self, file: ScannedFile, format_: Format, *, is_folder: bool) -> Path | None:
+        """The name that the source's result has from an earlier job, if it still fits."""
+        previous = self.journal.previous_target(file.path)
+        if previous is None:
+            return None
+        has_suffix = Path(previous).suffix.lower() in format_.suffixes
+        if has_suffix is is_folder:
+            return None
+        if file.is_film and _film_ending(previous) != self.settings.films.name_suffix:
+            return None
+        return Path(previous)
+
+
+def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:
+    """Names for a result, the plain one first; `qualifier` distinguishes sources of one stem."""
+    yield f"{stem}{ending}"
+    yield f"{stem}-{qualifier}{ending}"
+    for number in count(2):
+        yield f"{stem}-{qualifier}-{number}{ending}"
+
+
+def _film_ending(target: str) -> str:
+    """The `VideoSettings.name_suffix` of a previous result."""
+    stem = Path(target).stem
+    found = ""
+    for ending in FILM_ENDINGS:
+        if stem.endswith(ending):
+            stem, found = stem.removesuffix(ending), ending + found
+    return found

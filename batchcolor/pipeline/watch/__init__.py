@@ -1,0 +1,1 @@
+"""A job that stays and colours what arrives."""

@@ -90,7 +90,7 @@ def run_plan(
                 pipeline.abort(error)
                 raise
         report = pipeline.finish()
-        if journal.path.exists():
+        if journal.path.exists() and journal.is_kept:
             _record_job(plan, report)
         return report
 

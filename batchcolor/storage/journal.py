@@ -217,7 +217,7 @@ class Journal:
     ) -> None:
         if self._file is None:
             return
-        is_empty = bool(self._created) and not self._has_results
+        is_empty = not self.is_kept
         if not is_empty:
             self._write_waiting()
         self._file.close()
@@ -237,6 +237,11 @@ class Journal:
             (self.folder / "lock").unlink(missing_ok=True)
             for folder in self._created:
                 folder.rmdir()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the folder stays at the end: it was there before, or a result is in it."""
+        return self._has_results or not self._created
 
     @property
     def uses_lock(self) -> bool:

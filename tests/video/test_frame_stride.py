@@ -81,13 +81,16 @@ def test_only_every_fourth_frame_and_the_first_of_each_shot_are_colorized(
 
 
 @pytest.mark.usefixtures("count_colorized")
-@pytest.mark.parametrize("mode", ["fast", "best"])
+@pytest.mark.parametrize(
+    ("mode", "shots", "frames", "calls"),
+    [("fast", 1, 60, 8), ("best", 2, 30, 7)],  # up to frame 55; into the second shot
+)
 def test_killed_film_resumes_with_the_same_stride_and_equals_an_uninterrupted_one(
-    film, start_film, command, tmp_path, mode
+    film, start_film, command, tmp_path, mode, shots, frames, calls
 ):
-    clip, out = film(shots=1, frames=60), tmp_path / "out"
+    clip, out = film(shots=shots, frames=frames), tmp_path / "out"
     options = ("--every", "7", "--stabilize", mode, "--codec", "ffv1")
-    process = start_film(clip, out, *options, model="logging", calls=6)  # up to frame 41
+    process = start_film(clip, out, *options, model="logging", calls=calls)
     process.kill()
     process.communicate()
     words = ("-m", "logging", "--batch-size", "1", *options)

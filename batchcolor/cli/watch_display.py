@@ -46,7 +46,7 @@ class WatchDisplay:
     def end_round(self, report: Report, files: frozenset[Path]) -> None:
         """One line for the files that were coloured, and one for each that failed."""
         self._close_round()
-        failed = {outcome.source for outcome in report.failures}
+        failed = {str(outcome.source) for outcome in report.failures}
         if not self.verbose:  # else each was shown when it failed
             for outcome in report.failures:
                 name, reason = make_printable(outcome.source), make_printable(outcome.reason)
@@ -55,10 +55,13 @@ class WatchDisplay:
             return
         finished = report.done + report.copied + report.kept_grey
         if finished:
-            names = sorted(str(path.name) for path in files - failed)
-            more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
-            listed = ", ".join(map(make_printable, names[:LISTED_NAMES]))
-            self._say(f"{finished} coloured: {listed}{more}")
+            names = sorted(path.name for path in files if str(path) not in failed)
+            if len(names) != finished:  # files that are no pictures arrived with them
+                self._say(f"{finished} coloured")
+            else:
+                more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
+                listed = ", ".join(map(make_printable, names[:LISTED_NAMES]))
+                self._say(f"{finished} coloured: {listed}{more}")
         if report.skipped > report.existed:
             self._say(f"{report.skipped - report.existed} finished before")
         if report.existed:

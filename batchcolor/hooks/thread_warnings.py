@@ -32,11 +32,16 @@ class _Handler:
         self._previous = ExitStack()
 
     def begin(self) -> None:
-        """Replaces the handler of the process for the first user."""
+        """Replaces the handler of the process for the first user.
+
+        Also for a later one, if something else has restored the former handler meanwhile, as the
+        end of a `catch_warnings` does.
+        """
         with self._lock:
             self._users += 1
-            if self._users > 1:
+            if self._users > 1 and warnings.showwarning == self._receive:
                 return
+            self._previous = ExitStack()
             self._filters: Sequence[tuple[Any, ...]] = list(warnings.filters)
             self._show: Callable[..., object] = warnings.showwarning
             self._previous.enter_context(warnings.catch_warnings())

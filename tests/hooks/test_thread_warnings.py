@@ -48,3 +48,17 @@ def test_the_innermost_receiver_gets_a_warning() -> None:
             warnings.warn("none", stacklevel=1)
         warnings.warn("two", stacklevel=1)
     assert (outer, inner) == (["two"], ["one"])
+
+
+def test_a_handler_that_something_else_restored_is_set_again() -> None:
+    """As after a job in a thread that has not ended, and the end of a `catch_warnings`."""
+    received: list[str] = []
+    around = warnings.catch_warnings()
+    around.__enter__()
+    unfinished = silence_warnings()
+    unfinished.__enter__()
+    around.__exit__(None, None, None)
+    with receive_warnings(lambda text, category: received.append(text)):
+        warnings.warn("seen", stacklevel=1)
+    unfinished.__exit__(None, None, None)
+    assert received == ["seen"]

@@ -106,7 +106,6 @@ def test_what_arrives_is_coloured_and_ctrl_c_ends_with_zero(watch, inbox, tmp_pa
     wait_for((out / "1931" / "summer" / "two.jpg").exists, process, tmp_path)
     assert end(process) == 0
     log = read_log(tmp_path)
-    assert "one.jpg" in log or "2 coloured" in log
     assert "2 coloured, 0 failed" in log
     assert "failed:" not in log
 

@@ -1,1 +1,1 @@
-"""Films on their way through a job."""
+"""Films of a job: probe, memory, states, commit."""

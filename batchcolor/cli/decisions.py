@@ -15,8 +15,6 @@ from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
 
 NO_OUTPUT = "not an output folder of batchcolor; name the folder that has the results"
-LISTED_UNKNOWN = 3
-"""Sources without a result of which the path is printed."""
 STANDARD = "-"
 """The FILE that is standard output or input."""
 
@@ -96,6 +94,7 @@ def _import(output: Path, file: str) -> int:
     """Appends the decisions of a table: they win over earlier ones of the same source."""
     from batchcolor.pipeline.decisions.store import DecisionStore
     from batchcolor.pipeline.decisions.table import parse_table
+    from batchcolor.pipeline.decisions.unknown_sources import describe_unknown_sources
 
     if _is_other_folder(output):  # perhaps that of the sources, where nothing is ever written
         raise UsageError(f"{output}: {NO_OUTPUT}")
@@ -117,10 +116,8 @@ def _import(output: Path, file: str) -> int:
         where = make_printable(output)
         print_line(make_console(), f"{where} has no results yet: name it with --output of run")
         return ExitCode.DONE
-    if unknown := _list_unknown(output, [one.source for one in found if not one.digest]):
-        names = ", ".join(make_printable(name) for name in unknown[:LISTED_UNKNOWN])
-        more = f" and {len(unknown) - LISTED_UNKNOWN} more" if unknown[LISTED_UNKNOWN:] else ""
-        print_line(make_console(), f"No picture of an earlier job has the path {names}{more}")
+    if unknown := describe_unknown_sources(Journal(output, lock=False), found):
+        print_line(make_console(), unknown)
     print_line(make_console(), "Next: run the same command again to apply them")
     return ExitCode.DONE
 
@@ -130,12 +127,3 @@ def _is_other_folder(output: Path) -> bool:
     if output.exists() and not output.is_dir():
         return True
     return output.is_dir() and not (output / STATE_FOLDER).is_dir() and any(output.iterdir())
-
-
-def _list_unknown(output: Path, sources: list[str]) -> list[str]:
-    """Returns those of `sources`, paths as in a decision, that no job on the folder has read."""
-    known: set[str] = set()
-    for entry in Journal(output, lock=False).latest():
-        parts = Path(entry.source).parts
-        known.update("/".join(parts[start:]) for start in range(1, len(parts)))
-    return [source for source in sources if source not in known]

@@ -21,6 +21,7 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Prediction, Runner
+from batchcolor.pipeline.decisions.unknown_sources import describe_unknown_sources
 from batchcolor.pipeline.decode_watch import DecodeWatch
 from batchcolor.pipeline.films.film_prober import FilmProber
 from batchcolor.pipeline.films.video_task import VideoTask
@@ -354,6 +355,10 @@ class Pipeline:
         self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
         for note in (*self.journal.notes, *self.decoder.notes, *self.runners.notes):
             self.report.note(note)
+        if self.plan.corrections is not None and not self.report.is_scanning:
+            unknown = describe_unknown_sources(self.journal, self.plan.corrections.store)
+            if unknown:
+                self.report.note(unknown)
         error = self.stop.error
         if isinstance(error, OutputError):
             self.report.exit_code, self.report.message = error.exit_code, str(error)

@@ -214,10 +214,10 @@ def test_import_reports_paths_that_no_job_has_read(command, flat, album, tmp_pat
     table.write_text(f"source,state\n{source},approved\nmisspelled.jpg,approved\n")
     done = command("decisions", "import", tmp_path / "out", table)
     assert done.returncode == 0
-    assert "No picture of an earlier job has the path misspelled.jpg\n" in done.stderr
+    assert "No picture of a job has the path misspelled.jpg, for which" in done.stderr
     table.write_text(f"source,state\n{source},approved\n")
     done = command("decisions", "import", tmp_path / "out", table)
-    assert "No picture of an earlier job" not in done.stderr
+    assert "No picture of a job" not in done.stderr
 
 
 def test_export_reports_bad_lines_and_prints_the_rest(command, tmp_path: Path) -> None:

@@ -367,3 +367,16 @@ def chroma(rgb: np.ndarray) -> np.ndarray:
 
     red, green, blue = np.moveaxis(rgb.astype(float) / 255, -1, 0)
     return np.stack(rgb_to_ycbcr(red, green, blue)[1:], axis=-1)
+
+
+def test_a_decision_on_a_path_that_no_job_has_read_is_reported(job, tmp_path: Path) -> None:
+    job()
+    decide(tmp_path, source=names_of(tmp_path)[0], state="approved")
+    assert not any("No picture" in note for note in job()["notes"])
+    decide(tmp_path, source="summer/misspelled.jpg", strength=0.5)
+    notes = job()["notes"]
+    assert any(
+        note == "No picture of a job has the path summer/misspelled.jpg, for which there is a "
+        "decision"
+        for note in notes
+    )

@@ -281,3 +281,23 @@ def test_a_marked_block_is_read_by_pillow():
     Image.new("L", (4, 4)).save(data, "JPEG", exif=b"Exif\0\0" + mark()[0].exif)
 
     assert Image.open(data).getexif()[0x0131] == MARK.software
+
+
+OTHER = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="image/tiff">
+<!-- kept --><dc:subject>sea</dc:subject>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("packet", [b"", OTHER, PACKET])
+def test_each_prefix_is_declared_once(packet):
+    """ImageMagick 6 warns about a TIFF whose packet declares one again where it is used."""
+    xmp = mark(mark(Metadata(xmp=packet))[0])[0].xmp
+
+    for prefix in (b"stEvt", b"xmpMM", b"Iptc4xmpExt", b"xmp"):
+        assert xmp.count(b"xmlns:" + prefix + b"=") == 1
+    assert len(read_history(xmp)[1]) == (3 if packet == PACKET else 2)
+    if packet == OTHER:
+        assert b"<!-- kept --><dc:subject>sea</dc:subject>" in xmp
+        assert b'dc:format="image/tiff"' in xmp

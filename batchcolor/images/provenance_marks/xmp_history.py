@@ -49,6 +49,7 @@ def add_history_entry(
     first = rdf.find(f"{{{RDF}}}Description")
     if first is None:
         first = etree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
+    first = _declare_prefixes(rdf, first)
     values = {
         "DigitalSourceType": (SOURCE_TYPE, source_type),
         "CreatorTool": (CREATOR_TOOL, software),
@@ -110,6 +111,26 @@ def _find_rdf(root: etree._Element) -> etree._Element:
     if rdf is None:
         raise InvalidXmpError("it has no RDF")
     return rdf
+
+
+def _declare_prefixes(rdf: etree._Element, first: etree._Element) -> etree._Element:
+    """Returns the description with the prefixes of the marks, each declared once, here.
+
+    ImageMagick 6 warns about a TIFF whose packet declares them where they are used.
+    """
+    known = set(first.nsmap.values())
+    missing = {
+        prefix: uri
+        for prefix, uri in PREFIXES.items()
+        if uri not in known and uri != META and prefix not in first.nsmap
+    }
+    if not missing:
+        return first
+    declared = etree.Element(first.tag, dict(first.attrib), nsmap={**first.nsmap, **missing})
+    declared.text, declared.tail = first.text, first.tail
+    declared.extend(list(first))
+    rdf.replace(first, declared)
+    return declared
 
 
 def _values(rdf: etree._Element, tag: str) -> Iterator[str]:

@@ -317,5 +317,6 @@ def test_what_a_decoder_warns_of_is_a_note_and_not_text_across_the_progress(
     Image.new("L", (30, 20), 90).save(tmp_path / "in" / "a.jpg", exif=torn)
     result = command("run", "in", "-m", flat, "-o", "out", "--json")
     assert result.returncode == 0, result.stderr
-    assert any("Corrupt EXIF" in note for note in document(result)["notes"])
+    (line,) = (tmp_path / "out" / ".batchcolor" / "journal.jsonl").read_text().splitlines()
+    assert any("Corrupt EXIF" in note for note in json.loads(line)["notes"])
     assert "UserWarning" not in result.stderr

@@ -15,6 +15,12 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+OutputFolder = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of results.", metavar="OUT", parser=parse_path, show_default=False
+    ),
+]
 NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use only the built-in models.")]
 AsJson = Annotated[
     bool,

@@ -38,15 +38,7 @@ def decisions(
         Action,
         typer.Argument(help="export or import.", metavar="ACTION", show_default=False),
     ],
-    output: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of results.",
-            metavar="OUT",
-            parser=options.parse_path,
-            show_default=False,
-        ),
-    ],
+    output: options.OutputFolder,
     file: Annotated[
         str,
         typer.Argument(

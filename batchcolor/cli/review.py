@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,15 +12,7 @@ from batchcolor.errors import ExitCode, make_printable
 
 
 def review(
-    output: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of results.",
-            metavar="OUT",
-            parser=options.parse_path,
-            show_default=False,
-        ),
-    ],
+    output: options.OutputFolder,
     *,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0: a free one.")

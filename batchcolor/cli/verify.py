@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
@@ -18,15 +14,7 @@ NEXT = "Next: delete the changed results, and run the command that made them aga
 
 
 def verify(
-    output: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of results.",
-            metavar="OUT",
-            parser=options.parse_path,
-            show_default=False,
-        ),
-    ],
+    output: options.OutputFolder,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,

@@ -18,9 +18,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from batchcolor.images.picture import resize_chroma
 from batchcolor.video.temporal.motion import Field, match_frames
 from batchcolor.video.temporal.shots import is_cut
-from batchcolor.video.temporal.stabilizer import resize_chroma
 
 STEPS = (1, 2, 4)
 """Distances in frames between the histograms that are compared."""
@@ -44,7 +44,7 @@ class FlickerMeter:
 
     def add(self, luma: Field, chroma: Field) -> None:
         """Adds the next frame: luma `(64, 64)` in 0..1, and chroma `(2, s, s)` in -0.5..0.5."""
-        chroma = resize_chroma(chroma, luma.shape[0])
+        chroma = resize_chroma(chroma, luma.shape)
         if self._previous is not None:
             motion = match_frames(self._previous[0], luma)
             if is_cut(motion):

@@ -10,8 +10,8 @@ from collections import deque
 
 import numpy as np
 
+from batchcolor.images.picture import resize_chroma
 from batchcolor.video.temporal.motion import Field
-from batchcolor.video.temporal.stabilizer import resize_chroma
 
 BLOCKS = 16
 """Blocks along each side."""
@@ -37,7 +37,7 @@ class SwingMeter:
         if is_shot_start:
             self._frames.clear()
             self._until_next = 0
-        self._frames.append((luma, resize_chroma(chroma, luma.shape[0])))
+        self._frames.append((luma, resize_chroma(chroma, luma.shape)))
         if len(self._frames) < (self._frames.maxlen or 0):
             return
         if self._until_next == 0:

@@ -104,6 +104,20 @@ def resize_luma(luma: Plane, side: int) -> NDArray[np.float32]:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
+def resize_chroma(chroma: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resizes chroma `(2, h, w)` to another `shape`, bilinearly."""
+    if chroma.shape[1:] == shape:
+        return chroma
+    height, width = shape
+    planes = [
+        Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        for plane in chroma
+    ]
+    return np.stack([np.asarray(plane, np.float32) for plane in planes])
+
+
 def _average_rows(luma: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     """Returns the means of `count` rows each; the last ones may be fewer.
 

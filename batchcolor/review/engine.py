@@ -28,7 +28,11 @@ from batchcolor.inference.hints.picture_hints import PictureHints, prepare_hints
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Runner, load_runner
-from batchcolor.pipeline.decisions.corrections import find_reference
+from batchcolor.pipeline.decisions.corrections import (
+    CorrectionError,
+    find_reference,
+    read_sidecar,
+)
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.options.settings import MAX_PIXELS, RunSettings
 from batchcolor.pipeline.previews import find_file, read_source, shrink
@@ -106,6 +110,7 @@ class Engine:
         `shot`: the frame of this shot of the film, with what is decided about the shot. Raises
         ProcessingError, UsageError and ModelError.
         """
+        decision = add_sidecar(item, decision)
         if shot is not None:
             decision = find_shot_look(decision, shot)
         with self._lock:
@@ -224,6 +229,18 @@ class Engine:
     def _load_library(self, folder: Path) -> ReferenceLibrary:
         key = folder, read_change_time(folder)
         return self._libraries.get(key, lambda: ReferenceLibrary(folder))
+
+
+def add_sidecar(item: ReviewItem, decision: Decision) -> Decision:
+    """Returns the decision; what it leaves open is that of the sidecar beside the source.
+
+    Raises ProcessingError where the sidecar is damaged.
+    """
+    try:
+        sidecar = read_sidecar(item.source, CompanionFinder())
+    except CorrectionError as error:
+        raise ProcessingError("decision", str(error)) from error
+    return decision if sidecar is None else decision.over(sidecar)
 
 
 def make_model_key(

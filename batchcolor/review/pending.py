@@ -6,6 +6,7 @@ import threading
 
 from batchcolor.errors import BatchcolorError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.images.companion_files import DECISION_SUFFIX, CompanionFinder
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
@@ -21,6 +22,7 @@ class PendingChanges:
         self._corrections: dict[RunSettings, Corrections] = {}
         self._known: dict[str, tuple[str, bool]] = {}
         """By id: what was compared, and whether it differed."""
+        self._companions = CompanionFinder()
         self._lock = threading.Lock()
 
     def clear(self) -> None:
@@ -28,6 +30,7 @@ class PendingChanges:
         with self._lock:
             self._known.clear()
             self._corrections.clear()
+            self._companions = CompanionFinder()
 
     def list(self) -> list[ReviewItem]:
         """The items whose results are not as decided."""
@@ -37,7 +40,8 @@ class PendingChanges:
         """Whether the result of an item is not as decided."""
         decision = self._items.decision(item)
         is_plain = not decision.changes_colors and decision.state != "rejected"
-        if is_plain and not item.entry.decision:
+        has_sidecar = self._companions.find(item.source, DECISION_SUFFIX) is not None
+        if is_plain and not item.entry.decision and not has_sidecar:
             return False
         state = f"{decision.as_line()!r} {item.entry.decision} {item.entry.settings}"
         with self._lock:

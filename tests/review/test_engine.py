@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import batchcolor
+from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.options.settings import RunSettings
@@ -71,3 +72,24 @@ def test_jobs_with_weights_of_their_own_do_not_share_a_model():
     ]
     assert len({make_model_key("beta", {}, job) for job in jobs}) == 3
     assert len({make_model_key("delta", {}, job) for job in jobs}) == 1
+
+
+def test_a_sidecar_counts_in_previews_and_changes(folders):
+    """As in the job: for what the decision leaves open."""
+    output = folders / "out"
+    batchcolor.run(folders / "album", output=output, model="beta", like=folders / "red" / "r.png")
+    session = ReviewSession(output, load_plugins(False))
+    (item,) = session.items.all()
+    assert not session.pending.list()
+
+    (folders / "album" / "a.batchcolor.json").write_text('{"strength": 0}')
+    session.pending.clear()
+    assert session.pending.list() == [item]
+    job = session.find_job(item)
+    for decision, is_grey in ((Decision(source=item.key), True), (Decision(strength=1.0), False)):
+        preview = np.asarray(session.engine.render(item, job, decision, 96), int)
+        assert (np.ptp(preview, axis=-1).max() <= 2) == is_grey
+
+    (folders / "album" / "a.batchcolor.json").write_text("damaged")
+    with pytest.raises(ProcessingError, match=r"a\.batchcolor\.json"):
+        session.engine.render(item, job, Decision(), 96)

@@ -27,15 +27,3 @@ def make_guide(luma: NDArray[Any], side: int = FIELD_SIDE) -> Field:
     image = Image.fromarray(np.ascontiguousarray(luma))
     small = image.resize(size, Image.Resampling.BOX, reducing_gap=3.0)
     return np.asarray(small, np.float32) / np.float32(255)
-
-
-def resize_chroma(chroma: Field, shape: tuple[int, ...]) -> Field:
-    """Returns chroma `(2, s, s)` as `(2, h, w)`, bilinearly."""
-    height, width = shape
-    planes = [
-        Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-        for plane in chroma
-    ]
-    return np.stack([np.asarray(plane, np.float32) for plane in planes])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import linalg
 
-from batchcolor.inference.hints.guide import resize_chroma
+from batchcolor.images.picture import resize_chroma
 from batchcolor.inference.hints.hint_field import HintField
 
 Field = NDArray[np.float32]

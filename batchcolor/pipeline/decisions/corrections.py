@@ -102,7 +102,7 @@ class Corrections:
 
     def _find_decision(self, file: ScannedFile, name: str) -> Decision | None:
         """The decision on a source, with absolute paths; None where there is none."""
-        sidecar = self._read_sidecar(file.path)
+        sidecar = read_sidecar(file.path, self._companions)
         if not len(self.store):
             return sidecar
         stored = self.store.find(name, head_tail_digest(file.path))
@@ -110,17 +110,6 @@ class Corrections:
             return sidecar
         stored = _anchor(stored, self.store.output)
         return stored if sidecar is None else stored.over(sidecar)
-
-    def _read_sidecar(self, source: Path) -> Decision | None:
-        path = self._companions.find(source, DECISION_SUFFIX)
-        if path is None:
-            return None
-        try:
-            return _anchor(Decision.parse(path.read_bytes()), path.parent)
-        except OSError as error:
-            raise CorrectionError(f"{path.name} cannot be read ({error.strerror})") from error
-        except InvalidDecisionError as error:
-            raise CorrectionError(f"{path.name}: {error}") from error
 
     def _apply(self, decision: Decision, painted: Path | None, base: Correction) -> Correction:
         values = decision.model_dump(exclude_defaults=True, exclude=NOT_COUNTED)
@@ -203,6 +192,22 @@ class Corrections:
         if key not in self._file_hashes:
             self._file_hashes[key] = hash_path(path)
         return self._file_hashes[key]
+
+
+def read_sidecar(source: Path, companions: CompanionFinder) -> Decision | None:
+    """Returns the decision beside a source, with absolute paths; None where there is none.
+
+    Raises CorrectionError.
+    """
+    path = companions.find(source, DECISION_SUFFIX)
+    if path is None:
+        return None
+    try:
+        return _anchor(Decision.parse(path.read_bytes()), path.parent)
+    except OSError as error:
+        raise CorrectionError(f"{path.name} cannot be read ({error.strerror})") from error
+    except InvalidDecisionError as error:
+        raise CorrectionError(f"{path.name}: {error}") from error
 
 
 def _check_kind(decision: Decision, *, is_film: bool) -> None:

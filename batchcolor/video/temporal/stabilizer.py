@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from batchcolor.images.picture import resize_chroma
 from batchcolor.video.temporal.motion import SIDE, Field, Match, invert_match
 from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
+
+SHAPE = (SIDE, SIDE)
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class BufferedFrame(Generic[T]):
     owner: T
 
     def __post_init__(self) -> None:
-        self.own = None if self.chroma is None else resize_chroma(self.chroma, SIDE)
+        self.own = None if self.chroma is None else resize_chroma(self.chroma, SHAPE)
         """Its own chroma `(2, SIDE, SIDE)`."""
         self.forward: Trace | None = None
         """Trace of the frames of its shot up to this one."""
@@ -60,7 +61,7 @@ class BufferedFrame(Generic[T]):
         is kept."""
         if self.chroma is None or self.own is None or self.chroma.shape[-1] <= SIDE:
             return stabilized
-        change = resize_chroma(stabilized - self.own, self.chroma.shape[-1])
+        change = resize_chroma(stabilized - self.own, self.chroma.shape[1:])
         fine: Field = np.clip(self.chroma + change, -0.5, 0.5)
         return fine
 
@@ -119,7 +120,7 @@ class Stabilizer(Generic[T]):
         previous frame; None at the start of a shot.
         """
         if chroma is not None and self.every > 1:
-            chroma = resize_chroma(chroma, SIDE)
+            chroma = resize_chroma(chroma, SHAPE)
         if not self.is_active and chroma is not None:
             return [(owner, chroma)]
         finished = self._finish(len(self._waiting)) if motion is None else []
@@ -174,18 +175,3 @@ class Stabilizer(Generic[T]):
                 assert frame.forward is not None
                 fields.append(join_traces(frame.forward, backward, frame.own))
         return fields[::-1]
-
-
-def resize_chroma(field: NDArray[np.float32], side: int) -> Field:
-    """Resizes chroma `(2, s, s)` to another side, bilinear."""
-    if field.shape[-1] == side:
-        return field
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane)).resize(
-                (side, side), Image.Resampling.BILINEAR
-            )
-        )
-        for plane in field
-    ]
-    return np.stack(planes).astype(np.float32)

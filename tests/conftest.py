@@ -230,14 +230,15 @@ def start_film(
     """Starts a job on a film with segments of 25 frames, and waits until one segment is stored.
 
     The colorizer then blocks after `calls` calls until the file `gate` in `tmp_path` exists. The
-    default is enough frames for one segment in each stabilization mode, and too few for two.
+    default is enough frames for one segment without stabilization and with `fast`, and too few for
+    two; `best` stores one as early if a shot ends there.
     """
     plugin("gatedfilmpack", GATED_FILM)
     plugin("shortsegments", SHORT_SEGMENTS)
     monkeypatch.setattr(segments, "SEGMENT_FRAMES", 25)
 
     def run(
-        clip: Path, out: Path, *options: str, model: str = "gated-film", calls: int = 40
+        clip: Path, out: Path, *options: str, model: str = "gated-film", calls: int = 49
     ) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", model, "-o", out]
         gate = {"GATE_AFTER": str(calls), "GATE_FILE": str(tmp_path / "gate")}
@@ -298,11 +299,16 @@ def shared_data() -> Path:
     return SHARED
 
 
-def grey_frame(index: int, width: int, height: int, pixel_format: str) -> av.VideoFrame:
-    """Makes a grey frame of a film: a bright square that moves over broad shapes."""
+def grey_frame(
+    index: int, width: int, height: int, pixel_format: str, *, is_negative: bool = False
+) -> av.VideoFrame:
+    """Makes a grey frame of a film: a bright square that moves to and fro over broad shapes."""
     luma = np.asarray(grey_picture(width, height, 7)).astype(np.uint16) // 2 + 16
-    left = 3 * index % max(1, width - 12)
+    way = max(1, width - 12)
+    left = way - abs(way - 3 * index % (2 * way))
     luma[height // 3 : height // 3 + 12, left : left + 12] = 220
+    if is_negative:
+        luma = 251 - luma
     frame = av.VideoFrame(width, height, pixel_format)
     bits = frame.format.components[0].bits
     for number, plane in enumerate(frame.planes):
@@ -320,6 +326,7 @@ def make_clip(
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
     frames: int = 12,
+    cut: int | None = None,
     sizes: tuple[tuple[int, int], ...] = ((64, 48),),
     rate: Fraction = Fraction(25),
     time_base: Fraction = Fraction(1, 12800),
@@ -332,8 +339,9 @@ def make_clip(
 ) -> Path:
     """A short grey film with a video stream of each of `sizes`; `times` are frames' ticks.
 
-    `audio` are encoders, `subtitles` languages, `muxer` the container's options;
-    `setup` is given each video stream, `prepare` the container before its header is written.
+    Frame `cut` starts a second shot, the negative of the first. `audio` are encoders, `subtitles`
+    languages, `muxer` the container's options; `setup` is given each video stream, `prepare` the
+    container before its header is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=muxer or {}) as film:
@@ -342,6 +350,7 @@ def make_clip(
             stream: Any = film.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
             stream.codec_context.time_base = stream.time_base = time_base
+            stream.codec_context.thread_count = 1  # with more threads, x264 writes other frames
             setup(stream)
             pictures.append(stream)
         sounds: list[Any] = [film.add_stream(name, rate=48000) for name in audio]
@@ -356,7 +365,9 @@ def make_clip(
         step = round(1 / (rate * time_base))
         for index in range(frames):
             for stream in pictures:
-                frame = grey_frame(index, stream.width, stream.height, pixel_format)
+                is_second = cut is not None and index >= cut
+                size = (stream.width, stream.height)
+                frame = grey_frame(index, *size, pixel_format, is_negative=is_second)
                 frame.pts, frame.time_base = (times[index] if times else index * step), time_base
                 film.mux(stream.encode(frame))
         for stream in pictures:

@@ -69,7 +69,7 @@ def pixels_of(path):
 def test_killed_film_resumes_at_its_last_segment_and_equals_an_uninterrupted_one(
     start_film, command, make_clip, tmp_path, mode, frames_of, temporaries, segments
 ):
-    clip, out = make_clip(tmp_path / "film.mp4", frames=60), tmp_path / "out"
+    clip, out = make_clip(tmp_path / "film.mp4", frames=60, cut=35), tmp_path / "out"
     process = start_film(clip, out, "--stabilize", mode)
     process.kill()
     process.communicate()
@@ -270,7 +270,7 @@ def test_killed_film_from_frames_resumes_and_equals_an_uninterrupted_one(
     start_film, command, reel, tmp_path
 ):
     out = tmp_path / "out"
-    process = start_film(reel, out, "--frames", calls=55)
+    process = start_film(reel, out, "--frames")
     process.kill()
     process.communicate()
     resumed = command("run", reel, "-o", out, *MODEL, "--frames", "--json")
@@ -283,7 +283,7 @@ def test_killed_film_from_frames_resumes_and_equals_an_uninterrupted_one(
 def test_folder_of_frames_that_changes_during_the_job_fails_and_writes_nothing(
     start_film, reel, tmp_path
 ):
-    process = start_film(reel, tmp_path / "out", "--frames", calls=55)
+    process = start_film(reel, tmp_path / "out", "--frames")
     (reel / "0055.png").write_bytes((reel / "0001.png").read_bytes())
     (tmp_path / "gate").touch()
     _, stderr = process.communicate(timeout=60)

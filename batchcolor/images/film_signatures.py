@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from batchcolor.images.formats import (
+    AV1,
     AVI,
+    CINE,
+    DIRAC,
+    DNXHD,
     DV,
     FLV,
+    GAME_FILM,
     GIF,
+    GXF,
+    H264,
+    H265,
     IVF,
     MKV,
     MOBILE,
     MOV,
     MP4,
     MPEG,
+    MPEG4_VIDEO,
     MPEG_VIDEO,
     MXF,
     NUT,
@@ -20,6 +29,7 @@ from batchcolor.images.formats import (
     REAL_MEDIA,
     WEBM,
     WMV,
+    WTV,
     YUV4MPEG,
     Format,
 )
@@ -41,6 +51,21 @@ SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (b"\0\0\x01\xb3", MPEG_VIDEO),  # sequence header (ISO/IEC 13818-2)
     (b"DKIF\0\0", IVF),
     (b"nut/multimedia container\0", NUT),
+    (b"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d", WTV),
+    (b"\0\0\0\0\x01\xbc", GXF),  # map packet (SMPTE ST 360)
+    (b"BBCD\0", DIRAC),
+    (b"\x12\0\x0a", AV1),  # temporal delimiter, sequence header
+    *((b"\0\0\x02\x80" + bytes([version]), DNXHD) for version in (1, 2, 3)),
+    (b"CI,\0", CINE),
+    (b"\x84\x10\xff\xff\xff\xff", GAME_FILM),
+    (b"SMK2", GAME_FILM),
+    (b"SMK4", GAME_FILM),
+    *((b"BIK" + bytes([version]), GAME_FILM) for version in b"bfghik"),
+    *((b"KB2" + bytes([version]), GAME_FILM) for version in b"adfghijk"),
+    (b"Interplay MVE File\x1a", GAME_FILM),
+    (b"THP\0", GAME_FILM),
+    (b"NSVf", GAME_FILM),
+    (b"NSVs", GAME_FILM),
 )
 OGG_VIDEO = (b"\x80theora", b"OVP80", b"BBCD\0", b"\x01video\0\0\0", b"fishead\0")
 """First packets of video in Ogg; `fishead` announces other streams."""
@@ -50,6 +75,11 @@ PACKET_SIZES = (188, 192, 204)
 MIN_PACKETS = 4
 ADAPTATION_CONTROL = 0x30
 """Bits of the fourth byte of a packet, of which at least one is set (ISO/IEC 13818-1)."""
+H264_PROFILES = frozenset((44, 66, 77, 83, 86, 88, 100, 110, 118, 122, 128, 138, 144, 244))
+"""ITU-T H.264, annexes A, F, G and H."""
+VISUAL_OBJECT_SEQUENCE, VISUAL_OBJECT = b"\xb0", b"\xb5"
+VIDEO_OBJECTS, VIDEO_OBJECT_LAYERS = range(0x20), range(0x20, 0x30)
+"""Start codes of MPEG-4 (ISO/IEC 14496-2, table 6-3)."""
 TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
 
@@ -70,11 +100,35 @@ def sniff_film(head: bytes, still_brands: tuple[bytes, ...]) -> Format | None:
         return WEBM if b"webm" in start else MKV if b"matroska" in start else None
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return AVI
+    if head[:4] == b"RIFF" and head[8:12] == b"CDXA":  # a copied track of a Video CD
+        return MPEG
     if head.startswith(b"OggS"):
         return OGG if any(packet in head for packet in OGG_VIDEO) else None
     for signature, kind in SIGNATURES:
         if head.startswith(signature):
             return kind
+    return _sniff_elementary_stream(head)
+
+
+def _sniff_elementary_stream(head: bytes) -> Format | None:
+    """Returns H.264, H.265 or MPEG-4 by the units after the first start codes."""
+    if not head.startswith((b"\0\0\1", b"\0\0\0\1")):
+        return None
+    units = [unit for unit in head.split(b"\0\0\1")[1:] if len(unit) > 1]
+    if not units:
+        return None
+    first = units[0]
+    if first[0] & 0x9F in (6, 7, 9) and any(
+        unit[0] & 0x9F == 7 and unit[1] in H264_PROFILES for unit in units
+    ):
+        return H264
+    if first[:2] in (b"\x40\1", b"\x46\1") and any(unit[:2] == b"\x42\1" for unit in units):
+        return H265
+    codes = [unit[:1] for unit in units]
+    if codes[0] == VISUAL_OBJECT_SEQUENCE and VISUAL_OBJECT in codes:
+        return MPEG4_VIDEO
+    if first[0] in VIDEO_OBJECTS and any(unit[0] in VIDEO_OBJECT_LAYERS for unit in units[:2]):
+        return MPEG4_VIDEO
     return None
 
 

@@ -129,41 +129,64 @@ MP4 = Format("mp4", (".mp4", ".m4v"), is_film=True)
 MOV = Format("mov", (".mov", ".qt"), is_film=True)
 MKV = Format("mkv", (".mkv",), is_film=True)
 GIF = Format("gif", (".gif",), supports_alpha=True, is_film=True)
-WEBM = Format("webm", (".webm",), is_writable=False, is_film=True)
-AVI = Format("avi", (".avi",), is_writable=False, is_film=True)
-MPEG = Format("mpeg", (".mpg", ".mpeg", ".vob"), is_writable=False, is_film=True)
-FLV = Format("flv", (".flv",), is_writable=False, is_film=True)
-WMV = Format("wmv", (".wmv", ".asf"), is_writable=False, is_film=True)
-MOBILE = Format("3gp", (".3gp", ".3g2"), is_writable=False, is_film=True)
-MXF = Format("mxf", (".mxf",), is_writable=False, is_film=True)
-REAL_MEDIA = Format("realmedia", (".rm", ".rmvb"), is_writable=False, is_film=True)
-MPEG_TS = Format(
-    "mpeg-ts",
-    (".ts", ".mts", ".m2ts", ".m2t", ".tp", ".trp"),
-    is_writable=False,
-    is_film=True,
+
+
+def _read_only_film(name: str, *suffixes: str) -> Format:
+    return Format(name, suffixes, is_writable=False, is_film=True)
+
+
+WEBM = _read_only_film("webm", ".webm")
+AVI = _read_only_film("avi", ".avi", ".divx")
+MPEG = _read_only_film(
+    *("mpeg", ".mpg", ".mpeg", ".vob", ".mpe", ".m2p", ".evo", ".vro", ".mod", ".dat")
 )
-MPEG_VIDEO = Format("mpeg video", (".m1v", ".m2v", ".mpv"), is_writable=False, is_film=True)
-OGG = Format("ogg", (".ogv", ".ogm", ".ogx"), is_writable=False, is_film=True)
-DV = Format("dv", (".dv", ".dif"), is_writable=False, is_film=True)
-YUV4MPEG = Format("yuv4mpeg", (".y4m",), is_writable=False, is_film=True)
-IVF = Format("ivf", (".ivf",), is_writable=False, is_film=True)
-NUT = Format("nut", (".nut",), is_writable=False, is_film=True)
+FLV = _read_only_film("flv", ".flv")
+WMV = _read_only_film("wmv", ".wmv", ".asf", ".dvr-ms")
+MOBILE = _read_only_film("3gp", ".3gp", ".3g2")
+MXF = _read_only_film("mxf", ".mxf")
+GXF = _read_only_film("gxf", ".gxf")
+REAL_MEDIA = _read_only_film("realmedia", ".rm", ".rmvb")
+MPEG_TS = _read_only_film(
+    "mpeg-ts", ".ts", ".mts", ".m2ts", ".m2t", ".m2s", ".tp", ".trp", ".tod", ".mpegts"
+)
+MPEG_VIDEO = _read_only_film("mpeg video", ".m1v", ".m2v", ".mpv")
+MPEG4_VIDEO = _read_only_film("mpeg-4 video", ".m4v", ".cmp")
+H264 = _read_only_film("h264", ".h264", ".264", ".avc", ".26l", ".jvt")
+H265 = _read_only_film("h265", ".h265", ".265", ".hevc")
+AV1 = _read_only_film("av1", ".obu")
+DIRAC = _read_only_film("dirac", ".drc", ".vc2")
+DNXHD = _read_only_film("dnxhd", ".dnxhd", ".dnxhr")
+OGG = _read_only_film("ogg", ".ogv", ".ogm", ".ogx", ".ogg")
+DV = _read_only_film("dv", ".dv", ".dif")
+YUV4MPEG = _read_only_film("yuv4mpeg", ".y4m")
+IVF = _read_only_film("ivf", ".ivf")
+NUT = _read_only_film("nut", ".nut")
+WTV = _read_only_film("wtv", ".wtv")
+CINE = _read_only_film("cine", ".cine")
+GAME_FILM = _read_only_film("game film", ".roq", ".smk", ".bik", ".bk2", ".mve", ".thp", ".nsv")
+"""Containers of RoQ, Smacker, Bink, Interplay MVE, THP and NSV."""
 VIDEO_FORMATS = (
-    *(MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, REAL_MEDIA),
-    *(MPEG_TS, MPEG_VIDEO, OGG, DV, YUV4MPEG, IVF, NUT),
+    *(MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, GXF, REAL_MEDIA, WTV),
+    *(MPEG_TS, MPEG_VIDEO, MPEG4_VIDEO, H264, H265, AV1, DIRAC, DNXHD, OGG, DV, YUV4MPEG),
+    *(IVF, NUT, CINE, GAME_FILM),
 )
 
+OTHER_FILM = _read_only_film("film")
+"""A source of unknown content that is no text: FFmpeg reads more containers than `sniff` knows."""
 IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)
 """A folder of numbered pictures that is read as a film."""
 
 MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 """Films that are a sequence of JPEG files."""
 UNSNIFFABLE_VIDEO_SUFFIXES = MOTION_JPEG_SUFFIXES.union(
-    {".h264", ".264", ".avc", ".h265", ".265", ".hevc"}
+    {".h261", ".h263", ".h266", ".266", ".vvc", ".cavs", ".avs2", ".flc", ".fli"}
 )
 """Films that their first bytes do not identify reliably; their suffix does."""
-VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(*(known.suffixes for known in VIDEO_FORMATS))
+AMBIGUOUS_SUFFIXES = frozenset({".mod", ".dat", ".drc", ".ogg", ".cmp", ".avc"})
+"""Suffixes of films that other files have as well (music, Draco meshes): their content decides."""
+VIDEO_SUFFIXES = UNSNIFFABLE_VIDEO_SUFFIXES.union(
+    *(known.suffixes for known in VIDEO_FORMATS)
+).difference(AMBIGUOUS_SUFFIXES)
 AUDIO_SUFFIXES = frozenset({".m4a", ".m4b", ".mka", ".weba", ".wma"})
 """Audio in a container that films use too: skipped unless the file itself is the source."""
 VIDEO_OR_TEXT_SUFFIXES = frozenset({".ts", ".mts", ".dif", ".nut"})

@@ -21,6 +21,7 @@ from batchcolor.images.film_signatures import is_text
 from batchcolor.images.formats import (
     AUDIO_SUFFIXES,
     FORMATS_BY_SUFFIX,
+    OTHER_FILM,
     UNREAD_SUFFIXES,
     VIDEO_OR_TEXT_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -228,6 +229,8 @@ def _identify(
     if kind is None and suffix in VIDEO_OR_TEXT_SUFFIXES and is_text(head):
         is_expected = is_source
     reason = _find_missing_decoder(kind, suffix, readers)
+    if is_source and not reason and kind is None and _may_be_film(head, suffix, readers):
+        kind = OTHER_FILM
     if reason:
         return SkippedEntry(path, reason, failed=is_source)
     if kind is None and not is_expected:
@@ -235,9 +238,15 @@ def _identify(
         what = "a decision on another picture" if is_decision_file(path.name) else what
         return SkippedEntry(path, what, is_foreign=True)
     note = ""
-    if kind is not None and suffix and suffix not in kind.suffixes:
+    if kind not in (None, OTHER_FILM) and suffix and suffix not in kind.suffixes:
         note = f"is {kind.name.upper()} by content, not by its suffix"
     return ScannedFile(path, relative, status.st_size, status.st_mtime_ns, kind, note)
+
+
+def _may_be_film(head: bytes, suffix: str, readers: Sequence[Reader]) -> bool:
+    """Whether a file of unknown content is tried as a film: no suffix speaks for a picture."""
+    is_picture = suffix in FORMATS_BY_SUFFIX or is_picture_suffix(suffix, readers)
+    return bool(head) and not is_picture and not is_text(head)
 
 
 def _find_missing_decoder(kind: Format | None, suffix: str, readers: Sequence[Reader]) -> str:

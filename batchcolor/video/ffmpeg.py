@@ -22,9 +22,13 @@ DEMUXER_OPTIONS = {"min_delay": "0", "default_delay": "0"}
 """Options with which FFmpeg opens a file: short durations of GIF frames are not changed."""
 
 
+class UnreadableFilmError(ProcessingError):
+    """FFmpeg knows no container with this content, or its header is damaged."""
+
+
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
-    """Opens a media file for reading. Raises ProcessingError."""
+    """Opens a media file for reading. Raises ProcessingError, UnreadableFilmError."""
     try:
         container = av.open(
             to_ffmpeg_url(path), "r", options=DEMUXER_OPTIONS, metadata_errors="replace"
@@ -33,6 +37,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         reason = f"cannot be read as a film: {format_av_error(error)}"
         if isinstance(error, av.InvalidDataError):
             reason = "cannot be read as a film: damaged, or incomplete and without its index"
+            raise UnreadableFilmError("decode", reason) from error
         raise ProcessingError("decode", reason) from error
     with container:
         yield container

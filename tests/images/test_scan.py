@@ -85,6 +85,8 @@ SIGNATURES = {
     "ogg": b"OggS\0\x02" + bytes(22) + b"\x80theora\x03\x02",
     "mpeg-ts": (b"\x47\x40\0\x10" + bytes(184)) * 6,
     "mpeg": b"\0\0\x01\xba\x44",
+    "dirac": b"BBCD\0\0\0\0\x18" + bytes(4),
+    "cine": b"CI,\0\0\0\x01\0",
 }
 
 
@@ -92,10 +94,12 @@ def test_films_with_an_unknown_suffix_are_identified_by_content(tmp_path):
     for name, content in SIGNATURES.items():
         (tmp_path / f"{name}.part").write_bytes(content)
     (tmp_path / "blu-ray.part").write_bytes((bytes(4) + b"\x47\x40\0\x10" + bytes(184)) * 6)
+    (tmp_path / "video-cd.part").write_bytes(b"RIFF\0\0\1\0CDXAfmt " + bytes(60))
     (tmp_path / "sound.ogg").write_bytes(b"OggS\0\x02" + bytes(22) + b"\x01vorbis")
     found = {entry.path.stem: entry for entry in scan(tmp_path)}
     assert isinstance(found.pop("sound"), SkippedEntry)
     assert found.pop("blu-ray").format.name == "mpeg-ts"
+    assert found.pop("video-cd").format.name == "mpeg"
     assert {stem: entry.format.name for stem, entry in found.items()} == {n: n for n in SIGNATURES}
     assert all(entry.is_film for entry in found.values())
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import Format
+from batchcolor.images.formats import OTHER_FILM, Format
 from batchcolor.pipeline.films.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Task
+from batchcolor.video.ffmpeg import UnreadableFilmError
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codecs import VideoSettings
@@ -60,7 +61,7 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     if settings.fps is not None:
         source = probe_image_sequence(path, settings.fps, job.max_pixels)
     else:
-        source = probe(path, job.max_pixels, memory // MIN_FRAMES_IN_FLIGHT)
+        source = _probe_file(task, job.max_pixels, memory // MIN_FRAMES_IN_FLIGHT)
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)
@@ -74,6 +75,17 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     frames = batch_size * job.every
     usage = _estimate_memory(output, encoder_memory, memory, frames, job.stabilize)
     return Admission(source, output, notes, job.max_pixels, *usage)
+
+
+def _probe_file(task: Task, max_pixels: int, max_frame_bytes: int) -> SourceInfo:
+    """Probes a film file. Raises ProcessingError, also for unknown content that is no film."""
+    try:
+        return probe(task.source.path, max_pixels, max_frame_bytes)
+    except UnreadableFilmError as error:
+        if task.source.format != OTHER_FILM:
+            raise
+        reason = "not a picture or film in a known format"
+        raise ProcessingError("decode", reason) from error
 
 
 def _limit_encoder(output: OutputSpec, memory: int) -> tuple[EncoderLimits, int]:

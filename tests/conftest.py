@@ -302,7 +302,7 @@ def shared_data() -> Path:
 def grey_frame(
     index: int, width: int, height: int, pixel_format: str, *, is_negative: bool = False
 ) -> av.VideoFrame:
-    """Makes a grey frame of a film: a bright square that moves to and fro over broad shapes."""
+    """Makes a grey frame of a film: a bright square that moves back and forth over broad shapes."""
     luma = np.asarray(grey_picture(width, height, 7)).astype(np.uint16) // 2 + 16
     way = max(1, width - 12)
     left = way - abs(way - 3 * index % (2 * way))

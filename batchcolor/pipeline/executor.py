@@ -5,7 +5,7 @@ scan -> plan -> decode (threads) -> luma + small square -> batch (device) -> chr
 
 Each arrow is a channel between threads; all channels share one budget of bytes. A picture that
 fails at any step leaves with a reason, and the others continue. Frames of films join at "batch":
-`video_task.py` has their steps before and after it, `document_task.py` those of pages.
+`films` has their steps before and after it, `document_task.py` those of pages.
 """
 
 from __future__ import annotations

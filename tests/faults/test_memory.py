@@ -15,7 +15,7 @@ import tifffile
 
 from batchcolor.images.picture import Picture
 from batchcolor.pipeline import executor
-from batchcolor.pipeline.films import video_task
+from batchcolor.pipeline.films import frame_decoding, frame_encoding
 from batchcolor.pipeline.pictures import picture_decoder, picture_encoder
 
 
@@ -55,19 +55,23 @@ def test_a_picture_without_memory_fails_alone(
     ]
 
 
-@pytest.mark.parametrize(("name", "step"), [("read_luma", "decode"), ("write_chroma", "encode")])
+@pytest.mark.parametrize(
+    ("module", "name", "step"),
+    [(frame_decoding, "read_luma", "decode"), (frame_encoding, "write_chroma", "encode")],
+)
 def test_a_film_without_memory_fails_alone(
     command: Callable[..., Any],
     flat: str,
     album: Callable[[int], Path],
     make_clip: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
+    module: Any,
     name: str,
     step: str,
 ) -> None:
     source = album(2)
     make_clip(source / "film.mp4", frames=6)
-    exhaust_memory(monkeypatch, video_task, name, 3)
+    exhaust_memory(monkeypatch, module, name, 3)
     ran = command("run", source, "-m", flat, "-o", "out", "--json")
     report = json.loads(ran.stdout)
     assert (ran.returncode, report["done"]) == (3, 2), ran.stderr

@@ -153,8 +153,8 @@ def test_films_and_photographs_are_coloured_in_one_job(report, make_clip, album,
 @pytest.mark.parametrize(
     "function",
     [
-        "batchcolor.pipeline.films.video_task.read_luma",
-        "batchcolor.pipeline.films.video_task.write_chroma",
+        "batchcolor.pipeline.films.frame_decoding.read_luma",
+        "batchcolor.pipeline.films.frame_encoding.write_chroma",
         "batchcolor.video.input.decoder.fit_frame",
         "batchcolor.video.output.muxer.compute_decoding_timestamps",
     ],

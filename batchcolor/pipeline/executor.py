@@ -52,8 +52,8 @@ from batchcolor.storage.journal import Journal
 AnyItem = PictureItem | PageItem | FrameItem
 NO_SQUARE = np.zeros((1, 1), np.float32)
 """The square of a picture that does not go to a model."""
-
-
+ENCODERS_PER_THREAD = 2
+"""At the end of each picture an encoder waits for the disk; another one uses the core meanwhile."""
 DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its reader faulty"
 
 
@@ -293,8 +293,11 @@ class Pipeline:
         if self.journal.uses_lock:  # else they may belong to a job on another computer
             remove_stale_temporaries(self.plan.output)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
-        for number in range(self.settings.threads):
-            stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
+        threads = self.settings.threads
+        for number in range(threads):
+            stages += [(f"decode-{number}", self._decode)]
+        for number in range(ENCODERS_PER_THREAD * threads):
+            stages += [(f"encode-{number}", self._encode)]
         for name, work in stages:
             self._start_thread(name, work)
         if self.gallery is not None:

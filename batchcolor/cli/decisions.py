@@ -12,7 +12,7 @@ import typer
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, print_line
 from batchcolor.errors import ExitCode, UsageError, make_printable
-from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
+from batchcolor.storage.journal import STATE_FOLDER, Journal, has_journal
 
 NO_OUTPUT = "not an output folder of batchcolor; name the folder that has the results"
 STANDARD = "-"
@@ -104,7 +104,7 @@ def _import(output: Path, file: str) -> int:
     print_line(make_console(), f"{count} imported")
     if not found:
         return ExitCode.DONE
-    if not (output / STATE_FOLDER / JOURNAL_NAME).is_file():
+    if not has_journal(output):
         where = make_printable(output)
         print_line(make_console(), f"{where} has no results yet: name it with --output of run")
         return ExitCode.DONE

@@ -104,11 +104,11 @@ def run(
             return ExitCode.DONE
 
         result, view = _work(settings, plugins, missing, verbose=verbose, quiet=quiet)
-        if settings.report is not None:
+        if settings.report_path is not None:
             from batchcolor.storage.atomic import write_atomic
 
             document = json.dumps(result.as_json(), indent=2) + "\n"
-            write_atomic(settings.report, document.encode())
+            write_atomic(settings.report_path, document.encode())
         view.summary(result, plugins, salvages=settings.salvage)
         if as_json:
             print_json(result.as_json(), stdout)

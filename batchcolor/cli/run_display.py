@@ -18,7 +18,8 @@ from batchcolor.cli.console import make_console, print_line
 from batchcolor.cli.next_steps import suggest_next_steps
 from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_rate, fit_line
 from batchcolor.errors import ExitCode, make_printable
-from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.journal import journal_path
+from batchcolor.storage.shard import parse_shard
 
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
@@ -30,8 +31,6 @@ LISTED_FAILURES = 5
 """Names of those that failed in an earlier run."""
 RETRY_HINT = "--retry-failed"
 """Part of the reason of a failure of an earlier run."""
-JOURNAL = Path(STATE_FOLDER, "journal.jsonl")
-"""Path of the journal in the output folder."""
 INSTALL_HINT = "pip install"
 """Part of the reason of an entry that is skipped as a package is not installed."""
 
@@ -161,7 +160,8 @@ class RunView:
             self._say(line)
         if not self.verbose and (hidden := report.note_count - report.shown_note_count):
             notes, them = ("1 note", "it") if hidden == 1 else (f"{hidden} notes", "them")
-            journal = Path(report.output).absolute() / JOURNAL
+            shard = parse_shard(report.shard) if report.shard else None
+            journal = journal_path(Path(report.output).absolute(), shard)
             files = "a file" if hidden == 1 else "files"
             self._say(f"{notes} on {files} (-v lists {them}; {journal} has {them})")
 
@@ -201,7 +201,7 @@ def _has_review() -> bool:
 
 def closing_sentence(report: Report) -> str:
     """How many were coloured, skipped and failed, in what time, how fast, with what model."""
-    parts = [f"{report.done} coloured"]
+    parts = [f"{f'shard {report.shard}: ' if report.shard else ''}{report.done} coloured"]
     if report.copied:
         parts.append(f"{report.copied} in colour already and copied")
     if report.kept_grey:

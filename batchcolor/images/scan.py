@@ -35,7 +35,7 @@ from batchcolor.images.system_files import (
     describe_system_folder,
     is_system_file,
 )
-from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.journal import STATE_FOLDER, has_journal
 
 VANISHED = -1
 """Size of a file that vanished between the listing of its folder and its stat."""
@@ -86,6 +86,14 @@ class SkippedEntry:
     """Whether nothing suggests a picture or film: a text, a sidecar, a file of the system."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnopenedFile:
+    """A file that `scan` lists and does not open. `relative` is its path below its source."""
+
+    path: Path
+    relative: Path
+
+
 def scan(
     source: Path,
     *,
@@ -94,6 +102,23 @@ def scan(
     include_results: bool = False,
     accept: Callable[[Path], bool] | None = None,
 ) -> Iterator[ScannedFile | SkippedEntry]:
+    """Yields the pictures and films of `scan_listed`, with every file opened."""
+    for found in scan_listed(
+        source, readers=readers, suffixes=suffixes, include_results=include_results, accept=accept
+    ):
+        if not isinstance(found, UnopenedFile):
+            yield found
+
+
+def scan_listed(
+    source: Path,
+    *,
+    readers: Sequence[Reader] = (),
+    suffixes: Collection[str] = (),
+    include_results: bool = False,
+    accept: Callable[[Path], bool] | None = None,
+    opens: Callable[[Path], bool] | None = None,
+) -> Iterator[ScannedFile | UnopenedFile | SkippedEntry]:
     """Yields the pictures and films below a folder, or the one file, while it walks the folder.
 
     The order is depth first, names sorted. Everything else is yielded as SkippedEntry: links
@@ -101,7 +126,8 @@ def scan(
     pictures by content or suffix (texts, sidecars), and hidden files, system files and painted
     colour hints, of which the files of one folder are one entry. With `suffixes`, files with any
     other suffix are not opened and not yielded; likewise files of a folder for which `accept` is
-    false. Folders that batchcolor wrote are skipped, unless `include_results` is set.
+    false. Files of whose relative path `opens` is false are not opened, but yielded as
+    UnopenedFile. Folders that batchcolor wrote are skipped, unless `include_results` is set.
     """
     if source.is_dir():
         for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -109,13 +135,19 @@ def scan(
                 yield entry
             elif not suffixes or _lower_suffix(entry[0]) in suffixes:
                 name, folder, relative = entry
-                path = folder / name
-                if accept is None or accept(path):
-                    yield _identify(path, relative / name, readers)
+                path, below = folder / name, relative / name
+                if accept is not None and not accept(path):
+                    continue
+                if opens is not None and not opens(below):
+                    yield UnopenedFile(path, below)
+                else:
+                    yield identify(path, below, readers)
     elif is_hints_file(source.name) and (picture := find_hinted_picture(source)):
         yield SkippedEntry(source, f"colour hints of {picture.name}", is_foreign=True)
+    elif opens is not None and not opens(Path(source.name)):
+        yield UnopenedFile(source, Path(source.name))
     else:
-        yield _identify(source, Path(source.name), readers, is_source=True)
+        yield identify(source, Path(source.name), readers, is_source=True)
 
 
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
@@ -126,6 +158,16 @@ def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[st
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
         if not isinstance(entry, SkippedEntry):
             yield _lower_suffix(entry[0])
+
+
+def scan_relative(source: Path, *, include_results: bool = False) -> Iterator[Path]:
+    """Yields the relative path of every file that `scan` would consider. Opens no file."""
+    if not source.is_dir():
+        yield Path(source.name)
+        return
+    for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
+        if not isinstance(entry, SkippedEntry):
+            yield entry[2] / entry[0]
 
 
 def scan_paths(folder: Path, *, include_results: bool = False) -> Iterator[Path]:
@@ -191,7 +233,7 @@ def _walk(
 
 def is_output_folder(folder: Path) -> bool:
     """Whether batchcolor wrote results to this folder."""
-    return os.path.exists(folder / STATE_FOLDER / "journal.jsonl")  # noqa: PTH110  (no error for folders without access)
+    return has_journal(folder)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -201,7 +243,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identify(
+def identify(
     path: Path, relative: Path, readers: Sequence[Reader], *, is_source: bool = False
 ) -> ScannedFile | SkippedEntry:
     """Identifies a file by its content, or by its suffix if its content is unknown.

@@ -65,7 +65,8 @@ class Pipeline:
         self.plugins, self.journal = plugins, journal
         self.readers = plugins.readers()
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
-        self.report = Report(runner.name, str(plan.output))
+        shard = "" if plan.shard is None else str(plan.shard)
+        self.report = Report(runner.name, str(plan.output), shard)
         self.runners = RunnerPool(runner, plugins, self.settings, self._note_reference)
         self.provenance = ProvenanceRecorder(plan, runner.spec, plugins)
         self.encoder = PictureEncoder(self.settings, self.provenance)
@@ -114,12 +115,12 @@ class Pipeline:
     def _count(self) -> None:
         """Counts names ahead of the work, then probes the films: none is begun before all are."""
         is_cancelled = self.stop.draining.is_set
-        counted, has_films = self.plan.count_files(self.readers, is_cancelled)
+        counted = self.plan.count_files(self.readers, is_cancelled)
         if not is_cancelled():  # else it is the number up to the signal
-            self.report.counted = counted
+            self.report.counted, self.report.counted_of_all = counted.own, counted.every
         suffixes = VIDEO_SUFFIXES if self.settings.films.fps is None else ()
         films = self.plan.tasks(self.journal, self.runner.weights_hash, (), suffixes)
-        self.prober.probe_all(films if has_films else (), self.report)
+        self.prober.probe_all(films if counted.has_films else (), self.report)
 
     def _scan_and_plan(self) -> None:
         for task in self.decoder.interrupted_first(
@@ -291,7 +292,7 @@ class Pipeline:
         """Starts every stage. Raises OutputError where the output folder cannot be made."""
         self.decoder.open()
         if self.journal.uses_lock:  # else they may belong to a job on another computer
-            remove_stale_temporaries(self.plan.output)
+            remove_stale_temporaries(self.plan.output, self.journal.shard)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
         threads = self.settings.threads
         for number in range(threads):
@@ -359,7 +360,9 @@ class Pipeline:
         for note in (*self.journal.notes, *self.decoder.notes, *self.runners.notes):
             self.report.note(note)
         if self.plan.corrections is not None and not self.report.is_scanning:
-            unknown = describe_unknown_sources(self.journal, self.plan.corrections.store)
+            decided = self.plan.corrections.store
+            own = [one for one in decided if self.plan.is_own_name(one.source)]
+            unknown = describe_unknown_sources(self.journal, own)
             if unknown:
                 self.report.note(unknown)
         error = self.stop.error

@@ -46,7 +46,8 @@ def run(
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
     plan, owned = plan_job(settings, plugins, missing)
-    _first_task(plan, plugins)
+    if not _has_tasks(plan, plugins):
+        return _finish_empty_shard(plan)
 
     runner = load_job_runner(settings, owned)
     if settings.if_exists == "error":
@@ -78,7 +79,7 @@ def run_plan(
     """
     from batchcolor.pipeline.executor import Pipeline
 
-    with Journal(plan.output, lock=not plan.settings.no_lock) as journal:
+    with _open_journal(plan) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
         with signals(pipeline.interrupt), note_warnings(pipeline.report):
             try:
@@ -93,6 +94,20 @@ def run_plan(
         if journal.path.exists() and journal.is_kept:
             _record_job(plan, report)
         return report
+
+
+def _open_journal(plan: Plan) -> Journal:
+    return Journal(plan.output, lock=not plan.settings.no_lock, shard=plan.shard)
+
+
+def _finish_empty_shard(plan: Plan) -> Report:
+    """The report of a shard without sources."""
+    report = Report(plan.settings.model, str(plan.output), shard=str(plan.shard))
+    with _open_journal(plan):
+        report.note(f"shard {plan.shard} has no pictures: nothing to do")
+        report.is_scanning = False
+        report.finish()
+    return report
 
 
 def _record_job(plan: Plan, report: Report) -> None:
@@ -115,7 +130,7 @@ def preview(
     from batchcolor.inference.runner import load_runner
 
     plan, owned = plan_job(settings, plugins, missing)
-    _first_task(plan, plugins)
+    _has_tasks(plan, plugins)
     digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, digest)
@@ -181,9 +196,25 @@ def _describe_unreadable(path: Path) -> str:
     return ""
 
 
-def _first_task(plan: Plan, plugins: Plugins) -> None:
-    """Raises UsageError where no source has a picture. Scans up to the first one."""
-    journal = Journal(plan.output)
+def _has_tasks(plan: Plan, plugins: Plugins) -> bool:
+    """Whether a shard has a picture, or a failure to report. Scans up to the first one.
+
+    Raises UsageError where no source has a picture, in any shard.
+    """
+    if plan.shard is not None:
+        found = plan.tasks(Journal(plan.output, lock=False), "", plugins.readers())
+        if any(isinstance(task, Task) or task.failed for task in found):
+            return True
+        plan = replace(plan, settings=plan.settings.model_copy(update={"shard": None}))
+        _check_tasks(plan, plugins)
+        return False
+    _check_tasks(plan, plugins)
+    return True
+
+
+def _check_tasks(plan: Plan, plugins: Plugins) -> None:
+    """Raises UsageError where no source has a picture."""
+    journal = Journal(plan.output, lock=False)
     telling: SkippedEntry | None = None
     skipped: SkippedEntry | None = None
     for task in plan.tasks(journal, "", plugins.readers()):

@@ -39,6 +39,8 @@ class Report:
 
     model: str
     output: str
+    shard: str = ""
+    """The part of the job, as 1/4; empty without shards."""
     gallery: str = ""
     """The first page of the gallery, where one is written."""
     done: int = 0
@@ -58,6 +60,8 @@ class Report:
     """False once the scan is complete; a job that is stopped before leaves it True."""
     counted: int | None = None
     """Files with the suffix of a picture or film, counted ahead of the work; None until then."""
+    counted_of_all: int | None = None
+    """Those of all shards."""
     current: str = ""
     frames: int = 0
     """Coloured frames of films. A complete film counts as one in `done`."""
@@ -217,6 +221,7 @@ class Report:
         return {
             "model": self.model,
             "output": self.output,
+            "shard": self.shard,
             "gallery": self.gallery,
             "done": self.done,
             "skipped": self.skipped,

@@ -17,7 +17,12 @@ from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root, list_roots, parse_source
 from batchcolor.pipeline.records.job_record import read_jobs
-from batchcolor.storage.journal import Journal, JournalEntry
+from batchcolor.storage.journal import (
+    Journal,
+    JournalEntry,
+    has_journal,
+    identify_journals,
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,7 @@ class ReviewItems:
         """Raises UsageError where the folder holds no results of batchcolor."""
         self.output = output
         self.store = DecisionStore(output)
-        self._path = Journal(output, lock=False).path
-        if not self._path.is_file():
+        if not has_journal(output):
             raise UsageError(
                 f"{output} is not a folder of results: it has no journal; "
                 f"name the output folder of batchcolor run"
@@ -56,20 +60,16 @@ class ReviewItems:
         self.jobs: list[RunSettings] = []
         self._items: dict[str, ReviewItem] = {}
         self._by_target: dict[str, ReviewItem] = {}
-        self._identity: tuple[int, int, int] | None = None
+        self._identity: object = None
         self._lock = threading.Lock()
         self.refresh()
 
     def refresh(self) -> bool:
         """Reads the journal again if it has changed; returns whether it has."""
         with self._lock:
-            try:
-                status = self._path.stat()
-                identity = status.st_ino, status.st_size, status.st_mtime_ns
-            except OSError:
+            identity = identify_journals(self.output)
+            if not identity or identity == self._identity:
                 return False  # deleted: the items stay, and their results are shown as they are
-            if identity == self._identity:
-                return False
             self._read()
             self._identity = identity
             return True

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from batchcolor.errors import OutputError, ProcessingError
 from batchcolor.storage.process_token import is_running, process_token
+from batchcolor.storage.shard import Shard, parse_tag
 
 SUFFIX = ".batchcolor-tmp"
 UNSUPPORTED = frozenset(
@@ -38,6 +39,9 @@ _own: set[Path] = set()
 
 
 _umask_lock = threading.Lock()
+_shards: dict[str, list[Shard]] = {}
+"""The shards of which this process writes results, by their output folder."""
+_shards_lock = threading.Lock()
 
 
 class FileSystemWarning(UserWarning):
@@ -100,7 +104,7 @@ def _temporary(
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = create(f".{process_token()}{SUFFIX}", target.parent)
+        temporary = create(_make_ending(target.parent), target.parent)
         _own.add(temporary)
         yield temporary
     except FileExistsError:
@@ -180,15 +184,53 @@ def sync_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def remove_stale_temporaries(folder: Path) -> int:
-    """Removes temporaries below `folder` whose process no longer exists. Returns their number."""
+def claim_folder(folder: Path, shard: Shard | None) -> None:
+    """Marks temporaries that this process makes below `folder` as those of a shard."""
+    if shard is not None:
+        with _shards_lock:
+            _shards.setdefault(os.path.abspath(folder), []).append(shard)  # noqa: PTH100
+
+
+def release_folder(folder: Path, shard: Shard | None) -> None:
+    """Ends `claim_folder`."""
+    if shard is not None:
+        with _shards_lock:
+            path = os.path.abspath(folder)  # noqa: PTH100
+            _shards[path].remove(shard)
+            if not _shards[path]:
+                del _shards[path]
+
+
+def _make_ending(folder: Path) -> str:
+    """The ending of the name of a temporary: its shard, if any, and its process."""
+    shard = _find_shard(folder) if _shards else None
+    owner = process_token() if shard is None else f"{shard.tag}.{process_token()}"
+    return f".{owner}{SUFFIX}"
+
+
+def _find_shard(folder: Path) -> Shard | None:
+    path = Path(os.path.abspath(folder))  # noqa: PTH100
+    with _shards_lock:
+        claims = (_shards.get(str(parent)) for parent in (path, *path.parents))
+        return next((claim[-1] for claim in claims if claim), None)
+
+
+def remove_stale_temporaries(folder: Path, shard: Shard | None = None) -> int:
+    """Removes temporaries below `folder` whose process no longer exists. Returns their number.
+
+    With `shard`, temporaries of shards that may be running on other computers stay: those that have
+    no source in common with it.
+    """
     removed = 0
     for where, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(where, name)
             if not name.endswith(SUFFIX) or path in _own:
                 continue
-            if not is_running(name.removesuffix(SUFFIX).rpartition(".")[2]):
+            others, _, token = name.removesuffix(SUFFIX).rpartition(".")
+            owner = parse_tag(others.rpartition(".")[2])
+            is_of_other = shard is not None and owner is not None and not shard.overlaps(owner)
+            if not is_of_other and not is_running(token):
                 removed += _remove(path)
         folders[:] = [name for name in folders if not name.endswith(SUFFIX)]
     return removed

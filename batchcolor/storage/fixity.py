@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from batchcolor.errors import UsageError
-from batchcolor.storage.journal import STATE_FOLDER, Journal, JournalEntry
+from batchcolor.storage.journal import STATE_FOLDER, Journal, JournalEntry, has_journal
 
 State = Literal["intact", "changed", "missing", "unreadable", "no checksum"]
 STATES: tuple[State, ...] = get_args(State)
@@ -65,7 +65,7 @@ def check_results(output: Path, threads: int) -> Iterator[CheckedResult]:
     Raises UsageError for a folder without a journal.
     """
     journal = Journal(output, lock=False)
-    if not journal.path.is_file():
+    if not has_journal(output):
         raise UsageError(
             f"{output}: not an output folder of batchcolor: it has no {STATE_FOLDER}/journal.jsonl"
         )

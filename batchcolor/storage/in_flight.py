@@ -13,6 +13,7 @@ import faulthandler
 import hashlib
 import itertools
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from typing import BinaryIO
 
 from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.process_token import is_running, process_token
+from batchcolor.storage.shard import WHOLE, Shard, parse_tag
 from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
 
 PREFIX, CRASH_PREFIX = "in-flight-", "crash-"
@@ -29,6 +31,8 @@ SLOT = 4608
 """Bytes of a slot: step, number of attempts, and an absolute path of up to 4,096 bytes."""
 FIELD = b"\t"
 END = b"\0"
+NAME = re.compile(rf"{PREFIX}(?:(\d+-of-\d+)-)?(\w*)-(\d+-\d+)")
+"""Of a record: its shard, if any, its computer, and its process."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ class InFlightRecord:
     A second file is for the words of `faulthandler`, which distinguish a crash from a kill.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / f"{PREFIX}{_host()}-{process_token()}"
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        tag = "" if shard is None else f"{shard.tag}-"
+        self._path = folder / f"{PREFIX}{tag}{_host()}-{process_token()}"
         self._handle: int | None = None
         self._crash_log: BinaryIO | None = None
         self._free: list[int] = []
@@ -157,16 +162,21 @@ class _CrashLogs:
 _crash_logs = _CrashLogs()
 
 
-def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSource]:
+def take_interrupted(
+    folder: Path, shard: Shard | None = None, *, is_exclusive: bool
+) -> list[InterruptedSource]:
     """Returns the sources and pages in the records of dead processes.
 
     Call `forget_interrupted` at the end.
 
-    `is_exclusive`: no other job can be writing to the folder, so that records of other computers,
-    and of containers that are gone, count as well.
+    `is_exclusive`: no other job on these sources can be writing to the folder, so that records of
+    other computers, and of containers that are gone, count as well. Records of shards that have no
+    source in common with `shard` are those of others.
     """
     found: dict[tuple[str, int | None], InterruptedSource] = {}
-    for path in _dead_records(folder, is_exclusive=is_exclusive):
+    for path, owner in _dead_records(folder, is_exclusive=is_exclusive):
+        if not owner.overlaps(shard or WHOLE):
+            continue
         with contextlib.suppress(OSError):
             for one in _parse(path.read_bytes(), _read_crash(path)):
                 known = found.get((one.source, one.page))
@@ -175,20 +185,29 @@ def take_interrupted(folder: Path, *, is_exclusive: bool) -> list[InterruptedSou
     return list(found.values())
 
 
-def forget_interrupted(folder: Path, *, is_exclusive: bool) -> None:
-    """Removes the records of dead processes."""
-    for path in _dead_records(folder, is_exclusive=is_exclusive):
+def forget_interrupted(folder: Path, shard: Shard | None = None, *, is_exclusive: bool) -> None:
+    """Removes the records of dead processes, except those with sources of other shards."""
+    for path, owner in _dead_records(folder, is_exclusive=is_exclusive):
+        if not (shard or WHOLE).contains(owner):
+            continue
         with contextlib.suppress(OSError):
             path.unlink()
             _crash_log(path).unlink(missing_ok=True)
 
 
-def _dead_records(folder: Path, *, is_exclusive: bool) -> Iterator[Path]:
+def _dead_records(folder: Path, *, is_exclusive: bool) -> Iterator[tuple[Path, Shard]]:
+    """Yields the records of dead processes, each with its shard."""
     for path in sorted(folder.glob(f"{PREFIX}*")):
-        host, process, started = f"--{path.name.removeprefix(PREFIX)}".rsplit("-", 2)
-        is_dead = not is_running(f"{process}-{started}") if host == f"--{_host()}" else is_exclusive
+        tag, host, token = _parse_name(path.name)
+        is_dead = not is_running(token) if host == _host() else is_exclusive
         if is_dead:
-            yield path
+            yield path, parse_tag(tag) or WHOLE
+
+
+def _parse_name(name: str) -> tuple[str, str, str]:
+    """Tag, computer and process of a record; empty where its name is none of a record."""
+    found = NAME.fullmatch(name)
+    return (found[1] or "", found[2], found[3]) if found else ("", "", "")
 
 
 def _parse(content: bytes, crash: str) -> Iterator[InterruptedSource]:

@@ -8,23 +8,24 @@ import hashlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from filelock import Timeout
-
-from batchcolor.errors import OutputError, OutputLockedError
-from batchcolor.storage.folder_lock import is_lockable, make_lock
+from batchcolor.errors import OutputError
+from batchcolor.storage import atomic
+from batchcolor.storage.json_lines import read_json_lines
+from batchcolor.storage.output_lock import OutputLock
+from batchcolor.storage.shard import Shard, parse_tag
 
 STATE_FOLDER = ".batchcolor"
-DECISIONS_NAME = "decisions.jsonl"
 """The folder in an output folder that holds the journal; such folders are not coloured again."""
+DECISIONS_NAME = "decisions.jsonl"
 JOURNAL_NAME = "journal.jsonl"
 EDGE = 64 * 1024
 """Bytes at both ends of a file that identify it: quick also for a scan of a gigabyte."""
-LOCK_SECONDS = 2.0
 RESULTS = frozenset({"done", "copied"})
 """Outcomes that leave a file under the target's name."""
 
@@ -52,6 +53,9 @@ class JournalEntry:
     """Digest of the decision that was applied; empty where none changes the result."""
     doubt: float | None = None
     """How unsure the model was, see docs/decisions.md; None where it is not known."""
+    run: int = 0
+    """Number of the run that wrote it, above those of all earlier ones: entries of several journals
+    have an order that does not depend on clocks. 0 where there are no shards."""
 
     def as_values(self) -> dict[str, Any]:
         """The JSON object of its line, without what is not known."""
@@ -59,11 +63,11 @@ class JournalEntry:
         return {
             key: values[key]
             for key in values
-            if key not in OPTIONAL or values[key] not in ("", None)
+            if key not in OPTIONAL or values[key] not in ("", None, 0)
         }
 
 
-OPTIONAL = frozenset({"decision", "doubt"})
+OPTIONAL = frozenset({"decision", "doubt", "run"})
 """Keys that a line has only where they have a value."""
 
 
@@ -96,22 +100,55 @@ def _listed(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def journal_path(output: Path, shard: Shard | None = None) -> Path:
+    """The journal to which a job without shards, or a shard, appends."""
+    path = output / STATE_FOLDER / JOURNAL_NAME
+    return path if shard is None else shard.name_file(path)
+
+
+def list_journals(folder: Path) -> list[tuple[Path, Shard | None]]:
+    """The journals in a state folder: that of jobs without shards first, then those of shards."""
+    found: list[tuple[Path, Shard | None]] = []
+    stem, _, ending = JOURNAL_NAME.partition(".")
+    if os.path.exists(folder / JOURNAL_NAME):  # noqa: PTH110  (no error for folders without access)
+        found.append((folder / JOURNAL_NAME, None))
+    for path in folder.glob(f"{stem}-*.{ending}"):
+        shard = parse_tag(path.stem.removeprefix(f"{stem}-"))
+        if shard is not None:
+            found.append((path, shard))
+    return sorted(found, key=lambda item: (item[1] is not None, item[1]))
+
+
+def has_journal(output: Path) -> bool:
+    """Whether a folder is one of results: a job or a shard wrote a journal in it."""
+    folder = output / STATE_FOLDER
+    return os.path.isdir(folder) and bool(list_journals(folder))  # noqa: PTH112  (as above)
+
+
+def identify_journals(output: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, inode, size and time of change of each journal: equal while none has changed."""
+    found = []
+    for path, _ in list_journals(output / STATE_FOLDER):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
 class Journal:
     """The journal of one output folder, locked while it is open for writing.
 
-    As a context manager it opens the folder if it exists. A new folder is made by `open`, which the
-    job calls before its first result; entries of failures wait for it. A folder that this job made
-    and that holds no result at the end is removed.
+    It reads the journals of all shards and of jobs without shards, and appends to its own.
+
+    As a context manager it opens the folder if it exists, and for a shard in any case. A new folder
+    is made by `open`, which the job calls before its first result; entries of failures wait for it.
+    A folder that this job made and that holds no result at the end is removed, except by a shard.
     """
 
-    def __init__(self, output: Path, *, lock: bool = True) -> None:
-        self.output = output
+    def __init__(self, output: Path, *, lock: bool = True, shard: Shard | None = None) -> None:
+        self.output, self.shard = output, shard
         self.folder = output / STATE_FOLDER
-        self.path = self.folder / JOURNAL_NAME
-        self._entries: dict[str, JournalEntry] = {}
-        self._owners: dict[str, str] = {}
-        self._results: dict[str, JournalEntry] = {}
-        """The last success of each target: a failure afterwards leaves the result as it is."""
+        self.path = journal_path(output, shard)
         self._waiting: list[JournalEntry] = []
         self._created: list[Path] = []
         """Folders that this job made, the innermost first."""
@@ -120,21 +157,39 @@ class Journal:
         self._has_results = False
         self.notes: list[str] = []
         """What the user should know of the folder."""
-        self._lock = make_lock(self.folder / "lock") if lock else None
+        self._lock = OutputLock(self.folder, shard) if lock else None
+        self._identity: tuple[tuple[str, int, int, int], ...] | None = None
         self._read()
 
     def _read(self) -> None:
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except OSError:
+        """Reads all journals, unless none has changed since the last time."""
+        identity = identify_journals(self.output)
+        if identity == self._identity:
             return
-        for line in lines:
-            try:
-                values = json.loads(line)
-                entry = JournalEntry(**{**values, "notes": tuple(values.get("notes", ()))})
-            except (ValueError, TypeError):
-                continue  # an incomplete line after a kill; its picture is processed again
+        self._identity = identity
+        self._entries: dict[str, JournalEntry] = {}
+        self._owners: dict[str, str] = {}
+        self._results: dict[str, JournalEntry] = {}
+        """The last success of each target: a failure afterwards leaves the result as it is."""
+        self._damaged: dict[Path, int] = {}
+        """Lines that are none, by journal."""
+        self.run = 0
+        """The number of the last run that wrote to any of the journals."""
+        journals = list_journals(self.folder)
+        entries = [entry for path, _ in journals for entry in self._read_entries(path)]
+        if len(journals) > 1:
+            entries.sort(key=lambda entry: entry.run)
+        for entry in entries:
             self._remember(entry)
+        self.run = max((entry.run for entry in entries), default=0)
+
+    def _read_entries(self, path: Path) -> Iterator[JournalEntry]:
+        for values in read_json_lines(path):
+            entry = None if values is None else _parse(values)
+            if entry is None:
+                self._damaged[path] = self._damaged.get(path, 0) + 1
+            else:
+                yield entry
 
     def _remember(self, entry: JournalEntry) -> None:
         self._entries[entry.source] = entry
@@ -143,7 +198,7 @@ class Journal:
             self._results[entry.target.casefold()] = entry
 
     def __enter__(self) -> Journal:
-        if self.folder.is_dir():
+        if self.shard is not None or self.folder.is_dir():
             self.open()
         else:
             self._check_creatable()
@@ -153,7 +208,7 @@ class Journal:
         """Makes the output folder where it is missing, and locks it. May be called repeatedly.
 
         Raises OutputError where it cannot be written, OutputLockedError where another job writes
-        to it.
+        to it that may have a source in common.
         """
         with self._opening:
             if self._file is not None:
@@ -162,12 +217,15 @@ class Journal:
                 self._make_folder()
                 self._acquire()
                 self._read()  # entries that another job appended before this one had the lock
+                self.run += self.shard is not None or self.run > 0
+                self._note_damage()
                 file = self.path.open("ab")
                 if file.tell() and not self._ends_with_newline():
                     file.write(b"\n")
             except OSError as error:
                 raise self._unwritable(error) from error
             self._file = file
+            atomic.claim_folder(self.output, self.shard)
 
     def _make_folder(self) -> None:
         folders = (self.folder, *self.folder.parents)
@@ -188,20 +246,20 @@ class Journal:
 
     def _acquire(self) -> None:
         """Locks the folder. Where its file system has no locks, continues without one."""
-        if self._lock is None:
-            return
-        try:
-            self._lock.acquire(timeout=LOCK_SECONDS)
-        except (Timeout, NotImplementedError, OSError) as error:
-            if is_lockable(self.folder):
-                raise OutputLockedError(
-                    f"another job is writing to {self.output}; wait for it, or choose another "
-                    f"--output"
-                ) from error
+        if self._lock is not None and not self._lock.acquire():
             self._lock = None
+            what = "run only one job on it at a time" if self.shard is None else "run a shard once"
             self.notes.append(
-                f"{self.output} is on a file system without locks: run only one job on it at a "
-                f"time (--no-lock hides this note)"
+                f"{self.output} is on a file system without locks: {what} (--no-lock hides this "
+                f"note)"
+            )
+
+    def _note_damage(self) -> None:
+        for path, count in self._damaged.items():
+            lines = "1 line is" if count == 1 else f"{count} lines are"
+            self.notes.append(
+                f"{path}: {lines} damaged and ignored; results that they recorded are kept, and "
+                f"count as made by another program"
             )
 
     def _ends_with_newline(self) -> bool:
@@ -221,6 +279,7 @@ class Journal:
         if not is_empty:
             self._write_waiting()
         self._file.close()
+        atomic.release_folder(self.output, self.shard)
         if is_empty:
             self._remove_created()
         if self._lock is not None:
@@ -234,14 +293,15 @@ class Journal:
             return
         with contextlib.suppress(OSError):
             self.path.unlink()
-            (self.folder / "lock").unlink(missing_ok=True)
+            OutputLock(self.folder, self.shard).remove()
             for folder in self._created:
                 folder.rmdir()
 
     @property
     def is_kept(self) -> bool:
-        """Whether the folder stays at the end: it was there before, or a result is in it."""
-        return self._has_results or not self._created
+        """Whether the folder stays at the end: it was there before, a result is in it, or shards
+        share it."""
+        return self._has_results or not self._created or self.shard is not None
 
     @property
     def uses_lock(self) -> bool:
@@ -312,7 +372,8 @@ class Journal:
         entries, self._waiting = self._waiting, []
         try:
             for entry in entries:
-                self._file.write(json.dumps(entry.as_values()).encode() + b"\n")
+                values = replace(entry, run=self.run).as_values()
+                self._file.write(json.dumps(values).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(
@@ -324,3 +385,17 @@ class Journal:
 def absolute_source(path: Path) -> str:
     """A source's absolute path as in the journal; undecodable bytes are kept as surrogates."""
     return os.path.abspath(path)  # noqa: PTH100  (links are not resolved: the name is the user's)
+
+
+def _parse(values: dict[str, Any]) -> JournalEntry | None:
+    """The entry of a line; None where it is none."""
+    try:
+        entry = JournalEntry(**{**values, "notes": tuple(values.get("notes", ()))})
+    except TypeError:
+        return None
+    texts = (entry.source, entry.target, entry.outcome)
+    return entry if all(isinstance(text, str) for text in texts) and _is_number(entry.run) else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -72,6 +72,8 @@ class RunArguments(ModelArguments, total=False):
     max_pixels: int
     if_exists: Literal["skip", "overwrite", "error"]
     retry_failed: bool
+    shard: str | tuple[int, int] | None
+    """Only part I of N of the files, as `"1/4"` or `(1, 4)`."""
     watch: bool
     """Stay until `progress` raises or a signal arrives, and colour what arrives."""
     settle: int | float

@@ -11,6 +11,7 @@ from typing import TypeVar
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.images.formats import FORMATS, MODERN_FORMATS, VIDEO_FORMATS
+from batchcolor.storage.shard import Shard, parse_shard
 from batchcolor.video.time_range import TimeRange, parse_time_range
 
 MIB = 1024 * 1024
@@ -42,6 +43,15 @@ def read_time_range(value: object) -> object:
         return TimeRange(0.0, value)
     if isinstance(value, tuple) and len(value) == 2:
         return TimeRange(*value)
+    return value
+
+
+def read_shard(value: object) -> object:
+    """The shard of a text, or of an index and a count; other values as they are."""
+    if isinstance(value, str):
+        return parse_shard(value)
+    if isinstance(value, tuple) and len(value) == 2 and all(type(one) is int for one in value):
+        return Shard(*value)
     return value
 
 

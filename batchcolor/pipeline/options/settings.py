@@ -27,6 +27,7 @@ from batchcolor.pipeline.options.option_values import (
     read_frame_rate,
     read_memory,
     read_paths_by_name,
+    read_shard,
     read_time_range,
 )
 from batchcolor.pipeline.options.settings_model import SettingsModel
@@ -40,6 +41,7 @@ from batchcolor.pipeline.options.shared_options import (
     Sources,
     Strength,
 )
+from batchcolor.storage.shard import Shard
 from batchcolor.video.time_range import TimeRange
 
 if TYPE_CHECKING:
@@ -100,6 +102,15 @@ class RunSettings(SettingsModel):
         bool,
         Option("Where", "Do not lock the output folder: for file systems without locks."),
     ] = False
+    shard: Annotated[
+        InstanceOf[Shard] | None,
+        BeforeValidator(read_shard),
+        Option(
+            *("Where", "Only part I of N of the files, as 1/4; the parts share the output folder."),
+            metavar="I/N",
+            is_text=True,
+        ),
+    ] = None
     watch: Annotated[
         bool,
         Option("Where", "Stay, and colour what arrives in the source folders; Ctrl-C ends."),
@@ -308,6 +319,8 @@ class RunSettings(SettingsModel):
             raise UsageError(
                 f"--every {self.every}: colours are propagated by --stabilize fast or best"
             )
+        if self.watch and self.shard is not None:
+            raise UsageError("--watch colours all that arrives, and goes without --shard")
         if self.watch and self.frames:
             raise UsageError("--watch takes folders of pictures and films, not --frames")
         if self.strip and self.to_frames:
@@ -362,6 +375,13 @@ class RunSettings(SettingsModel):
     def target_format(self) -> Format | None:
         """The format asked for, or None for each picture's own."""
         return find_writable_format(self.format) if self.format else None
+
+    @property
+    def report_path(self) -> Path | None:
+        """The file of the report; of a shard, with the shard in its name."""
+        if self.report is None or self.shard is None:
+            return self.report
+        return self.shard.name_file(self.report)
 
     @property
     def memory(self) -> int:

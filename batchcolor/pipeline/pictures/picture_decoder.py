@@ -56,7 +56,7 @@ class PictureDecoder:
             require_jpeglib()
         self.settings, self.readers, self._journal = settings, readers, journal
         self._record_folders = [journal.folder]
-        self._record = InFlightRecord(journal.folder)
+        self._record = InFlightRecord(journal.folder, journal.shard)
         self._interrupted: dict[str, dict[int | None, InterruptedSource]] = {}
         """What earlier processes had in work, by source and page."""
         self.notes: list[str] = []
@@ -65,7 +65,7 @@ class PictureDecoder:
 
     def open(self) -> None:
         """Reads what earlier processes left, and begins the record."""
-        self._record = InFlightRecord(self._choose_record_folder())
+        self._record = InFlightRecord(self._choose_record_folder(), self._journal.shard)
         found = self._take_interrupted()
         # A film that was in work at a kill or a power cut is resumed, without decoding it twice.
         found = [one for one in found if one.crash or one.step != FILM]
@@ -97,7 +97,8 @@ class PictureDecoder:
         found: dict[tuple[str, int | None], InterruptedSource] = {}
         for folder in self._record_folders:
             is_exclusive = self._journal.uses_lock and folder == self._journal.folder
-            for one in take_interrupted(folder, is_exclusive=is_exclusive):
+            shard = self._journal.shard
+            for one in take_interrupted(folder, shard, is_exclusive=is_exclusive):
                 found.setdefault((one.source, one.page), one)
         return list(found.values())
 
@@ -107,7 +108,8 @@ class PictureDecoder:
         for folder in self._record_folders:
             if is_complete:
                 is_exclusive = self._journal.uses_lock and folder == self._journal.folder
-                forget_interrupted(folder, is_exclusive=is_exclusive)
+                shard = self._journal.shard
+                forget_interrupted(folder, shard, is_exclusive=is_exclusive)
             if folder != self._journal.folder:
                 with suppress(OSError):  # records of other jobs are in it, or none was
                     folder.rmdir()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,10 @@ from batchcolor.images.formats import VIDEO_SUFFIXES, Format, is_picture_suffix
 from batchcolor.images.scan import (
     ScannedFile,
     SkippedEntry,
-    scan,
-    scan_paths,
+    UnopenedFile,
+    identify,
+    scan_listed,
+    scan_relative,
     scan_suffixes,
 )
 from batchcolor.pipeline.decisions.correction import Correction
@@ -38,11 +40,14 @@ from batchcolor.pipeline.planning.sources import (
     Source,
     check_folders,
     default_output,
+    frames_name,
+    has_nested,
     list_roots,
     parse_sources,
 )
 from batchcolor.pipeline.planning.target_names import TargetNames
 from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
+from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.encoders import require_encoder
 
@@ -75,6 +80,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class FileCount:
+    """Files of this shard with the suffix of a picture or film, and those of all shards."""
+
+    own: int
+    every: int
+    has_films: bool
+    """Whether a film is among the own ones."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """Where to read, where to write."""
 
@@ -101,24 +116,64 @@ class Plan:
     ) -> Iterator[Task | SkippedEntry]:
         """Yields a task for every source once, in the same order every time.
 
-        With `suffixes` only for files with one of them.
+        With `suffixes` only for files with one of them. Of a shard, only for its own files; the
+        names of their results are those that they have without shards.
         """
-        names = TargetNames(self.settings, journal)
-        seen: set[str] = set()
-        yield from self.missing
+        names = TargetNames(
+            self.settings,
+            journal,
+            lambda strip: bool(self._guard.find_conflict(self.output / strip)),
+            lambda file: identify(file.path, file.relative, readers),
+        )
+        yield from self._list_missing()
         if self.corrections is not None:
             self.corrections.refresh()
-            if self.reports_bad_lines:
+            if self.reports_bad_lines and (self.shard is None or self.shard.index == 1):
                 yield from self.corrections.list_bad_lines()
+        seen: set[str] | None = set() if has_nested(self.roots) else None
         for root in self.roots:
             for file in self._scan(root, readers, suffixes):
                 if isinstance(file, SkippedEntry):
-                    yield file
+                    if self._is_own_entry(root, file):
+                        yield file
                     continue
-                source = absolute_source(file.path)
-                if source not in seen:  # a file may be a source and lie in another one
+                if seen is not None:  # a file may be a source and lie in another one
+                    source = absolute_source(file.path)
+                    if source in seen:
+                        continue
                     seen.add(source)
+                if isinstance(file, UnopenedFile):
+                    names.postpone(root.below, file)
+                    continue
+                if self._is_own(root, file.relative):
                     yield self._make_task(file, root.below, names, journal, weights_hash)
+                else:  # a folder of frames, which is not opened
+                    names.choose(root.below, file)
+
+    @property
+    def shard(self) -> Shard | None:
+        """The part of the sources that this job does; None: all."""
+        return self.settings.shard
+
+    def is_own_name(self, name: str) -> bool:
+        """Whether the source that decisions call so is in the shard of this job."""
+        return self.shard is None or self.shard.has(name)
+
+    def _is_own(self, root: Root, relative: Path) -> bool:
+        return self.shard is None or self.is_own_name((root.below / relative).as_posix())
+
+    def _is_own_entry(self, root: Root, entry: SkippedEntry) -> bool:
+        """Whether this shard reports an entry; folders that cannot be read matter to each."""
+        if self.shard is None or entry.failed:
+            return True
+        if entry.path == root.path:
+            return self._is_own(root, Path(root.path.name))
+        return self._is_own(root, Path(os.path.relpath(entry.path, root.path)))
+
+    def _list_missing(self) -> Iterator[SkippedEntry]:
+        for entry in self.missing:
+            if self.is_own_name(entry.path.as_posix()):
+                yield entry
 
     def _fingerprint(self, target: Format, file: ScannedFile, correction: Correction) -> str:
         """The fingerprint of a result of this job in the format `target`."""
@@ -138,27 +193,35 @@ class Plan:
             )
         return self._fingerprints[key]
 
-    def count_files(
-        self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
-    ) -> tuple[int, bool]:
-        """The number of files with the suffix of a picture or film, and whether a film is among
-        them. Reads names only, so it is fast, and an estimate of the number of tasks."""
+    def count_files(self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]) -> FileCount:
+        """Counts files with the suffix of a picture or film. Reads names only, so it is fast, and
+        an estimate of the number of tasks."""
         if self.settings.films.fps is not None:
-            return len(self.roots), True
-        pictures = films = 0
+            own = sum(self._is_own(root, frames_name(root)) for root in self.roots)
+            return FileCount(own, len(self.roots), has_films=own > 0)
+        own = every = films = 0
         for root in self.roots:
-            for suffix in self._scan_suffixes(root):
+            for suffix, is_own in self._scan_suffixes(root):
                 if is_cancelled():
-                    return pictures + films, False
-                films += suffix in VIDEO_SUFFIXES
-                pictures += is_picture_suffix(suffix, readers)
-        return pictures + films, films > 0
+                    return FileCount(own, every, has_films=False)
+                is_film = suffix in VIDEO_SUFFIXES
+                counts = is_film or is_picture_suffix(suffix, readers)
+                every += counts
+                own += counts and is_own
+                films += is_film and is_own
+        return FileCount(own, every, has_films=films > 0)
 
-    def _scan_suffixes(self, root: Root) -> Iterator[str]:
-        if self.accept is None:
-            return scan_suffixes(root.path, include_results=self._includes_results)
-        paths = scan_paths(root.path, include_results=self._includes_results)
-        return (path.suffix.lower() for path in filter(self.accept, paths))
+    def _scan_suffixes(self, root: Root) -> Iterator[tuple[str, bool]]:
+        """Yields the suffix of each file, and whether it is in the shard of this job."""
+        if self.accept is None and self.shard is None:
+            for suffix in scan_suffixes(root.path, include_results=self._includes_results):
+                yield suffix, True
+            return
+        is_folder = root.path.is_dir()
+        for relative in scan_relative(root.path, include_results=self._includes_results):
+            path = root.path / relative if is_folder else root.path
+            if self.accept is None or not is_folder or self.accept(path):
+                yield relative.suffix.lower(), self._is_own(root, relative)
 
     def find_conflict(self, target: Path) -> str:
         """Why a result may not have this path: it is a source; empty where it may."""
@@ -178,18 +241,18 @@ class Plan:
 
     def _scan(
         self, root: Root, readers: Sequence[Reader], suffixes: Collection[str]
-    ) -> Iterator[ScannedFile | SkippedEntry]:
+    ) -> Iterator[ScannedFile | UnopenedFile | SkippedEntry]:
         if self.settings.films.fps is None:
-            yield from scan(
+            yield from scan_listed(
                 root.path,
                 readers=readers,
                 suffixes=suffixes,
                 include_results=self._includes_results,
                 accept=self.accept,
+                opens=None if self.shard is None else partial(self._is_own, root),
             )
             return
-        name = Path(root.path.resolve().name)
-        sequence = scan_image_sequence(root.path, Path() if root.below.parts else name)
+        sequence = scan_image_sequence(root.path, frames_name(root))
         yield sequence or SkippedEntry(root.path, _describe_missing_frames(root.path))
 
     def _make_task(
@@ -200,19 +263,14 @@ class Plan:
         journal: Journal,
         weights_hash: str,
     ) -> Task:
-        format_ = names.choose_format(file)
-        relative = names.choose_name(below, file, format_)
-        target = self.output / relative
+        name = names.choose(below, file)
+        target, format_ = self.output / name.relative, name.format
         correction = self._find_correction(file, below)
         if correction.weights_hash is not None:
             weights_hash = correction.weights_hash
         made_by = (self._fingerprint(format_, file, correction), weights_hash)
         action, replaces = self._choose_action(file, target, correction, journal, made_by)
-        strip = None
-        if self.settings.strip and file.is_film:
-            strip = self.output / names.choose_strip_name(
-                relative, file, lambda name: bool(self._guard.find_conflict(self.output / name))
-            )
+        strip = None if name.strip is None else self.output / name.strip
         return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
 
     def _find_correction(self, file: ScannedFile, below: Path) -> Correction:
@@ -322,7 +380,7 @@ def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Pl
     check_output(roots, output, is_default=settings.output is None)
     if not settings.include_results:
         check_no_results(roots)
-    check_report(settings.report, roots)
+    check_report(settings.report_path, roots)
     return Plan(settings, roots, output, missing=tuple(missing))
 
 

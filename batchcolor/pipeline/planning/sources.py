@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -142,3 +143,14 @@ def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
         for match in source.matches:
             relative = match.relative_to(source.path)
             yield Root(match, relative if match.is_dir() else relative.parent)
+
+
+def has_nested(roots: Sequence[Root]) -> bool:
+    """Whether a file can be found below two of the roots."""
+    paths = sorted(os.path.join(os.path.abspath(root.path), "") for root in roots)  # noqa: PTH100, PTH118
+    return any(path.startswith(former) for former, path in pairwise(paths))
+
+
+def frames_name(root: Root) -> Path:
+    """The name of a folder of frames, relative to the folder of its root in the output."""
+    return Path() if root.below.parts else Path(root.path.resolve().name)

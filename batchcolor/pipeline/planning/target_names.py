@@ -7,25 +7,74 @@ ignore letter case, and a source keeps the result that it had in an earlier job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from batchcolor.images.formats import IMAGE_SEQUENCE, PNG, Format
-from batchcolor.images.scan import ScannedFile
+from batchcolor.images.scan import ScannedFile, SkippedEntry, UnopenedFile
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.postponed_files import PostponedFile, PostponedFiles
 from batchcolor.storage.journal import Journal, absolute_source
 
 FILM_ENDINGS = ("-frames", "-preview", "-compare")
 """What `VideoSettings.name_suffix` adds to the stem of a film's result, in reverse order."""
 
 
-class TargetNames:
-    """Chooses the name of each result of one job; remembers the names that are in use."""
+@dataclass(frozen=True)
+class TargetName:
+    """The format of a result, its path and that of its contact strip in the output folder."""
 
-    def __init__(self, settings: RunSettings, journal: Journal) -> None:
+    format: Format
+    relative: Path
+    strip: Path | None = None
+
+
+class TargetNames:
+    """Chooses the name of each result of one job; remembers the names that are in use.
+
+    `is_forbidden` tells whether a contact strip cannot have a path relative to the output folder.
+    `identify` opens a file of another shard.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        journal: Journal,
+        is_forbidden: Callable[[Path], bool],
+        identify: Callable[[UnopenedFile], ScannedFile | SkippedEntry],
+    ) -> None:
         self.settings, self.journal = settings, journal
+        self._is_forbidden, self._identify = is_forbidden, identify
         self._owners: dict[str, str] = {}
         """The source of each name of this job, by its name in lower case."""
+        self._postponed = PostponedFiles()
+        self._order = 0
+        """Number of the files so far, of this shard and of others."""
+
+    def choose(self, below: Path, file: ScannedFile) -> TargetName:
+        """The name of the result of a file, which has to be the next one of the scan.
+
+        `below` is the folder of the file's source in the output folder.
+        """
+        self._order += 1
+        return self._choose(below, file, self._order)
+
+    def postpone(self, below: Path, file: UnopenedFile) -> None:
+        """Adds the next file of the scan, which is one of another shard.
+
+        It is opened if a name depends on it, so that names are those of a job without shards.
+        """
+        self._order += 1
+        self._postponed.add(PostponedFile(below, file, self._order))
+
+    def _choose(self, below: Path, file: ScannedFile, order: int) -> TargetName:
+        format_ = self.choose_format(file)
+        relative = self._choose_path(below, file, format_, order)
+        strip = None
+        if self.settings.strip and file.is_film:
+            strip = self._choose_strip_path(relative, file, order)
+        return TargetName(format_, relative, strip)
 
     def choose_format(self, file: ScannedFile) -> Format:
         """The format of a result: the one asked for where it fits, else the source's own.
@@ -43,11 +92,7 @@ class TargetNames:
             return asked
         return file.format.result_format if file.format is not None else PNG
 
-    def choose_name(self, below: Path, file: ScannedFile, format_: Format) -> Path:
-        """The path of a result, relative to the output folder.
-
-        `below` is the folder of the file's source in the output folder.
-        """
+    def _choose_path(self, below: Path, file: ScannedFile, format_: Format, order: int) -> Path:
         source = absolute_source(file.path)
         is_folder = file.is_film and self.settings.films.to_frames
         relative = self._previous_name(file, format_, is_folder=is_folder)
@@ -58,15 +103,14 @@ class TargetNames:
         for name in _candidates(stem, file.path.suffix[1:] or "picture", suffix):
             candidate = relative.with_name(name)
             key = str(candidate).casefold()
+            self._name_postponed(key, order)
             is_free = self._owners.get(key, source) == source
             if is_free and self.journal.owner(key) in (None, source):
                 self._owners[key] = source
                 return candidate
         raise AssertionError("the candidates never end")
 
-    def choose_strip_name(
-        self, relative: Path, file: ScannedFile, is_forbidden: Callable[[Path], bool]
-    ) -> Path:
+    def _choose_strip_path(self, relative: Path, file: ScannedFile, order: int) -> Path:
         """The path of a film's contact strip: one that no source and no result has or had.
 
         `relative` is the name of the film's result.
@@ -74,11 +118,19 @@ class TargetNames:
         for name in _candidates(relative.stem, relative.suffix[1:], "-strip.jpg"):
             candidate = relative.with_name(name)
             key = str(candidate).casefold()
+            self._name_postponed(key, order)
             is_taken = key in self._owners or self.journal.owner(key) is not None
-            if not is_taken and not is_forbidden(candidate):
+            if not is_taken and not self._is_forbidden(candidate):
                 self._owners[key] = f"{absolute_source(file.path)} strip"
                 return candidate
         raise AssertionError("the candidates never end")
+
+    def _name_postponed(self, key: str, order: int) -> None:
+        """Names the results of earlier files of other shards that may want this name."""
+        for postponed in self._postponed.take(key, order):
+            found = self._identify(postponed.file)
+            if isinstance(found, ScannedFile):
+                self._choose(postponed.below, found, postponed.order)
 
     def _plain_name(self, relative: Path, file: ScannedFile, format_: Format) -> Path:
         """The source's name with the suffix of the format."""

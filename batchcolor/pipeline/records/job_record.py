@@ -24,7 +24,7 @@ MAX_JOBS = 20
 """Jobs with different sources that are kept, the last one last."""
 ONE_RUN = frozenset(
     {
-        *("watch", "settle", "report", "retry_failed", "if_exists", "no_lock"),
+        *("watch", "settle", "report", "shard", "retry_failed", "if_exists", "no_lock"),
         *("batch_size", "device", "precision", "backend", "workers", "max_memory"),
     }
 )

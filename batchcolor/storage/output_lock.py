@@ -1,0 +1,113 @@
+"""Locks of an output folder: one job, or several shards of one that have no source in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import BaseFileLock, Timeout
+
+from batchcolor.errors import OutputLockedError
+from batchcolor.storage.folder_lock import is_lockable, make_lock
+from batchcolor.storage.shard import WHOLE, Shard, parse_tag
+
+LOCK_NAME, SHARD_PREFIX = "lock", "lock-"
+START_NAME = "start.lock"
+"""Held for a moment by a process that looks for the locks of others and takes its own."""
+LOCK_SECONDS = 2.0
+"""How long a job waits for another one that is just ending."""
+START_SECONDS = 60.0
+"""How long a job waits while others start: hundreds of shards may start at once."""
+PAUSE = 0.05
+
+
+class OutputLock:
+    """The lock of one job or shard on the state folder of its output.
+
+    The system releases it when the process ends.
+    """
+
+    def __init__(self, folder: Path, shard: Shard | None) -> None:
+        self._folder, self._shard = folder, shard
+        self.path = folder / (LOCK_NAME if shard is None else SHARD_PREFIX + shard.tag)
+        self._own = make_lock(self.path)
+        self._start = make_lock(folder / START_NAME)
+
+    def acquire(self) -> bool:
+        """Takes the lock. False where the file system has no locks.
+
+        Raises OutputLockedError where a job is running that may have a source in common.
+        """
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                with self._start.acquire(timeout=START_SECONDS):
+                    holder = self._find_holder()
+                    if holder is None:
+                        self._own.acquire(timeout=0)
+                        return True
+            except (Timeout, NotImplementedError, OSError) as error:
+                if not is_lockable(self._folder):
+                    return False
+                if not isinstance(error, Timeout):
+                    raise
+                holder = self._shard or WHOLE
+            if time.monotonic() > end:
+                raise OutputLockedError(self._describe(holder))
+            time.sleep(PAUSE)
+
+    def release(self) -> None:
+        """Releases the lock."""
+        self._own.release()
+
+    def remove(self) -> None:
+        """Removes the files of the lock, which stays held: for a folder that is removed."""
+        self.path.unlink(missing_ok=True)
+        (self._folder / START_NAME).unlink(missing_ok=True)
+
+    def _find_holder(self) -> Shard | None:
+        """A running job that may have a source in common; WHOLE: one without shards."""
+        own = self._shard or WHOLE
+        for path, shard in self._list_locks():
+            if shard.overlaps(own) and _is_held(make_lock(path)):
+                return shard
+        return None
+
+    def _list_locks(self) -> Iterator[tuple[Path, Shard]]:
+        yield self._folder / LOCK_NAME, WHOLE
+        for path in sorted(self._folder.glob(f"{SHARD_PREFIX}*")):
+            shard = parse_tag(path.name.removeprefix(SHARD_PREFIX))
+            if shard is not None:
+                yield path, shard
+
+    def _describe(self, holder: Shard) -> str:
+        output = self._folder.parent
+        if self._shard is None and holder == WHOLE:
+            return f"another job is writing to {output}; wait for it, or choose another --output"
+        if self._shard is None:
+            return (
+                f"shard {holder} of another job is writing to {output}; wait for all shards, or "
+                f"choose another --output"
+            )
+        if holder == self._shard:
+            return f"shard {holder} is running on {output} already; wait for it to end"
+        if holder == WHOLE:
+            return (
+                f"a job without --shard is writing to {output}; wait for it, or choose another "
+                f"--output"
+            )
+        return (
+            f"shard {holder} is writing to {output} and has sources in common with shard "
+            f"{self._shard}; wait for it, or give all shards one N"
+        )
+
+
+def _is_held(lock: BaseFileLock) -> bool:
+    """Whether another process has a lock. Raises OSError, NotImplementedError."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False

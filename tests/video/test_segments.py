@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from batchcolor.images.formats import MP4
+from batchcolor.video.frame_mark import mark_frame
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.output_spec import resolve_output_spec
 from batchcolor.video.output.packet_segments import PacketSegments
@@ -62,7 +63,7 @@ def stored(make_segments, tmp_path):
     for number in range(6):
         frame = av.VideoFrame.from_ndarray(np.full((72, 64), 40 * number, np.uint8), "yuv420p")
         frame.pts, frame.time_base = number * 512, Fraction(1, 12800)
-        segments.write(frame)
+        segments.write(frame, mark_frame(frame))
         if number % 3 == 2:
             segments.close_segment({"guide": np.full((4, 4), number, np.float32)}, 0, number)
     return segments.folder

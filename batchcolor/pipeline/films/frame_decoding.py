@@ -14,7 +14,7 @@ from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.memory_errors import NO_MEMORY
 from batchcolor.pipeline.stages import ByteBudget, Channel
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
-from batchcolor.video.output.segment_state import State
+from batchcolor.video.output.segments import Segments
 from batchcolor.video.planes import read_luma
 from batchcolor.video.temporal.motion import SIDE
 from batchcolor.video.temporal.shots import ShotTracker
@@ -46,16 +46,20 @@ class FrameDecoding:
         self._in_inference = 0
         self._all_decoded = False
 
-    def resume(self, state: State) -> int:
-        """Continues after the frames of an earlier job; returns the number of the first frame."""
-        is_temporal = self._context.is_temporal
-        self.frames.skip, self._replay = state.frames, state.replay
+    def resume(self, segments: Segments, discarded: int) -> int:
+        """Continues after the frames of an earlier job; returns the number of the first frame.
+
+        `discarded` is the number of packets that an edit list hides.
+        """
+        is_temporal, state = self._context.is_temporal, segments.state
+        skip, self._replay = state.frames, state.replay
         if self._shots is not None and state.frames:
             # The stabilizer needs its last block again, tracked from the frame before it. A
             # temporal model needs the whole shot again.
-            self.frames.skip = state.shot if is_temporal else max(state.replay - 1, 0)
-            self._shots = ShotTracker(self.frames.skip, state.shot)
-        self._next = self.frames.skip
+            skip = state.shot if is_temporal else max(state.replay - 1, 0)
+            self._shots = ShotTracker(skip, state.shot)
+        self.frames.resume(skip, segments.usable_marks, discarded)
+        self._next = skip
         return self._next if is_temporal else state.replay
 
     def run(self) -> None:

@@ -17,6 +17,7 @@ from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Task
 from batchcolor.pipeline.report import Report
+from batchcolor.video.frame_mark import mark_frame
 from batchcolor.video.planes import join_side_by_side, write_chroma
 from batchcolor.video.temporal.motion import Field
 from batchcolor.video.temporal.stabilizer import Stabilizer
@@ -50,11 +51,15 @@ class FrameEncoding:
         self._early: dict[int, FrameItem] = {}
         """Frames that arrived before earlier frames did."""
 
-    def resume(self, first: int) -> None:
-        """Continues after the frames of an earlier job; `first` is the next frame to arrive."""
+    def resume(self, first: int, discarded: int) -> None:
+        """Continues after the frames of an earlier job; `first` is the next frame to arrive.
+
+        `discarded` is the number of packets that an edit list hides.
+        """
         self.resumed_at = self.done = self._segments.state.frames
         if self._frames_again is not None:
-            self._frames_again.skip = self._segments.state.frames
+            frames, marks = self._segments.state.frames, self._segments.usable_marks
+            self._frames_again.resume(frames, marks, discarded)
         self._stabilizer.restore(self._segments.stabilizer_state)
         self._next = first
 
@@ -109,13 +114,17 @@ class FrameEncoding:
         self, item: FrameItem, frame: VideoFrame, chroma: Field, block_start: int
     ) -> None:
         frame_format = self._output.frame_format
+        mark = mark_frame(frame)
         coloured = write_chroma(frame, chroma, frame_format, self._find_strength(item))
         if self._output.settings.compare:
             coloured = join_side_by_side(coloured, frame_format)
-        if self._segments.write(coloured):
+        if self._segments.write(coloured, mark):
             shot = item.shot_position.shot if item.shot_position else 0
             replay = block_start if self._stabilizer.is_active else item.number + 1
-            self._segments.close_segment(self._stabilizer.state(), shot, replay)
+            is_flawless = self._decoding.frames.is_flawless
+            self._segments.close_segment(
+                self._stabilizer.state(), shot, replay, is_flawless=is_flawless
+            )
         self.done += 1
         self._report_progress(self._sink.timeline.seconds)
 

@@ -94,7 +94,8 @@ class VideoTask:
         segments = self._sink.segments
         with temporary_path(self.task.target):  # translates errors of the disk
             self.notes += segments.resume(self._resume_point.fingerprint)
-        self._encoding.resume(self._decoding.resume(segments.state))
+        discarded = self._packets.discarded
+        self._encoding.resume(self._decoding.resume(segments, discarded), discarded)
         self._status.enter(VideoState.ADMITTED)
 
     def _count_expected(self) -> int:

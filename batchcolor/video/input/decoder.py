@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -19,8 +20,10 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
 from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
+from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.input.corruption import detect_corruption
 from batchcolor.video.input.gif_damage import GifInspector
+from batchcolor.video.input.resume_place import find_resume_place
 from batchcolor.video.input.seeking import find_key_frame, skip_to_key_frame
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
@@ -78,6 +81,10 @@ class VideoDecoder:
         self.damaged = 0
         self.discarded = 0
         """Frames that an edit list of the file hides."""
+        self._all_discarded = 0
+        self._marks: Sequence[FrameMark] = ()
+        self.number_of_first_decoded = 0
+        """Frames before those that are decoded, in a resumed film."""
         self.notes: list[str] = []
         self._first_damage = ""
         self._is_size_change_noted = False
@@ -87,15 +94,9 @@ class VideoDecoder:
             self._gif = GifInspector() if container.format.name == "gif" else None
             stream = container.streams[self.source.stream]
             assert isinstance(stream, VideoStream)
-            if stream.codec_context.name == "h264":
-                # With slice threads FFmpeg's decoder neither conceals nor reports damage.
-                stream.thread_type = "NONE"
-            size = self.source.frame_format.width * self.source.frame_format.height
-            limit = max(MAX_SIZE_CHANGE * size, LARGEST_FRAME)
-            stream.codec_context.options = {"max_pixels": str(limit)}
-            # No frame threads: after an error they lose intact frames that they buffer.
+            self._configure(stream)
             packets = self._demux(container, stream)
-            if self._seek(container, stream):
+            if self._seek_to_resume(container, stream) or self._seek(container, stream):
                 packets = skip_to_key_frame(packets)
             for packet in packets:
                 for frame in self._decode(packet):
@@ -116,7 +117,46 @@ class VideoDecoder:
         """Frames in the header that could not be decoded; 0 for a preview."""
         if self.preview is not None:
             return 0
-        return max(0, self.source.frames - self.discarded - self.count)
+        # A decoder that seeks does not meet all packets.
+        discarded = max(self.discarded, self._all_discarded)
+        return max(0, self.source.frames - discarded - self.count)
+
+    @property
+    def is_flawless(self) -> bool:
+        """Whether nothing had to be reported so far."""
+        return not (self.damaged or self.notes)
+
+    def resume(self, skip: int, marks: Sequence[FrameMark], discarded: int) -> None:
+        """Sets `skip`; where the film can be seeked, most of these frames are not decoded.
+
+        `marks` are those of the first frames, from an earlier run in which `is_flawless` held;
+        with none, all frames are decoded. `discarded` is the number of packets that an edit list
+        of the film hides.
+        """
+        self.skip, self._marks, self._all_discarded = skip, marks, discarded
+
+    def _configure(self, stream: VideoStream) -> None:
+        if stream.codec_context.name == "h264":
+            # With slice threads FFmpeg's decoder neither conceals nor reports damage.
+            stream.thread_type = "NONE"
+        size = self.source.frame_format.width * self.source.frame_format.height
+        limit = max(MAX_SIZE_CHANGE * size, LARGEST_FRAME)
+        stream.codec_context.options = {"max_pixels": str(limit)}
+        # No frame threads: after an error they lose intact frames that they buffer.
+
+    def _seek_to_resume(self, container: InputContainer, stream: VideoStream) -> bool:
+        """Seeks to a key frame before the first frame that is yielded; False where all frames are
+        decoded."""
+        if not self._marks or self._gif is not None or self.source.has_estimated_pts:
+            return False
+        fit = partial(fit_frame, frame_format=self.frame_format, is_rgb=self.source.is_rgb)
+        place = find_resume_place(self.source, self.skip, self._marks, self._configure, fit)
+        if place is None:
+            return False
+        container.seek(place.seek_tick, stream=stream)
+        self.count = self._decoded = self.number_of_first_decoded = place.number
+        self._start_tick, self._first_tick = place.first_tick, self._marks[0].tick
+        return True
 
     def _seek(self, container: InputContainer, stream: VideoStream) -> bool:
         """Seeks to the key frame before the start of a preview.
@@ -214,7 +254,11 @@ class VideoDecoder:
     def _report_damage(self, pts: int | None, reason: str, *, is_lost: bool = True) -> None:
         """Counts a damaged place; `is_lost`: a frame is missing there."""
         if self._start_tick is not None:
-            is_before = self.count == 0 if pts is None else pts < self._start_tick
+            is_before = (
+                self.count == self.number_of_first_decoded
+                if pts is None
+                else pts < self._start_tick
+            )
             if is_before:
                 return
         place = f" at {float(pts * self.source.time_base):.2f} s" if pts is not None else ""

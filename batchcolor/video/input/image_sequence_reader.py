@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from batchcolor.video.frame_format import (
     choose_default_matrix,
     name_pixel_format,
 )
+from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
 from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
@@ -115,6 +116,8 @@ class ImageSequenceReader:
         self.max_pixels = max_pixels
         self.count = 0
         self.notes: list[str] = []
+        self._resumed_at = 0
+        """Position of the first picture that is decoded."""
         self._unreadable: list[str] = []
         self._sizes: set[tuple[int, int]] = set()
 
@@ -131,6 +134,9 @@ class ImageSequenceReader:
                 start = position if start is None else start
                 if float((position - start) * self.source.time_base) >= self.preview.length:
                     break
+            if position < self._resumed_at:
+                self.count += 1
+                continue
             try:
                 picture = _decode_picture(path, self.max_pixels)
             except ProcessingError as error:
@@ -145,6 +151,17 @@ class ImageSequenceReader:
     def missing(self) -> int:
         """Number of unreadable frames; 0 for a preview."""
         return 0 if self.preview is not None else len(self._unreadable)
+
+    @property
+    def is_flawless(self) -> bool:
+        """As `VideoDecoder.is_flawless`."""
+        return not self._unreadable and not self._sizes
+
+    def resume(self, skip: int, marks: Sequence[FrameMark], discarded: int) -> None:
+        """As `VideoDecoder.resume`: pictures before the frame `skip` are not decoded."""
+        self.skip = skip
+        last = min(skip, len(marks) - 1)
+        self._resumed_at = marks[last].tick or 0 if marks else 0
 
     def _report_damage(self, path: Path, error: ProcessingError) -> None:
         text = f"{path.name}: {error.reason}"

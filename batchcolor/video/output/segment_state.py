@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.storage.atomic import write_atomic
+from batchcolor.video.frame_mark import FrameMark
 
 Arrays = dict[str, NDArray[Any]]
 STATE_NAME = "state.json"
@@ -43,6 +44,8 @@ class State:
     """Number of the first frame that the stabilizer needs again."""
     arrays: int = 0
     """CRC-32 of the file of `Stabilizer.state`."""
+    is_flawless: bool = False
+    """Whether nothing in these frames of the source had to be reported."""
     manifests: list[int] = field(default_factory=list)
     """CRC-32 of each segment's manifest."""
 
@@ -72,25 +75,36 @@ def read_state(folder: Path) -> State | None:
     raise DamagedStateError(STATE_NAME)
 
 
-def write_manifest(folder: Path, number: int, files: dict[str, int]) -> int:
-    """Writes the manifest of a segment: names and CRC-32 of its files. Returns its own CRC-32."""
-    data = _serialize(files)
+def write_manifest(folder: Path, number: int, files: dict[str, int], marks: list[FrameMark]) -> int:
+    """Writes the manifest of a segment: names and CRC-32 of its files, and marks of its frames.
+
+    Returns the CRC-32 of the manifest.
+    """
+    rows = [(mark.tick, mark.checksum) for mark in marks]
+    data = _serialize({"files": files, "frames": rows})
     write_atomic(folder / _make_manifest_name(number), data)
     return zlib.crc32(data)
 
 
-def verify_files(folder: Path, state: State) -> set[str]:
-    """Returns the names of all files of the segments. Raises DamagedStateError if one differs."""
+def verify_files(folder: Path, state: State) -> tuple[set[str], list[FrameMark]]:
+    """Returns the names of all files of the segments, and the marks of all their frames.
+
+    Raises DamagedStateError if a file differs.
+    """
     names: set[str] = set()
+    marks: list[FrameMark] = []
     for number, checksum in enumerate(state.manifests):
-        manifest: dict[str, int] = json.loads(
+        manifest: dict[str, Any] = json.loads(
             _read_verified(folder / _make_manifest_name(number), checksum)
         )
-        for name, expected in manifest.items():
+        if "frames" not in manifest:  # of an earlier version
+            raise DamagedStateError(_make_manifest_name(number))
+        for name, expected in manifest["files"].items():
             if _compute_checksum(folder / name) != expected:
                 raise DamagedStateError(name)
-        names.update(manifest)
-    return names
+        names.update(manifest["files"])
+        marks += [FrameMark(tick, checksum) for tick, checksum in manifest["frames"]]
+    return names, marks
 
 
 def write_arrays(path: Path, arrays: Arrays) -> int:

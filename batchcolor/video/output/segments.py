@@ -15,6 +15,7 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from batchcolor.storage.work_folder import make_work_folder, remove_work_folder
+from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segment_state import (
     Arrays,
@@ -49,7 +50,17 @@ class Segments(ABC):
         self.state = State("")
         self.stabilizer_state: Arrays = {}
         """Arrays of `Stabilizer.state` that the next segment's frames need."""
+        self.marks: list[FrameMark] = []
+        """Those of the frames of an earlier job."""
+        self._new_marks: list[FrameMark] = []
+        """Those of the current segment."""
         self._in_segment = 0
+
+    @property
+    def usable_marks(self) -> list[FrameMark]:
+        """Marks of the frames of an earlier job; none if it had to report something, which is only
+        reported again if all frames are decoded again."""
+        return self.marks if self.state.is_flawless else []
 
     @abstractmethod
     def _encode_frame(self, frame: VideoFrame) -> None:
@@ -74,7 +85,7 @@ class Segments(ABC):
         try:
             state = read_state(self.folder)
             if state is not None and state.fingerprint == fingerprint:
-                finished = verify_files(self.folder, state)
+                finished, self.marks = verify_files(self.folder, state)
                 path = self._make_stabilizer_path(state.segments)
                 self.stabilizer_state = read_arrays(path, state.arrays)
                 self._discard_unfinished(finished)
@@ -89,29 +100,39 @@ class Segments(ABC):
         self.state = State(fingerprint)
         return notes
 
-    def write(self, frame: VideoFrame) -> bool:
-        """Encodes the next frame; returns whether the segment is full: call `close_segment`."""
+    def write(self, frame: VideoFrame, mark: FrameMark) -> bool:
+        """Encodes the next frame; returns whether the segment is full: call `close_segment`.
+
+        `mark` is that of the frame as it was decoded.
+        """
+        self._new_marks.append(mark)
         self.timeline.assign_encoder_pts(frame)
         frame.time_base = self.output.time_base
         self._encode_frame(frame)
         self._in_segment += 1
         return self._in_segment == SEGMENT_FRAMES
 
-    def close_segment(self, stabilizer_state: Arrays, shot: int, replay: int) -> None:
+    def close_segment(
+        self, stabilizer_state: Arrays, shot: int, replay: int, *, is_flawless: bool = False
+    ) -> None:
         """Writes the segment to disk, then the state.
 
         `stabilizer_state` is that of `Stabilizer.state`, `replay` the number of the first frame
         that it needs again; `shot` is the number of the first frame of the last frame's shot.
+        `is_flawless`: nothing in the source had to be reported up to here.
         """
         if not self._in_segment:
             return
         files, state = self._flush(), self.state
         previous = self._make_stabilizer_path(state.segments)
-        state.manifests.append(write_manifest(self.folder, state.segments, files))
+        manifest = write_manifest(self.folder, state.segments, files, self._new_marks)
+        state.manifests.append(manifest)
+        self._new_marks = []
         path = self._make_stabilizer_path(state.segments)
         state.arrays = write_arrays(path, stabilizer_state)
         state.frames += self._in_segment
         state.timeline, state.shot, state.replay = self.timeline.state(), shot, replay
+        state.is_flawless = is_flawless
         self._in_segment = 0
         write_state(self.folder, state)
         with contextlib.suppress(OSError):

@@ -29,6 +29,8 @@ class PacketScan:
 
     packets: int = 0
     """Packets of the coloured stream."""
+    discarded: int = 0
+    """Of these, those that an edit list hides."""
     end: float = 0.0
     """Second at which the last packet of any stream ends."""
 
@@ -48,8 +50,8 @@ class PacketScan:
 def scan_packets(source: SourceInfo) -> PacketScan:
     """Demuxes all packets and returns their number and end. Raises ProcessingError."""
     if source.is_image_sequence:
-        return PacketScan(source.frames, source.end)
-    packets, last_end = 0, 0.0
+        return PacketScan(source.frames, end=source.end)
+    packets, discarded, last_end = 0, 0, 0.0
     with open_container(source.path) as container:
         demuxed = container.demux()
         while True:
@@ -59,11 +61,13 @@ def scan_packets(source: SourceInfo) -> PacketScan:
                 break  # the decoder reports the damage
             if packet is None:
                 break
-            packets += packet.stream_index == source.stream and packet.size > 0
+            if packet.stream_index == source.stream:
+                packets += packet.size > 0
+                discarded += packet.is_discard
             if packet.pts is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 last_end = max(last_end, float(end))
-    return PacketScan(packets, last_end)
+    return PacketScan(packets, discarded, last_end)
 
 
 class Timeline:

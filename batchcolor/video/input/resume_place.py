@@ -60,7 +60,7 @@ def find_resume_place(
     ticks = [mark.tick for mark in marks]
     known = [tick for tick in ticks if tick is not None]
     if len(known) < len(ticks) or any(b <= a for a, b in itertools.pairwise(known)):
-        return None  # numbers cannot be told from times
+        return None  # times do not identify frames
     for margin in MARGINS:
         seek_tick = known[wanted] - round(margin / source.time_base)
         if seek_tick <= known[0]:

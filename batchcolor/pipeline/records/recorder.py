@@ -34,6 +34,8 @@ MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
 MAX_EXTRA_NOTES = 100
 """Notes on one source about its references: as many shots of a film."""
+UNFINISHED_VERSION = 2
+"""Changed when the stored state of an unfinished film or document changes; others start again."""
 IN_COLOUR = "in colour already"
 
 
@@ -151,6 +153,7 @@ class Recorder:
         """The segments of a film from an earlier job with the same source and settings."""
         expected = self._entry(task, Outcome(task.source.path, task.target, "done"))
         values = {k: v for k, v in asdict(expected).items() if not k.startswith("result_")}
+        values["version"] = UNFINISHED_VERSION
         fingerprint = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return ResumePoint(self.journal.film_folder(expected.source), fingerprint)
 

@@ -15,6 +15,7 @@ import numpy as np
 from batchcolor.images.picture import resize_chroma
 from batchcolor.video.temporal.motion import SIDE, Field, Match, invert_match
 from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
+from batchcolor.video.temporal.scenes import Arrays, ScenePalettes
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
@@ -88,28 +89,38 @@ class Stabilizer(Generic[T]):
         """`_last` as it was before the first waiting frame."""
         self._returned_start: tuple[Field, Trace] | None = None
         """`_last` as it was before the first frame of the block returned last."""
+        self._scenes = self._returned_scenes = ScenePalettes()
+        """The palettes after the block returned last, and before it."""
+        self._number = self._returned_number = 0
+        """Number of the first waiting frame, and of the first one of the block returned last."""
 
     @property
     def is_active(self) -> bool:
         """Whether it keeps frames or their traces; else frames are returned as they are."""
         return self.mode != "off" or self.every > 1
 
-    def state(self) -> dict[str, Field]:
+    def state(self) -> Arrays:
         """Returns the state from which a stabilizer returns the block returned last once more.
 
         It continues with the first frame of that block.
         """
-        if self._returned_start is None:
-            return {}
-        guide, trace = self._returned_start
-        return {"guide": guide, **vars(trace)}
+        arrays: Arrays = {"number": np.array(self._returned_number)}
+        scenes = self._returned_scenes.state()
+        arrays |= {f"scene_{name}": values for name, values in scenes.items()}
+        if self._returned_start is not None:
+            guide, trace = self._returned_start
+            arrays |= {"guide": guide, **{f"trace_{name}": it for name, it in vars(trace).items()}}
+        return arrays
 
-    def restore(self, state: dict[str, Field]) -> None:
+    def restore(self, state: Arrays) -> None:
         """Continues from a `state`."""
         if not state:
             return
-        trace = Trace(**{name: field for name, field in state.items() if name != "guide"})
-        self._last = self._block_start = (state["guide"], trace)
+        self._number = self._returned_number = int(state["number"])
+        self._scenes = self._returned_scenes = ScenePalettes.from_state(_take(state, "scene_"))
+        if "guide" in state:
+            trace = Trace(**_take(state, "trace_"))
+            self._last = self._block_start = (state["guide"], trace)
 
     def add(
         self, guide: Field, chroma: Field | None, owner: T, motion: Match | None
@@ -150,7 +161,7 @@ class Stabilizer(Generic[T]):
         """Removes the first `count` frames from the buffer and returns them with their chroma."""
         if not count:
             return []
-        fields = self._average(count)
+        fields = self._give_palette(count)
         done, self._waiting = self._waiting[:count], self._waiting[count:]
         last = done[-1]
         assert last.forward is not None
@@ -160,6 +171,22 @@ class Stabilizer(Generic[T]):
             (frame.owner, frame.restore_detail(field))
             for frame, field in zip(done, fields, strict=True)
         ]
+
+    def _give_palette(self, count: int) -> list[Field]:
+        """Returns the averaged chroma of the first `count` frames with the palette of the scene."""
+        self._returned_scenes, self._returned_number = self._scenes, self._number
+        self._number += count
+        if self.mode == "off":
+            return self._average(count)
+        is_shot_start = self._block_start is None
+        fields = self._average(len(self._waiting) if is_shot_start else count)
+        if is_shot_start:
+            guides = [frame.guide for frame in self._waiting]
+            self._scenes = self._scenes.begin_shot(self._returned_number, guides, fields)
+        pairs = zip(self._waiting[:count], fields, strict=False)
+        fields = [self._scenes.apply(frame.guide, field) for frame, field in pairs]
+        self._scenes = self._scenes.observe(self._waiting[count - 1].guide, fields[-1])
+        return fields
 
     def _average(self, count: int) -> list[Field]:
         """Returns the chroma of the first `count` frames, averaged with all buffered frames."""
@@ -175,3 +202,8 @@ class Stabilizer(Generic[T]):
                 assert frame.forward is not None
                 fields.append(join_traces(frame.forward, backward, frame.own))
         return fields[::-1]
+
+
+def _take(state: Arrays, prefix: str) -> Arrays:
+    """Returns the arrays whose names begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): it for key, it in state.items() if key.startswith(prefix)}

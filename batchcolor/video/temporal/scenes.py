@@ -1,0 +1,187 @@
+"""Gives the shots of one scene one palette: a shot that returns gets its former colours.
+
+The frames with which a shot begins are matched with key frames of the shots before it, by luma
+alone. Where one matches, the differences of their chroma, along motion and as far as it is
+certain, are the change that all frames of the new shot get.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchcolor.video.temporal.chroma_grid import GridSum, apply_grid
+from batchcolor.video.temporal.motion import SIDE, Field, compute_box_mean, match_frames
+
+MAX_SCENES = 64
+"""Scenes that are kept; the one that has not been seen for longest is dropped."""
+MAX_KEY_FRAMES = 6
+"""Key frames of a scene."""
+FIRST_KEY_FRAMES = 4
+"""Frames with which a shot begins that are compared, and kept as the first key frames."""
+MIN_CORRELATION = 0.65
+"""Correlation of luma from which a shot belongs to a scene; that of other shots is below 0.5."""
+MIN_CONFIDENCE = 0.45
+"""Mean confidence of the match along motion from which a shot belongs to a scene."""
+MIN_LUMA_STD = 0.03
+"""Standard deviation of luma below which a frame is too flat to be recognized."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A frame that represents a shot.
+
+    `guide` is its luma `(SIDE, SIDE)`, `chroma` `(2, SIDE / 2, SIDE / 2)`, both float16.
+    """
+
+    guide: NDArray[np.float16]
+    chroma: NDArray[np.float16]
+
+    @property
+    def luma(self) -> Field:
+        """Luma `(SIDE, SIDE)`, float32."""
+        return self.guide.astype(np.float32)
+
+    @cached_property
+    def signature(self) -> Field:
+        """Blurred luma as a unit vector; zeros for a flat frame."""
+        flat = compute_box_mean(self.luma, 2).ravel()
+        flat = flat - flat.mean()
+        if float(flat.std()) < MIN_LUMA_STD:
+            return np.zeros_like(flat)
+        unit: Field = flat / np.linalg.norm(flat)
+        return unit
+
+
+def make_key_frame(guide: Field, chroma: Field) -> KeyFrame:
+    """Returns the key frame of luma `(SIDE, SIDE)` and chroma `(2, SIDE, SIDE)`."""
+    half = chroma.reshape(2, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
+    return KeyFrame(guide.astype(np.float16), half.astype(np.float16))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene: the number of the first frame of its first shot, and its key frames."""
+
+    shot: int
+    key_frames: tuple[KeyFrame, ...]
+
+    def add(self, frame: KeyFrame) -> Scene:
+        """Returns the scene with one more key frame; the oldest one after the first is dropped."""
+        frames = (*self.key_frames, frame)
+        if len(frames) > MAX_KEY_FRAMES:
+            frames = frames[:FIRST_KEY_FRAMES] + frames[FIRST_KEY_FRAMES + 1 :]
+        return replace(self, key_frames=frames)
+
+
+@dataclass(frozen=True)
+class ScenePalettes:
+    """The scenes of a film up to one frame, the last seen last; never changed in place.
+
+    `change` `(2, BINS, SIDE, SIDE)` is that of the current shot, None where it is the first one of
+    its scene; `latest` is the last frame that was returned.
+    """
+
+    scenes: tuple[Scene, ...] = ()
+    change: Field | None = None
+    latest: KeyFrame | None = None
+
+    def begin_shot(
+        self, shot: int, guides: Sequence[Field], fields: Sequence[Field]
+    ) -> ScenePalettes:
+        """Returns the palettes with a new shot; `guides` and `fields` are luma and chroma of the
+        frames with which it begins."""
+        frames = [
+            make_key_frame(guides[index], fields[index]) for index in pick_indices(len(guides))
+        ]
+        scenes = self._close_shot()
+        match = find_scene(scenes, frames)
+        if match is None:
+            scene = Scene(shot, tuple(frames))
+            return ScenePalettes((*scenes, scene)[-MAX_SCENES:])
+        others = scenes[: match.index] + scenes[match.index + 1 :]
+        return ScenePalettes((*others, scenes[match.index]), match.change)
+
+    def _close_shot(self) -> tuple[Scene, ...]:
+        if self.latest is None:
+            return self.scenes
+        return (*self.scenes[:-1], self.scenes[-1].add(self.latest))
+
+    def apply(self, guide: Field, chroma: Field) -> Field:
+        """Returns the chroma `(2, SIDE, SIDE)` of a frame of the current shot."""
+        return chroma if self.change is None else chroma + apply_grid(self.change, guide)
+
+    def state(self) -> Arrays:
+        """Returns the palettes as arrays."""
+        keys = [frame for scene in self.scenes for frame in scene.key_frames]
+        arrays: Arrays = {
+            "shots": np.array([scene.shot for scene in self.scenes], np.int64),
+            "sizes": np.array([len(scene.key_frames) for scene in self.scenes], np.int64),
+        }
+        for name, frames in (("key", keys), ("latest", [self.latest] if self.latest else [])):
+            if frames:
+                arrays[f"{name}_guides"] = np.stack([frame.guide for frame in frames])
+                arrays[f"{name}_chroma"] = np.stack([frame.chroma for frame in frames])
+        return arrays if self.change is None else {**arrays, "change": self.change}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> ScenePalettes:
+        """Returns the palettes of a `state`."""
+        found = {}
+        for name in ("key", "latest"):
+            guides, chroma = arrays.get(f"{name}_guides", ()), arrays.get(f"{name}_chroma", ())
+            found[name] = [KeyFrame(*pair) for pair in zip(guides, chroma, strict=True)]
+        keys, scenes = iter(found["key"]), []
+        for shot, size in zip(arrays["shots"], arrays["sizes"], strict=True):
+            scenes.append(Scene(int(shot), tuple(itertools.islice(keys, int(size)))))
+        latest = next(iter(found["latest"]), None)
+        return cls(tuple(scenes), arrays.get("change"), latest)
+
+    def observe(self, guide: Field, chroma: Field) -> ScenePalettes:
+        """Returns the palettes after a frame of the current shot with its final chroma."""
+        return replace(self, latest=make_key_frame(guide, chroma))
+
+
+@dataclass(frozen=True)
+class SceneMatch:
+    """The scene of a new shot, and the change `(2, BINS, SIDE, SIDE)` of its chroma."""
+
+    index: int
+    change: Field
+
+
+def find_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMatch | None:
+    """Returns the match of a shot of which `frames` are the first ones; None if it is new."""
+    signatures = np.stack([frame.signature for frame in frames])
+    tables = [
+        np.stack([key.signature for key in scene.key_frames]) @ signatures.T for scene in scenes
+    ]
+    if not tables:
+        return None
+    best = int(np.argmax([table.max() for table in tables]))
+    if tables[best].max() < MIN_CORRELATION:
+        return None
+    total, confidences = GridSum(), []
+    for column, frame in enumerate(frames):
+        key = scenes[best].key_frames[int(tables[best][:, column].argmax())]
+        match = match_frames(key.luma, frame.luma)
+        confidences.append(float(match.confidence.mean()))
+        former = key.chroma[:, match.rows // 2, match.columns // 2].astype(np.float32)
+        own = frame.chroma.repeat(2, 1).repeat(2, 2).astype(np.float32)
+        total.add(frame.luma, former - own, match.confidence)
+    if np.mean(confidences) < MIN_CONFIDENCE:
+        return None
+    return SceneMatch(best, total.solve())
+
+
+def pick_indices(count: int) -> list[int]:
+    """Returns at most `FIRST_KEY_FRAMES` indices of so many frames, evenly spread."""
+    return [round(it) for it in np.linspace(0, count - 1, min(FIRST_KEY_FRAMES, count))]

@@ -240,7 +240,8 @@ def start_film(
     def run(
         clip: Path, out: Path, *options: str, model: str = "gated-film", calls: int = 49
     ) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "batchcolor", "run", clip, "-m", model, "-o", out]
+        python = [sys.executable, "-X", "faulthandler", "-m", "batchcolor"]
+        words = [*python, "run", clip, "-m", model, "-o", out]
         gate = {"GATE_AFTER": str(calls), "GATE_FILE": str(tmp_path / "gate")}
         process = subprocess.Popen(
             [*map(str, words), "--batch-size", "1", *options],
@@ -254,7 +255,9 @@ def start_film(
         end = time.monotonic() + 60
         while not list((out / ".batchcolor" / "films").glob("*/state.json")):
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
+            if time.monotonic() > end:
+                process.send_signal(signal.SIGABRT)  # prints where each thread is
+                pytest.fail(f"no segment was stored: {process.communicate()[1]}")
             time.sleep(0.02)
         return process
 

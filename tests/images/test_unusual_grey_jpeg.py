@@ -7,12 +7,14 @@ import json
 import shutil
 import subprocess
 
+import imagecodecs
 import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.formats import JPEG
 from batchcolor.images.jpeg_stream.source_record import restore_source
 
@@ -68,9 +70,9 @@ def make_cmyk(*, components: int = 4, profile: bytes = b"") -> bytes:
     return bytes(data)
 
 
-def make_grey_profile() -> bytes:
-    """A minimal profile of grey with a gamma of 2.2 (ICC.1, 8.3.3)."""
-    curve = b"curv\0\0\0\0\0\0\0\1\2\x33\0\0"
+def make_grey_profile(gamma: float = 2.2) -> bytes:
+    """A minimal profile of grey (ICC.1, 8.3.3)."""
+    curve = b"curv\0\0\0\0\0\0\0\1" + round(gamma * 256).to_bytes(2, "big") + b"\0\0"
     white = b"XYZ \0\0\0\0\0\0\xf6\xd6\0\1\0\0\0\0\xd3\x2d"
     offset = 128 + 4 + 24
     tags = b"\0\0\0\2" + b"kTRC" + offset.to_bytes(4, "big") + len(curve).to_bytes(4, "big")
@@ -79,6 +81,18 @@ def make_grey_profile() -> bytes:
     header = size.to_bytes(4, "big") + b"lcms\4\0\0\0mntrGRAYXYZ " + bytes(12) + b"acsp"
     header += bytes(28) + b"\0\0\xf6\xd6\0\1\0\0\0\0\xd3\x2d"
     return header.ljust(128, b"\0") + tags + curve + white
+
+
+def show(image: Image.Image) -> np.ndarray:
+    """Returns RGB in sRGB, as a program with colour management shows the picture."""
+    icc, pixels = image.info.get("icc_profile", b""), np.asarray(image)
+    if not icc:
+        return pixels.astype(int)
+    space = "gray" if image.mode == "L" else "rgb"
+    srgb = build_output_profile("srgb")
+    return imagecodecs.cms_transform(
+        pixels, icc, srgb, colorspace=space, outcolorspace="rgb"
+    ).astype(int)
 
 
 ADOBE = b"Adobe\0\x64\0\0\0\0"
@@ -97,6 +111,8 @@ SPLICED = {
     "fill bytes": GREY.replace(b"\xff\xdb", b"\xff\xff\xff\xff\xdb"),
     "two comments": insert(JFIF_END, segment(0xFE, b"one") + segment(0xFE, b"two")),
     "tables in one segment": make_grey(optimize=True),
+    "grey profile": make_grey(icc_profile=make_grey_profile()),
+    "RGB profile": make_grey(icc_profile=build_output_profile("adobe-rgb")),
 }
 CODED_AGAIN = {
     "bytes between segments": insert(JFIF_END, b"garbage"),
@@ -104,7 +120,8 @@ CODED_AGAIN = {
     "bytes at the end of the scan": insert(len(GREY) - 2, bytes(range(1, 60))),
     "short Adobe segment": insert(JFIF_END, segment(0xEE, b"Adobe\0")),
     "MPO": make_mpo(),
-    "grey profile": make_grey(icc_profile=make_grey_profile()),
+    "linear grey profile": make_grey(icc_profile=make_grey_profile(1.0)),
+    "damaged grey profile": make_grey(icc_profile=make_grey_profile()[:100]),
     "CMYK": make_cmyk(),
     "CMYK with a profile of grey": make_cmyk(profile=make_grey_profile()),
 }
@@ -130,6 +147,17 @@ def test_oddities_outside_of_the_scan_are_kept(tmp_path, encode_result, read_wit
     assert restore_source(result) == data
     check(result, data, read_with)
     assert np.array_equal(decode_luma(result), decode_luma(data))
+
+
+def test_a_grey_profile_becomes_an_rgb_profile_that_shows_the_luma_alike(tmp_path, encode_result):
+    path = tmp_path / "in.jpg"
+    grey = make_grey_profile(1.8)
+    path.write_bytes(make_grey(icc_profile=grey))
+    image = Image.open(io.BytesIO(encode_result(path, JPEG, np.zeros((2, 3, 3), np.float32))))
+    source = Image.open(path)
+    assert image.info["icc_profile"][16:20] == b"RGB "
+    assert source.info["icc_profile"] == grey
+    assert np.abs(show(image) - show(source)).max() <= 2
 
 
 @pytest.mark.parametrize("name", CODED_AGAIN)
@@ -206,5 +234,5 @@ def test_chromium_shows_the_colours(tmp_path, encode_result):
     shown = np.asarray(Image.open(shot).convert("RGB"), int)
     for number, name in enumerate(SPLICED):
         part = shown[50 * number : 50 * number + SIZE[1], : SIZE[0]]
-        expected = np.asarray(Image.open(tmp_path / f"{number}.jpg").convert("RGB"), int)
+        expected = show(Image.open(tmp_path / f"{number}.jpg").convert("RGB"))
         assert np.abs(part - expected).mean() < 3, name

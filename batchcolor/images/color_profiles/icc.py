@@ -1,7 +1,8 @@
 """Converts samples with an ICC profile to luma in the RGB space of the result.
 
-A result is RGB. So an RGB profile can be kept with its samples as they are; grey, CMYK and Lab are
-converted by LittleCMS: perceptual intent, black-point compensation, 16 bits stay 16 bits.
+A result is RGB. So an RGB profile can be kept with its samples as they are, and a grey one can
+become an RGB profile with its tone curve. CMYK, Lab and unusual grey are converted by LittleCMS:
+perceptual intent, black-point compensation, 16 bits stay 16 bits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.color_profiles.grey_profiles import build_rgb_equivalent
 from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
 from batchcolor.images.decode_options import OutputProfile
 from batchcolor.images.metadata.model import Metadata
@@ -30,6 +32,9 @@ STRIP_PIXELS = 2**20
 """Pixels whose RGB is held at once."""
 CURVE_SAMPLES = 2**16
 """Samples that a curve is applied to at once."""
+MAX_CURVE_DIFFERENCE = 40
+"""Levels of 255 by which a tone curve may differ from that of sRGB where samples are kept: models
+expect luma of about that curve. Gamma 1.8 and dot gains are within it."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ def plan_conversion(
     own_space = icc[COLOR_SPACE]
     if output == "keep" and (own_space == RGB or (not icc and space != LAB)):
         return ColorConversion(target=icc, space=space)
+    if output == "keep" and own_space == GREY and (equivalent := _find_rgb_equivalent(icc)):
+        notes.append("its grey profile became an RGB profile with the same tone curve")
+        return ColorConversion(target=equivalent, space=space)
     target = build_output_profile(output)
     source = icc or (_build_lab_profile() if space == LAB else build_output_profile("srgb"))
     if source == target or (space == CMYK and not icc):
@@ -162,6 +170,21 @@ def _is_convertible(source: bytes, target: bytes) -> bool:
     except (RuntimeError, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def _find_rgb_equivalent(grey: bytes) -> bytes:
+    """Returns an RGB profile with which the samples of a grey profile can be kept, else nothing.
+
+    LittleCMS has to show both alike, and the tone curve has to be near that of sRGB.
+    """
+    target, equivalent = build_output_profile("srgb"), build_rgb_equivalent(grey)
+    if not (equivalent and _is_convertible(grey, target) and _is_convertible(equivalent, target)):
+        return b""
+    shown = _build_grey_curve(grey, target, 1).astype(int)
+    is_alike = np.abs(_build_grey_curve(equivalent, target, 1).astype(int) - shown).max() <= 1
+    is_near = np.abs(np.arange(256) - shown).max() <= MAX_CURVE_DIFFERENCE
+    return equivalent if is_alike and is_near else b""
 
 
 @lru_cache(maxsize=16)

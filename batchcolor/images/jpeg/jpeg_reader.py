@@ -101,9 +101,10 @@ def _decode(
         metadata, orientation = read_file_metadata(data, image, found.format.name, notes)
         space = find_color_space(image, metadata.icc if is_strict else b"")
         conversion = plan_conversion(metadata.icc, space, options.profile, notes)
-        is_kept = is_strict and not (is_refused or conversion.is_needed or conversion.target)
-        is_grey = frame.components == 1
-        grey_jpeg = read_grey_jpeg(data, orientation) if is_kept and is_grey else None
+        is_kept = is_strict and not (is_refused or conversion.is_needed)
+        grey_jpeg = None
+        if is_kept and frame.components == 1:
+            grey_jpeg = read_grey_jpeg(data, orientation, conversion.target)
         jpeg_luma = decode_luma(grey_jpeg) if grey_jpeg is not None else None
         is_colored = False
         if jpeg_luma is None:

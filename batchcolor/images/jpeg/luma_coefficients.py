@@ -27,9 +27,8 @@ from batchcolor.images.jpeg_stream.grey_jpeg import (
 )
 from batchcolor.images.jpeg_stream.jpeg_frame import FRAME_MARKERS, JpegFrame
 from batchcolor.images.jpeg_stream.jpeg_structure import JpegStructureError, read_segments
-from batchcolor.images.metadata.jpeg import APP0, COMMENT
+from batchcolor.images.metadata.jpeg import APP0, COMMENT, MPF
 
-MPF = b"MPF\0"
 CODED_AGAIN = "luma is coded again, not copied: "
 """Begins the note on a JPEG for which `--luma exact` has no effect."""
 SIZE_OFFSET = 1

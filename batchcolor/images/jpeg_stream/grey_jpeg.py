@@ -19,6 +19,7 @@ from batchcolor.images.jpeg_stream.jpeg_frame import (
 )
 from batchcolor.images.jpeg_stream.jpeg_structure import JpegStructureError, Segment, read_segments
 from batchcolor.images.metadata import exif
+from batchcolor.images.metadata.jpeg import ICC_HEADER, MPF
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.metadata.read import read_blocks
 from batchcolor.images.metadata.xmp import to_utf8
@@ -48,6 +49,8 @@ class GreyJpeg:
     orientation: int
     is_file: bool = True
     """Whether it is the source file; else it was made of one with more components."""
+    profile: bytes = b""
+    """The ICC profile of a colour file with this luma, in the place of that of the grey one."""
 
     @property
     def frame(self) -> Segment:
@@ -71,8 +74,10 @@ class GreyJpeg:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """The stored metadata without a damaged EXIF block, and with XMP in UTF-8."""
+        """The stored metadata with the RGB profile and XMP in UTF-8, without damaged EXIF."""
         stored = replace(self.stored_metadata, xmp=to_utf8(self.stored_metadata.xmp))
+        if self.is_file:
+            stored = replace(stored, icc=self.profile)
         try:
             if stored.exif:
                 exif.read_orientation(stored.exif)
@@ -81,19 +86,20 @@ class GreyJpeg:
         return stored
 
 
-def read_grey_jpeg(data: bytes, orientation: int) -> GreyJpeg | None:
+def read_grey_jpeg(data: bytes, orientation: int, profile: bytes = b"") -> GreyJpeg | None:
     """Returns the structure of a grey JPEG; None where luma has to be coded again.
 
-    Entropy-coded data are not checked: `decode_luma` has to succeed before they are copied.
+    `profile` is that of the result, with which its luma is kept as it is. Entropy-coded data are
+    not checked: `decode_luma` has to succeed before they are copied.
     """
     try:
         segments = tuple(read_segments(data))
         _check_frame(data, segments)
         _check_scans(data, segments)
-        _check_metadata(data, segments)
+        _check_metadata(data, segments, has_profile=bool(profile))
     except (JpegStructureError, IndexError):
         return None
-    return GreyJpeg(data, segments, orientation)
+    return GreyJpeg(data, segments, orientation, profile=profile)
 
 
 def decode_luma(source: GreyJpeg) -> NDArray[np.uint8] | None:
@@ -149,14 +155,15 @@ def _check_scans(data: bytes, segments: tuple[Segment, ...]) -> None:
         raise JpegStructureError("its scans are not complete")
 
 
-def _check_metadata(data: bytes, segments: tuple[Segment, ...]) -> None:
+def _check_metadata(data: bytes, segments: tuple[Segment, ...], *, has_profile: bool) -> None:
     """Raises JpegStructureError for segments that are wrong in a colour file.
 
-    A profile of grey describes luma that has to be converted; offsets to further pictures of the
-    file would point elsewhere; content credentials sign the pixels of the source.
+    A profile is damaged if the result has none; offsets to further pictures of the file would
+    point elsewhere; content credentials sign the pixels of the source.
     """
+    refused = (MPF,) if has_profile else (MPF, ICC_HEADER)
     for segment in segments:
         payload = data[segment.payload : segment.header_end]
-        is_profile = segment.marker == APP2 and payload.startswith((b"ICC_PROFILE\0", b"MPF\0"))
-        if is_profile or (segment.marker == APP11 and payload.startswith(JUMBF)):
+        is_refused = segment.marker == APP2 and payload.startswith(refused)
+        if is_refused or (segment.marker == APP11 and payload.startswith(JUMBF)):
             raise JpegStructureError("a segment that does not fit a colour file")

@@ -21,11 +21,13 @@ from batchcolor.images.jpeg_stream.source_record import Piece, assemble
 from batchcolor.images.metadata.jpeg import (
     APP0,
     APP1,
+    APP2,
     APP13,
     APP14,
     COMMENT,
     EXIF_HEADER,
     EXTENDED_HEADER,
+    ICC_HEADER,
     JFIF,
     JFIF_SIZE,
     JFXX,
@@ -56,8 +58,9 @@ def splice(
     """Returns the JPEG of a grey one with chroma, from which a grey file can be restored.
 
     `cb` and `cr` are `(ceil(H/2), ceil(W/2))` for pixels as stored, neutral at 128; `quality`,
-    1..100, is that of chroma. `metadata` is that of the source, where EXIF, XMP and Photoshop
-    resources may be changed; all other segments are copied, but for grey thumbnails in JFIF.
+    1..100, is that of chroma. `metadata` is that of the source, where EXIF, XMP, Photoshop
+    resources and the profile may be changed; all other segments are copied, but for grey
+    thumbnails in JFIF.
     Appends to `notes` which change does not fit.
     """
     notes = [] if notes is None else notes
@@ -145,6 +148,8 @@ def _find_kind(marker: int, payload: bytes) -> bytes:
         return EXIF_HEADER
     if marker == APP1 and payload.startswith((XMP_HEADER, EXTENDED_HEADER)):
         return XMP_HEADER
+    if marker == APP2 and payload.startswith(ICC_HEADER):
+        return ICC_HEADER
     if marker == APP13 and payload.startswith(PHOTOSHOP_HEADER):
         return PHOTOSHOP_HEADER
     return b""
@@ -159,6 +164,8 @@ def _rebuild_segments(old: Metadata, new: Metadata, notes: list[str]) -> dict[by
         changed[EXIF_HEADER] = Metadata(exif=new.exif)
     if (old.xmp, old.extended_xmp) != (new.xmp, new.extended_xmp):
         changed[XMP_HEADER] = Metadata(xmp=new.xmp, extended_xmp=new.extended_xmp)
+    if old.icc != new.icc:
+        changed[ICC_HEADER] = Metadata(icc=new.icc)
     if old.photoshop != new.photoshop:
         changed[PHOTOSHOP_HEADER] = Metadata(photoshop=new.photoshop)
     return {

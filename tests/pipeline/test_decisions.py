@@ -58,7 +58,7 @@ def test_decision_survives_a_line() -> None:
         ('{"hints": [{"points": [[1, 1e99]], "color": "#000000"}]}', "hints.0.points.0.1"),
         ('{"hints": [{"points": [[1, 2]], "color": "red"}]}', "#rrggbb"),
         ('{"state": "good"}', "state"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_text_that_is_no_decision_is_refused_with_a_reason(line: str, reason: str) -> None:
@@ -176,7 +176,7 @@ def test_table_of_a_spreadsheet_with_semicolons_is_imported(command, tmp_path: P
         ("source,colour\na.jpg,red\n", "line 2: colour: there is no such key"),
         ("source,hints\na.jpg,[1\n", "line 2: hints"),
         ('[{"source": "a.jpg"}, {"state": "approved"}]', "decision 2: names no source"),
-        ('{"source": "a.jpg"}\n{"source"', "line 2 is not JSON"),
+        ('{"source": "a.jpg"}\n{"source"', "line 2: it is not JSON"),
     ],
 )
 def test_wrong_table_is_refused_as_a_whole(command, tmp_path, content: str, reason: str) -> None:

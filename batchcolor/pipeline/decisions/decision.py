@@ -61,6 +61,11 @@ class ShotDecision(BaseModel):
     reference: FileText | None = None
 
 
+def describe_json_error(error: json.JSONDecodeError) -> str:
+    """Returns what is wrong with JSON of one line."""
+    return f"it is not JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}"
+
+
 class Decision(BaseModel):
     """What is decided about one source. Values that are not set are those of the job.
 
@@ -102,16 +107,18 @@ class Decision(BaseModel):
         """The decision of a line or of a sidecar. Raises InvalidDecisionError."""
         try:
             return cls.from_values(json.loads(text))
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, InvalidDecisionError):
-                raise
-            raise InvalidDecisionError(f"is not JSON ({error})") from error
+        except json.JSONDecodeError as error:
+            raise InvalidDecisionError(describe_json_error(error)) from error
+        except UnicodeDecodeError as error:
+            raise InvalidDecisionError("it is not UTF-8") from error
+        except RecursionError as error:
+            raise InvalidDecisionError("its JSON is nested too deeply") from error
 
     @classmethod
     def from_values(cls, values: object) -> Self:
         """The decision of a JSON object. Raises InvalidDecisionError."""
         if not isinstance(values, dict):
-            raise InvalidDecisionError("is not a JSON object")
+            raise InvalidDecisionError("it is not a JSON object")
         try:
             return cls.model_validate(values)
         except ValidationError as error:

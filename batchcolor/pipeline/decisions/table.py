@@ -9,7 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from batchcolor.errors import UsageError
-from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
+from batchcolor.pipeline.decisions.decision import (
+    Decision,
+    InvalidDecisionError,
+    describe_json_error,
+)
 
 COLUMNS = tuple(Decision.model_fields)
 """The columns of the CSV table: the keys of a line of the decisions."""
@@ -47,7 +51,7 @@ def parse_table(text: str) -> list[Decision]:
         try:
             decision = Decision.from_values(values)
             if not decision.source:
-                raise InvalidDecisionError("names no source")
+                raise InvalidDecisionError("it names no source")
         except InvalidDecisionError as error:
             raise UsageError(f"{place}: {error}; nothing was imported") from error
         decisions.append(decision)
@@ -63,8 +67,8 @@ def _read_json(text: str) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 try:
                     yield f"line {number}", json.loads(line)
-                except ValueError as error:
-                    raise UsageError(f"line {number} is not JSON ({error})") from error
+                except json.JSONDecodeError as error:
+                    raise UsageError(f"line {number}: {describe_json_error(error)}") from error
         return
     for number, values in enumerate(content if isinstance(content, list) else [content], start=1):
         yield f"decision {number}", values

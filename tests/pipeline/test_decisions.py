@@ -175,7 +175,7 @@ def test_table_of_a_spreadsheet_with_semicolons_is_imported(command, tmp_path: P
         ("source,strength\na.jpg,1\nb.jpg,9\n", "line 3: strength = 9.0"),
         ("source,colour\na.jpg,red\n", "line 2: colour: there is no such key"),
         ("source,hints\na.jpg,[1\n", "line 2: hints"),
-        ('[{"source": "a.jpg"}, {"state": "approved"}]', "decision 2: names no source"),
+        ('[{"source": "a.jpg"}, {"state": "approved"}]', "decision 2: it names no source"),
         ('{"source": "a.jpg"}\n{"source"', "line 2: it is not JSON"),
     ],
 )

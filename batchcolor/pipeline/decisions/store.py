@@ -116,7 +116,7 @@ class DecisionStore:
             try:
                 decision = Decision.parse(line)
                 if not decision.source:
-                    raise InvalidDecisionError("names no source")
+                    raise InvalidDecisionError("it names no source")
             except InvalidDecisionError as error:
                 yield BadLine(number, str(error))
             else:

@@ -33,7 +33,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")
 PAGES += sorted((ROOT / "plugins").glob("*/README.md"))
 GUIDE, PLUGINS = DOCS / "user-guide.md", DOCS / "plugin-guide.md"
 OPTIONS, SCRIPTING, API = DOCS / "options.md", DOCS / "scripting.md", DOCS / "python-api.md"
-OF_OTHERS = {"--nproc-per-node", "--standalone", "--index-url"}
+OF_OTHERS = {
+    *("--nproc-per-node", "--standalone", "--index-url"),
+    *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
+}
 """Options of other programs that the pages mention."""
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

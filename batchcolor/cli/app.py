@@ -22,6 +22,7 @@ from batchcolor.cli import (
     info,
     models,
     plugins,
+    report,
     restore,
     review,
     run,
@@ -77,7 +78,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
     commands: tuple[Callable[..., int | None], ...] = (
         *(review.review, decisions.decisions),
         *(evaluate.evaluate, compare.compare, train.train),
-        *(verify.verify, restore.restore),
+        *(report.report, verify.verify, restore.restore),
         *(models.models, plugins.plugins, info.info),
     )
     for command in commands:

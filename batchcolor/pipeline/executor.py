@@ -72,7 +72,7 @@ class Pipeline:
         self.encoder = PictureEncoder(self.settings, self.provenance)
         self.gallery: GalleryWriter | None = None
         if self.settings.gallery:
-            self.gallery = GalleryWriter(plan.output, runner.name, self.readers)
+            self.gallery = GalleryWriter(plan.output, runner.name, self.readers, plan.shard)
             self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
         self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins, self.gallery)
         self.stop, self.watch = Cancellation(), DecodeWatch()

@@ -19,6 +19,7 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Plan, Task, make_plan
 from batchcolor.pipeline.planning.source_checks import check_writable
 from batchcolor.pipeline.records.job_record import record_job
+from batchcolor.pipeline.records.run_record import RunRecorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
@@ -81,18 +82,21 @@ def run_plan(
 
     with _open_journal(plan) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
+        recorder = RunRecorder(plan, journal)
         with signals(pipeline.interrupt), note_warnings(pipeline.report):
             try:
                 pipeline.start()
+                recorder.start(pipeline.report)
                 while not pipeline.wait(TICK):
                     watch(pipeline.report)
+                    recorder.update(pipeline.report)
                 watch(pipeline.report)
             except BaseException as error:
                 pipeline.abort(error)
                 raise
         report = pipeline.finish()
         if journal.path.exists() and journal.is_kept:
-            _record_job(plan, report)
+            _record_job(plan, recorder, report)
         return report
 
 
@@ -103,16 +107,21 @@ def _open_journal(plan: Plan) -> Journal:
 def _finish_empty_shard(plan: Plan) -> Report:
     """The report of a shard without sources."""
     report = Report(plan.settings.model, str(plan.output), shard=str(plan.shard))
-    with _open_journal(plan):
+    with _open_journal(plan) as journal:
         report.note(f"shard {plan.shard} has no pictures: nothing to do")
-        report.is_scanning = False
+        report.is_scanning, report.counted = False, 0
         report.finish()
+        _record_job(plan, RunRecorder(plan, journal), report)
     return report
 
 
-def _record_job(plan: Plan, report: Report) -> None:
-    """Records the settings for `batchcolor review`; a full disk is reported."""
+def _record_job(plan: Plan, recorder: RunRecorder, report: Report) -> None:
+    """Records the end for `batchcolor report`, and the settings for `batchcolor review`.
+
+    A full disk is reported.
+    """
     try:
+        recorder.finish(report)
         record_job(plan.output, plan.settings)
     except OutputError as error:
         if report.exit_code == ExitCode.DONE:

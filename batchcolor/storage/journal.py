@@ -155,6 +155,8 @@ class Journal:
         self._file: BinaryIO | None = None
         self._opening = threading.Lock()
         self._has_results = False
+        self.start_size = 0
+        """Size of the own journal in bytes when it was opened."""
         self.notes: list[str] = []
         """What the user should know of the folder."""
         self._lock = OutputLock(self.folder, shard) if lock else None
@@ -224,7 +226,7 @@ class Journal:
                     file.write(b"\n")
             except OSError as error:
                 raise self._unwritable(error) from error
-            self._file = file
+            self._file, self.start_size = file, file.tell()
             atomic.claim_folder(self.output, self.shard)
 
     def _make_folder(self) -> None:
@@ -296,6 +298,11 @@ class Journal:
             OutputLock(self.folder, self.shard).remove()
             for folder in self._created:
                 folder.rmdir()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the folder is made and locked."""
+        return self._file is not None
 
     @property
     def is_kept(self) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 
-def read_json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yields the object of each line, and None for a line that holds none.
+def read_json_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any] | None]:
+    """Yields the object of each line from byte `start` on, and None for a line that holds none.
 
     The last line may be incomplete after a kill: it is then skipped. A file that cannot be read
     has no lines.
@@ -19,6 +19,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
     except OSError:
         return
     with file:
+        file.seek(start)
         for line in file:
             if not line.strip():
                 continue

@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,34 @@ class Shard:
     def name_file(self, path: Path) -> Path:
         """The path with the shard in its name: `report-1-of-4.json` for `report.json`."""
         return path.with_name(f"{path.stem}-{self.tag}{path.suffix}")
+
+
+class ShardSet:
+    """Shards of any numbers; finds quickly whether one of them has a source in common."""
+
+    def __init__(self, shards: Iterable[Shard] = ()) -> None:
+        self._indexes: dict[int, set[int]] = {}
+        self._residues: dict[tuple[int, int], set[int]] = {}
+        """Indexes of a count, modulo a divisor of it."""
+        for shard in shards:
+            self.add(shard)
+
+    def add(self, shard: Shard) -> None:
+        """Adds a shard."""
+        self._indexes.setdefault(shard.count, set()).add(shard.index)
+        for (count, divisor), residues in self._residues.items():
+            if count == shard.count:
+                residues.add(shard.index % divisor)
+
+    def overlaps(self, shard: Shard) -> bool:
+        """Whether a source can be in this shard and in one of the set."""
+        for count, indexes in self._indexes.items():
+            divisor = math.gcd(count, shard.count)
+            if (count, divisor) not in self._residues:
+                self._residues[count, divisor] = {index % divisor for index in indexes}
+            if shard.index % divisor in self._residues[count, divisor]:
+                return True
+        return False
 
 
 WHOLE = Shard(1, 1)

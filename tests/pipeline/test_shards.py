@@ -167,29 +167,27 @@ def test_shards_at_the_same_time_give_the_results_of_a_job_without_shards(
     for number in (3, 5, 8):
         shutil.copy(folder / "001.jpg", folder / f"twin {number}.jpg")
         Image.open(folder / "003.jpg").save(folder / f"twin {number}.png")
-    words = [sys.executable, "-m", "batchcolor", "run", str(folder), "-m", flat, "--format", "jpeg"]
+    (tmp_path / "whole").mkdir()
+    words = ["run", str(folder), "-m", flat, "--format", "jpeg", "--gallery", "-o"]
+    shard = [sys.executable, "-m", "batchcolor", *words, "out", "--report", "made.json", "--shard"]
     running = [
-        subprocess.Popen(
-            [*words, "-o", "out", "--shard", f"{index}/3", "--report", "made.json", "-q"],
-            env=environment,
-            cwd=tmp_path,
-        )
-        for index in (1, 2, 3)
+        subprocess.Popen([*shard, f"{index}/2"], env=environment, cwd=tmp_path) for index in (1, 2)
     ]
-    assert [process.wait(120) for process in running] == [0, 0, 0]
-    assert command("run", folder, "-m", flat, "--format", "jpeg", "-o", "whole").returncode == 0
-    assert results(tmp_path / "out") == results(tmp_path / "whole")
-    reports = [json.loads((tmp_path / f"made-{i}-of-3.json").read_text()) for i in (1, 2, 3)]
+    assert [process.wait(120) for process in running] == [0, 0]
+    assert command(*words, "whole/out").returncode == 0
+    assert results(tmp_path / "out") == results(tmp_path / "whole" / "out")
+    page = tmp_path / "whole" / "out-gallery" / "index.html"
+    assert (tmp_path / "out-gallery" / "index.html").read_bytes() == page.read_bytes()
+    reports = [json.loads((tmp_path / f"made-{i}-of-2.json").read_text()) for i in (1, 2)]
     assert sum(report["done"] for report in reports) == 30
     verified = json.loads(command("verify", "out", "--json").stdout)
     assert (verified["intact"], verified["other_files"]) == (30, 0)
-    for more in ([], ["--shard", "2/5"]):
-        again = json.loads(
-            command(
-                "run", folder, "-m", flat, "--format", "jpeg", "-o", "out", "--json", *more
-            ).stdout
-        )
+    for more in (["--shard", "2/5"], []):
+        again = json.loads(command(*words, "out", "--json", *more).stdout)
         assert again["done"] == again["existed"] == 0 < again["skipped"]
+    state = tmp_path / "out" / ".batchcolor"
+    assert [path.name for path in state.glob("gallery*.jsonl")] == ["gallery.jsonl"]
+    assert (tmp_path / "out-gallery" / "index.html").read_bytes() == page.read_bytes()
 
 
 def test_a_later_run_has_the_last_word_whatever_the_clock_says(

@@ -1,4 +1,4 @@
-"""The entries of a gallery, kept in `OUT/.batchcolor/gallery.jsonl` for the next run."""
+"""The entries of a gallery, kept in `OUT/.batchcolor/gallery*.jsonl` for the next run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.json_lines import read_json_lines
+from batchcolor.storage.shard import Shard
 
 ENTRIES_NAME = "gallery.jsonl"
 
@@ -60,26 +62,52 @@ def describe_state(source: Path, target: Path | None) -> str:
     return "; ".join(parts)
 
 
+def entries_path(output: Path, shard: Shard | None = None) -> Path:
+    """The file of the entries of a job without shards, or of a shard."""
+    path = output / STATE_FOLDER / ENTRIES_NAME
+    return path if shard is None else shard.name_file(path)
+
+
+def list_entries_of_shards(output: Path) -> list[Path]:
+    """The files of the entries of shards."""
+    stem, _, ending = ENTRIES_NAME.partition(".")
+    return sorted((output / STATE_FOLDER).glob(f"{stem}-*-of-*.{ending}"))
+
+
 def read_entries(output: Path) -> dict[str, GalleryEntry]:
-    """Returns the entries of an output folder, by source; lines that are none are skipped."""
+    """Returns the entries of an output folder and of all shards, by source.
+
+    Where several shards have an entry of a source, the one of its present result counts.
+    """
     entries: dict[str, GalleryEntry] = {}
-    try:
-        lines = (output / STATE_FOLDER / ENTRIES_NAME).read_bytes().splitlines()
-    except OSError:
-        return entries
-    for line in lines:
+    for path in [entries_path(output), *list_entries_of_shards(output)]:
+        for source, entry in read_entries_of(path).items():
+            former = entries.get(source)
+            if former is None or not _is_present(output, former):
+                entries[source] = entry
+    return entries
+
+
+def read_entries_of(path: Path) -> dict[str, GalleryEntry]:
+    """Returns the entries in one file, by source; lines that are none are skipped."""
+    entries: dict[str, GalleryEntry] = {}
+    for values in read_json_lines(path):
         try:
-            entry = GalleryEntry(**json.loads(line))
-        except (ValueError, TypeError):
+            entry = GalleryEntry(**(values or {}))
+        except TypeError:
             continue
         entries[entry.source] = entry
     return entries
 
 
-def write_entries(output: Path, entries: Iterable[GalleryEntry]) -> None:
+def _is_present(output: Path, entry: GalleryEntry) -> bool:
+    target = output / entry.name if entry.kind != "failed" else None
+    return entry.state == describe_state(Path(entry.source), target)
+
+
+def write_entries(path: Path, entries: Iterable[GalleryEntry]) -> None:
     """Replaces the stored entries. Raises OutputError."""
-    lines = b"".join(json.dumps(asdict(entry)).encode() + b"\n" for entry in entries)
-    write_atomic(output / STATE_FOLDER / ENTRIES_NAME, lines)
+    write_atomic(path, b"".join(json.dumps(asdict(entry)).encode() + b"\n" for entry in entries))
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

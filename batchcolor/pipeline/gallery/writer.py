@@ -6,26 +6,38 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import Timeout
 
 from batchcolor.errors import OutputError, ProcessingError, UsageError
 from batchcolor.hooks.types import Outcome, Reader
 from batchcolor.pipeline.gallery.entries import (
     GalleryEntry,
     describe_state,
+    entries_path,
+    list_entries_of_shards,
     natural_key,
     read_entries,
+    read_entries_of,
     write_entries,
 )
 from batchcolor.pipeline.gallery.page import FIRST_PAGE, GENERATOR, render_pages
 from batchcolor.pipeline.previews import encode_preview, find_file, read_result, read_source, shrink
 from batchcolor.storage.atomic import write_atomic
-from batchcolor.storage.journal import absolute_source
+from batchcolor.storage.folder_lock import make_lock
+from batchcolor.storage.journal import STATE_FOLDER, absolute_source
+from batchcolor.storage.shard import Shard
 
 SIDE, THUMB_SIDE = 1600, 480
 """Longer sides in pixels."""
 PAGE_SECONDS = 5.0
 """Between two writes of the pages while the job runs."""
+SHARD_PAGE_SECONDS = 60.0
+"""The same for a shard, whose pages have the pictures of all shards."""
+LOCK_NAME, LOCK_SECONDS = "gallery.lock", 60.0
+"""Held by the shard that writes the pages, so that the last one writes the pictures of all."""
 
 
 def find_gallery_folder(output: Path) -> Path:
@@ -47,12 +59,18 @@ def find_gallery_folder(output: Path) -> Path:
 class GalleryWriter:
     """Writes pictures and pages for the outcomes of a job. `add` may be called by any thread."""
 
-    def __init__(self, output: Path, model: str, readers: Sequence[Reader]) -> None:
+    def __init__(
+        self, output: Path, model: str, readers: Sequence[Reader], shard: Shard | None = None
+    ) -> None:
         """Raises UsageError."""
-        self.output, self.model, self.readers = output, model, readers
+        self.output, self.model, self.readers, self.shard = output, model, readers, shard
+        self._seconds = PAGE_SECONDS if shard is None else SHARD_PAGE_SECONDS
         self.folder = find_gallery_folder(output)
         self.error: OutputError | None = None
         self._entries: dict[str, GalleryEntry] = {}
+        """Of all shards as they were at the start, and the own ones as they are."""
+        self._own: dict[str, GalleryEntry] = {}
+        """Those that a shard writes."""
         self._queue: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._is_ending, self._is_aborted = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -83,6 +101,7 @@ class GalleryWriter:
     def _run(self) -> None:
         try:
             self._entries = read_entries(self.output)
+            self._own = read_entries_of(entries_path(self.output, self.shard))
             self._work()
         except OutputError as error:
             self.error = error
@@ -94,7 +113,7 @@ class GalleryWriter:
     def _work(self) -> None:
         is_changed, written = True, 0.0
         while not self._is_aborted.is_set():
-            if is_changed and time.monotonic() - written > PAGE_SECONDS:
+            if is_changed and time.monotonic() - written > self._seconds:
                 self._write_pages()
                 is_changed, written = False, time.monotonic()
             try:
@@ -111,7 +130,7 @@ class GalleryWriter:
         entry = self._make_entry(outcome)
         if entry is None or entry == self._entries.get(entry.source):
             return False
-        self._entries[entry.source] = entry
+        self._entries[entry.source] = self._own[entry.source] = entry
         return True
 
     def _make_entry(self, outcome: Outcome) -> GalleryEntry | None:
@@ -152,16 +171,34 @@ class GalleryWriter:
 
     def _write_pages(self) -> None:
         """Writes pages and entries; removes entries without a result, and pages beyond the last."""
-        kept = [e for e in self._entries.values() if e.kind == "failed" or self._is_there(e)]
-        kept.sort(key=lambda entry: (natural_key(entry.name), entry.source))
+        if self.shard is None:
+            kept = self._list_kept(self._entries)
+            self._write_html(kept)
+            if self.output.is_dir():
+                write_entries(entries_path(self.output), kept)
+                for path in list_entries_of_shards(self.output):
+                    path.unlink(missing_ok=True)
+            return
+        lock = make_lock(self.output / STATE_FOLDER / LOCK_NAME)
+        with suppress(Timeout, NotImplementedError, OSError):  # continues without the lock
+            lock.acquire(timeout=LOCK_SECONDS)
+        try:
+            write_entries(entries_path(self.output, self.shard), self._list_kept(self._own))
+            self._write_html(self._list_kept(read_entries(self.output)))
+        finally:
+            lock.release()
+
+    def _list_kept(self, entries: dict[str, GalleryEntry]) -> list[GalleryEntry]:
+        kept = [e for e in entries.values() if e.kind == "failed" or self._is_there(e)]
+        return sorted(kept, key=lambda entry: (natural_key(entry.name), entry.source))
+
+    def _write_html(self, kept: list[GalleryEntry]) -> None:
         pages = render_pages(kept, self.output.absolute().name, self.model)
         for name, page in reversed(pages.items()):
             self._write(name, page)
         for path in self.folder.glob("page-*.html"):
             if path.name not in pages:
                 path.unlink(missing_ok=True)
-        if self.output.is_dir():
-            write_entries(self.output, kept)
 
     def _is_there(self, entry: GalleryEntry) -> bool:
         return (self.output / entry.name).exists()

@@ -17,6 +17,7 @@ from batchcolor.pipeline.options.option import declared_options
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.json_lines import read_json_lines
 from batchcolor.video.time_range import TimeRange
 
 RECORD_NAME = "jobs.jsonl"
@@ -62,19 +63,8 @@ def read_jobs(output: Path) -> list[RunSettings]:
 
 
 def _read_lines(output: Path) -> list[dict[str, Any]]:
-    try:
-        lines = (output / STATE_FOLDER / RECORD_NAME).read_bytes().splitlines()
-    except OSError:
-        return []
-    jobs = []
-    for line in lines:
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict):
-            jobs.append(values)
-    return jobs
+    lines = read_json_lines(output / STATE_FOLDER / RECORD_NAME)
+    return [values for values in lines if values is not None]
 
 
 def _to_values(settings: RunSettings) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_damaged_file_keeps_every_byte_and_good_lines_count(tmp_path: Path) -> N
     assert again.path.read_bytes().startswith(damaged + b"\n")
     assert [decision.source for decision in again] == ["a.jpg", "c.jpg"]
     assert [bad.number for bad in again.bad_lines] == [2, 4, 5]
-    assert again.bad_lines[1].reason == "names no source"
+    assert again.bad_lines[1].reason == "it names no source"
 
 
 def test_renamed_source_is_found_by_its_digest(tmp_path: Path) -> None:

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+from batchcolor.storage.locations import Url, is_url, strip_local_scheme
+
 
 def parse_path(text: str) -> Path:
     """The path. An empty text, as from an unset variable, is not the current folder."""
     if not text:
         raise typer.BadParameter("is empty; name a path")
-    return Path(text)
+    if is_url(text):
+        raise typer.BadParameter("is a URL, and this takes a path on this computer")
+    return Path(strip_local_scheme(text))
+
+
+def parse_location(text: str) -> Path | Url:
+    """The path, or the URL of remote storage."""
+    return Url(text) if is_url(text) else parse_path(text)
 
 
 OutputFolder = Annotated[

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
     from batchcolor.images.scan import SkippedEntry
     from batchcolor.pipeline.options.settings import RunSettings
-    from batchcolor.pipeline.planning.planner import Task
+    from batchcolor.pipeline.planning.planner import Plan
+    from batchcolor.pipeline.planning.task import Task
 
 
 def show_plan(
@@ -25,17 +26,19 @@ def show_plan(
     """Print what a job would do with each source. Raises what the job itself would raise."""
     from batchcolor.images.scan import SkippedEntry
     from batchcolor.pipeline.job import preview
+    from batchcolor.storage.remote.mounts import name_of
 
     plan, tasks = preview(settings, plugins, missing)
     rows: list[tuple[object, ...]] = []
     skipped: list[tuple[object, ...]] = []
     for task in tasks:
         if isinstance(task, SkippedEntry) and task.failed:  # the job counts it as a failure
-            rows.append((task.path, "", "refused", task.reason))
+            rows.append((name_of(task.path), "", "refused", task.reason))
         elif isinstance(task, SkippedEntry):
-            skipped.append((task.path, task.reason))
+            skipped.append((name_of(task.path), task.reason))
         else:
-            rows.append((task.source.path, task.target, *_expected_action(task)))
+            names = name_of(task.source.path), name_of(task.target)
+            rows.append((*names, *_expected_action(task, plan)))
     if as_json:
         planned = [
             dict(zip(("source", "target", "action", "reason"), map(str, row), strict=True))
@@ -43,7 +46,7 @@ def show_plan(
         ]
         entries = [{"source": str(path), "reason": reason} for path, reason in skipped]
         key = "passed_over"  # the public key of skipped entries
-        print_json({"output": str(plan.output), "planned": planned, key: entries}, stdout)
+        print_json({"output": name_of(plan.output), "planned": planned, key: entries}, stdout)
         return
     console = make_console(stderr=False)
     for source, target, action, reason in rows:
@@ -55,13 +58,14 @@ def show_plan(
         print_line(console, make_printable(f"skipped: {path} ({reason})"))
     count = sum(action == "colour" for _, _, action, _ in rows)
     print_line(console, f"{count} of {len(rows)} pictures and films would be coloured")
-    print_line(console, f"Results would be in {make_printable(plan.output.absolute())}")
+    print_line(console, f"Results would be in {make_printable(name_of(plan.output.absolute()))}")
     print_line(console, "Nothing was written. Next: run the same command without --dry-run")
 
 
-def _expected_action(task: Task) -> tuple[str, str]:
+def _expected_action(task: Task, plan: Plan) -> tuple[str, str]:
     """The action and its reason; a file whose content is no picture is refused."""
     found = task.source
-    if task.action == "colour" and found.format is None:
+    is_opened = not plan.has_remote_sources  # else only names are known
+    if task.action == "colour" and found.format is None and is_opened:
         return "refused", "the file is empty" if not found.size else "not a known picture or film"
     return task.action, task.reason

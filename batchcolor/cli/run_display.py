@@ -19,6 +19,7 @@ from batchcolor.cli.next_steps import suggest_next_steps
 from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_rate, fit_line
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.storage.journal import journal_path
+from batchcolor.storage.remote.mounts import name_of
 from batchcolor.storage.shard import parse_shard
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ class RunView:
             self.shown_refused = len(report.refused)
         if self.verbose:
             for outcome in report.failures[self.shown_failures :]:
+                name, reason = name_of(outcome.source), outcome.reason
                 print_line(
-                    self.console,
-                    f"failed: {make_printable(outcome.source)}: {make_printable(outcome.reason)}",
+                    self.console, f"failed: {make_printable(name)}: {make_printable(reason)}"
                 )
             self.shown_failures = len(report.failures)
         if self.drawn:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import BaseModel
 
-from batchcolor.cli.common_options import parse_path
+from batchcolor.cli.common_options import parse_location, parse_path
 from batchcolor.pipeline.options.option import DeclaredOption, declared_options
 
 
@@ -62,7 +62,7 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
     elif option.is_pair:
         kind = tuple[str, str]
     elif declared.type is Path:
-        more["parser"] = parse_path
+        more["parser"] = parse_location if declared.takes_url else parse_path
     if default is None:
         kind = kind | None
     more["rich_help_panel"] = option.panel

@@ -171,6 +171,18 @@ VIDEO_FORMATS = (
     *(IVF, NUT, CINE, GAME_FILM),
 )
 
+_ALL_BY_SUFFIX = {
+    suffix: kind
+    for kind in reversed((*BUILT_IN_FORMATS, *VIDEO_FORMATS))
+    for suffix in kind.suffixes
+}
+
+
+def guess_format(suffix: str) -> Format | None:
+    """The format that files with a suffix have as a rule; None where none is known."""
+    return _ALL_BY_SUFFIX.get(suffix)
+
+
 OTHER_FILM = _read_only_film("film")
 """A source of unknown content that is no text: FFmpeg reads more containers than `sniff` knows."""
 IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)

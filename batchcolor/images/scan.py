@@ -150,6 +150,17 @@ def scan_listed(
         yield identify(source, Path(source.name), readers, is_source=True)
 
 
+def is_expected_name(name: str, readers: Sequence[Reader] = ()) -> bool:
+    """Whether a file is a picture or film by its suffix."""
+    suffix = _lower_suffix(name)
+    return suffix in VIDEO_SUFFIXES or is_picture_suffix(suffix, readers)
+
+
+def describe_undecodable(suffix: str, readers: Sequence[Reader] = ()) -> str:
+    """Why files with a suffix are not read: their decoder is missing; empty where they are."""
+    return _find_missing_decoder(None, suffix, readers)
+
+
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
     """Yields the lower-case suffix of every file that `scan` would consider. Opens no file."""
     if not source.is_dir():

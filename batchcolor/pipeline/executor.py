@@ -38,7 +38,8 @@ from batchcolor.pipeline.pictures.document_task import DocumentContext, Document
 from batchcolor.pipeline.pictures.kept_grey import COPY_MEMORY, copy_file, is_byte_copy
 from batchcolor.pipeline.pictures.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder, commit_picture
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
 from batchcolor.pipeline.report import Report
@@ -48,6 +49,7 @@ from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
+from batchcolor.storage.remote.mounts import name_of
 
 AnyItem = PictureItem | PageItem | FrameItem
 NO_SQUARE = np.zeros((1, 1), np.float32)
@@ -66,7 +68,7 @@ class Pipeline:
         self.readers = plugins.readers()
         self.decoder = PictureDecoder(self.settings, self.readers, journal)
         shard = "" if plan.shard is None else str(plan.shard)
-        self.report = Report(runner.name, str(plan.output), shard)
+        self.report = Report(runner.name, name_of(plan.output), shard)
         self.runners = RunnerPool(runner, plugins, self.settings, self._note_reference)
         self.provenance = ProvenanceRecorder(plan, runner.spec, plugins)
         self.encoder = PictureEncoder(self.settings, self.provenance)
@@ -123,9 +125,7 @@ class Pipeline:
         self.prober.probe_all(films if counted.has_films else (), self.report)
 
     def _scan_and_plan(self) -> None:
-        for task in self.decoder.interrupted_first(
-            lambda: self.plan.tasks(self.journal, self.runner.weights_hash, self.readers)
-        ):
+        for task in self._tasks():
             if self.stop.draining.is_set():
                 break
             if isinstance(task, SkippedEntry):
@@ -139,6 +139,15 @@ class Pipeline:
         else:
             self.report.is_scanning = False
         self.to_decode.end()
+
+    def _tasks(self) -> Iterator[Task | SkippedEntry]:
+        """Every task once; those that were in work at a crash come first, if they are here."""
+        digest = self.runner.weights_hash
+        if self.plan.has_remote_sources:
+            return self.plan.tasks(self.journal, digest, self.readers, fetches=True)
+        return self.decoder.interrupted_first(
+            lambda: self.plan.tasks(self.journal, digest, self.readers)
+        )
 
     def _decode(self) -> None:
         self.to_decode.for_each(self._decode_one)
@@ -315,6 +324,8 @@ class Pipeline:
         """Starts no new pictures and finishes those in flight. For signal handlers."""
         self._signal = code
         self.stop.draining.set()
+        if self.plan.session is not None:
+            self.plan.session.stop.set()
 
     def wait(self, seconds: float) -> bool:
         """Whether the job has ended, after at most so many seconds."""
@@ -347,6 +358,8 @@ class Pipeline:
     def abort(self, error: BaseException) -> None:
         """Ends the job with an error of its caller; no thread is left at the end."""
         self.stop.fail(error)
+        if self.plan.session is not None:
+            self.plan.session.stop.set()
         for thread in self.threads:  # one that is still running may append others
             thread.join()
         if self.gallery is not None:

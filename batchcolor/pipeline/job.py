@@ -16,14 +16,17 @@ from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.gallery.writer import find_gallery_folder
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Plan, Task, make_plan
+from batchcolor.pipeline.planning.planner import Plan, make_plan
 from batchcolor.pipeline.planning.source_checks import check_writable
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.job_record import record_job
 from batchcolor.pipeline.records.run_record import RunRecorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
 from batchcolor.storage.journal import Journal
+from batchcolor.storage.locations import describe_url
+from batchcolor.storage.remote.mounts import find_mount, name_of
 
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
@@ -47,13 +50,14 @@ def run(
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
     plan, owned = plan_job(settings, plugins, missing)
-    if not _has_tasks(plan, plugins):
-        return _finish_empty_shard(plan)
+    with plan.open_session():
+        if not _has_tasks(plan, plugins):
+            return _finish_empty_shard(plan)
 
-    runner = load_job_runner(settings, owned)
-    if settings.if_exists == "error":
-        refuse_existing(plan, plugins, runner.weights_hash)
-    return run_plan(plan, runner, plugins, watch)
+        runner = load_job_runner(settings, owned)
+        if settings.if_exists == "error":
+            refuse_existing(plan, plugins, runner.weights_hash)
+        return run_plan(plan, runner, plugins, watch)
 
 
 def load_job_runner(settings: RunSettings, owned: RegisteredColorizer) -> Runner:
@@ -153,12 +157,16 @@ def plan_job(
 ) -> tuple[Plan, RegisteredColorizer]:
     """The plan of a job and its model. Raises UsageError, ModelError."""
     plan = make_plan(settings, missing)
-    if settings.gallery:
-        find_gallery_folder(plan.output)
-    owned = plugins.find(settings.model)
-    _check_model(settings, owned)
-    options = canonical_options(owned.spec, dict(settings.loading.options))
-    corrections = Corrections(settings, plugins, DecisionStore(plan.output), options)
+    try:
+        if settings.gallery:
+            find_gallery_folder(plan.output)
+        owned = plugins.find(settings.model)
+        _check_model(settings, owned)
+        options = canonical_options(owned.spec, dict(settings.loading.options))
+        corrections = Corrections(settings, plugins, DecisionStore(plan.output), options)
+    except BaseException:
+        plan.close()
+        raise
     return replace(plan, model_options=options, corrections=corrections), owned
 
 
@@ -178,6 +186,8 @@ def _preview_task(task: Task, plan: Plan) -> Task:
     if task.action != "colour":
         return task
     check_writable(plan.output, has_work=True)
+    if find_mount(str(task.source.path)) is not None:
+        return task  # only its name is known
     if reason := _describe_unreadable(task.source.path):
         return replace(task, action="refused", step="decode", reason=reason)
     if not task.source.is_film:
@@ -234,9 +244,10 @@ def _check_tasks(plan: Plan, plugins: Plugins) -> None:
         if task.failed or plan.settings.films.fps is not None:
             telling = telling or task
     if telling:
-        raise UsageError(f"{telling.path}: {telling.reason}")
+        raise UsageError(f"{name_of(telling.path)}: {telling.reason}")
     hint = f" (skipped {skipped.path.name}: {skipped.reason})" if skipped else ""
-    raise UsageError(f"no pictures found in {', '.join(plan.settings.sources)}{hint}")
+    names = ", ".join(map(describe_url, plan.settings.sources))
+    raise UsageError(f"no pictures found in {names}{hint}")
 
 
 def refuse_existing(plan: Plan, plugins: Plugins, weights_hash: str) -> None:

@@ -14,7 +14,7 @@ from batchcolor.pipeline.items.document_item import PageItem
 from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.items.frame_order import EndOfStream
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.resume_point import ResumePoint
 from batchcolor.pipeline.stages import ByteBudget, Cancellation

@@ -13,6 +13,7 @@ from typing import Any
 
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.types import Outcome
+from batchcolor.storage.remote.mounts import name_of
 
 KEPT_GREY = "kept grey, as decided"
 """The reason of an outcome without computed colours."""
@@ -105,7 +106,7 @@ class Report:
             for note in outcome.notes:
                 self.note_count += outcome.status != "skipped"
                 if len(self.picture_notes) < MAX_NOTES:
-                    self.picture_notes.append((str(outcome.source), note))
+                    self.picture_notes.append((name_of(outcome.source), note))
 
     def add_round(self, other: Report, files: Collection[Path]) -> None:
         """Adds a round of the same job on some files: what failed before counts once."""
@@ -238,7 +239,8 @@ class Report:
             "exit_code": int(self.exit_code),
             "message": self.message,
             "failures": [
-                {"source": str(o.source), "step": o.step, "reason": o.reason} for o in self.failures
+                {"source": name_of(o.source), "step": o.step, "reason": o.reason}
+                for o in self.failures
             ],
             "passed_over_count": self.skipped_entry_count,
             "passed_over": [

@@ -26,7 +26,7 @@ from batchcolor.pipeline.items.document_item import PageItem
 from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.items.picture_item import PictureItem
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 
 MAX_LOADED = 2
 """Models beside that of the job that are kept in memory."""

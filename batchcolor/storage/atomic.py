@@ -168,7 +168,9 @@ def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> N
 
 
 def set_modification_time(path: Path, mtime_ns: int) -> None:
-    """Sets the modification time, where the file system permits it."""
+    """Sets the modification time, where the file system permits it; 0 is not known."""
+    if not mtime_ns:
+        return
     try:
         os.utime(path, ns=(mtime_ns, mtime_ns))
     except OSError as error:

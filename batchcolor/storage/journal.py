@@ -18,6 +18,7 @@ from batchcolor.errors import OutputError
 from batchcolor.storage import atomic
 from batchcolor.storage.json_lines import read_json_lines
 from batchcolor.storage.output_lock import OutputLock
+from batchcolor.storage.remote.mounts import find_mount, find_tag
 from batchcolor.storage.shard import Shard, parse_tag
 
 STATE_FOLDER = ".batchcolor"
@@ -74,8 +75,10 @@ OPTIONAL = frozenset({"decision", "doubt", "run"})
 def head_tail_digest(path: Path) -> str:
     """sha256 of the first and last 64 KiB of a file; of a folder, of its listing.
 
-    Empty where it cannot be read.
+    Of a file that stands for a remote object, its tag. Empty where it cannot be read.
     """
+    if (tag := find_tag(path)) is not None:
+        return tag
     try:
         if path.is_dir():
             return _listed(path)
@@ -390,8 +393,13 @@ class Journal:
 
 
 def absolute_source(path: Path) -> str:
-    """A source's absolute path as in the journal; undecodable bytes are kept as surrogates."""
-    return os.path.abspath(path)  # noqa: PTH100  (links are not resolved: the name is the user's)
+    """A source's absolute path, or its URL, as in the journal.
+
+    Undecodable bytes are kept as surrogates.
+    """
+    absolute = os.path.abspath(path)  # noqa: PTH100  (links are not resolved: the name is the user's)
+    mount = find_mount(absolute)
+    return absolute if mount is None else mount.find_url(absolute)
 
 
 def _parse(values: dict[str, Any]) -> JournalEntry | None:

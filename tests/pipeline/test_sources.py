@@ -39,13 +39,13 @@ def test_a_name_of_a_list_is_tried_in_other_spellings(tmp_path, monkeypatch):
     lines = [b"# 1.png", b" a .png", b"in\\\xe4.png", b"  b.png ", b"in/*.png", b"in/*.tif"]
     found = list(read_source_list(b"\n".join(lines)))
     assert found == ["# 1.png", " a .png", "in/\xe4.png", "b.png", "in/*.png", "in/*.tif"]
-    reasons = [describe_missing(name) for name in [*found, "c.png", "https://a.org/b.png"]]
+    reasons = [describe_missing(name) for name in [*found, "c.png"]]
     assert reasons[:5] == [None] * 5
     assert reasons[5:] == [
         "the pattern matches nothing",
         "no such file",
-        "is an address, and only files are coloured: download it first",
     ]
+    assert describe_missing("https://a.org/b.png") is None  # it is asked for when the job begins
 
 
 @pytest.mark.parametrize(

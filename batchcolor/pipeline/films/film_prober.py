@@ -12,7 +12,7 @@ from batchcolor.pipeline.films.video_admission import Admission, probe_film
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.pictures.kept_grey import is_byte_copy
 from batchcolor.pipeline.pictures.picture_decoder import FILM, PictureDecoder
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import Cancellation
 

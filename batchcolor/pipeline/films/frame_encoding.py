@@ -15,7 +15,7 @@ from batchcolor.pipeline.films.video_sink import VideoSink
 from batchcolor.pipeline.films.video_states import FilmStatus
 from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.video.frame_mark import mark_frame
 from batchcolor.video.planes import join_side_by_side, write_chroma

@@ -9,7 +9,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import OTHER_FILM, Format
 from batchcolor.pipeline.films.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.video.ffmpeg import UnreadableFilmError
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader

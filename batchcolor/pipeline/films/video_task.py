@@ -23,7 +23,7 @@ from batchcolor.pipeline.items.frame_order import EndOfStream
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.pictures.picture_decoder import FILM
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.strip_writer import write_contact_strip
 from batchcolor.pipeline.result_signing import describe_unsigned, sign_in_place
 from batchcolor.storage.atomic import temporary_path

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from batchcolor.errors import ProcessingError
 from batchcolor.images.picture import Picture
 from batchcolor.inference.hints.picture_hints import PictureHints
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 
 
 class Document(Protocol):

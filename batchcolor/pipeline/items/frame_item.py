@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.shots import ShotPosition
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchcolor.images.picture import Picture
 from batchcolor.inference.hints.picture_hints import PictureHints
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 
 
 @dataclass

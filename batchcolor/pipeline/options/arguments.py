@@ -70,6 +70,10 @@ class RunArguments(ModelArguments, total=False):
     max_memory: int | None
     """Bytes."""
     max_pixels: int
+    temporary_space: int | None
+    """Bytes of disk space for files of remote sources and results in work."""
+    retries: int
+    """Repetitions of a request to remote storage that fails for the moment."""
     if_exists: Literal["skip", "overwrite", "error"]
     retry_failed: bool
     shard: str | tuple[int, int] | None

@@ -10,6 +10,8 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from batchcolor.storage.locations import Url
+
 Panel = Literal[
     "Data", "Colour", "Where", "Sheet", "Films", "Recipe", "Augmentation", "Machine", "Output"
 ]
@@ -71,6 +73,12 @@ class DeclaredOption:
         if get_origin(annotation) in (Literal, tuple) or not members:
             return annotation
         return members[0]
+
+    @property
+    def takes_url(self) -> bool:
+        """Whether the value is a path or a URL of remote storage."""
+        members = map(get_args, get_args(self.field.annotation))
+        return any(Url in member for member in members)
 
     @property
     def is_repeated(self) -> bool:

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 T = TypeVar("T")
 
 
-def parse_memory(text: str) -> int:
+def parse_memory(text: str, option: str = "--max-memory") -> int:
     """Bytes of `512M`, `2G`, `800 MiB` or a plain number of MiB. Raises UsageError."""
     number = text.strip().lower().removesuffix("ib").removesuffix("b").strip()
     factor = {"k": 1024, "m": MIB, "g": 1024 * MIB}.get(number[-1:], 0)
@@ -27,12 +27,17 @@ def parse_memory(text: str) -> int:
         value = float(number[:-1] if factor else number) * (factor or MIB)
         return int(value)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"--max-memory {text}: write it as 512M or 2G") from error
+        raise UsageError(f"{option} {text}: write it as 512M or 2G") from error
 
 
 def read_memory(value: object) -> object:
     """Bytes of a text; other values as they are."""
     return parse_memory(value) if isinstance(value, str) else value
+
+
+def read_temporary_space(value: object) -> object:
+    """Bytes of a text; other values as they are."""
+    return parse_memory(value, "--temporary-space") if isinstance(value, str) else value
 
 
 def read_time_range(value: object) -> object:

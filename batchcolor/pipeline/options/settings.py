@@ -28,6 +28,7 @@ from batchcolor.pipeline.options.option_values import (
     read_memory,
     read_paths_by_name,
     read_shard,
+    read_temporary_space,
     read_time_range,
 )
 from batchcolor.pipeline.options.settings_model import SettingsModel
@@ -41,6 +42,8 @@ from batchcolor.pipeline.options.shared_options import (
     Sources,
     Strength,
 )
+from batchcolor.storage.locations import Url, read_location
+from batchcolor.storage.remote.retry import DEFAULT_RETRIES
 from batchcolor.storage.shard import Shard
 from batchcolor.video.time_range import TimeRange
 
@@ -83,9 +86,14 @@ class RunSettings(SettingsModel):
 
     sources: Sources = ()
     output: Annotated[
-        Path | None,
+        Path | InstanceOf[Url] | None,
+        BeforeValidator(read_location),
         Option(
-            *("Where", "Folder for the results (default: SOURCE-colorized).", ("--output", "-o")),
+            *(
+                "Where",
+                "Folder or URL for the results (default: SOURCE-colorized).",
+                ("--output", "-o"),
+            ),
             metavar="FOLDER",
         ),
     ] = None
@@ -283,6 +291,22 @@ class RunSettings(SettingsModel):
     max_pixels: Annotated[
         int, Field(ge=1), Option("Machine", "Refuse pictures with more pixels than this.")
     ] = MAX_PIXELS
+    temporary_space: Annotated[
+        int | None,
+        BeforeValidator(read_temporary_space),
+        Option(
+            "Machine",
+            "Disk space for files of remote sources and results in work, as 20G (default: half of "
+            "what is free).",
+            is_text=True,
+        ),
+    ] = None
+    """Bytes."""
+    retries: Annotated[
+        int,
+        Field(ge=0, le=100),
+        Option("Machine", "Repetitions of a request to remote storage that fails for the moment."),
+    ] = DEFAULT_RETRIES
     c2pa: Annotated[
         tuple[Path, Path] | None,
         Option(

@@ -18,7 +18,7 @@ from batchcolor.pipeline.options.option_values import (
 
 Sources: TypeAlias = Annotated[
     tuple[str, ...],
-    Option("Where", "Folders, files or globs.", metavar="SOURCE", is_argument=True),
+    Option("Where", "Folders, files, globs, URLs or archives.", metavar="SOURCE", is_argument=True),
 ]
 Models: TypeAlias = Annotated[
     tuple[str, ...],

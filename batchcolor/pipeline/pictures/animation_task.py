@@ -23,7 +23,7 @@ from batchcolor.images.tiff.tiff_file import PageHeader
 from batchcolor.pipeline.pictures.document_task import DocumentContext, DocumentTask
 from batchcolor.pipeline.pictures.page_store import StoredPage
 from batchcolor.pipeline.pictures.picture_decoder import DECODE
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 
 ENCODER_BYTES_PER_PIXEL = {AVIF.name: 100}
 """The frames that an encoder of video keeps, measured with libaom, by format name."""

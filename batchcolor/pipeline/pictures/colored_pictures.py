@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import commit
 
 

@@ -32,7 +32,7 @@ from batchcolor.pipeline.pictures.colored_pictures import recolors
 from batchcolor.pipeline.pictures.page_store import PageStore, StoredPage
 from batchcolor.pipeline.pictures.picture_decoder import ENCODE, PictureDecoder
 from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.result_signing import sign_in_place
 from batchcolor.storage.atomic import publish, sync_to_disk, temporary_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from batchcolor.errors import ProcessingError
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import publish, sync_to_disk, temporary_path
 from batchcolor.storage.fixity import Fixity, measure
 

@@ -29,7 +29,7 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.inference.hints.picture_hints import PictureHints, prepare_hints
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.warning_notes import collect_warnings
 from batchcolor.storage.in_flight import (
     InFlightRecord,

@@ -18,7 +18,7 @@ from batchcolor.images.verify import verify_image
 from batchcolor.inference.hints.picture_hints import PictureHints
 from batchcolor.pipeline.memory_errors import memory_failure
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.storage.atomic import commit
 

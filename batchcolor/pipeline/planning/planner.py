@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from batchcolor.errors import LIMITS
+from batchcolor.errors import LIMITS, UsageError
 from batchcolor.hooks.types import Reader
-from batchcolor.images.formats import VIDEO_SUFFIXES, Format, is_picture_suffix
+from batchcolor.images.formats import VIDEO_SUFFIXES, Format, guess_format, is_picture_suffix
 from batchcolor.images.scan import (
     ScannedFile,
     SkippedEntry,
@@ -33,6 +34,7 @@ from batchcolor.pipeline.planning.source_checks import (
     OverwriteGuard,
     check_no_results,
     check_output,
+    check_remote,
     check_report,
 )
 from batchcolor.pipeline.planning.sources import (
@@ -42,41 +44,22 @@ from batchcolor.pipeline.planning.sources import (
     default_output,
     frames_name,
     has_nested,
+    is_remote,
     list_roots,
     parse_sources,
 )
 from batchcolor.pipeline.planning.target_names import TargetNames
+from batchcolor.pipeline.planning.task import Action, Task
 from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
+from batchcolor.storage.locations import Url
+from batchcolor.storage.remote.mounts import find_mount
 from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.encoders import require_encoder
 
-Action = Literal["colour", "done before", "failed before", "exists", "refused"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One picture or film and what happens to it."""
-
-    source: ScannedFile
-    target: Path
-    format: Format
-    action: Action
-    step: str = ""
-    reason: str = ""
-    strip: Path | None = None
-    """Target of the film's contact strip, where one is asked for."""
-    correction: Correction = field(default_factory=lambda: Correction(RunSettings(sources=("",))))
-    """How it is coloured."""
-    fingerprint: str = ""
-    weights_hash: str = ""
-    replaces: bool = False
-    """Whether an existing result is replaced, as asked or because its decision changed."""
-
-    @property
-    def settings(self) -> RunSettings:
-        """The options that hold for this source."""
-        return self.correction.settings
+if TYPE_CHECKING:
+    from batchcolor.pipeline.planning.remote_sources import RemoteFolder
+    from batchcolor.storage.remote.session import RemoteSession
 
 
 @dataclass(frozen=True)
@@ -106,6 +89,8 @@ class Plan:
     """What is decided about single sources; None where nothing is."""
     reports_bad_lines: bool = True
     """Whether lines of the decisions that are none count as failures."""
+    session: RemoteSession | None = None
+    """What is open on remote storage; None where everything is local."""
 
     def tasks(
         self,
@@ -113,17 +98,21 @@ class Plan:
         weights_hash: str,
         readers: Sequence[Reader] = (),
         suffixes: Collection[str] = (),
+        *,
+        fetches: bool = False,
     ) -> Iterator[Task | SkippedEntry]:
         """Yields a task for every source once, in the same order every time.
 
-        With `suffixes` only for files with one of them. Of a shard, only for its own files; the
-        names of their results are those that they have without shards.
+        With `suffixes` only for local files with one of them. With `fetches` the file of each
+        remote source that is to be coloured is there; without, its name says what it is. Of a
+        shard, only for its own files; the names of their results are those that they have without
+        shards.
         """
         names = TargetNames(
             self.settings,
             journal,
             lambda strip: bool(self._guard.find_conflict(self.output / strip)),
-            lambda file: identify(file.path, file.relative, readers),
+            lambda file: _identify_other(file, readers),
         )
         yield from self._list_missing()
         if self.corrections is not None:
@@ -132,6 +121,22 @@ class Plan:
                 yield from self.corrections.list_bad_lines()
         seen: set[str] | None = set() if has_nested(self.roots) else None
         for root in self.roots:
+            if root.remote is not None:
+                if not suffixes:  # films are not probed ahead of the work: they would be fetched
+                    make_task = partial(
+                        self._make_task,
+                        below=root.below,
+                        names=names,
+                        journal=journal,
+                        weights_hash=weights_hash,
+                    )
+                    accept = partial(self._accept_remote, root, names, seen)
+                    for task in self._remote_tasks(
+                        root.remote, readers, make_task, accept, fetches=fetches
+                    ):
+                        if isinstance(task, Task) or self._is_own_entry(root, task):
+                            yield task
+                continue
             for file in self._scan(root, readers, suffixes):
                 if isinstance(file, SkippedEntry):
                     if self._is_own_entry(root, file):
@@ -175,6 +180,39 @@ class Plan:
             if self.is_own_name(entry.path.as_posix()):
                 yield entry
 
+    def _remote_tasks(
+        self,
+        remote: RemoteFolder,
+        readers: Sequence[Reader],
+        make_task: Callable[[ScannedFile], Task],
+        accept: Callable[[UnopenedFile], bool],
+        *,
+        fetches: bool,
+    ) -> Iterator[Task | SkippedEntry]:
+        from batchcolor.pipeline.planning.remote_tasks import RemoteTasks
+
+        tasks = RemoteTasks(remote, readers, make_task, accept)
+        return tasks.fetch() if fetches else tasks.plan()
+
+    def _accept_remote(
+        self, root: Root, names: TargetNames, seen: set[str] | None, file: UnopenedFile
+    ) -> bool:
+        """Whether this job has an object as a source: not one of another shard, and each once."""
+        if seen is not None:
+            source = absolute_source(file.path)
+            if source in seen:
+                return False
+            seen.add(source)
+        if self._is_own(root, file.relative):
+            return True
+        names.postpone(root.below, file)
+        return False
+
+    @property
+    def has_remote_sources(self) -> bool:
+        """Whether a source is on remote storage or in an archive."""
+        return any(root.remote is not None for root in self.roots)
+
     def _fingerprint(self, target: Format, file: ScannedFile, correction: Correction) -> str:
         """The fingerprint of a result of this job in the format `target`."""
         is_film = file.is_film
@@ -213,6 +251,10 @@ class Plan:
 
     def _scan_suffixes(self, root: Root) -> Iterator[tuple[str, bool]]:
         """Yields the suffix of each file, and whether it is in the shard of this job."""
+        if root.remote is not None:
+            for key in root.remote.list_keys():
+                yield os.path.splitext(key)[1].lower(), self._is_own(root, Path(key))  # noqa: PTH122
+            return
         if self.accept is None and self.shard is None:
             for suffix in scan_suffixes(root.path, include_results=self._includes_results):
                 yield suffix, True
@@ -222,6 +264,19 @@ class Plan:
             path = root.path / relative if is_folder else root.path
             if self.accept is None or not is_folder or self.accept(path):
                 yield relative.suffix.lower(), self._is_own(root, relative)
+
+    @contextmanager
+    def open_session(self) -> Iterator[None]:
+        """Closes what is open on remote storage at the end of the block."""
+        try:
+            yield
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Closes what is open on remote storage."""
+        if self.session is not None:
+            self.session.close()
 
     def find_conflict(self, target: Path) -> str:
         """Why a result may not have this path: it is a source; empty where it may."""
@@ -371,17 +426,51 @@ def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Pl
     Names of results do not depend on which files of a list are `missing`.
     """
     require_encoder(settings.films)
-    sources = parse_sources(settings.sources)
+    session = _open_session(settings)
+    try:
+        return _make_plan(settings, missing, session)
+    except BaseException:
+        if session is not None:
+            session.close()
+        raise
+
+
+def _open_session(settings: RunSettings) -> RemoteSession | None:
+    """What a job with URLs or archives needs; None where everything is a plain file."""
+    if not (any(map(is_remote, settings.sources)) or isinstance(settings.output, Url)):
+        return None
+    from batchcolor.storage.remote.session import RemoteSession
+
+    return RemoteSession(settings.temporary_space, settings.retries)
+
+
+def _make_plan(
+    settings: RunSettings, missing: Sequence[SkippedEntry], session: RemoteSession | None
+) -> Plan:
+    sources = parse_sources(settings.sources, session, include_results=settings.include_results)
     named = [*sources, *(Source(entry.path, "file") for entry in missing)]
-    output = settings.output or default_output(named)
+    wanted = settings.output or default_output(named)
+    if isinstance(wanted, Url):
+        raise UsageError(f"{wanted.shown}: name a folder on this computer with --output")
+    output = wanted
     if settings.films.fps is not None:
         check_folders(sources)
     roots = tuple(list_roots(sources, several=len(named) > 1))
+    if session is not None:
+        check_remote(settings, roots)
     check_output(roots, output, is_default=settings.output is None)
     if not settings.include_results:
         check_no_results(roots)
     check_report(settings.report_path, roots)
-    return Plan(settings, roots, output, missing=tuple(missing))
+    return Plan(settings, roots, output, missing=tuple(missing), session=session)
+
+
+def _identify_other(file: UnopenedFile, readers: Sequence[Reader]) -> ScannedFile | SkippedEntry:
+    """A file of another shard; one on remote storage by its name."""
+    if find_mount(str(file.path)) is not None:
+        kind = guess_format(file.path.suffix.lower())
+        return ScannedFile(file.path, file.relative, 0, 0, kind)
+    return identify(file.path, file.relative, readers)
 
 
 def _describe_missing_frames(folder: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batchcolor.errors import OutputError, UsageError
 from batchcolor.images.scan import is_output_folder
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import is_report
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
@@ -39,6 +40,23 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
             raise UsageError(f"{given} is the source itself; {choose}")
         elif source in resolved.parents:
             raise UsageError(f"{given} lies inside the source {root.path}; {choose}")
+
+
+def check_remote(settings: RunSettings, roots: Sequence[Root]) -> None:
+    """Raises UsageError for options that take plain folders, where a source or the output is not
+    one."""
+    has_remote_sources = any(root.remote is not None for root in roots)
+    if settings.watch and has_remote_sources:
+        raise UsageError(
+            "--watch takes folders on this computer: remote storage reports no changes; run the "
+            "same command again from time to time instead, which colours what is new"
+        )
+    if settings.frames and has_remote_sources:
+        raise UsageError("--frames takes folders on this computer: copy the frames there first")
+    if settings.gallery:
+        raise UsageError(
+            "--gallery shows files on this computer, and a source or the output is not there"
+        )
 
 
 def check_writable(output: Path, *, has_work: bool) -> None:

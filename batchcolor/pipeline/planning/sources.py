@@ -1,19 +1,31 @@
-"""The sources of a job: folders, files and globs, each with its folder below the output."""
+"""The sources of a job: folders, files, globs and URLs, each with its folder below the output."""
 
 from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from batchcolor.errors import UsageError
+from batchcolor.storage.journal import absolute_source
+from batchcolor.storage.locations import (
+    ARCHIVE_SUFFIXES,
+    Url,
+    describe_url,
+    find_archive_kind,
+    is_url,
+    strip_local_scheme,
+    url_name,
+)
 
-URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+if TYPE_CHECKING:
+    from batchcolor.pipeline.planning.remote_sources import RemoteFolder
+    from batchcolor.storage.remote.session import RemoteSession
+
 MAX_NAMED = 20
 """Missing sources that one message names."""
 
@@ -24,6 +36,8 @@ class Root:
 
     path: Path
     below: Path
+    remote: RemoteFolder | None = None
+    """What is there on remote storage or in an archive; `path` is its mount then."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,23 @@ class Source:
     """
 
     path: Path
-    kind: Literal["folder", "file", "glob"]
+    kind: Literal["folder", "file", "glob", "remote"]
     matches: tuple[Path, ...] = ()
+    remote: RemoteFolder | None = None
+    text: str = ""
+    """A URL or the path of an archive, as it was given."""
 
 
-def parse_sources(texts: Iterable[str]) -> list[Source]:
-    """The sources with these names. Raises UsageError, which names all files that are missing."""
+def parse_sources(
+    texts: Iterable[str],
+    session: RemoteSession | None = None,
+    *,
+    include_results: bool = False,
+) -> list[Source]:
+    """The sources with these names. Raises UsageError, which names all files that are missing.
+
+    The URLs among them are opened in the `session`.
+    """
     names = list(dict.fromkeys(texts))
     missing = [name for name in names if name and is_missing(name)]
     if len(missing) > 1:
@@ -48,33 +73,43 @@ def parse_sources(texts: Iterable[str]) -> list[Source]:
             f"no such file or folder: {', '.join(missing[:MAX_NAMED])}{more}; "
             f"correct the names or leave them out"
         )
-    return [parse_source(name) for name in names]
+    return [parse_source(name, session, include_results=include_results) for name in names]
 
 
 def is_missing(text: str) -> bool:
-    """Whether there is no file or folder of this name, and it is no pattern."""
-    return not os.path.lexists(text) and not glob.has_magic(text)
+    """Whether there is no file or folder of this name, and it is no pattern and no URL."""
+    return not is_url(text) and not os.path.lexists(text) and not glob.has_magic(text)
+
+
+def is_remote(text: str) -> bool:
+    """Whether a source is not read as plain files: a URL, or an archive."""
+    return is_url(text) or (find_archive_kind(text) is not None and Path(text).is_file())
 
 
 def describe_missing(text: str) -> str | None:
-    """Why a name in a list gives no source: an address, nothing of the name, an empty pattern.
+    """Why a name in a list gives no source: nothing of the name, an empty pattern.
 
-    None where it gives one.
+    None where it gives one, and for a URL, which is asked for when the job begins.
     """
-    if os.path.lexists(text):
+    if os.path.lexists(text) or is_url(text):
         return None
-    if URL.match(text):
-        return "is an address, and only files are coloured: download it first"
     if not glob.has_magic(text):
         return "no such file"
     is_empty = next(glob.iglob(text, recursive=True), None) is None  # noqa: PTH207
     return "the pattern matches nothing" if is_empty else None
 
 
-def parse_source(text: str) -> Source:
+def parse_source(
+    text: str, session: RemoteSession | None = None, *, include_results: bool = False
+) -> Source:
     """The source with this name. Raises UsageError where there is none."""
     if not text:  # an unset shell variable; the current folder is `.`
         raise UsageError("a SOURCE is empty; name a folder, files or a glob")
+    if session is not None and is_remote(text):
+        return _parse_remote(text, session, include_results=include_results)
+    if is_url(text):
+        raise UsageError(f"{describe_url(text)}: name a folder or file on this computer")
+    text = strip_local_scheme(text)
     path = Path(text)
     if path.is_dir():
         return Source(path, "folder")
@@ -91,6 +126,17 @@ def parse_source(text: str) -> Source:
     raise UsageError(f"no such file or folder: {text}; correct the name or leave it out")
 
 
+def _parse_remote(text: str, session: RemoteSession, *, include_results: bool) -> Source:
+    from batchcolor.pipeline.planning import remote_sources
+
+    kind = None if is_url(text) else find_archive_kind(text)
+    if kind is not None:
+        folder = remote_sources.open_local_archive(Path(text), kind, session)
+    else:
+        folder = remote_sources.open_remote_source(text, session, include_results=include_results)
+    return Source(folder.mount.folder, "remote", remote=folder, text=text)
+
+
 def _parts_before_wildcard(parts: Sequence[str]) -> list[str]:
     fixed = []
     for part in parts:
@@ -100,8 +146,10 @@ def _parts_before_wildcard(parts: Sequence[str]) -> list[str]:
     return fixed
 
 
-def default_output(sources: Sequence[Source]) -> Path:
+def default_output(sources: Sequence[Source]) -> Path | Url:
     """SOURCE-colorized beside a single source; `colorized` in the common folder of several."""
+    if any(source.kind == "remote" for source in sources):
+        return _default_remote_output(sources)
     if len(sources) > 1:
         # `.` has a folder above it as well, so its path is made absolute first.
         parents = [os.path.dirname(os.path.abspath(source.path)) for source in sources]  # noqa: PTH100, PTH120
@@ -113,6 +161,24 @@ def default_output(sources: Sequence[Source]) -> Path:
     if not folder.name:
         raise UsageError(f"{folder} has no folder beside it: name one with --output")
     return folder.with_name(f"{folder.name}-colorized")
+
+
+def _default_remote_output(sources: Sequence[Source]) -> Path | Url:
+    if len(sources) > 1:
+        raise UsageError("several sources, and not all on this computer: name a folder with -o")
+    text = sources[0].text
+    if is_url(text):
+        from batchcolor.pipeline.planning.remote_sources import default_remote_output
+
+        return default_remote_output(text)
+    archive = Path(text)
+    return archive.with_name(f"{_archive_stem(archive.name) or 'archive'}-colorized")
+
+
+def _archive_stem(name: str) -> str:
+    """A name without the suffix of an archive."""
+    ends = sorted(ARCHIVE_SUFFIXES, key=len, reverse=True)
+    return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
 
 
 def check_folders(sources: Sequence[Source]) -> None:
@@ -134,12 +200,16 @@ def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
             yield Root(source.path, Path())
             continue
         below = Path()
-        if several and source.kind == "folder":
-            name = source.path.resolve().name or "root"
+        is_single = source.remote is not None and source.remote.single is not None
+        is_pattern = source.remote is not None and source.remote.pattern is not None
+        if several and source.kind in ("folder", "remote") and not (is_single or is_pattern):
+            name = _archive_stem(url_name(source.text)) if source.text else ""
+            name = name or source.path.resolve().name
+            name = name or "root"
             names[name] = names.get(name, 0) + 1
             below = Path(name if names[name] == 1 else f"{name}-{names[name]}")
-        if source.kind == "folder":
-            yield Root(source.path, below)
+        if source.kind in ("folder", "remote"):
+            yield Root(source.path, below, source.remote)
         for match in source.matches:
             relative = match.relative_to(source.path)
             yield Root(match, relative if match.is_dir() else relative.parent)
@@ -147,7 +217,7 @@ def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
 
 def has_nested(roots: Sequence[Root]) -> bool:
     """Whether a file can be found below two of the roots."""
-    paths = sorted(os.path.join(os.path.abspath(root.path), "") for root in roots)  # noqa: PTH100, PTH118
+    paths = sorted(os.path.join(absolute_source(root.path), "") for root in roots)  # noqa: PTH118
     return any(path.startswith(former) for former, path in pairwise(paths))
 
 

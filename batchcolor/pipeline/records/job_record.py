@@ -18,6 +18,7 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
 from batchcolor.storage.json_lines import read_json_lines
+from batchcolor.storage.locations import describe_url, is_url
 from batchcolor.video.time_range import TimeRange
 
 RECORD_NAME = "jobs.jsonl"
@@ -26,6 +27,7 @@ MAX_JOBS = 20
 ONE_RUN = frozenset(
     {
         *("watch", "settle", "report", "shard", "retry_failed", "if_exists", "no_lock"),
+        *("temporary_space", "retries"),
         *("batch_size", "device", "precision", "backend", "workers", "max_memory"),
     }
 )
@@ -93,4 +95,6 @@ def _to_json(value: Any) -> Any:
 
 
 def _absolute(path: str | Path) -> str:
+    if is_url(path):
+        return describe_url(str(path))
     return os.path.abspath(path)  # noqa: PTH100  (links are kept, and so are patterns)

@@ -13,7 +13,8 @@ from batchcolor.inference.weights import hash_file
 from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.options.fingerprint import hash_path
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.task import Task
 
 PICTURE_OPTIONS = (
     "strength",

@@ -14,7 +14,8 @@ from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.gallery.writer import GalleryWriter
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.result_record import Action, ResultRecord
 from batchcolor.pipeline.records.sidecars import list_sidecars, write_sidecars
@@ -29,6 +30,7 @@ from batchcolor.storage.journal import (
     absolute_source,
     head_tail_digest,
 )
+from batchcolor.storage.remote.mounts import name_of
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
@@ -94,7 +96,7 @@ class Recorder:
         entry = replace(self._result_entry(task, outcome, fixity), doubt=doubt)
         self._record(outcome, entry)
         if doubt is not None:
-            self.report.add_doubt(str(task.source.path), doubt)
+            self.report.add_doubt(name_of(task.source.path), doubt)
 
     def copy(self, task: Task, target: Path, fixity: Fixity) -> None:
         """Records a picture in colour that was copied to `target`."""
@@ -147,7 +149,7 @@ class Recorder:
         self.report.skipped_entry_count += 1
         self._listed[entry.is_foreign] += 1
         if self._listed[entry.is_foreign] <= MAX_SKIPPED:
-            self.report.skipped_entries.append((str(entry.path), entry.reason))
+            self.report.skipped_entries.append((name_of(entry.path), entry.reason))
 
     def find_resume_point(self, task: Task) -> ResumePoint:
         """The segments of a film from an earlier job with the same source and settings."""
@@ -228,6 +230,8 @@ class Recorder:
             self.plugins.done(outcome)
             if self.gallery is not None:
                 self.gallery.add(outcome)
+        if self.plan.session is not None:
+            self.plan.session.release(outcome.source)
 
 
 def _measure(path: Path) -> Fixity | None:

@@ -8,7 +8,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import JPEG
 from batchcolor.images.verify import verify_image
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import commit
 from batchcolor.video.contact_strip import render_contact_strip
 

@@ -1,0 +1,39 @@
+"""Task: one picture or film of a job, and what happens to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from batchcolor.images.formats import Format
+from batchcolor.images.scan import ScannedFile
+from batchcolor.pipeline.decisions.correction import Correction
+from batchcolor.pipeline.options.settings import RunSettings
+
+Action = Literal["colour", "done before", "failed before", "exists", "refused"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture or film and what happens to it."""
+
+    source: ScannedFile
+    target: Path
+    format: Format
+    action: Action
+    step: str = ""
+    reason: str = ""
+    strip: Path | None = None
+    """Target of the film's contact strip, where one is asked for."""
+    correction: Correction = field(default_factory=lambda: Correction(RunSettings(sources=("",))))
+    """How it is coloured."""
+    fingerprint: str = ""
+    weights_hash: str = ""
+    replaces: bool = False
+    """Whether an existing result is replaced, as asked or because its decision changed."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """The options that hold for this source."""
+        return self.correction.settings

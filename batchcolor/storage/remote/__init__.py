@@ -1,0 +1,1 @@
+"""Remote storage: everything that fsspec opens, behind local folders."""

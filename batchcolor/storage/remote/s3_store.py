@@ -1,0 +1,88 @@
+"""S3 and what is compatible with it: listings page by page, reads of exactly the listed version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fsspec.asyn import sync
+
+from batchcolor.storage.remote.errors import IncompleteDownloadError, StorageError
+from batchcolor.storage.remote.store import RemoteObject, Store, make_object
+
+CHUNK = 2**20
+PART = 64 * 2**20
+"""Files from twice this size are written in parts, and appear when the last one is there."""
+OPTIONS: dict[str, Any] = {
+    "use_listings_cache": False,
+    "config_kwargs": {
+        "retries": {"max_attempts": 0},  # `retry.Retry` repeats, with waits that a job can stop
+        "connect_timeout": 10,
+        "read_timeout": 30,
+        "max_pool_connections": 64,
+    },
+}
+"""Of `s3fs.S3FileSystem`."""
+
+
+class S3Store(Store):
+    """Objects of S3."""
+
+    def list(self, base: str) -> Iterator[RemoteObject]:
+        """As `Store.list`, in the order of the keys, one page of 1,000 objects in memory."""
+        bucket, prefix, _ = self.fs.split_path(base)
+        prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        arguments = {"Bucket": bucket, "Prefix": prefix, **self.fs.req_kw}
+        is_empty = True
+        while True:
+            page = self.retry.call(lambda: self.fs.call_s3("list_objects_v2", **arguments))
+            for entry in page.get("Contents", ()):
+                is_empty = False
+                name, size = entry["Key"], entry["Size"]
+                if name.endswith("/") and size == 0:  # a folder, as consoles make it
+                    continue
+                info = {**entry, "size": size}
+                yield make_object(f"{bucket}/{name}", name[len(prefix) :], info)
+            if not page.get("IsTruncated"):
+                break
+            arguments["ContinuationToken"] = page["NextContinuationToken"]
+        if is_empty and prefix:
+            raise StorageError("missing", "it does not exist")
+
+    def fetch(self, found: RemoteObject, target: Path) -> None:
+        """As `Store.fetch`: one request, which the server refuses for another version."""
+        size = sync(self.fs.loop, self._fetch, found, target)
+        if found.size is not None and size != found.size:
+            raise IncompleteDownloadError(f"{size} of {found.size} bytes arrived")
+
+    async def _fetch(self, found: RemoteObject, target: Path) -> int:
+        bucket, key, _ = self.fs.split_path(found.path)
+        match = {"IfMatch": f'"{found.tag}"'} if found.tag else {}
+        answer = await self.fs._call_s3(
+            "get_object", Bucket=bucket, Key=key, **match, **self.fs.req_kw
+        )
+        size = 0
+        async with answer["Body"] as body:
+            with target.open("wb") as file:
+                while chunk := await body.read(CHUNK):
+                    size += file.write(chunk)
+        return size
+
+    def put(self, source: Path, path: str) -> RemoteObject:
+        """As `Store.put`: one request, whose answer has the tag, or parts that are completed."""
+        size = source.stat().st_size
+        if size >= 2 * PART:
+            self.fs.put_file(str(source), path, chunksize=PART)
+            found = self.stat(path)
+            if found is None or found.size != size:
+                raise IncompleteDownloadError("the object does not have the size of the result")
+            return found
+        return self.write(source.read_bytes(), path)
+
+    def write(self, content: bytes, path: str) -> RemoteObject:
+        """As `Store.write`."""
+        bucket, key, _ = self.fs.split_path(path)
+        answer = self.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content)
+        tag = str(answer.get("ETag", "")).strip('"')
+        return RemoteObject(path, key.rpartition("/")[2], len(content), tag=tag)

@@ -1,0 +1,99 @@
+"""Servers on loopback: HTTP with faults, and S3 by moto."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class FolderHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; each path in `faults` answers with what its list has next."""
+
+    faults: dict[str, list[Any]]
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        faults = self.faults.get(self.path.partition("?")[0], [])
+        fault = faults.pop(0) if faults and self.command == "GET" else None
+        if isinstance(fault, int):
+            self.send_error(fault)
+        elif fault == "torn":
+            content = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            self.close_connection = True
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Serves a folder on loopback, and returns its URL."""
+    pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
+    servers = []
+
+    def start(folder: Path, faults: dict[str, list[Any]] | None = None) -> str:
+        handler = type("Handler", (FolderHandler,), {"faults": faults or {}})
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(handler, directory=str(folder))
+        )
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """The address of an S3 server on loopback."""
+    for package in ("s3fs", "moto", "flask"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the S3 server of the tests needs {package}")
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A new bucket `album` on the S3 server, as a file system of fsspec."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": moto_url,
+        "BATCHCOLOR_CACHE": str(tmp_path / "cache"),
+        "TMPDIR": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    system.mkdir("album")
+    yield system
+    system.rm("album", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -95,7 +95,7 @@ class RemoteTasks:
                 self.mount.tags.pop(str(self._path(entry)), None)
 
     def fetch(self) -> Iterator[Task | SkippedEntry]:
-        """Yields the same tasks, each when its file is there; `RemoteSession.release` removes it."""
+        """Yields the same tasks, each when its file is there, until `RemoteSession.release`."""
         is_concurrent = self.folder.store.is_concurrent
         prefetcher: Prefetcher[Task | SkippedEntry] = Prefetcher(
             self.session.pool, self.session.space, self.session.stop, 64 if is_concurrent else 4

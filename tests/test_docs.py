@@ -195,3 +195,29 @@ def test_the_examples_of_the_hooks_do_what_they_say(
 
 def test_the_option_page_is_the_generated_one() -> None:
     assert OPTIONS.read_text() == render_options()
+
+
+def list_codec_rows() -> list[tuple[str, str, str]]:
+    """Name, containers and bits of each codec, from the code and the encoders of FFmpeg."""
+    import av
+
+    from batchcolor.video.frame_format import BIT_DEPTHS
+    from batchcolor.video.output.codecs import CODECS
+
+    rows = []
+    for codec in CODECS:
+        depths = {8}
+        if codec.max_bits > 8 and not codec.uses_palette:
+            offered = av.Codec(codec.encoder, "w").video_formats or ()
+            depths = {int(depth[1]) for f in offered if (depth := re.search(r"p(\d+)le$", f.name))}
+            depths |= {8 for f in offered if re.fullmatch(r"yuv4\d\dp", f.name)}
+        bits = [str(bits) for bits in BIT_DEPTHS if bits in depths and bits <= codec.max_bits]
+        containers = ", ".join(container.name for container in codec.containers)
+        rows.append((codec.name, containers, ", ".join(bits)))
+    return rows
+
+
+def test_the_table_of_film_codecs_is_that_of_the_code() -> None:
+    text = (DOCS / "films.md").read_text()
+    pattern = r"^\| `(\w+)` \| ([\w, ]+) \| ([\d, ]+) \|"
+    assert sorted(re.findall(pattern, text, re.MULTILINE)) == sorted(list_codec_rows())

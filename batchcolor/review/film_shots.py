@@ -216,6 +216,11 @@ def _seek(film: SourceInfo, pts: int) -> Iterator[VideoFrame]:
                 if not is_exact:
                     return
                 if frame.pts is not None and frame.pts >= pts:
-                    yield fit_frame(frame, film.frame_format, is_rgb=film.is_rgb)
+                    yield fit_frame(
+                        frame,
+                        film.frame_format,
+                        is_rgb=film.is_rgb,
+                        is_full_range=film.frame_format.is_full_range,
+                    )
     except MEDIA_ERRORS as error:
         raise ProcessingError("decode", format_av_error(error)) from error

@@ -11,6 +11,8 @@ from batchcolor.images.provenance_marks.provenance import (
     parse_parameters,
 )
 
+COMMENT_PREFIX = "comment_"
+"""Begins FFmpeg's names of user comments in MXF (SMPTE ST 377-1, tagged values)."""
 MARK_START = "Colours computed by "
 FILM_TAGS = ("comment", "description", "synopsis")
 """Tags of MP4 and Matroska, by FFmpeg's names; the first one that is free is used."""
@@ -42,7 +44,7 @@ def add_film_mark(
 
 def read_film_mark(tags: Mapping[str, str]) -> Provenance | None:
     """Returns the newest mark in the tags of a container, or None."""
-    values = {name.lower(): value for name, value in tags.items()}
+    values = {name.lower().removeprefix(COMMENT_PREFIX): text for name, text in tags.items()}
     newest = _find_newest_tag(values)
     if newest is None:
         return None

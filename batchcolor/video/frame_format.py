@@ -17,7 +17,7 @@ HD_WIDTH, HD_HEIGHT = 1280, 576
 """Frames at least so wide, or higher than this, are BT.709 if untagged, as in players."""
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 """Bits per sample of planar YUV pixel formats that FFmpeg names and encoders offer."""
-SAMPLES_PER_PIXEL = {"420": 1.5, "422": 2.0, "444": 3.0}
+SAMPLES_PER_PIXEL = {"411": 1.5, "420": 1.5, "422": 2.0, "444": 3.0}
 
 
 class FieldOrder(Enum):
@@ -79,7 +79,7 @@ class FrameFormat:
 
     @property
     def chroma(self) -> str:
-        """Chroma subsampling: 420, 422 or 444."""
+        """Chroma subsampling: 411, 420, 422 or 444."""
         return self.pixel_format.removeprefix("yuv").removeprefix("a")[:3]
 
     @property
@@ -105,7 +105,7 @@ class FrameFormat:
 
 
 def name_pixel_format(chroma: str, bits: int, *, has_alpha: bool = False) -> str:
-    """Returns FFmpeg's name of a planar YUV format; `chroma` is 420, 422 or 444."""
+    """Returns FFmpeg's name of a planar YUV format; `chroma` is 411, 420, 422 or 444."""
     return f"yuv{'a' * has_alpha}{chroma}p{f'{bits}le' if bits > 8 else ''}"
 
 

@@ -45,8 +45,8 @@ HDR = {16: "PQ", 18: "HLG"}
 HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 PTS_PROBE_FRAMES = 48
 """Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
-CHROMA_LAYOUTS = {(True, True): "420", (True, False): "422", (False, False): "444"}
-"""Chroma subsamplings, by whether chroma is halved horizontally and vertically."""
+CHROMA_LAYOUTS = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (4, 1): "411"}
+"""Chroma subsamplings, by the factors of width and height. 4:1:1, of DV, has 8 bits only."""
 XYZ = "xyz"
 """CIE XYZ, as in digital cinema packages: converted as RGB."""
 GIF_PIXEL_FORMAT = "yuva444p"
@@ -169,6 +169,7 @@ def _read_source_info(
         end=_read_stream_end(path, container, video),
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
+        codec=video.codec_context.name,
         is_rgb=frame.format.is_rgb,
         loop=LOOP_FOREVER if gif is None else gif.loop,
         has_estimated_pts=has_estimated_pts,
@@ -292,10 +293,9 @@ def _choose_pixel_format(frame: VideoFrame, notes: list[str]) -> str:
     is_yuv = not (decoded.is_rgb or decoded.has_palette or decoded.name.startswith(XYZ))
     if is_yuv and len(decoded.components) >= 3:
         luma, chroma = decoded.components[:2]
-        is_halved = (luma.width > chroma.width, luma.height > chroma.height)
-        ratio = (round(luma.width / chroma.width), round(luma.height / chroma.height))
-        is_exact = max(ratio) <= 2 and is_halved in CHROMA_LAYOUTS
-        layout = CHROMA_LAYOUTS.get(is_halved, "420")
+        factors = _compute_chroma_factors(luma, chroma)
+        is_exact = factors in CHROMA_LAYOUTS
+        layout = CHROMA_LAYOUTS.get(factors, "422" if factors[1] == 1 else "420")
     else:
         # Grey frames keep their luma, and their chroma is new anyway.
         is_exact = len(decoded.components) <= 2 and not decoded.has_palette
@@ -304,6 +304,13 @@ def _choose_pixel_format(frame: VideoFrame, notes: list[str]) -> str:
     if not is_exact:
         notes.append(f"its pixels ({decoded.name}) are converted to {name}")
     return name
+
+
+def _compute_chroma_factors(luma: Any, chroma: Any) -> tuple[int, int]:
+    """Returns how many luma samples share a chroma sample; sizes of few samples are rounded up."""
+    horizontal = 1 if luma.width == chroma.width else max(2, round(luma.width / chroma.width))
+    vertical = 1 if luma.height == chroma.height else max(2, round(luma.height / chroma.height))
+    return horizontal, vertical
 
 
 def _read_display_matrix(frame: VideoFrame) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ class SourceInfo:
     """Second at which the stream ends according to the header; 0 if unknown."""
     container_end: float = 0.0
     """Second at which the last stream of the container ends, as `end`."""
+    codec: str = ""
+    """FFmpeg's name of its codec; empty for a folder of pictures."""
     is_rgb: bool = False
     """Whether its coded frames are RGB and are converted."""
     loop: int = LOOP_FOREVER

@@ -6,6 +6,7 @@ import torch
 
 from batchcolor.errors import UsageError
 from batchcolor.images.formats import MOV, WEBM
+from batchcolor.video.output.codec_choice import choose_container
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.encoders import require_encoder
 
@@ -32,8 +33,8 @@ def test_crf_and_preset_set_the_options_of_the_encoder(name):
     }
     custom = VideoSettings(name, crf=30, preset="p7").encoder_options
     assert (custom["cq"], custom["preset"]) == ("30", "p7")
-    assert defaults.choose_container(MOV) == MOV
-    assert defaults.choose_container(WEBM).name == "mkv"
+    assert choose_container(defaults, MOV) == MOV
+    assert choose_container(defaults, WEBM).name == "mkv"
 
 
 @pytest.mark.parametrize(

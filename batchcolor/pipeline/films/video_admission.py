@@ -13,8 +13,9 @@ from batchcolor.pipeline.planning.task import Task
 from batchcolor.video.ffmpeg import UnreadableFilmError
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
+from batchcolor.video.output.codec_choice import resolve_codec
 from batchcolor.video.output.codecs import VideoSettings
-from batchcolor.video.output.containers import find_skippable_streams
+from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, find_skippable_streams
 from batchcolor.video.output.encoder_memory import EncoderLimits, fit_encoder
 from batchcolor.video.output.image_sequence_writer import check_replaceable
 from batchcolor.video.output.muxer import dry_run_mux
@@ -56,12 +57,12 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     `memory` is the job's budget in bytes. Raises ProcessingError: unreadable, nothing to colour, a
     stream that the container cannot hold.
     """
-    settings = job.films.adapt_to_container(task.format)
-    path = task.source.path
-    if settings.fps is not None:
-        source = probe_image_sequence(path, settings.fps, job.max_pixels)
+    path, fps = task.source.path, job.films.fps
+    if fps is not None:
+        source = probe_image_sequence(path, fps, job.max_pixels)
     else:
         source = _probe_file(task, job.max_pixels, memory // MIN_FRAMES_IN_FLIGHT)
+    settings = resolve_codec(job.films, task.format, source)
     if settings.to_frames:
         if task.target.exists():
             check_replaceable(task.target)
@@ -155,7 +156,7 @@ def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
         frame_format,
         strict=settings.strict,
         preview=settings.preview,
-        repeat_last_frame=settings.to_frames,
+        repeat_last_frame=settings.to_frames or admission.output.container in FIXED_RATE_CONTAINERS,
     )
 
 

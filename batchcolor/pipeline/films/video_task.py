@@ -28,6 +28,7 @@ from batchcolor.pipeline.records.strip_writer import write_contact_strip
 from batchcolor.pipeline.result_signing import describe_unsigned, sign_in_place
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
+from batchcolor.video.output.containers import check_frame_rate
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 
 IGNORED_SHOTS = "decisions for single shots are not applied to a preview that starts later"
@@ -86,6 +87,7 @@ class VideoTask:
         Raises ProcessingError, OutputError.
         """
         self._packets = scan_packets(self.source)
+        check_frame_rate(self.output.container, self._packets)
         self._encoding.expected = self._count_expected()
         if self.output.settings.starts_later and self.task.correction.decision.shots:
             self.notes.append(IGNORED_SHOTS)

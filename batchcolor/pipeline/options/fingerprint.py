@@ -19,8 +19,10 @@ from typing import Any
 from batchcolor.hooks.options import parse_options
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.images.encode import DEFAULT_QUALITY
-from batchcolor.images.formats import JPEG, TIFF, Format
+from batchcolor.images.formats import JPEG, MOV, TIFF, Format
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.video.output.codec_choice import resolve_codec
+from batchcolor.video.output.codecs import AUTO, USUAL_CODEC
 from batchcolor.video.time_range import TimeRange
 
 VERSION = 1
@@ -88,12 +90,16 @@ def canonical_options(spec: ColorizerSpec, given: Mapping[str, object]) -> dict[
 
 def _film_values(settings: RunSettings, target: Format) -> dict[str, Any]:
     """The film options that differ from their defaults, with the codec's own values filled in."""
-    films = settings.films.adapt_to_container(target)
+    films = resolve_codec(settings.films, target)
     values = {
         field.name: _canonical_value(getattr(films, field.name))
         for field in dataclasses.fields(films)
-        if field.name not in ("crf", "preset") and getattr(films, field.name) != field.default
+        if field.name not in ("codec", "crf", "preset")
+        and getattr(films, field.name) != field.default
     }
+    is_explicit = settings.codec != AUTO and target == MOV
+    if films.codec not in (AUTO, USUAL_CODEC) or is_explicit:
+        values["codec"] = films.codec  # `auto` may be another one than h264 in MOV only
     if not films.to_frames:
         values["encoder"] = films.encoder_options
     for name in ("stabilize", "every"):

@@ -114,9 +114,9 @@ def model_names() -> list[str]:
 
 def codec_names() -> list[str]:
     """The codecs that films are written with."""
-    from batchcolor.video.output.codecs import CODECS
+    from batchcolor.video.output.codecs import AUTO, CODECS
 
-    return [codec.name for codec in CODECS]
+    return [AUTO, *(codec.name for codec in CODECS)]
 
 
 def format_names() -> list[str]:

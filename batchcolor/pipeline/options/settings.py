@@ -216,10 +216,12 @@ class RunSettings(SettingsModel):
     codec: Annotated[
         str,
         Option(
-            *("Films", "h264, h265, av1, prores, ffv1, gif, h264_nvenc or hevc_nvenc."),
+            "Films",
+            "auto, h264, h265, av1, prores, dnxhr, dv, ffv1, gif, h264_nvenc or hevc_nvenc; auto: "
+            "h264, or in MXF, MOV and DV files the film's own codec for editing.",
             values=codec_names,
         ),
-    ] = "h264"
+    ] = "auto"
     crf: Annotated[
         int | None,
         Option("Films", "Quality, lower is better (h264 18, h265 20, av1 28, nvenc 19 and 22)."),
@@ -365,8 +367,10 @@ class RunSettings(SettingsModel):
             raise UsageError(
                 f"--format {self.format}: --frames makes films; --to-frames writes pictures again"
             )
-        if films.codec == RunSettings.model_fields["codec"].default:
-            films = films.adapt_to_container(target)
+        if target.is_film and films.codec == RunSettings.model_fields["codec"].default:
+            from batchcolor.video.output.codec_choice import resolve_codec
+
+            films = resolve_codec(films, target)
         if target.is_film and target not in films.video_codec.containers:
             takes = " or ".join(known.name for known in films.video_codec.containers)
             raise UsageError(f"--format {self.format}: {films.codec} is written to {takes}")

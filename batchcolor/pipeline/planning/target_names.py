@@ -16,6 +16,7 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry, UnopenedFile
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.postponed_files import PostponedFile, PostponedFiles
 from batchcolor.storage.journal import Journal, absolute_source
+from batchcolor.video.output.codec_choice import choose_container
 
 FILM_ENDINGS = ("-frames", "-preview", "-compare")
 """What `VideoSettings.name_suffix` adds to the stem of a film's result, in reverse order."""
@@ -87,7 +88,7 @@ class TargetNames:
         if file.is_film:
             if asked is not None and asked.is_film:
                 return asked
-            return self.settings.films.choose_container(file.format)
+            return choose_container(self.settings.films, file.format)
         if asked is not None and not asked.is_film:
             return asked
         return file.format.result_format if file.format is not None else PNG

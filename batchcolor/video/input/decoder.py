@@ -294,7 +294,10 @@ class VideoDecoder:
                 f"frame size changes to {frame.width} x {frame.height}; frames are scaled to the "
                 f"initial {size[0]} x {size[1]}"
             )
-        return fit_frame(frame, self.frame_format, is_rgb=self.source.is_rgb)
+        is_full_range = self.source.frame_format.is_full_range
+        return fit_frame(
+            frame, self.frame_format, is_rgb=self.source.is_rgb, is_full_range=is_full_range
+        )
 
     def _finish(self) -> None:
         """Adds notes about damage. Raises ProcessingError if no frame was decoded."""
@@ -341,13 +344,18 @@ def copy_frame(frame: VideoFrame) -> VideoFrame:
     return copy_field_order(frame, copy)
 
 
-def fit_frame(frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool) -> VideoFrame:
-    """Converts a frame to a size and pixel format, timestamps kept; returns it if it has them.
+def fit_frame(
+    frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool, is_full_range: bool
+) -> VideoFrame:
+    """Converts a frame to a size, pixel format and range; returns it if it has them.
 
-    `is_rgb`: whether decoded frames are RGB, at full range. Raises ProcessingError.
+    Timestamps are kept. `is_rgb`: whether decoded frames are RGB, at full range; `is_full_range`:
+    whether decoded YUV is. Raises ProcessingError.
     """
     size = (frame_format.width, frame_format.height)
-    if frame.format.name == frame_format.pixel_format and (frame.width, frame.height) == size:
+    is_range_kept = is_rgb or is_full_range == frame_format.is_full_range
+    is_format_kept = frame.format.name == frame_format.pixel_format and is_range_kept
+    if is_format_kept and (frame.width, frame.height) == size:
         return frame
     span = FULL_RANGE if frame_format.is_full_range else LIMITED_RANGE
     colorspace = Colorspace.ITU709 if is_rgb and frame_format.matrix == BT709 else None
@@ -357,7 +365,7 @@ def fit_frame(frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool) -> 
             height=frame_format.height,
             format=frame_format.pixel_format,
             dst_colorspace=colorspace,
-            src_color_range=FULL_RANGE if is_rgb else span,
+            src_color_range=FULL_RANGE if is_rgb or is_full_range else LIMITED_RANGE,
             dst_color_range=span,
         )
     except DECODE_ERRORS as error:

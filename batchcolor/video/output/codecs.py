@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, Format
+from batchcolor.images.formats import DV, GIF, MKV, MOV, MP4, MXF, Format
 from batchcolor.video.frame_format import BIT_DEPTHS
 from batchcolor.video.time_range import TimeRange
 
 os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints its settings
 
-DEFAULT_CODEC = "h264"
+AUTO = "auto"
+"""Chooses the codec by the source: see `codec_choice.py`."""
+USUAL_CODEC = "h264"
 DEFAULT_FPS = "24"
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 NTSC_ROUNDING = Fraction(1, 200)
@@ -46,6 +48,8 @@ class VideoCodec:
     hardware: str = ""
     """Required hardware; empty for software encoders."""
     is_lossless: bool = False
+    has_full_range: bool = True
+    """Whether decoders read luma as full range where the source has it."""
     states_field_order: bool = False
     """Whether its bitstream states which field of an interlaced frame comes first."""
     uses_palette: bool = False
@@ -90,13 +94,22 @@ CODECS = (
         hardware=NVIDIA,
     ),
     VideoCodec(
-        *("prores", "prores_ks", (MOV, MKV)),
+        *("prores", "prores_ks", (MOV, MKV, MXF)),
         options=(("vendor", "apl0"),),
         needs_even_size=False,
+        has_full_range=False,
+        states_field_order=True,
+    ),
+    VideoCodec("dnxhr", "dnxhd", (MXF, MOV), needs_even_size=False),
+    VideoCodec(
+        *("dv", "dvvideo", (DV, MOV, MXF)),
+        needs_even_size=False,
+        has_full_range=False,
+        max_bits=8,
         states_field_order=True,
     ),
     VideoCodec(
-        *("ffv1", "ffv1", (MKV,)),
+        *("ffv1", "ffv1", (MKV, MXF)),
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         needs_even_size=False,
         max_bits=16,
@@ -108,11 +121,15 @@ CODECS = (
 
 
 def find_codec(name: str) -> VideoCodec:
-    """Returns the codec of that name. Raises UsageError, which lists all names."""
+    """Returns the codec of that name; for `auto` the usual one.
+
+    Raises UsageError, which lists all names.
+    """
+    name = USUAL_CODEC if name == AUTO else name
     for codec in CODECS:
         if codec.name == name:
             return codec
-    names = ", ".join(codec.name for codec in CODECS)
+    names = ", ".join((AUTO, *(codec.name for codec in CODECS)))
     raise UsageError(f"--codec {name}: unknown codec; choose one of {names}")
 
 
@@ -120,7 +137,7 @@ def find_codec(name: str) -> VideoCodec:
 class VideoSettings:
     """Options of films. None selects the codec's default; for `bit_depth`, that of the source."""
 
-    codec: str = DEFAULT_CODEC
+    codec: str = AUTO
     crf: int | None = None
     preset: str | None = None
     bit_depth: int | None = None
@@ -151,7 +168,7 @@ class VideoSettings:
             limit = "only 8" if codec.max_bits == 8 else f"at most {codec.max_bits}"
             raise UsageError(f"--bit-depth {self.bit_depth}: {codec.name} supports {limit}")
         coding = (self.codec, self.crf, self.preset, self.bit_depth, self.recode_sound)
-        if self.to_frames and coding != (DEFAULT_CODEC, None, None, None, False):
+        if self.to_frames and coding != (AUTO, None, None, None, False):
             raise UsageError(
                 "--to-frames writes pictures; --codec, --crf, --preset, --bit-depth and "
                 "--recode-sound are for films"
@@ -161,6 +178,11 @@ class VideoSettings:
     def video_codec(self) -> VideoCodec:
         """Codec of that name."""
         return find_codec(self.codec)
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether a quality or speed is asked for, which the codecs of editing do not have."""
+        return self.crf is not None or self.preset is not None
 
     @property
     def starts_later(self) -> bool:
@@ -183,19 +205,6 @@ class VideoSettings:
         if codec.preset is not None:
             options["preset"] = self.preset or codec.preset
         return options
-
-    def adapt_to_container(self, container: Format) -> VideoSettings:
-        """Returns the settings for a container: GIF has its own codec, without quality options."""
-        if self.to_frames or container != GIF or self.codec == "gif":
-            return self
-        return replace(self, codec="gif", crf=None, preset=None, bit_depth=None)
-
-    def choose_container(self, own: Format | None) -> Format:
-        """Returns the container of a result: `own`, the source's, if the codec allows it."""
-        accepted = self.video_codec.containers
-        if own in accepted or own == GIF:
-            return own
-        return MKV if MKV in accepted and own not in (MP4, MOV, IMAGE_SEQUENCE) else accepted[0]
 
 
 def parse_frame_rate(text: str) -> Fraction:

@@ -11,12 +11,25 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
-from batchcolor.images.formats import GIF, MKV, Format
+from batchcolor.errors import ProcessingError
+from batchcolor.images.formats import DV, GIF, MKV, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, open_container, to_ffmpeg_url
 from batchcolor.video.output.pcm_transcoder import PCM_CONTAINERS
+from batchcolor.video.output.timestamps import PacketScan
 from batchcolor.video.source_info import SourceInfo
 
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"}
+MUXERS = {
+    **{"mp4": "mp4", "mov": "mov", "mkv": "matroska", "gif": "gif"},
+    **{"mxf": "mxf", "dv": "dv"},
+}
+FIXED_RATE_CONTAINERS = (MXF, DV)
+"""Containers without timestamps: every frame is shown equally long."""
+LIMITS_OF_CONTAINERS = {
+    DV.name: "it holds 720 x 576 at 25 frames per second, 720 x 480 at 29.97, or DVCPRO HD, and "
+    "two stereo streams of 16-bit PCM; --format mov holds more",
+    MXF.name: "it holds one video stream at 23.976, 24, 25, 29.97, 30, 48, 50, 59.94 or 60 frames "
+    "per second, and PCM",
+}
 DATA_STREAM_TYPES = ("data", "unknown")
 """Streams without video, audio or text, such as timecodes and sensor data."""
 
@@ -25,6 +38,21 @@ def open_output(target: Path | Any, container: Format, options: dict[str, str]) 
     """Opens an empty container at a path or in a file object; `options` are those of its muxer."""
     file = to_ffmpeg_url(target) if isinstance(target, Path) else target
     return av.open(file, "w", format=MUXERS[container.name], container_options=options)
+
+
+def describe_limits(container: Format) -> str:
+    """Returns what a container of narrow limits holds; empty for others."""
+    return LIMITS_OF_CONTAINERS.get(container.name, "")
+
+
+def check_frame_rate(container: Format, scan: PacketScan) -> None:
+    """Raises ProcessingError for a film of variable frame rate in a container that has one rate."""
+    if container in FIXED_RATE_CONTAINERS and not scan.has_constant_rate:
+        raise ProcessingError(
+            "plan",
+            f"{container.name} has one frame rate, and the film's varies; --format mkv, mov or mp4 "
+            f"keeps its times",
+        )
 
 
 def suggest_container(

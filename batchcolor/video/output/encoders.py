@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from batchcolor.errors import UsageError
 from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags, FieldOrder
 from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.dnxhd import is_interlaced_dnxhd, list_dnxhd_options
 from batchcolor.video.output.encoder_memory import make_limit_options
 from batchcolor.video.output.output_spec import OutputSpec
 
@@ -78,15 +79,24 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
     if frame_format.sample_aspect_ratio:
         context.sample_aspect_ratio = frame_format.sample_aspect_ratio
-    if frame_format.is_interlaced:
+    if frame_format.is_interlaced and _is_interlaced_in_encoder(output):
         context.field_order = FIELD_ORDER_CODES[frame_format.fields.order]
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     context.thread_type = "AUTO"
 
 
+def _is_interlaced_in_encoder(output: OutputSpec) -> bool:
+    """Whether the encoder accepts interlaced frames: DNxHR does not."""
+    size = (output.width, output.height)
+    return output.settings.codec != "dnxhr" or is_interlaced_dnxhd(output.frame_format, size)
+
+
 def _combine_options(output: OutputSpec) -> dict[str, str]:
     """Returns the options of the settings, of the frames and of the limits of memory."""
     options = output.settings.encoder_options
+    if output.settings.codec == "dnxhr":
+        size = (output.width, output.height)
+        options |= list_dnxhd_options(output.frame_format, size, output.rate)
     limits = make_limit_options(output.settings.video_codec.encoder, output.encoder_limits)
     for option, parameters in (*limits.items(), ("x264-params", _list_x264_parameters(output))):
         if parameters:

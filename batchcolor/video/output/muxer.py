@@ -12,15 +12,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import GIF, MKV, MOV, MP4
+from batchcolor.images.formats import DV, GIF, MKV, MOV, MP4, MXF
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
 from batchcolor.video.film_mark import COMMENT_ONLY, FILM_TAGS, add_film_mark
 from batchcolor.video.output import matroska
-from batchcolor.video.output.containers import open_output
+from batchcolor.video.output.containers import describe_limits, open_output
 from batchcolor.video.output.encoders import configure_encoder
 from batchcolor.video.output.gif_comment import add_comment
 from batchcolor.video.output.gif_joiner import GifJoiner
+from batchcolor.video.output.mxf_tags import convert_tags
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
 from batchcolor.video.output.stream_copier import open_streams
@@ -54,9 +55,8 @@ def dry_run_mux(source: SourceInfo, output: OutputSpec) -> None:
 
 def _make_refusal(output: OutputSpec, error: Exception) -> ProcessingError:
     container, codec = output.container.name, output.settings.codec
-    return ProcessingError(
-        "plan", f"{container} cannot hold this film as {codec}: {format_av_error(error)}"
-    )
+    reason = describe_limits(output.container) or format_av_error(error)
+    return ProcessingError("plan", f"{container} cannot hold this film as {codec}: {reason}")
 
 
 class Muxer:
@@ -123,6 +123,9 @@ class Muxer:
 
     def mark(self, provenance: Provenance) -> None:
         """States in the tags of the container what coloured the film."""
+        if self.output.container == DV:
+            self.streams.notes.append("dv has no tags: the result states nothing of its colours")
+            return
         usable = COMMENT_ONLY if self.output.container in (MOV, GIF) else FILM_TAGS
         add_film_mark(self.container.metadata, provenance, usable)
 
@@ -133,6 +136,8 @@ class Muxer:
         The last frame is shown up to the end in that header, if this is later.
         """
         timeline, time_base = segments.timeline, self.output.time_base
+        if self.output.container == MXF:
+            convert_tags(self.container.metadata, self.video.metadata)
         until = self._compute_expected_end(timeline, scan, missing)
         # A preview that starts later begins at zero.
         start = (timeline.first or 0) if self.output.settings.starts_later else 0

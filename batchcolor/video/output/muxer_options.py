@@ -7,12 +7,17 @@ import math
 from av.container import InputContainer
 from av.stream import Disposition
 
-from batchcolor.images.formats import GIF, MKV
+from batchcolor.images.formats import DV, GIF, MKV, MXF, Format
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.source_info import SourceInfo
 
 MUXER_OWNED_TAGS = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
+    {
+        *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"),
+        *("uid", "generation_uid", "operational_pattern_ul", "material_package_umid"),
+        *("file_package_umid", "reel_umid", "company_name", "product_name", "product_uid"),
+        *("product_version", "product_version_num", "toolkit_version_num", "application_platform"),
+    }
 )
 """Tags, in lower case, that describe how a file was muxed; the muxer of the result sets its own."""
 MP4_TAGS = frozenset(
@@ -23,6 +28,8 @@ MP4_TAGS = frozenset(
     }
 )
 """Tags that MP4 has standard names for."""
+DV_TAGS = frozenset({"timecode", "creation_time"})
+"""Tags that FFmpeg writes to DV: time codes and the time of recording."""
 MAX_TIMESCALE = 10_000_000
 """Largest movie timescale written, in ticks per second: seven minutes in 32 bits; FFmpeg uses 64
 bits for longer films."""
@@ -38,7 +45,10 @@ def choose_muxer_options(
     """
     if container is None:
         return dict(KEEP_NEGATIVE_TIMESTAMPS), []
-    if output.container == GIF:
+    options: dict[str, str] = {}
+    if output.container in (MXF, DV):
+        notes = _note_fixed_rate_losses(container, source, output.container)
+    elif output.container == GIF:
         options, notes = _choose_gif_options(container, output)
     elif output.container == MKV:
         options, notes = _choose_matroska_options(container, source, output)
@@ -53,6 +63,24 @@ def _choose_gif_options(
     tags = ", ".join(sorted(_list_tag_names(container) - {"comment"}))
     notes = [f"gif has no tags but a comment: {tags} dropped"] if tags else []
     return {"loop": str(output.loop)}, notes
+
+
+def _note_fixed_rate_losses(
+    container: InputContainer, source: SourceInfo, kind: Format
+) -> list[str]:
+    """Returns notes of what MXF and DV do not hold: tags (DV), chapters, an offset of streams."""
+    tags = ", ".join(sorted(_list_tag_names(container) - DV_TAGS)) if kind == DV else ""
+    notes = [f"dv has no tags: {tags} dropped"] if tags else []
+    if container.chapters():
+        notes.append(f"{kind.name} has no chapters: dropped")
+    starts = [
+        float(stream.start_time * stream.time_base)
+        for stream in container.streams
+        if stream.type in ("video", "audio") and stream.start_time is not None and stream.time_base
+    ]
+    if starts and max(starts) - min(starts) > 1 / source.rate:
+        notes.append(f"its streams begin at different times, in {kind.name} together")
+    return notes
 
 
 def _choose_matroska_options(

@@ -7,22 +7,27 @@ from fractions import Fraction
 
 import av
 
-from batchcolor.color import BT601
+from batchcolor.color import BT601, BT709
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import JPEG, Format
+from batchcolor.images.formats import JPEG, MXF, Format
 from batchcolor.video.ffmpeg import open_container
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
     FULL_RANGE,
     LIMITED_RANGE,
+    MATRIX_BT709,
     FrameFormat,
     name_pixel_format,
 )
 from batchcolor.video.output.codecs import VideoSettings
+from batchcolor.video.output.dnxhd import is_interlaced_dnxhd
 from batchcolor.video.output.encoder_memory import EncoderLimits
 from batchcolor.video.source_info import SourceInfo
 
-CHROMA_SUBSAMPLINGS = ("420", "422", "444")
+CHROMA_SUBSAMPLINGS = ("420", "411", "422", "444")
+"""In the order of preference where the encoder has not that of the source."""
+NTSC_DV_HEIGHT = 480
+"""DV has 4:1:1 at this height and no 4:2:0 (IEC 61834-2)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ def resolve_output_spec(
         frame_format, notes = _resolve_picture_frame_format(source, container)
     else:
         frame_format, notes = _resolve_film_frame_format(source, settings)
+        if container == MXF and settings.codec == "prores" and frame_format.is_interlaced:
+            notes.append("the frames state the field order, mxf states none for prores")
     skipped = skippable_streams or {}
     width, height = frame_format.width, frame_format.height
     if settings.compare and frame_format.rotation % 180:
@@ -103,17 +110,31 @@ def _resolve_film_frame_format(
         notes.append("transparent areas of the GIF become black")
     encoder = av.Codec(settings.video_codec.encoder, "w")
     offered = tuple(offer.name for offer in encoder.video_formats or ())
+    if settings.codec == "dv" and frame_format.height == NTSC_DV_HEIGHT:
+        offered = tuple(name for name in offered if name != "yuv420p")
     pixel_format = choose_pixel_format(frame_format, settings, offered)
     if source.is_rgb and settings.video_codec.is_lossless:
         # Limited range has 220 levels of luma at 8 bits, RGB 256.
         tags = replace(frame_format.tags, range=FULL_RANGE)
         frame_format = replace(frame_format, tags=tags)
+    if frame_format.is_full_range and not settings.video_codec.has_full_range:
+        tags = replace(frame_format.tags, range=LIMITED_RANGE)
+        frame_format = replace(frame_format, tags=tags)
+        notes.append(f"full range becomes limited range: {settings.codec} has no other")
+    if settings.codec == "dnxhr" and frame_format.matrix != BT709:
+        tags = replace(frame_format.tags, matrix=MATRIX_BT709)
+        frame_format = replace(frame_format, matrix=BT709, tags=tags)
+        notes.append("chroma is computed with the matrix of BT.709: dnxhr states no other")
     if pixel_format != frame_format.pixel_format:
         change = f"{frame_format.pixel_format} becomes {pixel_format}"
         bits = replace(frame_format, pixel_format=pixel_format).bits
         is_limited = settings.bit_depth is None and bits < frame_format.bits
         notes.append(f"{change}: {settings.codec} has no more bits" if is_limited else change)
-    if frame_format.is_interlaced and not settings.video_codec.states_field_order:
+    states_order = settings.video_codec.states_field_order
+    if settings.codec == "dnxhr":
+        size = (frame_format.width, frame_format.height)
+        states_order = not settings.compare and is_interlaced_dnxhd(frame_format, size)
+    if frame_format.is_interlaced and not states_order:
         notes.append(
             f"{settings.codec} is written without field order; --codec h264, prores or ffv1 keeps "
             "it"

@@ -12,11 +12,11 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from batchcolor.images.formats import MKV, MOV
+from batchcolor.images.formats import MKV, MOV, MXF
 from batchcolor.video.ffmpeg import DECODE_ERRORS
 
 PCM_CODEC = "pcm_s16le"
-PCM_CONTAINERS = (MKV, MOV)
+PCM_CONTAINERS = (MKV, MOV, MXF)
 """Containers in which players support PCM."""
 
 

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import MKV, MOV, Format
+from batchcolor.images.formats import MKV, MOV, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_error, to_ffmpeg_url
 from batchcolor.video.output.containers import suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
@@ -69,12 +69,15 @@ class StreamCopier:
         `alternatives` that does.
         """
         container = self.output.container
-        for stream in self._input.streams:
+        streams: list[Stream] = list(self._input.streams)
+        if container == MXF:  # FFmpeg's muxer wants the video first
+            streams.sort(key=lambda stream: stream.index != self.source.stream)
+        for stream in streams:
             if stream.index == self.source.stream:
                 yield stream.index
             elif stream.index in self.output.skipped_streams:
                 continue
-            elif container == MOV and _is_timecode(stream):
+            elif container in (MOV, MXF) and _is_timecode(stream):
                 continue  # FFmpeg generates it from the tag of the video stream
             elif self.output.settings.starts_later and _is_timecode(stream):
                 continue  # it is that of the film's beginning
@@ -95,6 +98,9 @@ class StreamCopier:
     def copy_metadata(self, target: Stream) -> None:
         """Copies tags, language and disposition of the coloured stream to `target`."""
         _copy_metadata(self._input.streams[self.source.stream], target)
+        reels = [s.metadata.get("reel_name") for s in self._input.streams if _is_timecode(s)]
+        if reels and reels[0]:  # FFmpeg's muxers generate the timecode stream with it
+            target.metadata.setdefault("reel_name", reels[0])
         if self.output.settings.starts_later and target.metadata.pop("timecode", ""):
             self.notes.append("the timecode is that of the film's beginning: dropped")
 

@@ -20,6 +20,9 @@ from batchcolor.video.source_info import SourceInfo
 MIN_MISSING_SECONDS = 0.25
 """A film is truncated if it stops by more than this before the end in its header."""
 
+MAX_JITTER = 0.1
+"""Largest deviation of a frame's time from a constant rate, in frame durations."""
+
 Ticks = NDArray[np.int64]
 
 
@@ -33,6 +36,8 @@ class PacketScan:
     """Of these, those that an edit list hides."""
     end: float = 0.0
     """Second at which the last packet of any stream ends."""
+    has_constant_rate: bool = True
+    """Whether its frames are multiples of the frame duration apart."""
 
     def compute_expected_end(self, source: SourceInfo, end: float, missing: int) -> float:
         """Returns the second up to which the last frame is shown: `end`, or later if truncated.
@@ -52,6 +57,7 @@ def scan_packets(source: SourceInfo) -> PacketScan:
     if source.is_image_sequence:
         return PacketScan(source.frames, end=source.end)
     packets, discarded, last_end = 0, 0, 0.0
+    times: list[int] = []
     with open_container(source.path) as container:
         demuxed = container.demux()
         while True:
@@ -67,7 +73,18 @@ def scan_packets(source: SourceInfo) -> PacketScan:
             if packet.pts is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 last_end = max(last_end, float(end))
-    return PacketScan(packets, discarded, last_end)
+                if packet.stream_index == source.stream and packet.size:
+                    times.append(packet.pts)
+    step = 1 / (source.rate * source.time_base)
+    return PacketScan(packets, discarded, last_end, _have_constant_rate(times, float(step)))
+
+
+def _have_constant_rate(times: list[int], step: float) -> bool:
+    """Whether times in ticks are different multiples of `step` apart, as far as ticks allow."""
+    places = (np.sort(np.array(times, np.float64)) - min(times, default=0)) / step
+    numbers = np.round(places)
+    tolerance = max(MAX_JITTER, 1 / step)
+    return bool((np.abs(places - numbers) <= tolerance).all() and (np.diff(numbers) > 0).all())
 
 
 class Timeline:

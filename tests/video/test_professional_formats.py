@@ -1,0 +1,199 @@
+"""Films of editing programs and tapes: MXF, DV, ProRes, DNxHD keep container, codec and tags."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from batchcolor.cli.result_info import read_file
+from batchcolor.images.formats import AVI, DV, MKV, MOV, MP4, MXF
+from batchcolor.video.fields import read_field_order, set_field_order
+from batchcolor.video.frame_format import FieldOrder
+from batchcolor.video.output.codec_choice import choose_container
+from batchcolor.video.output.codecs import VideoSettings
+
+PAL, NTSC = Fraction(25), Fraction(30000, 1001)
+SOURCES = {
+    # name: muxer, encoder, pixel format, size, rate, options, codec of the result
+    "dnxhr.mxf": ("mxf", "dnxhd", "yuv422p", (256, 120), PAL, {"profile": "dnxhr_hq"}, "dnxhd"),
+    "deep.mov": ("mov", "dnxhd", "yuv422p10le", (256, 120), PAL, {"profile": "dnxhr_hqx"}, "dnxhd"),
+    "prores.mxf": ("mxf", "prores_ks", "yuv422p10le", (128, 96), PAL, {}, "prores"),
+    "prores.mov": ("mov", "prores_ks", "yuv422p10le", (128, 96), NTSC, {}, "prores"),
+    "mpeg2.mxf": ("mxf", "mpeg2video", "yuv422p", (256, 128), PAL, {}, "dnxhd"),
+    "small.mxf": ("mxf", "mpeg2video", "yuv422p", (64, 48), PAL, {}, "prores"),
+    "ffv1.mxf": ("mxf", "ffv1", "yuv422p10le", (64, 48), PAL, {}, "ffv1"),
+    "pal.dv": ("dv", "dvvideo", "yuv420p", (720, 576), PAL, {}, "dvvideo"),
+    "ntsc.dv": ("dv", "dvvideo", "yuv411p", (720, 480), NTSC, {}, "dvvideo"),
+    "tape.mov": ("mov", "dvvideo", "yuv420p", (720, 576), PAL, {}, "dvvideo"),
+    "dvcpro.mxf": ("mxf", "dvvideo", "yuv422p", (720, 576), PAL, {}, "dvvideo"),
+}
+TIMECODES = {PAL: "10:11:12:13", NTSC: "10:11:12;13"}
+FRAMES = 6
+
+
+def write_tape(path, muxer, encoder, pixels, size, rate, options=(), order=None, tags=None):
+    """Writes a film with a timecode and stereo PCM, as a camera or an editing program does."""
+    with av.open(str(path), "w", format=muxer) as film:
+        film.metadata.update({"timecode": TIMECODES[rate], **(tags or {})})
+        stream = film.add_stream(encoder, rate=rate, options=dict(options))
+        stream.width, stream.height = size
+        stream.pix_fmt = pixels
+        if order is not None:
+            stream.codec_context.field_order = 2 if order is FieldOrder.TOP_FIRST else 3
+            stream.codec_context.flags |= 0x00040000  # interlaced DCT
+        sound = film.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "stereo"
+        for number in range(FRAMES if order is None else 2):
+            grey = np.full(size[::-1], 80 + 10 * number, np.uint8)
+            grey[: size[1] // 2, : size[0] // 2] = 200
+            frame = av.VideoFrame.from_ndarray(grey, "gray").reformat(format=pixels)
+            frame.pts, frame.time_base = number, 1 / rate
+            frame = set_field_order(frame, order) if order is not None else frame
+            film.mux(stream.encode(frame))
+            samples = np.arange(2 * 1920, dtype=np.int16).reshape(1, -1)
+            part = av.AudioFrame.from_ndarray(samples, "s16", "stereo")
+            part.rate, part.pts, part.time_base = 48000, number * 1920, Fraction(1, 48000)
+            film.mux(sound.encode(part))
+        film.mux(stream.encode(None))
+    return path
+
+
+def read_tape(path):
+    with av.open(str(path)) as film:
+        video = film.streams.video[0]
+        timecode = film.metadata.get("timecode") or video.metadata.get("timecode")
+        sound = b"".join(bytes(p) for p in film.demux(film.streams.audio[0]) if p.size)
+        kind = (film.format.name.split(",")[0], video.codec_context.name, video.guessed_rate)
+    with av.open(str(path)) as film:
+        frames = list(film.decode(video=0))
+        times = [frame.pts * frame.time_base for frame in frames]
+        luma = [np.frombuffer(f.planes[0], np.uint8)[:64].tolist() for f in frames]
+    return kind, timecode, sound, times, frames[0].format.name, luma
+
+
+def colour(command, flat, path, *options):
+    result = command("run", path, "-m", flat, "-o", "out", "--stabilize", "off", *options)
+    assert result.returncode == 0, result.stderr
+    (target,) = [p for p in (path.parent / "out").iterdir() if not p.name.startswith(".")]
+    return target, result.stderr
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_professional_film_keeps_container_codec_timecode_and_sound(command, flat, tmp_path, name):
+    *source, codec = SOURCES[name]
+    path = write_tape(tmp_path / name, *source)
+    target, _ = colour(command, flat, path)
+    assert target.name == name
+    before, after = read_tape(path), read_tape(target)
+    assert after[0] == (before[0][0], codec, before[0][2])
+    assert after[1] == before[1] == TIMECODES[source[4]]
+    assert after[2:4] == before[2:4]
+    if codec == before[0][1]:
+        assert after[4] == before[4]
+
+
+@pytest.mark.parametrize(
+    ("codec", "order"), [("dnxhd", FieldOrder.TOP_FIRST), ("prores_ks", FieldOrder.BOTTOM_FIRST)]
+)
+def test_interlaced_mxf_keeps_the_field_order(command, flat, tmp_path, codec, order):
+    pixels, size = ("yuv422p", (1920, 1080)) if codec == "dnxhd" else ("yuv422p10le", (720, 576))
+    options = {"b": "185M"} if codec == "dnxhd" else {}
+    path = write_tape(tmp_path / "a.mxf", "mxf", codec, pixels, size, PAL, options, order)
+    target, notes = colour(command, flat, path)
+    with av.open(str(target)) as film:
+        assert [read_field_order(frame) for frame in film.decode(video=0)] == [order] * 2
+        assert film.streams.video[0].codec_context.field_order == 2 or codec == "prores_ks"
+    assert ("mxf states none for prores" in notes) == (codec == "prores_ks")
+
+
+def test_reel_name_is_kept_within_and_between_mov_and_mxf(command, flat, tmp_path):
+    source, tags = SOURCES["prores.mxf"][:-1], {"reel_name": "A012"}
+    path = write_tape(tmp_path / "a.mxf", *source, tags=tags)
+    names = []
+    for options in ((), ("--format", "mov", "--if-exists", "overwrite")):
+        target, _ = colour(command, flat, path, *options)
+        with av.open(str(target)) as film:
+            names += [s.metadata["reel_name"] for s in film.streams if "reel_name" in s.metadata]
+        target.unlink()
+    assert set(names) == {"A012"}
+    assert len(names) == 3  # video and audio of MXF, timecode of MOV
+
+
+def test_mark_and_title_are_user_comments_of_mxf(command, flat, tmp_path):
+    path = write_tape(tmp_path / "a.mov", *SOURCES["prores.mov"][:-1], tags={"title": "Reel"})
+    target, _ = colour(command, flat, path, "--format", "mxf")
+    with av.open(str(target)) as film:
+        assert film.metadata["comment_title"] == "Reel"
+    assert read_file(target).parameters["model"] == flat
+
+
+def test_variable_frame_rate_is_refused_in_mxf(command, flat, tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as film:
+        stream = film.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 120, "yuv420p"
+        for tick in (0, 1, 2, 3.5, 4, 5):
+            frame = av.VideoFrame(256, 120, "yuv420p")
+            frame.pts, frame.time_base = round(tick * 40), Fraction(1, 1000)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    result = command("run", "a.mkv", "-m", flat, "-o", "out", "--format", "mxf")
+    assert result.returncode == 3
+    assert "mxf has one frame rate, and the film's varies" in result.stderr
+
+
+def test_dnxhr_states_bt709_and_its_chroma_is_of_bt709(command, flat, tmp_path):
+    path = write_tape(tmp_path / "a.mxf", *SOURCES["mpeg2.mxf"][:-1])
+    target, notes = colour(command, flat, path)
+    assert "chroma is computed with the matrix of BT.709" in notes
+    with av.open(str(target)) as film:
+        assert next(film.decode(video=0)).colorspace == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "container"),
+    [
+        ({}, MXF, MXF),
+        ({}, DV, DV),
+        ({}, AVI, MKV),
+        ({"crf": 18}, MXF, MKV),
+        ({"codec": "h264"}, DV, MKV),
+        ({"codec": "dnxhr"}, MP4, MXF),
+        ({"codec": "dnxhr"}, MOV, MOV),
+        ({"compare": True}, DV, MKV),
+        ({"bit_depth": 10}, DV, MKV),
+    ],
+)
+def test_container_follows_source_and_codec(settings, own, container):
+    assert choose_container(VideoSettings(**settings), own) == container
+
+
+def test_h264_for_an_editing_film_where_it_is_asked_for(command, flat, tmp_path):
+    path = write_tape(tmp_path / "a.mov", *SOURCES["prores.mov"][:-1])
+    target, _ = colour(command, flat, path, "--codec", "h264")
+    with av.open(str(target)) as film:
+        assert film.streams.video[0].codec_context.name == "h264"
+
+
+def test_full_range_becomes_limited_range_in_prores(command, flat, tmp_path):
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+    (tmp_path / "reel").mkdir()
+    Image.fromarray(ramp).save(tmp_path / "reel" / "0001.png")
+    with av.open(str(tmp_path / "full.mov"), "w") as film:
+        stream = film.add_stream("mjpeg", rate=25, options={"q:v": "1"})
+        stream.width, stream.height, stream.pix_fmt = 256, 16, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray(ramp, "gray").reformat(format="yuvj420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        film.mux([*stream.encode(frame), *stream.encode(None)])
+    for source, options in (("reel", ["--frames"]), ("full.mov", [])):
+        result = command(
+            "run", source, "-m", flat, "-o", f"out-{source}", "--codec", "prores", *options
+        )
+        assert "full range becomes limited range: prores has no other" in result.stderr
+        (target,) = (tmp_path / f"out-{source}").glob("*.mov")
+        with av.open(str(target)) as film:
+            frame = next(film.decode(video=0))
+        luma = np.frombuffer(frame.planes[0], "<u2").reshape(16, -1)[8, :256].astype(float)
+        assert frame.color_range == 1
+        assert np.abs((luma - 64) / 876 * 255 - np.arange(256)).max() < 2

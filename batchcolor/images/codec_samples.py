@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchcolor.images.metadata.model import Block
 from batchcolor.images.picture import Plane
 
 
@@ -44,6 +45,10 @@ class Samples:
     iptc: bytes = b""
     """IPTC records that are not among Photoshop resources."""
     dpi: tuple[float, float] | None = None
+    blocks: tuple[Block, ...] = ()
+    """Blocks that only this format has."""
+    bits: int = 0
+    """As `Picture.bits`."""
     notes: list[str] = field(default_factory=list)
     is_colored: bool | None = None
     """Whether the picture is in colour, where `pixels` are luma; None where they show it."""

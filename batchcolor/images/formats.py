@@ -80,7 +80,8 @@ QOI = Format("qoi", (".qoi",), is_writable=False)
 SUN_RASTER = Format("sun raster", (".ras", ".sun"), is_writable=False)
 PSD = Format("psd", (".psd", ".psb"), is_writable=False, substitute=TIFF)
 JPEG_XL = Format("jxl", (".jxl",), supports_alpha=True, supports_16_bits=True)
-MODERN_FORMATS = (AVIF, HEIF, JPEG_XL)
+DPX = Format("dpx", (".dpx",), supports_alpha=True, supports_16_bits=True)
+MODERN_FORMATS = (AVIF, HEIF, JPEG_XL, DPX)
 """Still formats that are read, after the readers of plugins, and written."""
 CAMERA_RAW = Format(
     "camera raw",
@@ -95,7 +96,6 @@ CAMERA_RAW = Format(
     module="rawpy",
     extra="raw",
 )
-DPX = Format("dpx", (".dpx",), is_writable=False, substitute=TIFF)
 OPENEXR = Format("openexr", (".exr",), is_writable=False, substitute=TIFF)
 RADIANCE = Format("radiance", (".hdr", ".pic"), is_writable=False, substitute=TIFF)
 DICOM = Format(
@@ -114,7 +114,7 @@ FITS = Format(
 )
 READ_ONLY_FORMATS = (
     *(JPEG_2000, NETPBM, TGA, PCX, SGI, PSD, QOI, SUN_RASTER, ICON),
-    *(CAMERA_RAW, DPX, OPENEXR, RADIANCE, DICOM, FITS),
+    *(CAMERA_RAW, OPENEXR, RADIANCE, DICOM, FITS),
 )
 """Still formats that are read, after the readers of plugins, and not written."""
 CRASH_PRONE_FORMATS = (CAMERA_RAW,)

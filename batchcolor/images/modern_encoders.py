@@ -17,7 +17,8 @@ from PIL import Image
 from batchcolor.images.codec_samples import decode_srgb
 from batchcolor.images.color_profiles.cicp import find_code_points
 from batchcolor.images.color_profiles.rgb_profiles import build_output_profile
-from batchcolor.images.formats import AVIF, HEIF, JPEG_XL
+from batchcolor.images.dpx_writer import encode_dpx
+from batchcolor.images.formats import AVIF, DPX, HEIF, JPEG_XL
 from batchcolor.images.heif_items import add_metadata
 from batchcolor.images.iso_boxes import build_box
 from batchcolor.images.metadata.exif import remove_orientation
@@ -246,6 +247,7 @@ ENCODERS: dict[str, Encoder] = {
     AVIF.name: encode_avif,
     HEIF.name: encode_heif,
     JPEG_XL.name: encode_jpeg_xl,
+    DPX.name: encode_dpx,
 }
 """Functions that encode pixels and metadata, by format name. Their last argument is that of
 `Picture.bits`."""

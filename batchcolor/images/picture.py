@@ -47,7 +47,7 @@ class Picture:
     is_lossless: bool = False
     """Whether the source is a lossless file of a format that can also be lossy."""
     bits: int = 0
-    """Bits per sample of the source, where it is AVIF or HEIC of more than 8; else 0."""
+    """Bits per sample of the source, where it is AVIF, HEIC or DPX of more than 8; else 0."""
     grey_jpeg: GreyJpeg | None = None
     """The source, where a JPEG can be made of it without coding its luma again."""
 

@@ -8,15 +8,42 @@ from numpy.typing import NDArray
 
 from batchcolor.color import BT709, BT2020
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
+from batchcolor.video.planes import view_plane
 
 COLOR_SPACES = {BT709.name: 1, BT2020.name: 9}
 """AVColorSpace of each matrix other than BT.601."""
 BT601_SPACE = 5
+STRIP_ROWS = 64
+"""Rows that are converted at once."""
 
 
 def to_rgb(frame: VideoFrame, frame_format: FrameFormat, pixel_format: str) -> VideoFrame:
     """Converts a frame to an RGB pixel format."""
     return _convert(frame, frame_format, pixel_format)
+
+
+def to_deep_rgb(frame: VideoFrame, frame_format: FrameFormat) -> NDArray[np.uint16]:
+    """Converts a frame of 4:4:4 with more than 8 bits to RGB `(height, width, 3)` of 16 bits.
+
+    FFmpeg's conversion is not exact at 16 bits; here grey levels keep their values.
+    """
+    bits = frame_format.bits
+    black, span, chroma_span = 0, (1 << bits) - 1, (1 << bits) - 1
+    if not frame_format.is_full_range:
+        black, span, chroma_span = (level << (bits - 8) for level in (16, 219, 224))
+    y, cb, cr = (view_plane(frame, index) for index in range(3))
+    rgb = np.empty((*y.shape, 3), np.uint16)
+    for start in range(0, len(y), STRIP_ROWS):
+        rows = slice(start, start + STRIP_ROWS)
+        luma = (y[rows].astype(np.float64) - black) * (65535 / span)
+        blue, red = (
+            (plane[rows].astype(np.float64) - (128 << (bits - 8))) * (65535 / chroma_span)
+            for plane in (cb, cr)
+        )
+        for channel, (from_cb, from_cr) in enumerate(frame_format.matrix.chroma_factors):
+            values = luma + from_cb * blue + from_cr * red
+            rgb[rows, :, channel] = np.clip(np.rint(values), 0, 65535)
+    return rgb
 
 
 def to_jpeg_planes(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:

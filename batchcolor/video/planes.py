@@ -119,13 +119,13 @@ def _compute_gamut_scale(
 
 def _reduce_luma(
     luma: NDArray[Any], frame_format: FrameFormat, size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Returns luma at chroma's size, 8 bits as stored; averaged if chroma is subsampled."""
+) -> NDArray[Any]:
+    """Returns luma at chroma's size; averaged, with 8 bits, if chroma is subsampled."""
+    if luma.shape == size[::-1]:
+        return luma
     if luma.dtype != np.uint8:
         luma = (luma >> (frame_format.bits - 8)).astype(np.uint8)
     factor = (-(-luma.shape[1] // size[0]), -(-luma.shape[0] // size[1]))
-    if factor == (1, 1):
-        return luma
     if factor != (2, 2) or luma.shape[0] % 2 or luma.shape[1] % 2:
         return np.asarray(Image.fromarray(luma).reduce(factor))
     sums = luma[::2].astype(np.uint16)
@@ -136,9 +136,12 @@ def _reduce_luma(
     return means.astype(np.uint8)
 
 
-def _to_full_range(luma: NDArray[np.uint8], frame_format: FrameFormat) -> NDArray[np.float32]:
-    """Returns 8-bit luma as 0..1 at full range, in an array of its own."""
-    black, span = (0, 255) if frame_format.is_full_range else (16, 219)
+def _to_full_range(luma: NDArray[Any], frame_format: FrameFormat) -> NDArray[np.float32]:
+    """Returns luma of `_reduce_luma` as 0..1 at full range, in an array of its own."""
+    bits = 8 if luma.dtype == np.uint8 else frame_format.bits
+    black, span = 0, (1 << bits) - 1
+    if not frame_format.is_full_range:
+        black, span = 16 << (bits - 8), 219 << (bits - 8)
     y = luma.astype(np.float32)
     y -= np.float32(black)
     y /= np.float32(span)

@@ -33,6 +33,8 @@ class SourceInfo:
     """Second at which the last stream of the container ends, as `end`."""
     codec: str = ""
     """FFmpeg's name of its codec; empty for a folder of pictures."""
+    timecode: str = ""
+    """Timecode of the first frame of a folder of DPX; empty for others."""
     is_rgb: bool = False
     """Whether its coded frames are RGB and are converted."""
     loop: int = LOOP_FOREVER

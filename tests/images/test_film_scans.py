@@ -14,7 +14,7 @@ import pytest
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.codec_samples import decode_srgb
-from batchcolor.images.formats import TIFF
+from batchcolor.images.formats import DPX
 from batchcolor.images.header import estimate_memory
 from batchcolor.images.picture import Picture
 from batchcolor.images.scan import ScannedFile
@@ -63,7 +63,7 @@ def test_dpx_keeps_transparency(tmp_path: Path, read_picture: ReadPicture) -> No
     picture = read_picture(path)
     assert picture.alpha is not None
     assert set(np.unique(picture.alpha)) == {128 * 257}
-    assert picture.format.result_format == TIFF
+    assert picture.format.result_format == DPX
 
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr"])

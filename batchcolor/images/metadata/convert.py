@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import replace
 
+from batchcolor.images.dpx_header import BLOCK_FORMAT
 from batchcolor.images.metadata.exif import (
     X_RESOLUTION,
     Y_RESOLUTION,
@@ -39,8 +40,9 @@ TEXT_TAGS = {
 WITH_COMMENTS, WITH_IPTC = ("jpeg", "png"), ("jpeg", "png", "tiff")
 WITHOUT_RESOLUTION = ("webp", "avif", "heif", "jxl")
 """Formats with no field for the resolution but those of EXIF."""
-WITHOUT_LOSS = ("APP0", "pHYs", *SRGB_CHUNKS)
-"""Blocks whose content is in `dpi`, or describes the colour space of every result."""
+WITHOUT_LOSS = ("", "APP0", "pHYs", *SRGB_CHUNKS)
+"""Blocks whose content is in `dpi`, or describes the colour space of every result, and headers of
+DPX that state nothing."""
 BLOCK_NAMES = {"tIME": "PNG modification time (tIME)"}
 
 
@@ -99,6 +101,8 @@ def _name_block(block: Block) -> str:
         return f"PNG text {text.keyword!r}" if text else f"damaged {block.kind} chunk"
     if block.format == "jpeg":
         return f"JPEG segment {block.kind}"
+    if block.format == BLOCK_FORMAT:
+        return f"DPX {block.kind}"
     return BLOCK_NAMES.get(block.kind, f"{block.format.upper()} chunk {block.kind!r}")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from batchcolor.images.formats import BMP, JPEG, JPEG_XL, Format
+from batchcolor.images.formats import BMP, DPX, JPEG, JPEG_XL, Format
 from batchcolor.images.metadata.jpeg import MAX_EXIF
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.exif_software import read_software, write_software
@@ -57,9 +57,10 @@ def mark_metadata(
 ) -> Metadata:
     """Returns the metadata with the marks; all else in it is kept.
 
-    Adds a note where a damaged or full block prevents a mark. BMP has no place for marks.
+    Adds a note where a damaged or full block prevents a mark. BMP and DPX have no place for marks;
+    the header of DPX names batchcolor.
     """
-    if target == BMP:
+    if target in (BMP, DPX):
         return metadata
     from batchcolor.images.provenance_marks.xmp_history import InvalidXmpError, add_history_entry
 

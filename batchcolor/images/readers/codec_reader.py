@@ -109,7 +109,10 @@ def decode_with_codec(
     space = samples.space or (GREY if samples.pixels.ndim == 2 else RGB)
     conversion = plan_conversion(metadata.icc, space, options.profile, notes)
     luma, metadata = conversion.to_luma(samples.pixels), replace(metadata, icc=conversion.target)
-    return Picture(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored)
+    return Picture(
+        *(found.path, luma, samples.alpha, found.format, metadata, notes, is_colored),
+        bits=samples.bits,
+    )
 
 
 def _has_colors(samples: Samples) -> bool:
@@ -135,4 +138,4 @@ def _check_metadata(samples: Samples, notes: list[str]) -> Any:
     }
     carrier.info.update({name: block for name, block in blocks.items() if block})
     metadata, _ = read_metadata(carrier, notes)
-    return replace(metadata, photoshop=samples.photoshop, iptc=samples.iptc)
+    return replace(metadata, photoshop=samples.photoshop, iptc=samples.iptc, blocks=samples.blocks)

@@ -16,8 +16,10 @@ from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode import decode
 from batchcolor.images.header import estimate_memory, read_pages
 from batchcolor.images.picture import Picture
+from batchcolor.images.readers.dpx import is_dpx, read_dpx_header
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (
+    BIT_DEPTHS,
     FULL_RANGE,
     ColorTags,
     FrameFormat,
@@ -54,7 +56,7 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
         frame_format=FrameFormat(
             width=picture.width,
             height=picture.height,
-            pixel_format=name_pixel_format("420", picture.depth),
+            pixel_format=name_pixel_format("420", _find_depth(picture)),
             matrix=matrix,
             tags=ColorTags(range=FULL_RANGE, matrix=matrix_tag),  # the range of pictures
         ),
@@ -64,13 +66,27 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
         end=float(frames.length / fps),
         container_end=float(frames.length / fps),
         is_image_sequence=True,
+        timecode=_read_timecode(next(iter(frames.paths.values()))),
         notes=tuple(notes),
     )
+
+
+def _find_depth(picture: Picture) -> int:
+    """Returns the bits of the frames of a film: those of the file, if it states them."""
+    return picture.bits if picture.bits in BIT_DEPTHS else picture.depth
 
 
 def _join_names(names: list[str] | tuple[str, ...]) -> str:
     more = len(names) - MAX_LISTED_NAMES
     return ", ".join(names[:MAX_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _read_timecode(path: Path) -> str:
+    """Returns the timecode of a frame in DPX; empty for others."""
+    try:
+        return read_dpx_header(path).timecode if is_dpx(path) else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _decode_first_readable(frames: NumberedFrames, max_pixels: int) -> Picture:

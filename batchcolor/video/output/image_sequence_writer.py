@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.dpx_header import BLOCK_FORMAT
 from batchcolor.images.encode import encode
-from batchcolor.images.formats import JPEG, is_writable_suffix
+from batchcolor.images.formats import DPX, JPEG, is_writable_suffix
 from batchcolor.images.join import JoinedImage
-from batchcolor.images.metadata.model import Metadata
+from batchcolor.images.metadata.model import Block, Metadata
+from batchcolor.images.readers.dpx import is_dpx, read_dpx_header
 from batchcolor.storage.atomic import (
     replace_folder,
     restore_folder,
     set_modification_time,
     sync_to_disk,
 )
-from batchcolor.video.color_conversion import to_jpeg_planes, to_rgb
+from batchcolor.video.color_conversion import to_deep_rgb, to_jpeg_planes, to_rgb
 from batchcolor.video.numbered_frames import list_numbered_frames
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments
@@ -68,6 +71,7 @@ class ImageSegments(Segments):
         self._is_image_sequence = source.is_image_sequence
         frames = list_numbered_frames(source.path) if source.is_image_sequence else None
         self._first, self._step = (frames.first, frames.step) if frames else (1, 1)
+        self._sources = frames.paths if frames else {}
         self._digits = frames.digits if frames else DIGITS
         is_preview = output.settings.preview is not None
         self._length = frames.length if frames and not is_preview else 0
@@ -80,7 +84,7 @@ class ImageSegments(Segments):
             assert frame.pts is not None
             position = frame.pts
             self._repeat_until(position)
-        self._write_image(position, self._encode_image(frame))
+        self._write_image(position, self._encode_image(frame, self._find_metadata(position)))
 
     def _repeat_until(self, position: int) -> None:
         """Fills the gap before `position`, from 0, with copies of the last picture before it."""
@@ -102,7 +106,16 @@ class ImageSegments(Segments):
         path.write_bytes(data)
         self._unsynced[path] = zlib.crc32(data)
 
-    def _encode_image(self, frame: VideoFrame) -> bytes:
+    def _find_metadata(self, position: int) -> Metadata:
+        """Returns the metadata of a picture: with the header of its source, if both are DPX."""
+        number = self._first + position * self._step
+        source = self._sources.get(number) if self.output.container == DPX else None
+        if source is None or not is_dpx(source):
+            return self.metadata
+        block = Block(BLOCK_FORMAT, "", read_dpx_header(source).raw)
+        return replace(self.metadata, blocks=(block,))
+
+    def _encode_image(self, frame: VideoFrame, metadata: Metadata) -> bytes:
         """Returns the picture file of a frame, upright."""
         kind, frame_format = self.output.container, self.output.frame_format
         turns = frame_format.rotation // 90
@@ -111,12 +124,15 @@ class ImageSegments(Segments):
             y, cb, cr = (
                 np.ascontiguousarray(np.rot90(view_plane(frame, n), turns)) for n in range(3)
             )
-            return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), self.metadata, self.quality)
-        rgb = "rgba" if frame_format.has_alpha else "rgb24"
-        pixel_format = "rgb48le" if frame_format.bits > 8 else rgb
-        pixels: Any = to_rgb(frame, frame_format, pixel_format).to_ndarray()
+            return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), metadata, self.quality)
+        if frame_format.bits > 8:
+            pixels: Any = to_deep_rgb(frame, frame_format)
+        else:
+            rgb = "rgba" if frame_format.has_alpha else "rgb24"
+            pixels = to_rgb(frame, frame_format, rgb).to_ndarray()
         upright = np.ascontiguousarray(np.rot90(pixels, turns))
-        return encode(JoinedImage(kind, rgb=upright), self.metadata, self.quality)
+        joined = JoinedImage(kind, rgb=upright, bits=frame_format.bits)
+        return encode(joined, metadata, self.quality)
 
     def _flush(self) -> dict[str, int]:
         for path in self._unsynced:

@@ -233,7 +233,9 @@ class NoStreams:
         """Does nothing: there are neither packets nor chapters."""
 
     def copy_metadata(self, target: Stream) -> None:
-        """Does nothing: there are no tags."""
+        """Sets the timecode of the first frame, if it has one."""
+        if self.source.timecode and not self.output.settings.starts_later:
+            target.metadata["timecode"] = self.source.timecode
 
     def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """Does nothing: there are no packets."""

@@ -208,6 +208,10 @@ def run(
         from batchcolor.pipeline.watch.watch_job import ProgressView, run_watch
 
         return run_watch(settings, load_plugins(), ProgressView(observe))
+    if settings.cluster is not None:
+        from batchcolor.cluster.cluster_job import run_on_cluster
+
+        return run_on_cluster(settings, load_plugins(), observe)
     return run_job(settings, load_plugins(), observe)
 
 

@@ -14,6 +14,10 @@ LIMITS = "limits"
 """The step of failures caused by an option: --max-pixels, --max-memory, --strict."""
 
 
+WORKER = "worker"
+"""The step of a failure that killed the process of a worker, whatever it was doing."""
+
+
 class ExitCode(IntEnum):
     """Exit codes of the process; docs/scripting.md has the table."""
 
@@ -59,7 +63,7 @@ class ProcessingError(BatchcolorError):
     """One picture or film fails; the others continue.
 
     `step` is the step of the pipeline that failed: scan, plan, decode, chroma, join, encode,
-    commit; or `LIMITS`.
+    commit; or `LIMITS`, `WORKER`.
     """
 
     exit_code = ExitCode.SOME_FAILED
@@ -74,6 +78,10 @@ class OutputError(BatchcolorError):
     """External failure: disk full, output folder read-only or gone. Run again to resume."""
 
     exit_code = ExitCode.EXTERNAL_FAILURE
+
+
+class ClusterError(OutputError):
+    """The cluster cannot be reached, or no node of it is left. Run again to resume."""
 
 
 class StandardOutputError(OutputError):
@@ -107,6 +115,10 @@ class PluginError(ModelError):
     def __init__(self, message: str, location: str = "") -> None:
         super().__init__(message)
         self.location = location
+
+
+class NodeMismatchError(ModelError):
+    """No node of the cluster has what the job needs: this version, its plugins, its weights."""
 
 
 class InterruptedJobError(BatchcolorError):

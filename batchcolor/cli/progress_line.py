@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from batchcolor.errors import make_printable
+
 if TYPE_CHECKING:
-    from batchcolor.pipeline.report import Report
+    from batchcolor.pipeline.report import NodeStatus, Report
 
 BAR_WIDTH = 20
 SPINNER_WIDTH = 2
@@ -43,6 +45,20 @@ def counts(report: Report, *, with_frames: bool = True) -> str:
     if left is not None:
         parts.append(f"{timedelta(seconds=round(left))} left")
     return ", ".join(parts)
+
+
+def describe_node(node: NodeStatus) -> str:
+    """What a node of a cluster has done, and its state where it does not work."""
+    parts = [f"{node.finished + node.in_work} done"]
+    if node.failed:
+        parts.append(f"{node.failed} failed")
+    if node.state == "not used":
+        parts.append(f"not used: {node.reason}")
+    elif node.state != "working":
+        parts.append(node.state)
+    elif node.workers > 1:
+        parts.append(f"{node.workers} workers")
+    return f"{make_printable(node.name)}: {', '.join(parts)}"
 
 
 def describe_rate(report: Report, *, with_frames: bool = True) -> str:

@@ -134,11 +134,15 @@ def _work(
             result = run_watch(settings, plugins, display, missing)
         return result, RunView(verbose=0, quiet=quiet)
 
-    from batchcolor.pipeline.job import run as run_job
-
     with RunView(verbose=verbose, quiet=quiet) as view:
-        result = run_job(settings, plugins, view.watch, missing)
-    return result, view
+        if settings.cluster is not None:
+            from batchcolor.cluster.cluster_job import run_on_cluster
+
+            return run_on_cluster(settings, plugins, view.watch, missing), view
+
+        from batchcolor.pipeline.job import run as run_job
+
+        return run_job(settings, plugins, view.watch, missing), view
 
 
 def _read_sources(

@@ -12,11 +12,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
 
 from batchcolor.cli.console import make_console, print_line
 from batchcolor.cli.next_steps import suggest_next_steps
-from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_rate, fit_line
+from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_node, describe_rate, fit_line
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.storage.journal import journal_path
 from batchcolor.storage.remote.mounts import name_of
@@ -54,6 +62,8 @@ class RunView:
         self.task = self.bar.add_task(
             "", total=None, counts="looking for pictures", has_bar=False, name=""
         )
+        self.nodes: dict[int, TaskID] = {}
+        """The line of each node of a cluster, by its place in the report."""
         self.last_line = time.monotonic()
         self.shown_failures = self.shown_refused = 0
 
@@ -98,10 +108,20 @@ class RunView:
                 has_bar=has_bar,
                 name=name,
             )
+            self._show_nodes(report)
         elif not self.quiet and time.monotonic() - self.last_line > PLAIN_SECONDS:
             self.last_line = time.monotonic()
             name = f" ({make_printable(report.current)})" if report.current else ""
             print_line(self.console, f"{counts(report)}{name}")
+
+    def _show_nodes(self, report: Report) -> None:
+        """A line for each node of a cluster, below that of the job."""
+        for place, node in enumerate(report.nodes):
+            if place not in self.nodes:
+                self.nodes[place] = self.bar.add_task(
+                    "", total=None, counts="", has_bar=False, name=""
+                )
+            self.bar.update(self.nodes[place], counts=f"  {describe_node(node)}")
 
     def summary(self, report: Report, plugins: Plugins, *, salvages: bool = False) -> None:
         """Failures, notes and the closing lines; only failures and the message when quiet.
@@ -117,6 +137,8 @@ class RunView:
             return
         self._show_notes(report)
         self._say(closing_sentence(report))
+        for node in report.nodes:
+            self._say(f"  {describe_node(node)}")
         output = Path(report.output).absolute()
         if output.exists():
             self._say(f"Results: {output}")

@@ -1,1 +1,1 @@
-"""Jobs of several processes and computers."""
+"""One job on several computers: the nodes of a Ray cluster; the merged report of shards."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,13 +207,16 @@ class Reader:
     decode: Callable[[Path], ReadImage | NDArray[np.uint8] | NDArray[np.uint16]]
 
 
+Status: TypeAlias = Literal["done", "copied", "skipped", "failed"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of one picture or film, as `batchcolor_done` gets it."""
 
     source: Path
     target: Path | None
-    status: Literal["done", "copied", "skipped", "failed"]
+    status: Status
     """`copied`: it is in colour already, and the result is a copy of the source."""
     step: str = ""
     reason: str = ""

@@ -60,9 +60,20 @@ DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its 
 
 
 class Pipeline:
-    """One running job. `start` returns at once; `wait` blocks until the end or a time limit."""
+    """One running job. `start` returns at once; `wait` blocks until the end or a time limit.
 
-    def __init__(self, plan: Plan, runner: Runner, plugins: Plugins, journal: Journal) -> None:
+    `is_part`: another process passes the outcomes of the whole job to the plugins.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        runner: Runner,
+        plugins: Plugins,
+        journal: Journal,
+        *,
+        is_part: bool = False,
+    ) -> None:
         self.plan, self.settings, self.runner = plan, plan.settings, runner
         self.plugins, self.journal = plugins, journal
         self.readers = plugins.readers()
@@ -76,7 +87,10 @@ class Pipeline:
         if self.settings.gallery:
             self.gallery = GalleryWriter(plan.output, runner.name, self.readers, plan.shard)
             self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
-        self.recorder = Recorder(plan, self.provenance, journal, self.report, plugins, self.gallery)
+        observers = None if is_part else plugins
+        self.recorder = Recorder(
+            *(plan, self.provenance, journal, self.report, observers, self.gallery)
+        )
         self.stop, self.watch = Cancellation(), DecodeWatch()
         threads = self.settings.threads
         max_items = (

@@ -30,6 +30,7 @@ from batchcolor.storage.remote.mounts import find_mount, name_of
 
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
+    from batchcolor.pipeline.executor import Pipeline
 
 Interrupt: TypeAlias = Callable[[ExitCode], None]
 """Asks a job to finish what is in flight and to end with this exit code."""
@@ -51,8 +52,8 @@ def run(
     """
     plan, owned = plan_job(settings, plugins, missing)
     with plan.open_session():
-        if not _has_tasks(plan, plugins):
-            return _finish_empty_shard(plan)
+        if not has_tasks(plan, plugins):
+            return finish_empty_shard(plan)
 
         runner = load_job_runner(settings, owned)
         if settings.if_exists == "error":
@@ -84,46 +85,66 @@ def run_plan(
     """
     from batchcolor.pipeline.executor import Pipeline
 
-    with _open_journal(plan) as journal:
+    with open_journal(plan) as journal:
         pipeline = Pipeline(plan, runner, plugins, journal)
         recorder = RunRecorder(plan, journal)
-        with signals(pipeline.interrupt), note_warnings(pipeline.report):
-            try:
-                pipeline.start()
-                recorder.start(pipeline.report)
-                while not pipeline.wait(TICK):
-                    watch(pipeline.report)
-                    recorder.update(pipeline.report)
-                watch(pipeline.report)
-            except BaseException as error:
-                pipeline.abort(error)
-                raise
-        report = pipeline.finish()
-        if journal.path.exists() and journal.is_kept:
-            _record_job(plan, recorder, report)
+
+        def watch_and_record(report: Report) -> None:
+            watch(report)
+            recorder.update(report)
+
+        report = run_pipeline(pipeline, watch_and_record, signals, recorder.start)
+        record_end(plan, journal, recorder, report)
         return report
 
 
-def _open_journal(plan: Plan) -> Journal:
+def open_journal(plan: Plan) -> Journal:
+    """The journal of a job, or of its shard, which is locked as a context manager."""
     return Journal(plan.output, lock=not plan.settings.no_lock, shard=plan.shard)
 
 
-def _finish_empty_shard(plan: Plan) -> Report:
+def finish_empty_shard(plan: Plan) -> Report:
     """The report of a shard without sources."""
     report = Report(plan.settings.model, str(plan.output), shard=str(plan.shard))
-    with _open_journal(plan) as journal:
+    with open_journal(plan) as journal:
         report.note(f"shard {plan.shard} has no pictures: nothing to do")
         report.is_scanning, report.counted = False, 0
         report.finish()
-        _record_job(plan, RunRecorder(plan, journal), report)
+        record_end(plan, journal, RunRecorder(plan, journal), report)
     return report
 
 
-def _record_job(plan: Plan, recorder: RunRecorder, report: Report) -> None:
-    """Records the end for `batchcolor report`, and the settings for `batchcolor review`.
+def run_pipeline(
+    pipeline: Pipeline,
+    watch: Callable[[Report], None],
+    signals: Callable[[Interrupt], AbstractContextManager[None]],
+    begin: Callable[[Report], None],
+) -> Report:
+    """Runs a pipeline to its end; `watch` and `signals` are those of `run_plan`.
+
+    `begin` is called once, when it has started.
+    """
+    with signals(pipeline.interrupt), note_warnings(pipeline.report):
+        try:
+            pipeline.start()
+            begin(pipeline.report)
+            while not pipeline.wait(TICK):
+                watch(pipeline.report)
+            watch(pipeline.report)
+        except BaseException as error:
+            pipeline.abort(error)
+            raise
+    return pipeline.finish()
+
+
+def record_end(plan: Plan, journal: Journal, recorder: RunRecorder, report: Report) -> None:
+    """Records the end for `batchcolor report`, and the settings for `batchcolor review`, if the
+    output folder stays.
 
     A full disk is reported.
     """
+    if not (journal.path.exists() and journal.is_kept):
+        return
     try:
         recorder.finish(report)
         record_job(plan.output, plan.settings)
@@ -143,7 +164,7 @@ def preview(
     from batchcolor.inference.runner import load_runner
 
     plan, owned = plan_job(settings, plugins, missing)
-    _has_tasks(plan, plugins)
+    has_tasks(plan, plugins)
     digest = load_runner(owned, settings.loading).weights_hash
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, digest)
@@ -215,7 +236,8 @@ def _describe_unreadable(path: Path) -> str:
     return ""
 
 
-def _has_tasks(plan: Plan, plugins: Plugins) -> bool:
+<<<<<<< HEAD
+def has_tasks(plan: Plan, plugins: Plugins) -> bool:
     """Whether a shard has a picture, or a failure to report. Scans up to the first one.
 
     Raises UsageError where no source has a picture, in any shard.
@@ -234,6 +256,11 @@ def _has_tasks(plan: Plan, plugins: Plugins) -> bool:
 def _check_tasks(plan: Plan, plugins: Plugins) -> None:
     """Raises UsageError where no source has a picture."""
     journal = Journal(plan.output, lock=False)
+=======
+def require_task(plan: Plan, plugins: Plugins) -> None:
+    """Raises UsageError where no source has a picture. Scans up to the first one."""
+    journal = Journal(plan.output)
+>>>>>>> bf79c14 (run --cluster colours on the nodes of a Ray cluster)
     telling: SkippedEntry | None = None
     skipped: SkippedEntry | None = None
     for task in plan.tasks(journal, "", plugins.readers()):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.types import Outcome
@@ -29,6 +29,32 @@ _COUNTS = (
 """Numbers that are the sum of those of all rounds."""
 _lock = threading.Lock()
 """Held while any report changes; not part of a report, which can be copied and pickled."""
+
+
+@dataclass
+class NodeStatus:
+    """What one node of a cluster did for a job."""
+
+    name: str
+    state: Literal["starting", "working", "not used", "lost"] = "starting"
+    reason: str = ""
+    """Why it is not used."""
+    workers: int = 0
+    finished: int = 0
+    """Pictures and films, the failed ones included."""
+    failed: int = 0
+    in_work: int = 0
+    """Those that are finished and not counted yet."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Its object in the report."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "reason": self.reason,
+            "finished": self.finished,
+            "failed": self.failed,
+        }
 
 
 @dataclass
@@ -84,6 +110,8 @@ class Report:
     too_large: int = 0
     doubts: list[tuple[float, str]] = field(default_factory=list)
     """A heap of doubt and source: of the `MAX_DOUBTS` results of which the model is least sure."""
+    nodes: list[NodeStatus] = field(default_factory=list)
+    """Of a job on a cluster."""
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     exit_code: ExitCode = ExitCode.DONE
@@ -219,6 +247,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The document of `--report` and `--json`."""
+        nodes = {"nodes": [node.as_json() for node in self.nodes]} if self.nodes else {}
         return {
             "model": self.model,
             "output": self.output,
@@ -252,6 +281,7 @@ class Report:
             ],
             "notes": self.notes,
             "picture_notes": [{"source": path, "note": n} for path, n in self.picture_notes],
+            **nodes,
         }
 
 

@@ -66,6 +66,8 @@ class RunArguments(ModelArguments, total=False):
     luma: Literal["auto", "exact"]
     pages: Literal["all", "first"]
     quality: int | None
+    cluster: str | None
+    """`auto`, `local` or `ray://HOST:PORT`: the job runs on the nodes of a Ray cluster."""
     workers: int | None
     max_memory: int | None
     """Bytes."""

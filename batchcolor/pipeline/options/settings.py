@@ -279,6 +279,15 @@ class RunSettings(SettingsModel):
     device: Device = "auto"
     precision: Precision = "auto"
     backend: Backend = "auto"
+    cluster: Annotated[
+        str | None,
+        Option(
+            "Machine",
+            "Colour on the nodes of a Ray cluster: auto (the one that is running), local (this "
+            "machine only), or ray://HOST:PORT.",
+            metavar="ADDRESS",
+        ),
+    ] = None
     workers: Annotated[
         int | None,
         Field(ge=1),
@@ -341,6 +350,8 @@ class RunSettings(SettingsModel):
                 f"--max-memory: not enough memory for one picture; give at least "
                 f"{LEAST_MEMORY // MIB} MiB"
             )
+        if self.cluster is not None:
+            self._check_cluster(self.cluster)
         if self.every > 1 and self.stabilize == "off":
             raise UsageError(
                 f"--every {self.every}: colours are propagated by --stabilize fast or best"
@@ -356,6 +367,14 @@ class RunSettings(SettingsModel):
         if self.like is not None and self.references is not None:
             raise UsageError("--like names one reference and --references several: choose one")
         self._check_format(self.films)
+
+    def _check_cluster(self, address: str) -> None:
+        if address not in ("auto", "local") and not address.startswith("ray://"):
+            raise UsageError(f"--cluster {address}: auto, local or ray://HOST:PORT")
+        if self.watch:
+            raise UsageError(
+                "--watch runs on this machine; run --cluster again for new files"
+            )
 
     def _check_format(self, films: VideoSettings) -> None:
         target = self.target_format

@@ -27,7 +27,7 @@ MAX_JOBS = 20
 ONE_RUN = frozenset(
     {
         *("watch", "settle", "report", "shard", "retry_failed", "if_exists", "no_lock"),
-        *("temporary_space", "retries"),
+        *("temporary_space", "retries", "cluster"),
         *("batch_size", "device", "precision", "backend", "workers", "max_memory"),
     }
 )

@@ -8,10 +8,11 @@ import os
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
-from batchcolor.hooks.types import Outcome
+from batchcolor.hooks.types import Outcome, Status
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.planning.planner import Plan
@@ -42,7 +43,7 @@ IN_COLOUR = "in colour already"
 
 
 class Recorder:
-    """Outcomes of one job. Thread-safe."""
+    """Outcomes of one job. Thread-safe. `plugins` get each outcome, unless they are None."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Recorder:
         provenance: ProvenanceRecorder,
         journal: Journal,
         report: Report,
-        plugins: Plugins,
+        plugins: Plugins | None,
         gallery: GalleryWriter | None = None,
     ) -> None:
         self.plan, self.provenance = plan, provenance
@@ -140,6 +141,19 @@ class Recorder:
             Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes)), None
         )
 
+    def record_entry(self, task: Task, entry: JournalEntry) -> None:
+        """Records the entry that another process of the job made for a task."""
+        target = self.plan.output / entry.target if entry.outcome in RESULTS else None
+        status = cast("Status", entry.outcome)
+        outcome = Outcome(
+            *(task.source.path, target, status, entry.step, entry.reason, entry.notes)
+        )
+        if outcome.status == "skipped":
+            self.report.count_colored_skipped()
+        self._record(outcome, entry)
+        if entry.doubt is not None:
+            self.report.add_doubt(str(task.source.path), entry.doubt)
+
     def skip_entry(self, entry: SkippedEntry) -> None:
         """Records a directory entry that is not coloured; an unreadable folder is a failure."""
         if entry.failed:
@@ -227,7 +241,8 @@ class Recorder:
             if entry is not None:
                 self.journal.append(entry)
             self.report.add(outcome)
-            self.plugins.done(outcome)
+            if self.plugins is not None:
+                self.plugins.done(outcome)
             if self.gallery is not None:
                 self.gallery.add(outcome)
         if self.plan.session is not None:

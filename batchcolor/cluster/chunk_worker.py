@@ -1,0 +1,195 @@
+"""ChunkWorker: a process of a node that loads the model once and colours chunks of the job.
+
+It is the object behind a Ray actor, and knows nothing of Ray. `color` runs the pipeline of
+every job on the tasks of a chunk; the other methods are called from another thread meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcolor.cluster.chunk_journal import ChunkJournal
+from batchcolor.cluster.node_check import (
+    Installation,
+    describe_installation,
+    find_missing_path,
+    find_version_mismatch,
+    find_weights_mismatch,
+)
+from batchcolor.errors import BatchcolorError, ExitCode
+from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
+from batchcolor.hooks.types import Reader
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
+from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.sources import Root
+from batchcolor.pipeline.report import Report
+from batchcolor.storage.journal import Journal, JournalEntry
+
+if TYPE_CHECKING:
+    from batchcolor.inference.runner import Runner
+
+MAX_CHECKED = 20
+"""Sources that a node must see before it is used."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """All that a worker gets of the job, beside its chunks."""
+
+    settings: RunSettings
+    roots: tuple[Root, ...]
+    output: Path
+    model_options: Mapping[str, Any]
+    folder: str
+    """The working folder of the driver: relative paths begin there."""
+    shared_folder: Path
+    """A folder of this job in the output folder: a node that sees it sees the output."""
+    with_plugins: bool
+    disabled_plugins: tuple[str, ...]
+    installation: Installation
+    """That of the driver."""
+    weights_hash: str
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a worker reports of a chunk."""
+
+    entries: tuple[JournalEntry, ...]
+    """Of the files that are finished: of all, unless the worker was stopped."""
+    seconds: float
+    frames: int = 0
+    frames_expected: int = 0
+    too_large: int = 0
+    notes: tuple[str, ...] = ()
+    exit_code: ExitCode = ExitCode.DONE
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkProgress:
+    """What a worker has done of its chunk so far."""
+
+    finished: int = 0
+    frames: int = 0
+    frames_expected: int = 0
+    current: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkPlan(Plan):
+    """The plan of one chunk: the tasks that the driver chose."""
+
+    listed: tuple[Task, ...] = ()
+
+    def tasks(
+        self,
+        journal: Journal,
+        weights_hash: str,
+        readers: Sequence[Reader] = (),
+        suffixes: Collection[str] = (),
+    ) -> Iterator[Task | SkippedEntry]:
+        """Yields the tasks; with `suffixes` only those of files with one of them."""
+        for task in self.listed:
+            if not suffixes or task.source.path.suffix.lower() in suffixes:
+                yield task
+
+    def count_files(
+        self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
+    ) -> tuple[int, bool]:
+        """The number of tasks, and whether a film is among them."""
+        return len(self.listed), any(task.source.is_film for task in self.listed)
+
+
+class ChunkWorker:
+    """Colours chunks of one job. `prepare` first, then `color` for one chunk after another."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
+        self._plugins: Plugins | None = None
+        self._runner: Runner | None = None
+        self._interrupt: Interrupt | None = None
+        self._report: Report | None = None
+        self._stop: ExitCode | None = None
+
+    def prepare(self) -> str:
+        """Loads plugins and model. Returns why this node cannot be used; empty where it can."""
+        spec = self.spec
+        with contextlib.suppress(OSError):  # a job of absolute paths and addresses needs none
+            os.chdir(spec.folder)
+        disabled = [os.environ.get(DISABLE, ""), *spec.disabled_plugins]
+        os.environ[DISABLE] = ",".join(disabled)
+        self._plugins = load_plugins(spec.with_plugins)
+        mismatch = find_version_mismatch(spec.installation, describe_installation(self._plugins))
+        paths = (*(root.path for root in spec.roots[:MAX_CHECKED]), spec.shared_folder)
+        mismatch = mismatch or find_missing_path(paths)
+        if mismatch:
+            return mismatch
+        try:
+            registered = self._plugins.find(spec.settings.model)
+            self._runner = load_job_runner(spec.settings, registered)
+        except BatchcolorError as error:
+            return f"it cannot load {spec.settings.model}: {error}"
+        return find_weights_mismatch(
+            spec.weights_hash, self._runner.weights_hash, spec.settings.model
+        )
+
+    def color(self, tasks: tuple[Task, ...]) -> ChunkResult:
+        """Colours a chunk. Raises internal errors only: all others are in the result."""
+        from batchcolor.pipeline.executor import Pipeline
+
+        assert self._plugins is not None  # `prepare` was called
+        assert self._runner is not None
+        spec, started = self.spec, time.monotonic()
+        plan = ChunkPlan(
+            spec.settings, spec.roots, spec.output, spec.model_options, listed=tuple(tasks)
+        )
+        journal = ChunkJournal(spec.output)
+        pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
+        report = run_pipeline(pipeline, self._watch, self._receive_interrupts)
+        return ChunkResult(
+            entries=tuple(journal.collected),
+            seconds=time.monotonic() - started,
+            frames=report.frames,
+            frames_expected=report.frames_expected,
+            too_large=report.too_large,
+            notes=tuple(report.notes),
+            exit_code=report.exit_code,
+            message=report.message,
+        )
+
+    def find_progress(self) -> ChunkProgress:
+        """Returns what is done of the current chunk. Called while `color` runs."""
+        report = self._report
+        if report is None:
+            return ChunkProgress()
+        finished = report.scanned - report.left
+        return ChunkProgress(finished, report.frames, report.frames_expected, report.current)
+
+    def interrupt(self, code: ExitCode) -> None:
+        """Finishes what is in flight; `color` then returns. Called while it runs."""
+        self._stop = code
+        interrupt = self._interrupt
+        if interrupt is not None:
+            interrupt(code)
+
+    def _watch(self, report: Report) -> None:
+        self._report = report
+
+    @contextlib.contextmanager
+    def _receive_interrupts(self, interrupt: Interrupt) -> Iterator[None]:
+        self._interrupt = interrupt
+        if self._stop is not None:  # it arrived before the pipeline was set up
+            interrupt(self._stop)
+        try:
+            yield
+        finally:
+            self._interrupt = self._report = None

@@ -1,0 +1,144 @@
+"""TaskStream: plans the tasks of a job in a thread, a bounded number ahead of the workers."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from batchcolor.cluster.chunk import MAX_BYTES
+from batchcolor.cluster.in_flight_chunks import InFlightChunks
+from batchcolor.hooks.manager import Plugins
+from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.records.recorder import Recorder
+from batchcolor.storage.journal import Journal, absolute_source
+
+AHEAD = 4096
+"""Tasks that are planned and that no worker has."""
+
+
+class TaskStream:
+    """Tasks whose action is to colour, in order. All others are recorded when they are planned."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        plugins: Plugins,
+        weights_hash: str,
+        recorder: Recorder,
+        in_flight: InFlightChunks,
+    ) -> None:
+        self._plan, self._journal, self._weights_hash = plan, journal, weights_hash
+        self._recorder, self._report, self._in_flight = recorder, recorder.report, in_flight
+        self._readers = plugins.readers()
+        self._tasks: queue.Queue[Task] = queue.Queue(AHEAD)
+        self._next: Task | None = None
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=work, name=f"cluster-{work.__name__}", daemon=True)
+            for work in (self._plan_tasks, self._count)
+        ]
+
+    def start(self) -> None:
+        """Starts to plan."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Ends the threads; `take` then returns nothing more that was not planned."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every task was taken. Raises what the planning raised."""
+        is_planning = self._threads[0].is_alive()
+        if self._error is not None:
+            raise self._error
+        return not is_planning and self._next is None and self._tasks.empty()
+
+    @property
+    def remaining(self) -> int | None:
+        """Tasks that were not taken, as far as they are counted; None before they are."""
+        total = self._report.total
+        if total is None:
+            return None
+        planned = self._tasks.qsize() + (self._next is not None)
+        return max(0, total - self._report.scanned) + planned
+
+    def take(self, size: int) -> tuple[Task, ...]:
+        """Returns up to `size` tasks, a film alone; none where none is planned yet."""
+        taken: list[Task] = []
+        read = 0
+        for task in self._available():
+            is_alone = task.source.is_film
+            if taken and (is_alone or len(taken) == size or read + task.source.size > MAX_BYTES):
+                self._next = task
+                break
+            taken.append(task)
+            read += task.source.size
+            if is_alone or len(taken) == size:
+                break
+        return tuple(taken)
+
+    def _available(self) -> Iterator[Task]:
+        if self._next is not None:
+            task, self._next = self._next, None
+            yield task
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._tasks.get_nowait()
+
+    def _plan_tasks(self) -> None:
+        try:
+            for task in self._plan.tasks(self._journal, self._weights_hash, self._readers):
+                if self._stop.is_set():
+                    return
+                if isinstance(task, SkippedEntry):
+                    self._recorder.skip_entry(task)
+                    continue
+                self._report.scanned += 1
+                chosen = self._resume(task)
+                if chosen.action != "colour":
+                    self._recorder.skip(chosen)
+                elif not self._put(chosen):
+                    return
+            self._report.is_scanning = False
+        except BaseException as error:
+            self._error = error
+
+    def _resume(self, task: Task) -> Task:
+        """A task whose result a worker of a killed driver may have written, to be done again.
+
+        Its result has the modification time of its source; one that was changed since is kept.
+        """
+        if task.action != "exists" or not self._in_flight.interrupted:
+            return task
+        if absolute_source(task.source.path) not in self._in_flight.interrupted:
+            return task
+        if not task.target.is_dir() and task.target.stat().st_mtime_ns != task.source.mtime_ns:
+            return task
+        return replace(task, action="colour", reason="", replaces=True)
+
+    def _put(self, task: Task) -> bool:
+        """Adds a task when there is room; False when the job stops."""
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._tasks.put(task, timeout=0.2)
+                return True
+        return False
+
+    def _count(self) -> None:
+        """Counts names ahead of the work, for the total."""
+        try:
+            counted, _ = self._plan.count_files(self._readers, self._stop.is_set)
+            if not self._stop.is_set():
+                self._report.counted = counted
+        except BaseException as error:
+            self._error = error

@@ -12,6 +12,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,6 +25,8 @@ LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
 INSTALL = "--cluster needs the package ray: pip install 'batchcolor[ray]'"
 LOCAL_STORE = 100 * 2**20
 """Bytes of the object store of a cluster on this machine: pictures do not go through it."""
+
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class RayCluster:
         self._closing.enter_context(_kept_signals())
         self._closing.enter_context(_silenced(self.ray))
         try:
+            _check_reachable(self.address)
             self.ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             self._closing.close()
@@ -210,6 +214,14 @@ def _silenced(ray: ModuleType) -> Iterator[None]:
         yield
     finally:
         module._worker_logs_enabled = former
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError where nothing listens at a host and port: Ray would try for minutes."""
+    named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    host, _, port = named.removeprefix(CLIENT).partition("/")[0].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _describe_refusal(address: str, error: BaseException) -> str:

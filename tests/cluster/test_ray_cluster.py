@@ -1,0 +1,296 @@
+"""Jobs on a Ray cluster of real processes on this machine: results, lost nodes, deaths, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+import batchcolor
+from batchcolor.cluster import cluster_job
+from batchcolor.errors import (
+    ClusterError,
+    ExitCode,
+    NodeMismatchError,
+    OutputLockedError,
+    UsageError,
+)
+from batchcolor.hooks.manager import clear_plugin_cache
+from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
+
+ray = pytest.importorskip("ray", reason="needs Ray: pip install 'batchcolor[ray]'")
+
+STORE = 100 * 2**20
+HEALTH = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+"""A killed node is noticed in seconds."""
+
+CONTROLLED = """
+    import os, time
+    import batchcolor
+
+    calls = 0
+
+    class Controlled:
+        # Blocks for ever after two pictures where BLOCK names a file, which it makes then; ends
+        # its process for a white picture.
+        def __call__(self, luma):
+            global calls
+            import torch
+            calls += 1
+            block = os.environ.get("BLOCK")
+            while block and calls > 2:
+                open(block, "w").close()
+                time.sleep(0.05)
+            if float(luma.mean()) > 0.95:
+                os.abort()
+            chroma = torch.full((len(luma), 2, 4, 4), 0.1, dtype=luma.dtype)
+            chroma[:, 1] = -0.05 - 0.1 * luma.mean(dim=(1, 2, 3))[:, None, None]
+            return chroma
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("controlled", "one colour", 16, lambda o: Controlled())]
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the plugin, which is on the module path of all nodes."""
+    folder = tmp_path_factory.mktemp("packages")
+    (folder / "controlledpack.py").write_text(textwrap.dedent(CONTROLLED))
+    info = folder / "controlledpack-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: controlledpack\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[batchcolor]\ncontrolledpack = controlledpack\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(packages: Path) -> Iterator[Any]:
+    """A cluster with one node of one core. Tests that need another node add it."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
+        patch.setenv("PYTHONPATH", path)
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": STORE,
+                "include_dashboard": False,
+                "_system_config": HEALTH,
+            },
+        )
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def add_node(cluster: Any) -> Iterator[Callable[..., Any]]:
+    """Adds a node of one core with these environment variables, until the end of the test."""
+    added = []
+
+    def add(**variables: str) -> Any:
+        added.append(
+            cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars=variables or None)
+        )
+        return added[-1]
+
+    yield add
+    for node in added:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture
+def color(
+    cluster: Any, packages: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., batchcolor.Report]]:
+    """Runs a job on the cluster, in this process, with the colorizer above."""
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    clear_plugin_cache()
+
+    def run(source: Path, name: str = "out", **arguments: Any) -> batchcolor.Report:
+        arguments = {"model": "controlled", "cluster": "auto", "batch_size": 1, **arguments}
+        return batchcolor.run(source, output=tmp_path / name, **arguments)
+
+    yield run
+    clear_plugin_cache()
+
+
+def read_results(output: Path) -> dict[str, bytes]:
+    files = (path for path in output.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in files
+        if STATE_FOLDER not in path.parts
+    }
+
+
+def read_journal(output: Path) -> list[dict[str, Any]]:
+    lines = (output / STATE_FOLDER / JOURNAL_NAME).read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda entry: entry["source"])
+
+
+def kill_node(node: Any) -> None:
+    """Ends the processes of a node at once, as a power cut does."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    for process in (raylet, *raylet.children(recursive=True)):
+        process.kill()
+
+
+def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
+    color, add_node, album, tmp_path, capfd
+):
+    source, block = album(12), tmp_path / "blocked"
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    node, killed = add_node(BLOCK=str(block)), []
+
+    def kill_when_it_has_results(report: batchcolor.Report) -> None:
+        if block.exists() and not killed:
+            kill_node(node)
+            killed.append(report.done)
+
+    report = color(source, progress=kill_when_it_has_results)
+    assert killed
+    assert capfd.readouterr() == ("", "")
+    alone = color(source, "alone", cluster=None)
+    assert (report.done, report.failed, report.exit_code) == (12, 1, ExitCode.SOME_FAILED)
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+    assert read_journal(tmp_path / "out") == read_journal(tmp_path / "alone")
+    assert report.failures == alone.failures
+    assert {node.state for node in report.nodes} == {"working", "lost"}
+    assert sum(node.finished for node in report.nodes) == 13
+    assert [note for note in report.notes if "was lost" in note]
+    assert sorted(os.listdir(tmp_path / "out" / STATE_FOLDER)) == sorted(
+        os.listdir(tmp_path / "alone" / STATE_FOLDER)
+    )
+    again = color(source)
+    assert (again.done, again.skipped, again.failed) == (0, 12, 1)
+
+
+def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(color, album, tmp_path):
+    source = album(3)
+    Image.new("L", (40, 30), 255).save(source / "killer.jpg")
+    report = color(source)
+    assert (report.done, report.failed, report.exit_code) == (3, 1, ExitCode.SOME_FAILED)
+    failure = report.failures[0]
+    assert (failure.source, failure.step) == (source / "killer.jpg", "worker")
+    assert "the process of its worker died" in failure.reason
+    source_without = tmp_path / "without"
+    shutil.copytree(source, source_without, ignore=lambda *_: ["killer.jpg"])
+    color(source_without, "alone", cluster=None)
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+    again = color(source)
+    assert (again.done, again.failed) == (0, 1)
+    assert "--retry-failed" in again.failures[0].reason
+
+
+def test_a_node_without_the_plugin_is_not_used_and_named(color, add_node, album):
+    add_node(BATCHCOLOR_DISABLE_PLUGINS="controlledpack")
+    seen: list[str] = []
+
+    def wait_for_both(report: batchcolor.Report) -> None:
+        seen.extend(node.reason for node in report.nodes if node.state == "not used")
+
+    report = color(album(4), progress=wait_for_both)
+    assert report.done == 4
+    for reason in seen:
+        assert "lacks the plugin controlledpack" in reason
+
+
+def test_weights_that_differ_on_all_nodes_end_the_job_before_it_begins(
+    color, album, tmp_path, monkeypatch
+):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    original = Path(batchcolor.__file__).parent.parent / "weights" / "beta.safetensors"
+    data = bytearray(original.read_bytes())
+    data[-1] ^= 1
+    (weights / "beta.safetensors").write_bytes(data)
+    monkeypatch.setenv("BATCHCOLOR_WEIGHTS", str(weights))
+    with pytest.raises(NodeMismatchError, match="weights of beta.*not those of the driver"):
+        color(album(2), model="beta")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_finishes_what_is_in_flight_and_the_same_job_resumes(
+    color, album, tmp_path, default_signals
+):
+    source, sent = album(40), []
+
+    def interrupt(report: batchcolor.Report) -> None:
+        if report.done and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+    first = color(source, progress=interrupt)
+    assert first.exit_code == ExitCode.SIGINT
+    assert 0 < first.done < 40
+    assert len(read_results(tmp_path / "out")) == first.done
+    second = color(source)
+    assert (second.done, second.skipped) == (40 - first.done, first.done)
+    color(source, "alone", cluster=None)
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_results_of_a_killed_driver_without_a_line_in_the_journal_are_done_again(
+    color, album, tmp_path
+):
+    source = album(3)
+    color(source)
+    state, results = tmp_path / "out" / STATE_FOLDER, read_results(tmp_path / "out")
+    (state / JOURNAL_NAME).unlink()
+    edited = next(iter(sorted(results)))
+    (tmp_path / "out" / edited).write_bytes(b"edited by a person")
+    records = state / "cluster" / "1-1"
+    records.mkdir(parents=True)
+    sources = [str(path) for path in source.rglob("*.jpg")]
+    (records / "chunk-1.json").write_text(json.dumps(sources))
+    report = color(source)
+    assert (report.done, report.existed) == (2, 1)
+    kept = read_results(tmp_path / "out")
+    assert kept == {**results, edited: b"edited by a person"}
+    assert not (state / "cluster").exists()
+
+
+def test_two_drivers_do_not_write_to_one_output(color, album, tmp_path):
+    (tmp_path / "out").mkdir()
+    with Journal(tmp_path / "out") as journal:
+        journal.open()
+        with pytest.raises(OutputLockedError, match="another job is writing"):
+            color(album(1))
+
+
+def test_a_cluster_that_is_not_there_is_reported_before_anything_is_written(
+    color, album, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(ClusterError, match="ray start --head"):
+        color(album(1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_ray_the_message_names_the_package(color, album, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'batchcolor\[ray\]'"):
+        color(album(1))
+
+
+def test_the_driver_is_the_function_that_the_command_calls(color, album, tmp_path, command):
+    result = command("run", album(2), "-o", tmp_path / "out", "-m", "controlled", "--cluster", "auto")
+    assert result.returncode == 0, result.stderr
+    assert "2 coloured" in result.stderr
+    assert cluster_job.run_on_cluster.__name__ == "run_on_cluster"

@@ -15,7 +15,7 @@ LIMITS = "limits"
 
 
 WORKER = "worker"
-"""The step of a failure that killed the process of a worker, whatever it was doing."""
+"""The step of a failure that ended the process of a worker."""
 
 
 class ExitCode(IntEnum):

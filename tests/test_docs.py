@@ -34,7 +34,8 @@ PAGES += sorted((ROOT / "plugins").glob("*/README.md"))
 GUIDE, PLUGINS = DOCS / "user-guide.md", DOCS / "plugin-guide.md"
 OPTIONS, SCRIPTING, API = DOCS / "options.md", DOCS / "scripting.md", DOCS / "python-api.md"
 OF_OTHERS = {
-    *("--nproc-per-node", "--standalone", "--index-url"),
+    *("--nproc-per-node", "--standalone", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"),
+    *("--index-url", "--head", "--address"),
     *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
 }
 """Options of other programs that the pages mention."""

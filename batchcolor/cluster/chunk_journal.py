@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchcolor.storage.journal import Journal, JournalEntry
+from batchcolor.storage.shard import Shard
 
 
 class ChunkJournal(Journal):
     """Collects the entries of one chunk. It reads no earlier ones: the tasks of the chunk have
     been chosen by the driver, which has read them and holds the lock of the output folder."""
 
-    def __init__(self, output: Path) -> None:
-        super().__init__(output, lock=False)
+    def __init__(self, output: Path, shard: Shard | None) -> None:
+        super().__init__(output, lock=False, shard=shard)
         self.collected: list[JournalEntry] = []
 
     def _read(self) -> None:

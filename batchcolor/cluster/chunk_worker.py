@@ -21,6 +21,7 @@ from batchcolor.cluster.node_check import (
     find_missing_path,
     find_version_mismatch,
     find_weights_mismatch,
+    hash_weights,
 )
 from batchcolor.errors import BatchcolorError, ExitCode
 from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
@@ -28,9 +29,10 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import FileCount, Plan, Task
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import Report
+from batchcolor.storage.atomic import claim_folder
 from batchcolor.storage.journal import Journal, JournalEntry
 
 if TYPE_CHECKING:
@@ -102,11 +104,10 @@ class ChunkPlan(Plan):
             if not suffixes or task.source.path.suffix.lower() in suffixes:
                 yield task
 
-    def count_files(
-        self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]
-    ) -> tuple[int, bool]:
+    def count_files(self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]) -> FileCount:
         """The number of tasks, and whether a film is among them."""
-        return len(self.listed), any(task.source.is_film for task in self.listed)
+        count = len(self.listed)
+        return FileCount(count, count, any(task.source.is_film for task in self.listed))
 
 
 class ChunkWorker:
@@ -123,6 +124,7 @@ class ChunkWorker:
     def prepare(self) -> str:
         """Loads plugins and model. Returns why this node cannot be used; empty where it can."""
         spec = self.spec
+        claim_folder(spec.output, spec.settings.shard)
         with contextlib.suppress(OSError):  # a job of absolute paths and addresses needs none
             os.chdir(spec.folder)
         disabled = [os.environ.get(DISABLE, ""), *spec.disabled_plugins]
@@ -133,14 +135,16 @@ class ChunkWorker:
         mismatch = mismatch or find_missing_path(paths)
         if mismatch:
             return mismatch
+        model = spec.settings.model
         try:
-            registered = self._plugins.find(spec.settings.model)
+            registered = self._plugins.find(model)
+            digest = hash_weights(registered, spec.settings.weights)
+            if mismatch := find_weights_mismatch(spec.weights_hash, digest, model):
+                return mismatch
             self._runner = load_job_runner(spec.settings, registered)
         except BatchcolorError as error:
-            return f"it cannot load {spec.settings.model}: {error}"
-        return find_weights_mismatch(
-            spec.weights_hash, self._runner.weights_hash, spec.settings.model
-        )
+            return f"it cannot load {model}: {error}"
+        return ""
 
     def color(self, tasks: tuple[Task, ...]) -> ChunkResult:
         """Colours a chunk. Raises internal errors only: all others are in the result."""
@@ -152,7 +156,7 @@ class ChunkWorker:
         plan = ChunkPlan(
             spec.settings, spec.roots, spec.output, spec.model_options, listed=tuple(tasks)
         )
-        journal = ChunkJournal(spec.output)
+        journal = ChunkJournal(spec.output, plan.shard)
         pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
         report = run_pipeline(pipeline, self._watch, self._receive_interrupts)
         return ChunkResult(

@@ -17,7 +17,7 @@ from pathlib import Path
 from batchcolor.cluster.chunk import Chunk, ChunkQueue, ChunkSizer
 from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkResult, ChunkWorker, WorkerSpec
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
-from batchcolor.cluster.node_check import describe_installation
+from batchcolor.cluster.node_check import describe_installation, hash_weights
 from batchcolor.cluster.ray_cluster import Node, RayCluster, Reply, Worker, WorkerLost
 from batchcolor.cluster.task_stream import TaskStream
 from batchcolor.cluster.workforce import Workforce
@@ -30,15 +30,16 @@ from batchcolor.errors import (
 )
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.inference import weights
 from batchcolor.pipeline.gallery.page import FIRST_PAGE
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job import (
     TICK,
+    finish_empty_shard,
+    has_tasks,
+    open_journal,
     plan_job,
     record_settings,
     refuse_existing,
-    require_task,
 )
 from batchcolor.pipeline.options.settings import LEAST_MEMORY, RunSettings
 from batchcolor.pipeline.planning.planner import Plan
@@ -73,11 +74,12 @@ def run_on_cluster(
     if settings.cluster is None:
         raise UsageError("the settings name no cluster")
     plan, owned = plan_job(settings, plugins, missing)
-    require_task(plan, plugins)
-    digest = _hash_weights(settings, owned)
+    if not has_tasks(plan, plugins):
+        return finish_empty_shard(plan)
+    digest = hash_weights(owned, settings.weights)
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, digest)
-    with Journal(plan.output, lock=not settings.no_lock) as journal:
+    with open_journal(plan) as journal:
         journal.open()  # the lock first: workers write to the folder
         with RayCluster(settings.cluster, settings.workers) as cluster:
             job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind)
@@ -85,12 +87,6 @@ def run_on_cluster(
                 report = job.run(watch)
         record_settings(plan, journal, report)
         return report
-
-
-def _hash_weights(settings: RunSettings, owned: RegisteredColorizer) -> str:
-    """The digest of the model's weights, without loading it. Raises WeightsError."""
-    path = weights.find(owned, settings.weights)
-    return weights.verify(path) if path else ""
 
 
 class ClusterJob:
@@ -107,8 +103,9 @@ class ClusterJob:
         kind: type[ChunkWorker],
     ) -> None:
         self.plan, self.journal, self.cluster = plan, journal, cluster
-        self.report = Report(owned.spec.name, str(plan.output))
-        self.in_flight = InFlightChunks(journal.folder)
+        shard = "" if plan.shard is None else str(plan.shard)
+        self.report = Report(owned.spec.name, str(plan.output), shard)
+        self.in_flight = InFlightChunks(journal.folder, plan.shard)
         provenance = ProvenanceRecorder(plan, owned.spec, plugins)
         self.gallery: GalleryWriter | None = None
         if plan.settings.gallery:
@@ -136,7 +133,7 @@ class ClusterJob:
     def run(self, watch: Callable[[Report], None]) -> Report:
         """Runs the job to its end; see `run_on_cluster`."""
         if self.journal.uses_lock:
-            remove_stale_temporaries(self.plan.output)
+            remove_stale_temporaries(self.plan.output, self.plan.shard)
         if self.gallery is not None:
             self.gallery.start()
         self.stream.start()
@@ -150,6 +147,7 @@ class ClusterJob:
             self.stream.close()
             self.workforce.close()
             self._close_gallery()
+            self.in_flight.close(is_complete=self._is_complete)
         watch(self.report)
         return self._finish()
 
@@ -160,11 +158,17 @@ class ClusterJob:
             return False
         return self._is_stopping or (self.stream.is_empty and not self.queue)
 
+    @property
+    def _is_complete(self) -> bool:
+        """Whether every file of the job was processed."""
+        return not self._is_stopping and self._is_finished()
+
     def _step(self) -> None:
         if self._signal is not None and not self._is_stopping:
             self._stop(self._signal)
         if not self._is_stopping:
-            self.workforce.update()
+            if self.queue or self.stream.has_tasks:
+                self.workforce.update()
             self._distribute()
         self._ask_progress()
         for reply in self.cluster.wait(TICK):
@@ -283,12 +287,10 @@ class ClusterJob:
 
     def _finish(self) -> Report:
         """The report."""
-        is_complete = not self._is_stopping
         if self.journal.uses_lock:  # no worker is left
-            remove_stale_temporaries(self.plan.output)
-            if is_complete:
-                forget_interrupted(self.journal.folder, is_exclusive=True)
-        self.in_flight.close(is_complete=is_complete)
+            remove_stale_temporaries(self.plan.output, self.plan.shard)
+            if self._is_complete:
+                forget_interrupted(self.journal.folder, self.plan.shard, is_exclusive=True)
         for note in self.journal.notes:
             self.report.note(note)
         if self._signal is not None and self.report.exit_code == ExitCode.DONE:

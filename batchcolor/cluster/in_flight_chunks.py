@@ -17,6 +17,7 @@ from batchcolor.cluster.chunk import Chunk
 from batchcolor.errors import OutputError
 from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.process_token import process_token
+from batchcolor.storage.shard import Shard
 
 FOLDER = "cluster"
 
@@ -24,9 +25,12 @@ FOLDER = "cluster"
 class InFlightChunks:
     """The records of one driver, and the sources in those of earlier ones."""
 
-    def __init__(self, state_folder: Path) -> None:
-        """`state_folder` is that of an output folder that is locked. Raises OutputError."""
-        self._all = state_folder / FOLDER
+    def __init__(self, state_folder: Path, shard: Shard | None = None) -> None:
+        """`state_folder` is that of an output folder that is locked, or of which a shard is.
+
+        Raises OutputError.
+        """
+        self._all = state_folder / (FOLDER if shard is None else f"{FOLDER}-{shard.tag}")
         self.folder = self._all / process_token()
         self.interrupted = _read_sources(self._all)
         """Sources that workers of earlier drivers had."""
@@ -59,10 +63,11 @@ class InFlightChunks:
             self._path(chunk).unlink()
 
     def close(self, *, is_complete: bool) -> None:
-        """Removes the records. `is_complete`: those of earlier drivers as well."""
-        folder = self._all if is_complete else self.folder
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
+        """Removes all records where the job is complete, else only folders without any."""
+        if is_complete:
+            shutil.rmtree(self._all, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a chunk that was lost while the job stopped
+            self.folder.rmdir()
             self._all.rmdir()
 
     def _path(self, chunk: Chunk) -> Path:

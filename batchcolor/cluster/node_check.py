@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.manager import Plugins, RegisteredColorizer
+from batchcolor.inference import weights
 from batchcolor.version import __version__
 
 
@@ -52,6 +53,15 @@ def find_missing_path(paths: Iterable[Path]) -> str:
         if not path.exists():
             return f"it does not see {path}; mount it there under the same path"
     return ""
+
+
+def hash_weights(registered: RegisteredColorizer, override: Path | None) -> str:
+    """Returns the digest of a model's weights, which are not loaded; empty where it has none.
+
+    Raises WeightsError.
+    """
+    path = weights.find(registered, override)
+    return weights.verify(path) if path else ""
 
 
 def find_weights_mismatch(driver: str, node: str, model: str) -> str:

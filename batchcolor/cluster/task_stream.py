@@ -61,7 +61,12 @@ class TaskStream:
         is_planning = self._threads[0].is_alive()
         if self._error is not None:
             raise self._error
-        return not is_planning and self._next is None and self._tasks.empty()
+        return not is_planning and not self.has_tasks
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a task is planned and not taken."""
+        return self._next is not None or not self._tasks.empty()
 
     @property
     def remaining(self) -> int | None:
@@ -137,8 +142,9 @@ class TaskStream:
     def _count(self) -> None:
         """Counts names ahead of the work, for the total."""
         try:
-            counted, _ = self._plan.count_files(self._readers, self._stop.is_set)
+            counted = self._plan.count_files(self._readers, self._stop.is_set)
             if not self._stop.is_set():
-                self._report.counted = counted
+                self._report.counted = counted.own
+                self._report.counted_of_all = counted.every
         except BaseException as error:
             self._error = error

@@ -236,7 +236,6 @@ def _describe_unreadable(path: Path) -> str:
     return ""
 
 
-<<<<<<< HEAD
 def has_tasks(plan: Plan, plugins: Plugins) -> bool:
     """Whether a shard has a picture, or a failure to report. Scans up to the first one.
 
@@ -256,11 +255,6 @@ def has_tasks(plan: Plan, plugins: Plugins) -> bool:
 def _check_tasks(plan: Plan, plugins: Plugins) -> None:
     """Raises UsageError where no source has a picture."""
     journal = Journal(plan.output, lock=False)
-=======
-def require_task(plan: Plan, plugins: Plugins) -> None:
-    """Raises UsageError where no source has a picture. Scans up to the first one."""
-    journal = Journal(plan.output)
->>>>>>> bf79c14 (run --cluster colours on the nodes of a Ray cluster)
     telling: SkippedEntry | None = None
     skipped: SkippedEntry | None = None
     for task in plan.tasks(journal, "", plugins.readers()):

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 import batchcolor
-from batchcolor.cluster import cluster_job
 from batchcolor.errors import (
     ClusterError,
     ExitCode,
@@ -41,14 +40,16 @@ CONTROLLED = """
     calls = 0
 
     class Controlled:
-        # Blocks for ever after two pictures where BLOCK names a file, which it makes then; ends
-        # its process for a white picture.
+        # Waits while the file GATE exists. Blocks for ever after a picture where BLOCK names a
+        # file, which it makes then. Ends its process for a white picture.
         def __call__(self, luma):
             global calls
             import torch
             calls += 1
+            while os.path.exists(os.environ["GATE"]):
+                time.sleep(0.02)
             block = os.environ.get("BLOCK")
-            while block and calls > 2:
+            while block and calls > 1:
                 open(block, "w").close()
                 time.sleep(0.05)
             if float(luma.mean()) > 0.95:
@@ -84,6 +85,7 @@ def cluster(packages: Path) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
         patch.setenv("PYTHONPATH", path)
+        patch.setenv("GATE", str(packages / "gate"))
         made = Cluster(
             initialize_head=True,
             head_node_args={
@@ -120,6 +122,7 @@ def color(
     """Runs a job on the cluster, in this process, with the colorizer above."""
     monkeypatch.syspath_prepend(str(packages))
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    monkeypatch.setenv("GATE", str(packages / "gate"))
     clear_plugin_cache()
 
     def run(source: Path, name: str = "out", **arguments: Any) -> batchcolor.Report:
@@ -144,6 +147,10 @@ def read_journal(output: Path) -> list[dict[str, Any]]:
     return sorted(map(json.loads, lines), key=lambda entry: entry["source"])
 
 
+def list_state(output: Path) -> list[str]:
+    return sorted(path.name for path in (output / STATE_FOLDER).iterdir())
+
+
 def kill_node(node: Any) -> None:
     """Ends the processes of a node at once, as a power cut does."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
@@ -152,13 +159,16 @@ def kill_node(node: Any) -> None:
 
 
 def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
-    color, add_node, album, tmp_path, capfd
+    color, add_node, album, packages, tmp_path, capfd
 ):
-    source, block = album(12), tmp_path / "blocked"
+    source, block, gate = album(20), tmp_path / "blocked", packages / "gate"
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     node, killed = add_node(BLOCK=str(block)), []
+    gate.touch()  # the first pictures wait until both nodes have some
 
     def kill_when_it_has_results(report: batchcolor.Report) -> None:
+        if [each.state for each in report.nodes] == ["working", "working"]:
+            gate.unlink(missing_ok=True)
         if block.exists() and not killed:
             kill_node(node)
             killed.append(report.done)
@@ -167,18 +177,16 @@ def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
     assert killed
     assert capfd.readouterr() == ("", "")
     alone = color(source, "alone", cluster=None)
-    assert (report.done, report.failed, report.exit_code) == (12, 1, ExitCode.SOME_FAILED)
+    assert (report.done, report.failed, report.exit_code) == (20, 1, ExitCode.SOME_FAILED)
     assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
     assert read_journal(tmp_path / "out") == read_journal(tmp_path / "alone")
     assert report.failures == alone.failures
     assert {node.state for node in report.nodes} == {"working", "lost"}
-    assert sum(node.finished for node in report.nodes) == 13
+    assert sum(node.finished for node in report.nodes) == 21
     assert [note for note in report.notes if "was lost" in note]
-    assert sorted(os.listdir(tmp_path / "out" / STATE_FOLDER)) == sorted(
-        os.listdir(tmp_path / "alone" / STATE_FOLDER)
-    )
+    assert list_state(tmp_path / "out") == list_state(tmp_path / "alone")
     again = color(source)
-    assert (again.done, again.skipped, again.failed) == (0, 12, 1)
+    assert (again.done, again.skipped, again.failed) == (0, 20, 1)
 
 
 def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(color, album, tmp_path):
@@ -198,17 +206,22 @@ def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(color, al
     assert "--retry-failed" in again.failures[0].reason
 
 
-def test_a_node_without_the_plugin_is_not_used_and_named(color, add_node, album):
+def test_a_node_without_the_plugin_is_not_used_and_named(color, add_node, album, packages):
     add_node(BATCHCOLOR_DISABLE_PLUGINS="controlledpack")
-    seen: list[str] = []
+    gate = packages / "gate"
+    gate.touch()  # the other node waits until this one is refused
 
-    def wait_for_both(report: batchcolor.Report) -> None:
-        seen.extend(node.reason for node in report.nodes if node.state == "not used")
+    def open_gate(report: batchcolor.Report) -> None:
+        if any(node.state == "not used" for node in report.nodes):
+            gate.unlink(missing_ok=True)
 
-    report = color(album(4), progress=wait_for_both)
-    assert report.done == 4
-    for reason in seen:
-        assert "lacks the plugin controlledpack" in reason
+    report = color(album(4), progress=open_gate)
+    assert (report.done, report.exit_code) == (4, ExitCode.DONE)
+    reasons = [node.reason for node in report.nodes if node.state == "not used"]
+    assert len(reasons) == 1
+    assert "lacks the plugin controlledpack" in reasons[0]
+    assert "pip install controlledpack==1.0" in reasons[0]
+    assert any(reasons[0] in note for note in report.notes)
 
 
 def test_weights_that_differ_on_all_nodes_end_the_job_before_it_begins(
@@ -221,7 +234,7 @@ def test_weights_that_differ_on_all_nodes_end_the_job_before_it_begins(
     data[-1] ^= 1
     (weights / "beta.safetensors").write_bytes(data)
     monkeypatch.setenv("BATCHCOLOR_WEIGHTS", str(weights))
-    with pytest.raises(NodeMismatchError, match="weights of beta.*not those of the driver"):
+    with pytest.raises(NodeMismatchError, match=r"weights of beta.*not those of the driver"):
         color(album(2), model="beta")
     assert not (tmp_path / "out").exists()
 
@@ -247,20 +260,25 @@ def test_a_signal_finishes_what_is_in_flight_and_the_same_job_resumes(
 
 
 def test_results_of_a_killed_driver_without_a_line_in_the_journal_are_done_again(
-    color, album, tmp_path
+    color, album, tmp_path, command
 ):
     source = album(3)
-    color(source)
+    color(source, cluster=None)
     state, results = tmp_path / "out" / STATE_FOLDER, read_results(tmp_path / "out")
     (state / JOURNAL_NAME).unlink()
-    edited = next(iter(sorted(results)))
+    edited = min(results)
     (tmp_path / "out" / edited).write_bytes(b"edited by a person")
     records = state / "cluster" / "1-1"
     records.mkdir(parents=True)
     sources = [str(path) for path in source.rglob("*.jpg")]
     (records / "chunk-1.json").write_text(json.dumps(sources))
-    report = color(source)
-    assert (report.done, report.existed) == (2, 1)
+    words = ("-o", tmp_path / "out", "-m", "controlled", "--cluster", "auto", "--json")
+    ran = command("run", source, *words)
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads(ran.stdout)
+    assert (report["done"], report["existed"]) == (2, 1)
+    assert [node["finished"] for node in report["nodes"]] == [2]
+    assert ran.stderr.count("2 done") == 1  # the line of the node
     kept = read_results(tmp_path / "out")
     assert kept == {**results, edited: b"edited by a person"}
     assert not (state / "cluster").exists()
@@ -287,10 +305,3 @@ def test_without_ray_the_message_names_the_package(color, album, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install 'batchcolor\[ray\]'"):
         color(album(1))
-
-
-def test_the_driver_is_the_function_that_the_command_calls(color, album, tmp_path, command):
-    result = command("run", album(2), "-o", tmp_path / "out", "-m", "controlled", "--cluster", "auto")
-    assert result.returncode == 0, result.stderr
-    assert "2 coloured" in result.stderr
-    assert cluster_job.run_on_cluster.__name__ == "run_on_cluster"

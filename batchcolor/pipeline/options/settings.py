@@ -372,9 +372,7 @@ class RunSettings(SettingsModel):
         if address not in ("auto", "local") and not address.startswith("ray://"):
             raise UsageError(f"--cluster {address}: auto, local or ray://HOST:PORT")
         if self.watch:
-            raise UsageError(
-                "--watch runs on this machine; run --cluster again for new files"
-            )
+            raise UsageError("--watch runs on this machine; run --cluster again for new files")
 
     def _check_format(self, films: VideoSettings) -> None:
         target = self.target_format

@@ -29,8 +29,9 @@ from batchcolor.hooks.types import Reader
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import FileCount, Plan, Task
+from batchcolor.pipeline.planning.planner import FileCount, Plan
 from batchcolor.pipeline.planning.sources import Root
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.storage.atomic import claim_folder
 from batchcolor.storage.journal import Journal, JournalEntry
@@ -98,6 +99,8 @@ class ChunkPlan(Plan):
         weights_hash: str,
         readers: Sequence[Reader] = (),
         suffixes: Collection[str] = (),
+        *,
+        fetches: bool = False,
     ) -> Iterator[Task | SkippedEntry]:
         """Yields the tasks; with `suffixes` only those of files with one of them."""
         for task in self.listed:
@@ -158,7 +161,7 @@ class ChunkWorker:
         )
         journal = ChunkJournal(spec.output, plan.shard)
         pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
-        report = run_pipeline(pipeline, self._watch, self._receive_interrupts)
+        report = run_pipeline(pipeline, self._watch, self._receive_interrupts, self._watch)
         return ChunkResult(
             entries=tuple(journal.collected),
             seconds=time.monotonic() - started,

@@ -38,13 +38,14 @@ from batchcolor.pipeline.job import (
     has_tasks,
     open_journal,
     plan_job,
-    record_settings,
+    record_end,
     refuse_existing,
 )
 from batchcolor.pipeline.options.settings import LEAST_MEMORY, RunSettings
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
+from batchcolor.pipeline.records.run_record import RunRecorder
 from batchcolor.pipeline.report import Report
 from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import remove_stale_temporaries
@@ -74,6 +75,8 @@ def run_on_cluster(
     if settings.cluster is None:
         raise UsageError("the settings name no cluster")
     plan, owned = plan_job(settings, plugins, missing)
+    if plan.has_remote_sources:
+        raise UsageError("--cluster takes sources that all nodes see as files, not URLs")
     if not has_tasks(plan, plugins):
         return finish_empty_shard(plan)
     digest = hash_weights(owned, settings.weights)
@@ -83,9 +86,16 @@ def run_on_cluster(
         journal.open()  # the lock first: workers write to the folder
         with RayCluster(settings.cluster, settings.workers) as cluster:
             job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind)
+            recorder = RunRecorder(plan, journal)
+
+            def watch_and_record(report: Report) -> None:
+                watch(report)
+                recorder.update(report)
+
             with handle_signals(job.interrupt):
-                report = job.run(watch)
-        record_settings(plan, journal, report)
+                recorder.start(job.report)
+                report = job.run(watch_and_record)
+        record_end(plan, journal, recorder, report)
         return report
 
 

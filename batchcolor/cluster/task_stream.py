@@ -12,7 +12,8 @@ from batchcolor.cluster.chunk import MAX_BYTES
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.pipeline.planning.planner import Plan, Task
+from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.recorder import Recorder
 from batchcolor.storage.journal import Journal, absolute_source
 

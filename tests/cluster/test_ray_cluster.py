@@ -167,11 +167,15 @@ def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
     gate.touch()  # the first pictures wait until both nodes have some
 
     def kill_when_it_has_results(report: batchcolor.Report) -> None:
-        if [each.state for each in report.nodes] == ["working", "working"]:
+        states = [each.state for each in report.nodes]
+        if states == ["working", "working"] and not killed:
             gate.unlink(missing_ok=True)
         if block.exists() and not killed:
+            gate.touch()  # the last pictures wait until the loss is noticed
             kill_node(node)
             killed.append(report.done)
+        if "lost" in states:
+            gate.unlink(missing_ok=True)
 
     report = color(source, progress=kill_when_it_has_results)
     assert killed

@@ -8,7 +8,7 @@ mirrored or not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,14 +62,15 @@ class ReferenceLibrary:
 
     def find_nearest(self, luma: Luma) -> Path:
         """The picture whose luma is most like `luma`, `(S, S)` in 0..1."""
-        image = Image.fromarray(luma.astype(np.float32))
-        own = describe_luma(image)
-        mirrored = describe_luma(ImageOps.mirror(image))
-        scores = [
-            max(float(own @ it.descriptor), float(mirrored @ it.descriptor))
-            for it in self.references
-        ]
-        return self.references[int(np.argmax(scores))].path
+        return self.find_nearest_to_shot([luma])[0]
+
+    def find_nearest_to_shot(self, lumas: Sequence[Luma]) -> tuple[Path, float]:
+        """The picture whose luma is most like any of `lumas`, and its correlation, -1..1."""
+        images = [Image.fromarray(luma.astype(np.float32)) for luma in lumas]
+        own = [describe_luma(it) for image in images for it in (image, ImageOps.mirror(image))]
+        scores = np.stack(own) @ np.stack([it.descriptor for it in self.references]).T
+        nearest = int(scores.max(axis=0).argmax())
+        return self.references[nearest].path, float(scores[:, nearest].max())
 
     def find_for_frame(self, first: int, rate: float, film: str) -> Path | None:
         """The picture for the shot that begins at frame `first`: the first one with that number or

@@ -111,6 +111,7 @@ class Pipeline:
             report=self.report,
             cancellation=self.stop,
             find_working_size=self.runners.find_working_size,
+            find_shot_reference=self.runners.find_shot_reference,
             is_temporal=runner.spec.temporal,
             submit=self.to_chroma.put,
             open_output=journal.open,

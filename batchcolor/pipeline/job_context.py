@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,16 @@ from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.resume_point import ResumePoint
 from batchcolor.pipeline.stages import ByteBudget, Cancellation
+from batchcolor.video.temporal.motion import Field
+from batchcolor.video.temporal.shot_palette import ShotReference
 
 if TYPE_CHECKING:
     from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
+
+
+FindShotReference = Callable[[Task, int, Sequence[Field], Fraction], ShotReference | None]
+"""The reference of the shot of a film that begins at a frame, by luma of its first frames and the
+film's frames per second. Raises ProcessingError where it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class JobContext:
     cancellation: Cancellation
     find_working_size: Callable[[Task], int]
     """Side of the luma square that the model of a source takes."""
+    find_shot_reference: FindShotReference
     is_temporal: bool
     """Whether the model needs all frames of a shot in order."""
     submit: Callable[[FrameItem | PageItem | EndOfStream], None]

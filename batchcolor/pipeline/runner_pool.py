@@ -6,9 +6,11 @@ models than that of the job are loaded when the first source needs them, and a f
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +29,8 @@ from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.items.picture_item import PictureItem
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.task import Task
+from batchcolor.video.temporal.motion import Field
+from batchcolor.video.temporal.shot_palette import ShotReference
 
 MAX_LOADED = 2
 """Models beside that of the job that are kept in memory."""
@@ -73,8 +77,11 @@ class RunnerPool:
         self._transfers: OrderedDict[Path, ColorTransfer] = OrderedDict()
         self._notes: list[str] = []
         self._libraries: dict[Path, ReferenceLibrary] = {}
-        self._shots: dict[Path, dict[int, Path]] = {}
+        self._shots: dict[Path, dict[int, Path | None]] = {}
         """The reference of each shot of a film, by the shot's first frame."""
+        self._is_stabilized = settings.stabilize != "off"
+        self._lock = threading.Lock()
+        """Of references: films choose theirs in threads of their own."""
         self.note_reference = note_reference
         if loading.like is not None:
             self._find_transfer(loading.like)
@@ -136,52 +143,87 @@ class RunnerPool:
             return ProcessingError("chroma", str(error).removeprefix("--like "))
 
     def _choose_reference(self, item: ModelInput) -> Path | None:
-        """The reference of an item: for a film, that of its shot. Raises UsageError.
+        """The reference of an item, or None. Raises UsageError.
 
-        Of several, the nearest is chosen and noted.
+        Of several, the nearest is chosen and noted. A stabilized film adopts its references shot
+        by shot (`find_shot_reference`).
         """
         settings = item.task.settings
-        first = 0
         if isinstance(item, FrameItem):
-            first = item.number if item.shot_position is None else item.shot_position.shot
-            shot = item.task.correction.find_shot(first, item.number)
-            if shot is not None and shot.reference is not None:
-                return Path(shot.reference)
+            if self._is_stabilized:
+                return None
+            return self._choose_for_frame(item)
         if settings.references is None:
             return settings.like
-        library = self._find_library(settings.references)
-        if not isinstance(item, FrameItem):
-            nearest = library.find_nearest(item.square)
-            self.note_reference(item.task, f"colours of {nearest.name} (nearest by luma)")
-            return nearest
+        nearest = self._find_library(settings.references).find_nearest(item.square)
+        self.note_reference(item.task, f"colours of {nearest.name} (nearest by luma)")
+        return nearest
+
+    def _choose_for_frame(self, item: FrameItem) -> Path | None:
+        """The reference of the shot of a frame, chosen by its first frame and noted."""
+        first = item.number if item.shot_position is None else item.shot_position.shot
         shots = self._shots.setdefault(item.task.source.path, {})
-        first = first if item.shot_position is not None else 0
         if first not in shots:
-            film = item.task.source.path.stem
-            rate, preview = float(item.picture.rate), settings.preview
-            skipped = 0 if preview is None else round(preview.start * rate)
-            numbered = library.find_for_frame(first + skipped, rate, film)
-            shots[first] = numbered or library.find_nearest(item.square)
-            note = f"shot from frame {first}: colours of {shots[first].name}"
-            self.note_reference(item.task, note)
+            chosen = self._choose_for_shot(item.task, first, [item.square], item.picture.rate)
+            shots[first] = None if chosen is None else chosen[0]
+            if chosen is not None and chosen[1]:
+                self.note_reference(item.task, f"shot from frame {first}: {chosen[1]}")
         return shots[first]
 
+    def find_shot_reference(
+        self, task: Task, first: int, lumas: Sequence[Field], rate: Fraction
+    ) -> ShotReference | None:
+        """The reference of the shot of a film that begins at frame `first`; None without one.
+
+        `lumas` `(S, S)` are those of its first frames. Raises ProcessingError where it cannot be
+        read.
+        """
+        try:
+            chosen = self._choose_for_shot(task, first, lumas, rate)
+            if chosen is None:
+                return None
+            found = self._find_transfer(chosen[0])
+        except UsageError as error:
+            raise ProcessingError("chroma", str(error).removeprefix("--like ")) from error
+        return ShotReference(found.moments, *found.frame, note=chosen[1])
+
+    def _choose_for_shot(
+        self, task: Task, first: int, lumas: Sequence[Field], rate: Fraction
+    ) -> tuple[Path, str] | None:
+        """The reference of a shot, and a note on it: as decided, by its name, or the nearest."""
+        settings, preview = task.settings, task.settings.preview
+        shot = task.correction.find_shot(first, first + len(lumas) - 1)
+        if shot is not None and shot.reference is not None:
+            path = Path(shot.reference)
+            return path, f"colours of {path.name} (as decided)"
+        if settings.references is None:
+            return None if settings.like is None else (settings.like, "")
+        library = self._find_library(settings.references)
+        skipped = 0 if preview is None else round(preview.start * rate)
+        named = library.find_for_frame(first + skipped, float(rate), task.source.path.stem)
+        if named is not None:
+            return named, f"colours of {named.name} (by its name)"
+        path, correlation = library.find_nearest_to_shot(lumas)
+        return path, f"colours of {path.name} (nearest by luma, correlation {correlation:.2f})"
+
     def _find_library(self, folder: Path) -> ReferenceLibrary:
-        if folder not in self._libraries:
-            self._libraries[folder] = ReferenceLibrary(folder)
-        return self._libraries[folder]
+        with self._lock:
+            if folder not in self._libraries:
+                self._libraries[folder] = ReferenceLibrary(folder)
+            return self._libraries[folder]
 
     def _find_transfer(self, reference: Path) -> ColorTransfer:
         """The colours of a reference. Raises UsageError where it cannot be read."""
-        found = self._transfers.pop(reference, None)
-        if found is None:
-            found = ColorTransfer.from_picture(reference)
-            if found.note and found.note not in self.notes:
-                self._notes.append(found.note)
-        self._transfers[reference] = found
-        if len(self._transfers) > MAX_TRANSFERS:
-            self._transfers.popitem(last=False)
-        return found
+        with self._lock:
+            found = self._transfers.pop(reference, None)
+            if found is None:
+                found = ColorTransfer.from_picture(reference)
+                if found.note and found.note not in self.notes:
+                    self._notes.append(found.note)
+            self._transfers[reference] = found
+            if len(self._transfers) > MAX_TRANSFERS:
+                self._transfers.popitem(last=False)
+            return found
 
     def _load(self, model: ChosenModel) -> Runner:
         """The runner of a model; the one that was not used for longest makes room for it.

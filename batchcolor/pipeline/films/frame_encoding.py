@@ -19,6 +19,7 @@ from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.video.frame_mark import mark_frame
 from batchcolor.video.planes import join_side_by_side, write_chroma
+from batchcolor.video.temporal.film_colors import ColorRules
 from batchcolor.video.temporal.motion import Field
 from batchcolor.video.temporal.stabilizer import Stabilizer
 
@@ -35,13 +36,16 @@ class FrameEncoding:
         status: FilmStatus,
         settings: RunSettings,
         report: Report,
+        rules: ColorRules,
     ) -> None:
         self._task, self._output, self._sink = task, admission.output, sink
         self._decoding, self._status, self._report = decoding, status, report
         self._segments = sink.segments
         self._frames_again = open_frames(admission) if admission.decodes_twice else None
         """Decodes in the thread that encodes; damage is reported by the decoding side."""
-        self._stabilizer: Stabilizer[FrameItem] = Stabilizer(settings.stabilize, settings.every)
+        self._stabilizer: Stabilizer[FrameItem] = Stabilizer(
+            settings.stabilize, settings.every, rules
+        )
         self.done = 0
         """Frames encoded."""
         self.expected = 0
@@ -79,6 +83,11 @@ class FrameEncoding:
                 self._decoding.in_flight.release(1)  # the stabilizer keeps only small fields
         if not self._status.is_ended:
             self._encode_block(self._stabilizer.flush(), again)
+
+    @property
+    def notes(self) -> list[str]:
+        """Which references the shots have, and how many have the colours of an earlier one."""
+        return self._stabilizer.notes
 
     def drain(self) -> None:
         """Empties the queue and releases its memory, so that the decoding thread can end."""

@@ -11,6 +11,7 @@ depend on the length of a film.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from batchcolor.errors import ProcessingError
@@ -30,6 +31,9 @@ from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.containers import check_frame_rate
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
+from batchcolor.video.temporal.film_colors import ColorRules
+from batchcolor.video.temporal.motion import Field
+from batchcolor.video.temporal.shot_palette import ShotReference
 
 IGNORED_SHOTS = "decisions for single shots are not applied to a preview that starts later"
 
@@ -48,7 +52,7 @@ class VideoTask:
         self._decoding = FrameDecoding(self, admission, context, self._status)
         self._encoding = FrameEncoding(
             *(task, admission, self._sink, self._decoding, self._status),
-            *(context.settings, context.report),
+            *(context.settings, context.report, self._make_color_rules()),
         )
         self._packets = PacketScan()
 
@@ -70,6 +74,17 @@ class VideoTask:
         self._decoding.run()
         if self.context.is_temporal:
             self.context.submit(EndOfStream(self))
+
+    def _make_color_rules(self) -> ColorRules:
+        settings, shots = self.task.settings, self.task.correction.decision.shots
+        is_locked = self.context.settings.palette_lock
+        references = [settings.like, settings.references, *(shot.reference for shot in shots)]
+        if all(reference is None for reference in references):
+            return ColorRules(is_locked=is_locked)
+        return ColorRules(self._find_shot_reference, is_locked)
+
+    def _find_shot_reference(self, first: int, lumas: Sequence[Field]) -> ShotReference | None:
+        return self.context.find_shot_reference(self.task, first, lumas, self.source.rate)
 
     def fail(self, error: ProcessingError) -> None:
         """Ends the film with this error."""
@@ -169,7 +184,7 @@ class VideoTask:
                 raise  # errors of the disk: `temporary_path` translates them
             except MEDIA_ERRORS as error:
                 raise ProcessingError("encode", format_av_error(error)) from error
-        self.notes += [*decoder.notes, *notes]
+        self.notes += [*decoder.notes, *notes, *self._encoding.notes]
         if resumed_at := self._encoding.resumed_at:
             self.notes.append(f"resumed at frame {resumed_at}, where an earlier run stopped")
         self._sink.segments.remove()

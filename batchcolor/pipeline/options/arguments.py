@@ -100,6 +100,7 @@ class RunArguments(ModelArguments, total=False):
     """Not None: the sources are folders of numbered frames, shown at this rate."""
     to_frames: bool
     stabilize: Literal["off", "fast", "best"]
+    palette_lock: bool
     every: int
     strip: bool
 

@@ -102,7 +102,7 @@ def _film_values(settings: RunSettings, target: Format) -> dict[str, Any]:
         values["codec"] = films.codec  # `auto` may be another one than h264 in MOV only
     if not films.to_frames:
         values["encoder"] = films.encoder_options
-    for name in ("stabilize", "every"):
+    for name in ("stabilize", "palette_lock", "every"):
         if getattr(settings, name) != RunSettings.model_fields[name].default:
             values[name] = getattr(settings, name)
     return values

@@ -235,6 +235,10 @@ class RunSettings(SettingsModel):
     stabilize: Annotated[
         Stabilize, Option("Films", "Reduce colour flicker; best uses later frames as well.")
     ] = "fast"
+    palette_lock: Annotated[
+        bool,
+        Option("Films", "Hold all shots to one palette: that of the first shot, or of --like."),
+    ] = False
     every: Annotated[
         int,
         Field(ge=1, le=MAX_EVERY),
@@ -358,6 +362,13 @@ class RunSettings(SettingsModel):
             )
         if self.watch and self.shard is not None:
             raise UsageError("--watch colours all that arrives, and goes without --shard")
+        if self.palette_lock and self.stabilize == "off":
+            raise UsageError("--palette-lock goes with --stabilize fast or best")
+        if self.palette_lock and self.references is not None:
+            raise UsageError(
+                "--palette-lock holds films to one palette and --references names several: "
+                "name one picture with --like"
+            )
         if self.watch and self.frames:
             raise UsageError("--watch takes folders of pictures and films, not --frames")
         if self.strip and self.to_frames:

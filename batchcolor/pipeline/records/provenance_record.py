@@ -27,7 +27,17 @@ PICTURE_OPTIONS = (
     "include_results",
 )
 FILM_OPTIONS = (
-    *("codec", "crf", "preset", "bit_depth", "stabilize", "every", "preview", "compare"),
+    *(
+        "codec",
+        "crf",
+        "preset",
+        "bit_depth",
+        "stabilize",
+        "palette_lock",
+        "every",
+        "preview",
+        "compare",
+    ),
     *("frames", "fps", "to_frames", "recode_sound"),
 )
 FILE_OPTIONS = ("like", "references", "weights")

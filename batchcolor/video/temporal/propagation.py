@@ -38,8 +38,13 @@ class Trace:
     luma: Field
     frames: Field
 
-    def add(self, guide: Field, own: Field | None, motion: Match) -> Trace:
-        """Returns the trace of the next frame; `own` is its chroma, or None if it has none."""
+    def add(
+        self, guide: Field, own: Field | None, motion: Match, own_weight: Field | None = None
+    ) -> Trace:
+        """Returns the trace of the next frame; `own` is its chroma, or None if it has none.
+
+        `own_weight` `(SIDE, SIDE)` is the number of frames that its chroma counts for; None for 1.
+        """
         rows, columns = motion.rows, motion.columns
         frames, luma = self.frames[rows, columns], self.luma[rows, columns]
         difference = compute_box_mean(np.abs(match_exposure(luma / frames, guide) - guide), 1)
@@ -50,8 +55,8 @@ class Trace:
         chroma = share * self.chroma[:, rows, columns]
         weight = share * weight
         if own is not None:
-            chroma += own
-            weight += 1
+            chroma += own if own_weight is None else own_weight * own
+            weight += 1 if own_weight is None else own_weight
         return Trace(chroma, weight, guide + carry * luma, 1 + carry * frames)
 
     @property
@@ -61,18 +66,24 @@ class Trace:
         return mean
 
 
-def begin_trace(guide: Field, own: Field | None) -> Trace:
+def begin_trace(guide: Field, own: Field | None, own_weight: Field | None = None) -> Trace:
     """Returns the trace of the first frame of a shot, or of the last one for the way back."""
     ones = np.ones_like(guide)
     if own is None:
         return Trace(np.zeros((2, *guide.shape), np.float32), np.zeros_like(guide), guide, ones)
+    if own_weight is not None:
+        return Trace(own_weight * own, own_weight, guide, ones)
     return Trace(own, ones, guide, ones)
 
 
-def join_traces(forward: Trace, backward: Trace, own: Field | None) -> Field:
+def join_traces(
+    forward: Trace, backward: Trace, own: Field | None, own_weight: Field | None = None
+) -> Field:
     """Returns the mean chroma of a frame, which both traces include, along its paths."""
     chroma, weight = forward.chroma + backward.chroma, forward.weight + backward.weight
-    if own is not None:
+    if own is not None and own_weight is not None:
+        chroma, weight = chroma - own_weight * own, weight - own_weight
+    elif own is not None:
         chroma, weight = chroma - own, weight - 1
     joined: Field = chroma / weight
     return joined

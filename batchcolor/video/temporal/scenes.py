@@ -99,16 +99,19 @@ class ScenePalettes:
     ) -> ScenePalettes:
         """Returns the palettes with a new shot; `guides` and `fields` are luma and chroma of the
         frames with which it begins."""
-        frames = [
-            make_key_frame(guides[index], fields[index]) for index in pick_indices(len(guides))
-        ]
         scenes = self._close_shot()
-        match = find_scene(scenes, frames)
+        match = find_scene(scenes, _pick_key_frames(guides, fields))
         if match is None:
-            scene = Scene(shot, tuple(frames))
-            return ScenePalettes((*scenes, scene)[-MAX_SCENES:])
+            return self.begin_new_scene(shot, guides, fields)
         others = scenes[: match.index] + scenes[match.index + 1 :]
         return ScenePalettes((*others, scenes[match.index]), match.change)
+
+    def begin_new_scene(
+        self, shot: int, guides: Sequence[Field], fields: Sequence[Field]
+    ) -> ScenePalettes:
+        """Returns the palettes with a new shot, which is the first one of its scene."""
+        scene = Scene(shot, tuple(_pick_key_frames(guides, fields)))
+        return ScenePalettes((*self._close_shot(), scene)[-MAX_SCENES:])
 
     def _close_shot(self) -> tuple[Scene, ...]:
         if self.latest is None:
@@ -182,6 +185,7 @@ def find_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMatc
     return SceneMatch(best, total.solve())
 
 
-def pick_indices(count: int) -> list[int]:
-    """Returns at most `FIRST_KEY_FRAMES` indices of so many frames, evenly spread."""
-    return [round(it) for it in np.linspace(0, count - 1, min(FIRST_KEY_FRAMES, count))]
+def _pick_key_frames(guides: Sequence[Field], fields: Sequence[Field]) -> list[KeyFrame]:
+    """Returns at most `FIRST_KEY_FRAMES` of the frames, evenly spread."""
+    positions = np.linspace(0, len(guides) - 1, min(FIRST_KEY_FRAMES, len(guides)))
+    return [make_key_frame(guides[round(it)], fields[round(it)]) for it in positions]

@@ -13,9 +13,9 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from batchcolor.images.picture import resize_chroma
+from batchcolor.video.temporal.film_colors import Arrays, ColorRules, FilmColors, take_prefixed
 from batchcolor.video.temporal.motion import SIDE, Field, Match, invert_match
 from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
-from batchcolor.video.temporal.scenes import Arrays, ScenePalettes
 
 Stabilize = Literal["off", "fast", "best"]
 MODES: tuple[Stabilize, ...] = ("off", "fast", "best")
@@ -50,19 +50,25 @@ class BufferedFrame(Generic[T]):
     owner: T
 
     def __post_init__(self) -> None:
-        self.own = None if self.chroma is None else resize_chroma(self.chroma, SHAPE)
-        """Its own chroma `(2, SIDE, SIDE)`."""
+        self.predicted = None if self.chroma is None else resize_chroma(self.chroma, SHAPE)
+        """The model's chroma `(2, SIDE, SIDE)`."""
+        self.own = self.predicted
+        """The same with the palette of its shot."""
+        self.weight: Field | None = None
+        """The number of frames that `own` counts for, `(SIDE, SIDE)`; None for 1."""
         self.forward: Trace | None = None
         """Trace of the frames of its shot up to this one."""
+        self.from_previous: Match | None = None
+        """Match with the previous frame; None at the start of a shot."""
         self.from_next: Match | None = None
         """Match with the next frame; None at the end of a shot."""
 
     def restore_detail(self, stabilized: Field) -> Field:
         """Replaces the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
         is kept."""
-        if self.chroma is None or self.own is None or self.chroma.shape[-1] <= SIDE:
+        if self.chroma is None or self.predicted is None or self.chroma.shape[-1] <= SIDE:
             return stabilized
-        change = resize_chroma(stabilized - self.own, self.chroma.shape[1:])
+        change = resize_chroma(stabilized - self.predicted, self.chroma.shape[1:])
         fine: Field = np.clip(self.chroma + change, -0.5, 0.5)
         return fine
 
@@ -79,8 +85,8 @@ class Stabilizer(Generic[T]):
     detail would appear and disappear.
     """
 
-    def __init__(self, mode: Stabilize, every: int = 1) -> None:
-        self.mode, self.every = mode, every
+    def __init__(self, mode: Stabilize, every: int = 1, rules: ColorRules | None = None) -> None:
+        self.mode, self.every, self.rules = mode, every, rules or ColorRules()
         self._horizon = HORIZONS[mode]
         self._waiting: list[BufferedFrame[T]] = []
         self._last: tuple[Field, Trace] | None = None
@@ -89,24 +95,31 @@ class Stabilizer(Generic[T]):
         """`_last` as it was before the first waiting frame."""
         self._returned_start: tuple[Field, Trace] | None = None
         """`_last` as it was before the first frame of the block returned last."""
-        self._scenes = self._returned_scenes = ScenePalettes()
-        """The palettes after the block returned last, and before it."""
-        self._number = self._returned_number = 0
-        """Number of the first waiting frame, and of the first one of the block returned last."""
+        self._colors = self._returned_colors = FilmColors()
+        """What shots have in common, after the block returned last, and before it."""
 
     @property
     def is_active(self) -> bool:
         """Whether it keeps frames or their traces; else frames are returned as they are."""
         return self.mode != "off" or self.every > 1
 
+    @property
+    def notes(self) -> list[str]:
+        """What the shots returned until now have in common in colour."""
+        colors, notes = self._colors, list(self._colors.notes)
+        if colors.returns:
+            notes.append(
+                f"{colors.returns} of {colors.shots} shots have the colours of an earlier shot "
+                f"of their scene"
+            )
+        return notes
+
     def state(self) -> Arrays:
         """Returns the state from which a stabilizer returns the block returned last once more.
 
         It continues with the first frame of that block.
         """
-        arrays: Arrays = {"number": np.array(self._returned_number)}
-        scenes = self._returned_scenes.state()
-        arrays |= {f"scene_{name}": values for name, values in scenes.items()}
+        arrays = {f"colors_{name}": it for name, it in self._returned_colors.state().items()}
         if self._returned_start is not None:
             guide, trace = self._returned_start
             arrays |= {"guide": guide, **{f"trace_{name}": it for name, it in vars(trace).items()}}
@@ -116,10 +129,10 @@ class Stabilizer(Generic[T]):
         """Continues from a `state`."""
         if not state:
             return
-        self._number = self._returned_number = int(state["number"])
-        self._scenes = self._returned_scenes = ScenePalettes.from_state(_take(state, "scene_"))
+        colors = FilmColors.from_state(take_prefixed(state, "colors_"))
+        self._colors = self._returned_colors = colors
         if "guide" in state:
-            trace = Trace(**_take(state, "trace_"))
+            trace = Trace(**take_prefixed(state, "trace_"))
             self._last = self._block_start = (state["guide"], trace)
 
     def add(
@@ -148,20 +161,45 @@ class Stabilizer(Generic[T]):
         """Adds a frame to the buffer, with the trace of the frames up to it."""
         if motion is None or self._last is None:
             self._last = self._block_start = None
-            frame.forward = begin_trace(frame.guide, frame.own)
-        else:
-            before, trace = self._last
-            frame.forward = trace.add(frame.guide, frame.own, motion)
-            if self._waiting:
-                self._waiting[-1].from_next = invert_match(motion, before, frame.guide)
-        self._last = (frame.guide, frame.forward)
+        elif self._waiting:
+            self._waiting[-1].from_next = invert_match(motion, self._last[0], frame.guide)
+        frame.from_previous = None if self._last is None else motion
+        if self._block_start is not None:
+            self._apply_palette(frame)
+        self._trace(frame)
         self._waiting.append(frame)
+
+    def _trace(self, frame: BufferedFrame[T]) -> None:
+        """Adds a frame to the trace of its shot."""
+        if self._last is None or frame.from_previous is None:
+            frame.forward = begin_trace(frame.guide, frame.own, frame.weight)
+        else:
+            trace = self._last[1]
+            frame.forward = trace.add(frame.guide, frame.own, frame.from_previous, frame.weight)
+        self._last = (frame.guide, frame.forward)
+
+    def _apply_palette(self, frame: BufferedFrame[T]) -> None:
+        if frame.predicted is not None:
+            frame.own, frame.weight = self._colors.shot.apply(frame.guide, frame.predicted)
+
+    def _begin_shot(self) -> None:
+        """Decides on the palette of a shot, of which the first frames are in the buffer."""
+        if not self.rules.changes_shots:
+            return
+        own = [(frame.guide, frame.predicted) for frame in self._waiting]
+        known = [(guide, field) for guide, field in own if field is not None]
+        guides, fields = zip(*known, strict=True)
+        self._colors = self._colors.begin_shot(self.rules, guides, fields)
+        self._last = None
+        for frame in self._waiting:
+            self._apply_palette(frame)
+            self._trace(frame)
 
     def _finish(self, count: int) -> list[tuple[T, Field]]:
         """Removes the first `count` frames from the buffer and returns them with their chroma."""
         if not count:
             return []
-        fields = self._give_palette(count)
+        fields = self._finish_chroma(count)
         done, self._waiting = self._waiting[:count], self._waiting[count:]
         last = done[-1]
         assert last.forward is not None
@@ -172,20 +210,22 @@ class Stabilizer(Generic[T]):
             for frame, field in zip(done, fields, strict=True)
         ]
 
-    def _give_palette(self, count: int) -> list[Field]:
-        """Returns the averaged chroma of the first `count` frames with the palette of the scene."""
-        self._returned_scenes, self._returned_number = self._scenes, self._number
-        self._number += count
+    def _finish_chroma(self, count: int) -> list[Field]:
+        """Returns the chroma of the first `count` frames: averaged, in the colours of the scene."""
+        self._returned_colors = self._colors
         if self.mode == "off":
             return self._average(count)
         is_shot_start = self._block_start is None
+        if is_shot_start:
+            self._begin_shot()
         fields = self._average(len(self._waiting) if is_shot_start else count)
         if is_shot_start:
             guides = [frame.guide for frame in self._waiting]
-            self._scenes = self._scenes.begin_shot(self._returned_number, guides, fields)
+            self._colors = self._colors.begin_scene(guides, fields)
         pairs = zip(self._waiting[:count], fields, strict=False)
-        fields = [self._scenes.apply(frame.guide, field) for frame, field in pairs]
-        self._scenes = self._scenes.observe(self._waiting[count - 1].guide, fields[-1])
+        fields = [self._colors.scenes.apply(frame.guide, field) for frame, field in pairs]
+        last = self._waiting[count - 1]
+        self._colors = self._colors.observe(count, last.guide, fields[-1])
         return fields
 
     def _average(self, count: int) -> list[Field]:
@@ -195,15 +235,10 @@ class Stabilizer(Generic[T]):
         for number in reversed(range(len(self._waiting))):
             frame = self._waiting[number]
             if backward is None or frame.from_next is None:
-                backward = begin_trace(frame.guide, frame.own)
+                backward = begin_trace(frame.guide, frame.own, frame.weight)
             else:
-                backward = backward.add(frame.guide, frame.own, frame.from_next)
+                backward = backward.add(frame.guide, frame.own, frame.from_next, frame.weight)
             if number < count:
                 assert frame.forward is not None
-                fields.append(join_traces(frame.forward, backward, frame.own))
+                fields.append(join_traces(frame.forward, backward, frame.own, frame.weight))
         return fields[::-1]
-
-
-def _take(state: Arrays, prefix: str) -> Arrays:
-    """Returns the arrays whose names begin with `prefix`, without it."""
-    return {key.removeprefix(prefix): it for key, it in state.items() if key.startswith(prefix)}

@@ -26,7 +26,7 @@ def show_plan(
     """Print what a job would do with each source. Raises what the job itself would raise."""
     from batchcolor.images.scan import SkippedEntry
     from batchcolor.pipeline.job import preview
-    from batchcolor.storage.remote.mounts import name_of
+    from batchcolor.storage.mounts import name_of
 
     plan, tasks = preview(settings, plugins, missing)
     rows: list[tuple[object, ...]] = []

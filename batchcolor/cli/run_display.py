@@ -27,7 +27,8 @@ from batchcolor.cli.next_steps import suggest_next_steps
 from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_node, describe_rate, fit_line
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.storage.journal import journal_path
-from batchcolor.storage.remote.mounts import name_of
+from batchcolor.storage.locations import is_url
+from batchcolor.storage.mounts import name_of
 from batchcolor.storage.shard import parse_shard
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class RunView:
         self._say(closing_sentence(report))
         for node in report.nodes:
             self._say(f"  {describe_node(node)}")
+        if is_url(report.output):
+            self._say(f"Results: {report.output}")
+            return
         output = Path(report.output).absolute()
         if output.exists():
             self._say(f"Results: {output}")

@@ -49,7 +49,7 @@ from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
-from batchcolor.storage.remote.mounts import name_of
+from batchcolor.storage.mounts import name_of
 
 AnyItem = PictureItem | PageItem | FrameItem
 NO_SQUARE = np.zeros((1, 1), np.float32)
@@ -315,6 +315,10 @@ class Pipeline:
     def start(self) -> None:
         """Starts every stage. Raises OutputError where the output folder cannot be made."""
         self.decoder.open()
+        if self.plan.remote_output is not None:
+            self.plan.remote_output.stop_job = self.stop.fail
+            if self.journal.uses_lock and self.plan.shard is None:
+                self.plan.remote_output.remove_leftovers()
         if self.journal.uses_lock:  # else they may belong to a job on another computer
             remove_stale_temporaries(self.plan.output, self.journal.shard)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
@@ -355,7 +359,17 @@ class Pipeline:
                 alive[0].join(seconds)
         if any(thread.is_alive() for thread in self.threads):
             return False
+        if self.plan.remote_output is not None and not self._put_rest(seconds):
+            return False
         return self.gallery is None or self._close_gallery(self.gallery, seconds)
+
+    def _put_rest(self, seconds: float) -> bool:
+        """Waits for results that are being put; whether all of them are there."""
+        assert self.plan.remote_output is not None
+        if self.stop.error is not None:
+            self.plan.remote_output.abort()
+            return True
+        return self.plan.remote_output.wait(seconds)
 
     def _replace_overdue(self) -> None:
         """Fails pictures whose decoder does not return; another thread decodes the others."""
@@ -377,6 +391,8 @@ class Pipeline:
             self.plan.session.stop.set()
         for thread in self.threads:  # one that is still running may append others
             thread.join()
+        if self.plan.remote_output is not None:
+            self.plan.remote_output.abort()
         if self.gallery is not None:
             self.gallery.abort()
             self.gallery.close()

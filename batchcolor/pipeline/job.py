@@ -26,7 +26,7 @@ from batchcolor.pipeline.warning_notes import note_warnings
 from batchcolor.signals import handle_signals
 from batchcolor.storage.journal import Journal
 from batchcolor.storage.locations import describe_url
-from batchcolor.storage.remote.mounts import find_mount, name_of
+from batchcolor.storage.mounts import find_mount, name_of
 
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
@@ -141,13 +141,15 @@ def record_end(plan: Plan, journal: Journal, recorder: RunRecorder, report: Repo
     """Records the end for `batchcolor report`, and the settings for `batchcolor review`, if the
     output folder stays.
 
-    A full disk is reported.
+    An output on remote storage gets a copy of them. A full disk is reported.
     """
     if not (journal.path.exists() and journal.is_kept):
         return
     try:
         recorder.finish(report)
         record_job(plan.output, plan.settings)
+        if plan.remote_output is not None:
+            plan.remote_output.finish(journal.path)
     except OutputError as error:
         if report.exit_code == ExitCode.DONE:
             report.exit_code, report.message = error.exit_code, str(error)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.types import Outcome
-from batchcolor.storage.remote.mounts import name_of
+from batchcolor.storage.mounts import name_of
 
 KEPT_GREY = "kept grey, as decided"
 """The reason of an outcome without computed colours."""

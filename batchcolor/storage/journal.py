@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 from batchcolor.errors import OutputError
 from batchcolor.storage import atomic
 from batchcolor.storage.json_lines import read_json_lines
+from batchcolor.storage.mounts import find_mount, find_tag
 from batchcolor.storage.output_lock import OutputLock
-from batchcolor.storage.remote.mounts import find_mount, find_tag
 from batchcolor.storage.shard import Shard, parse_tag
 
 STATE_FOLDER = ".batchcolor"
@@ -50,6 +50,8 @@ class JournalEntry:
     result_sha256: str = ""
     result_size: int = 0
     """Of the result; empty where an earlier version of batchcolor wrote it."""
+    result_tag: str = ""
+    """Of the object of a result on remote storage: its ETag or what its storage has instead."""
     decision: str = ""
     """Digest of the decision that was applied; empty where none changes the result."""
     doubt: float | None = None
@@ -68,7 +70,7 @@ class JournalEntry:
         }
 
 
-OPTIONAL = frozenset({"decision", "doubt", "run"})
+OPTIONAL = frozenset({"result_tag", "decision", "doubt", "run"})
 """Keys that a line has only where they have a value."""
 
 

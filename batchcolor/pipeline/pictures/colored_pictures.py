@@ -32,23 +32,33 @@ def copy_source(plan: Plan, task: Task) -> tuple[Path, bytes]:
     if conflict := plan.find_conflict(target):
         raise ProcessingError("commit", conflict)
     data = _read(task.source.path)
+    is_remote, replaces = plan.remote_output is not None, task.replaces
+    if is_remote and target != task.target:
+        replaces = True  # of what is in the local folder
+        is_kept = plan.settings.if_exists != "overwrite" and plan.has_result(target)
+        if is_kept:
+            raise _make_conflict(target)
     try:
         commit(
             data,
             target,
             lambda path: _check_size(path, len(data)),
-            replace=task.replaces,
+            replace=replaces,
             mtime_ns=task.source.mtime_ns,
         )
     except FileExistsError as error:
         if target.is_file() and _read(target) == data:
             return target, data
-        raise ProcessingError(
-            "commit",
-            f"is in colour and was not copied: {target.name} exists in the output folder "
-            f"(--if-exists overwrite replaces it)",
-        ) from error
+        raise _make_conflict(target) from error
     return target, data
+
+
+def _make_conflict(target: Path) -> ProcessingError:
+    return ProcessingError(
+        "commit",
+        f"is in colour and was not copied: {target.name} exists in the output folder "
+        f"(--if-exists overwrite replaces it)",
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchcolor.errors import LIMITS, UsageError
+from batchcolor.errors import LIMITS
 from batchcolor.hooks.types import Reader
 from batchcolor.images.formats import VIDEO_SUFFIXES, Format, guess_format, is_picture_suffix
 from batchcolor.images.scan import (
@@ -36,6 +36,7 @@ from batchcolor.pipeline.planning.source_checks import (
     check_output,
     check_remote,
     check_report,
+    open_remote_output,
 )
 from batchcolor.pipeline.planning.sources import (
     Root,
@@ -52,13 +53,14 @@ from batchcolor.pipeline.planning.target_names import TargetNames
 from batchcolor.pipeline.planning.task import Action, Task
 from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
 from batchcolor.storage.locations import Url
-from batchcolor.storage.remote.mounts import find_mount
+from batchcolor.storage.mounts import find_mount
 from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.encoders import require_encoder
 
 if TYPE_CHECKING:
     from batchcolor.pipeline.planning.remote_sources import RemoteFolder
+    from batchcolor.storage.remote.remote_output import RemoteOutput
     from batchcolor.storage.remote.session import RemoteSession
 
 
@@ -91,6 +93,8 @@ class Plan:
     """Whether lines of the decisions that are none count as failures."""
     session: RemoteSession | None = None
     """What is open on remote storage; None where everything is local."""
+    remote_output: RemoteOutput | None = None
+    """Where results are put; `output` is its local folder then."""
 
     def tasks(
         self,
@@ -275,6 +279,8 @@ class Plan:
 
     def close(self) -> None:
         """Closes what is open on remote storage."""
+        if self.remote_output is not None:
+            self.remote_output.close()
         if self.session is not None:
             self.session.close()
 
@@ -353,8 +359,8 @@ class Plan:
             return ("refused", "decision", correction.fault), replaces
         previous = journal.find(file.path, file.size, file.mtime_ns)
         made = self._find_result(journal, target, previous)
-        exists = target.exists()
-        is_changed = exists and made is not None and _is_resized(target, made)
+        exists = self._exists(target, made)
+        is_changed = exists and made is not None and self._is_changed(target, made)
         is_done = made is not None and made.outcome == "done" and exists and not is_changed
         if made and is_done and (made.settings, made.weights) == wanted:
             return ("done before", "", ""), replaces
@@ -369,7 +375,22 @@ class Plan:
             if made is not None and not is_changed and not is_same_decision:
                 return ("colour", "", ""), True
             return ("exists", "", self._why_kept(journal, file, target, made)), replaces
-        return ("colour", "", ""), replaces
+        # A file of this name in the local folder of a remote output was never put.
+        return ("colour", "", ""), replaces or self.remote_output is not None
+
+    def _exists(self, target: Path, made: JournalEntry | None) -> bool:
+        if self.remote_output is not None:
+            return self.remote_output.exists(target, made)
+        return target.exists()
+
+    def _is_changed(self, target: Path, made: JournalEntry) -> bool:
+        if self.remote_output is not None:
+            return self.remote_output.is_changed(target, made)
+        return _is_resized(target, made)
+
+    def has_result(self, target: Path) -> bool:
+        """Whether there is a file of this name in the output, on remote storage or here."""
+        return self._exists(target, None)
 
     def _refuse(self, file: ScannedFile, target: Path) -> str:
         """Why a source cannot be coloured as asked; empty where it can be."""
@@ -398,7 +419,7 @@ class Plan:
         """Why an existing result is not replaced; `made` is its entry if it is of this source as
         it is now."""
         if made is not None:
-            is_changed = _is_resized(target, made)
+            is_changed = self._is_changed(target, made)
             return "changed after it was made" if is_changed else "made with other settings"
         earlier = journal.find_result(target.relative_to(self.output))
         if earlier is not None and earlier.source == absolute_source(file.path):
@@ -408,7 +429,8 @@ class Plan:
     def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
         """Whether the source is known to be in colour, and was copied or skipped as asked now."""
         if self.settings.if_colored == "copy":
-            return previous.outcome == "copied" and (self.output / previous.target).exists()
+            copy = self.output / previous.target
+            return previous.outcome == "copied" and self._exists(copy, previous)
         return previous.outcome == "skipped" and self.settings.if_colored == "skip"
 
     def _fails_again(self, previous: JournalEntry, *, is_same: bool) -> bool:
@@ -450,19 +472,28 @@ def _make_plan(
     sources = parse_sources(settings.sources, session, include_results=settings.include_results)
     named = [*sources, *(Source(entry.path, "file") for entry in missing)]
     wanted = settings.output or default_output(named)
+    remote_output: RemoteOutput | None = None
     if isinstance(wanted, Url):
-        raise UsageError(f"{wanted.shown}: name a folder on this computer with --output")
-    output = wanted
+        remote_output, output = open_remote_output(wanted, settings, session)
+    else:
+        output = wanted
     if settings.films.fps is not None:
         check_folders(sources)
     roots = tuple(list_roots(sources, several=len(named) > 1))
     if session is not None:
-        check_remote(settings, roots)
+        check_remote(settings, roots, wanted)
     check_output(roots, output, is_default=settings.output is None)
     if not settings.include_results:
         check_no_results(roots)
     check_report(settings.report_path, roots)
-    return Plan(settings, roots, output, missing=tuple(missing), session=session)
+    return Plan(
+        settings,
+        roots,
+        output,
+        missing=tuple(missing),
+        session=session,
+        remote_output=remote_output,
+    )
 
 
 def _identify_other(file: UnopenedFile, readers: Sequence[Reader]) -> ScannedFile | SkippedEntry:

@@ -16,8 +16,8 @@ from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.system_files import describe_system_folder, is_system_file
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, absolute_source
 from batchcolor.storage.locations import Url, describe_url, find_archive_kind, url_name
+from batchcolor.storage.mounts import Mount
 from batchcolor.storage.remote.errors import StorageError
-from batchcolor.storage.remote.mounts import Mount
 from batchcolor.storage.remote.open_store import OpenedUrl, open_archive
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.store import RemoteObject, Store

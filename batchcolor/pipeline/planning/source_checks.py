@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchcolor.errors import OutputError, UsageError
 from batchcolor.images.scan import is_output_folder
@@ -14,6 +15,11 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import is_report
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
+from batchcolor.storage.locations import Url
+
+if TYPE_CHECKING:
+    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.session import RemoteSession
 
 
 def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> None:
@@ -42,9 +48,9 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
             raise UsageError(f"{given} lies inside the source {root.path}; {choose}")
 
 
-def check_remote(settings: RunSettings, roots: Sequence[Root]) -> None:
+def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Url) -> None:
     """Raises UsageError for options that take plain folders, where a source or the output is not
-    one."""
+    one, and for an output among the sources."""
     has_remote_sources = any(root.remote is not None for root in roots)
     if settings.watch and has_remote_sources:
         raise UsageError(
@@ -57,6 +63,43 @@ def check_remote(settings: RunSettings, roots: Sequence[Root]) -> None:
         raise UsageError(
             "--gallery shows files on this computer, and a source or the output is not there"
         )
+
+    if isinstance(output, Url):
+        _check_remote_output(settings, roots, output)
+
+
+def _check_remote_output(settings: RunSettings, roots: Sequence[Root], output: Url) -> None:
+    if settings.to_frames:
+        raise UsageError("--to-frames writes folders on this computer: choose another --output")
+    if settings.watch:
+        raise UsageError("--watch writes to a folder on this computer: choose another --output")
+    place = f"{output.shown.rstrip('/')}/"
+    for root in roots:
+        if root.remote is None or root.remote.single is not None:
+            continue
+        source = f"{root.remote.mount.url.rstrip('/')}/"
+        if place == source:
+            raise UsageError(f"--output {output.shown} is the source itself; choose another one")
+        if place.startswith(source):
+            raise UsageError(
+                f"--output {output.shown} lies inside the source {source}; choose another one"
+            )
+
+
+def open_remote_output(
+    url: Url, settings: RunSettings, session: RemoteSession | None
+) -> tuple[RemoteOutput, Path]:
+    """The output of a job on remote storage, and its local folder.
+
+    Raises UsageError, OutputError.
+    """
+    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.session import RemoteSession
+
+    session = session or RemoteSession(settings.temporary_space, settings.retries)
+    output = RemoteOutput(url, session)
+    output.open()
+    return output, output.folder
 
 
 def check_writable(output: Path, *, has_work: bool) -> None:

@@ -31,7 +31,7 @@ from batchcolor.storage.journal import (
     absolute_source,
     head_tail_digest,
 )
-from batchcolor.storage.remote.mounts import name_of
+from batchcolor.storage.mounts import name_of
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
@@ -95,7 +95,7 @@ class Recorder:
         outcome = Outcome(task.source.path, task.target, "done", reason=reason, notes=tuple(notes))
         doubt = self._take_doubt(task)
         entry = replace(self._result_entry(task, outcome, fixity), doubt=doubt)
-        self._record(outcome, entry)
+        self._record_result(task, outcome, entry)
         if doubt is not None:
             self.report.add_doubt(name_of(task.source.path), doubt)
 
@@ -104,7 +104,7 @@ class Recorder:
         task = replace(task, target=target)
         notes = tuple(self._write_sidecars(task, "copied", fixity, []))
         outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR, notes=notes)
-        self._record(outcome, self._result_entry(task, outcome, fixity))
+        self._record_result(task, outcome, self._result_entry(task, outcome, fixity))
 
     def skip_colored(self, task: Task) -> None:
         """Records a picture in colour that has no result, as asked."""
@@ -130,7 +130,7 @@ class Recorder:
         if task.action == "exists":
             self.report.existed += 1
             notes = [f"result kept: it exists and was {task.reason}"]
-        elif task.strip and not os.path.lexists(task.strip):
+        elif task.strip and self.plan.remote_output is None and not os.path.lexists(task.strip):
             notes = write_contact_strip(task, self.plan.settings)
             for note in notes or [f"contact strip {task.strip.name} written"]:
                 self.report.note(f"{task.source.relative}: {note}")
@@ -234,6 +234,22 @@ class Recorder:
             reason=outcome.reason,
             notes=outcome.notes,
             decision=task.correction.digest,
+        )
+
+    def _record_result(self, task: Task, outcome: Outcome, entry: JournalEntry) -> None:
+        """Records a result; one on remote storage when it is there."""
+        output, settings = self.plan.remote_output, self.plan.settings
+        if output is None:
+            self._record(outcome, entry)
+            return
+        others = list_sidecars(task.target, as_json=settings.sidecar, as_premis=settings.premis)
+        others += [] if task.strip is None else [task.strip]
+        files = [*(path for path in others if path.is_file()), task.target]
+        output.put(
+            files,
+            self.journal.path,
+            lambda found: self._record(outcome, replace(entry, result_tag=found.tag)),
+            lambda error: self.fail(task, error),
         )
 
     def _record(self, outcome: Outcome, entry: JournalEntry | None) -> None:

@@ -97,7 +97,8 @@ def explain(error: BaseException) -> str:
     if isinstance(status, int):
         return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
     if kind == "missing":
-        return "it does not exist"
+        is_bucket = _find_code(error) == "NoSuchBucket"
+        return "there is no such bucket" if is_bucket else "it does not exist"
     if kind == "denied":
         return "access is denied: check the credentials and the permissions"
     if kind == "changed":

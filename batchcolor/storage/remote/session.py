@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from batchcolor.errors import UsageError
 from batchcolor.storage.locations import describe_url, url_name
+from batchcolor.storage.mounts import Mount, add_mount, find_mount
 from batchcolor.storage.process_token import is_running, process_token
 from batchcolor.storage.remote.errors import StorageError
-from batchcolor.storage.remote.mounts import Mount, add_mount, find_mount
 from batchcolor.storage.remote.open_store import OpenedUrl, open_url
 from batchcolor.storage.remote.prefetch import TemporarySpace
 from batchcolor.storage.remote.retry import DEFAULT_RETRIES, Retry

@@ -1,0 +1,114 @@
+"""Copies of the journals of a remote output: in its state folder there, and in the cache here.
+
+A job appends to the local journal, line by line. The copy on remote storage is written whole from
+time to time and at the end, as objects cannot be appended to; a job on another computer begins with
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from batchcolor.errors import OutputError
+from batchcolor.storage.atomic import write_atomic
+from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER
+from batchcolor.storage.remote.errors import StorageError
+from batchcolor.storage.remote.retry import Retry
+from batchcolor.storage.remote.store import RemoteObject, Store
+
+SECONDS = 30.0
+"""Between two copies while a job runs."""
+GROWTH = 1.1
+"""Factor by which a journal grows between two copies, so that copying stays a small part."""
+OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", "progress*.json")
+"""What else of the state folder is kept on remote storage, as patterns of names."""
+
+
+def is_journal(name: str) -> bool:
+    """Whether a file of the state folder is a journal: of jobs without shards, or of a shard."""
+    stem, _, ending = JOURNAL_NAME.partition(".")
+    return name == JOURNAL_NAME or (name.startswith(f"{stem}-") and name.endswith(f".{ending}"))
+
+
+def is_other_state(name: str) -> bool:
+    """Whether another file of the state folder is kept on remote storage."""
+    return any(fnmatchcase(name, pattern) for pattern in OTHER_STATE)
+
+
+class JournalCopies:
+    """The state folder of one remote output."""
+
+    def __init__(self, store: Store, base: str, folder: Path, retry: Retry) -> None:
+        """`base` is the path of the output in the store, `folder` the local state folder."""
+        self._store, self._base, self._folder, self._retry = store, base, folder, retry
+        self._copied: dict[str, tuple[int, int]] = {}
+        """Size and time of change of each file at its last copy."""
+        self._next = time.monotonic() + SECONDS
+
+    def fetch(self, objects: list[RemoteObject]) -> None:
+        """Adds the lines of the journals on remote storage to those here. Raises StorageError,
+        OSError."""
+        for found in objects:
+            name = found.key.rpartition("/")[2]
+            if not is_journal(name) and not is_other_state(name):
+                continue
+            path = found.path
+            content = self._retry.call(lambda path=path: self._store.read(path))  # type: ignore[misc]
+            local = self._folder / name
+            own = local.read_bytes() if local.is_file() else b""
+            merged = merge_lines(content, own) if is_journal(name) else own or content
+            if merged != own:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                write_atomic(local, merged)
+
+    def copy_sometimes(self, journal: Path) -> None:
+        """Copies a journal that is due. Raises OutputError."""
+        if time.monotonic() < self._next:
+            return
+        size = _identify(journal)[0]
+        if size > GROWTH * self._copied.get(journal.name, (0, 0))[0]:
+            self._copy(journal)
+        self._next = time.monotonic() + SECONDS
+
+    def copy_all(self, journal: Path) -> None:
+        """Copies a journal and what else is kept, where it has changed. Raises OutputError."""
+        others = sorted(path for path in self._folder.iterdir() if is_other_state(path.name))
+        for path in (journal, *others):
+            if path.is_file() and _identify(path) != self._copied.get(path.name):
+                self._copy(path)
+
+    def _copy(self, path: Path) -> None:
+        identity, content = _identify(path), path.read_bytes()
+        target = f"{self._base.rstrip('/')}/{STATE_FOLDER}/{path.name}"
+        try:
+            self._retry.call(lambda: self._store.write(content, target))
+        except StorageError as error:
+            raise OutputError(
+                f"the journal cannot be written to the output: {error}; run the same command again"
+            ) from error
+        self._copied[path.name] = identity
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; zeros where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def merge_lines(remote: bytes, local: bytes) -> bytes:
+    """The lines of both, those that only the local one has behind the others.
+
+    An incomplete last line is dropped: its picture is processed again.
+    """
+    complete = [line for line in remote.split(b"\n")[:-1] if line]
+    known = set(complete)
+    own = [line for line in local.split(b"\n")[:-1] if line]
+    if known.issubset(own):
+        return local
+    lines = complete + [line for line in own if line not in known]
+    return b"".join(line + b"\n" for line in lines)

@@ -214,4 +214,4 @@ def test_suggested_container_accepts_the_codec(make_clip, command, tmp_path):
     assert refused.returncode == 3
     document = refused.stderr.replace("\n", " ")
     assert "mkv cannot hold audio stream 1" in document
-    assert "--format" not in document  # ffv1 is written to mkv alone
+    assert "--format" not in document  # of those for ffv1, only mkv holds such audio

@@ -149,7 +149,12 @@ class VideoDecoder:
         decoded."""
         if not self._marks or self._gif is not None or self.source.has_estimated_pts:
             return False
-        fit = partial(fit_frame, frame_format=self.frame_format, is_rgb=self.source.is_rgb)
+        fit = partial(
+            fit_frame,
+            frame_format=self.frame_format,
+            is_rgb=self.source.is_rgb,
+            is_full_range=self.source.frame_format.is_full_range,
+        )
         place = find_resume_place(self.source, self.skip, self._marks, self._configure, fit)
         if place is None:
             return False

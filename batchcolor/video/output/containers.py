@@ -65,7 +65,9 @@ def suggest_container(
     """
     ranked = sorted(alternatives, key=lambda other: other != MKV)  # it accepts most codecs
     for other in ranked:
-        if other not in (refused, GIF, *FIXED_RATE_CONTAINERS) and not _find_unsupported_types(other, container, source):
+        if other in (refused, GIF, *FIXED_RATE_CONTAINERS):
+            continue
+        if not _find_unsupported_types(other, container, source):
             return f"--format {other.name} can"
     for other in sorted(ranked, key=lambda other: other != refused):
         types = _find_unsupported_types(other, container, source)

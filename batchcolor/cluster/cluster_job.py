@@ -75,8 +75,9 @@ def run_on_cluster(
     if settings.cluster is None:
         raise UsageError("the settings name no cluster")
     plan, owned = plan_job(settings, plugins, missing)
-    if plan.has_remote_sources:
-        raise UsageError("--cluster takes sources that all nodes see as files, not URLs")
+    if plan.has_remote_sources or plan.remote_output is not None:
+        plan.close()
+        raise UsageError("--cluster takes sources and an output that all nodes see as files")
     if not has_tasks(plan, plugins):
         return finish_empty_shard(plan)
     digest = hash_weights(owned, settings.weights)

@@ -85,7 +85,7 @@ class HttpStore(Store):
         session = await self.fs.set_session()
         async with session.get(self.fs.encode_url(found.path)) as answer:
             current = make_object(found.path, found.key, self._read_answer(answer, found.path))
-            if found.tag and current.tag != found.tag:
+            if found.tag and current.tag and current.tag != found.tag:
                 raise ChangedObjectError(CHANGED_TAG)
             size = 0
             with target.open("wb") as file:

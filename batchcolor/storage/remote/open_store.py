@@ -80,7 +80,7 @@ def _open_plain(text: str, scheme: str) -> OpenedUrl:
         _require(text, scheme)
         from batchcolor.storage.remote import s3_store
 
-        kind, options = s3_store.S3Store, s3_store.OPTIONS
+        kind, options = s3_store.S3Store, s3_store.make_options()
     elif scheme in ("http", "https"):
         _require(text, scheme)
         from batchcolor.storage.remote import http_store

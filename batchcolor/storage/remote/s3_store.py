@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec.config
 from fsspec.asyn import sync
 
 from batchcolor.storage.remote.errors import IncompleteDownloadError, StorageError
@@ -14,16 +15,19 @@ from batchcolor.storage.remote.store import RemoteObject, Store, make_object
 CHUNK = 2**20
 PART = 64 * 2**20
 """Files from twice this size are written in parts, and appear when the last one is there."""
-OPTIONS: dict[str, Any] = {
-    "use_listings_cache": False,
-    "config_kwargs": {
-        "retries": {"max_attempts": 0},  # `retry.Retry` repeats, with waits that a job can stop
-        "connect_timeout": 10,
-        "read_timeout": 30,
-        "max_pool_connections": 64,
-    },
+CONFIGURATION: dict[str, Any] = {
+    "retries": {"max_attempts": 0},  # `retry.Retry` repeats, with waits that a job can stop
+    "connect_timeout": 10,
+    "read_timeout": 30,
+    "max_pool_connections": 64,
 }
-"""Of `s3fs.S3FileSystem`."""
+"""Of botocore, where the configuration of fsspec does not state it."""
+
+
+def make_options() -> dict[str, Any]:
+    """Options of `s3fs.S3FileSystem`."""
+    given = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+    return {"use_listings_cache": False, "config_kwargs": {**CONFIGURATION, **given}}
 
 
 class S3Store(Store):

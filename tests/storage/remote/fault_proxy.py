@@ -1,0 +1,127 @@
+"""A proxy before the S3 server of the tests, which answers some requests with faults."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code>'
+    "<Message>{code} of the test</Message></Error>"
+)
+CODES = {403: "AccessDenied", 429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
+
+
+@dataclass
+class Fault:
+    """A fault of the requests that match: `kind` is a status, "torn", "silent" or "hidden"."""
+
+    kind: int | str
+    method: str
+    part: str
+    """Is in the path and query of the request."""
+    times: int = 10**9
+    hide: str = ""
+    """For "hidden": the key that a listing lacks."""
+    before: Callable[[], object] = lambda: None
+    """Called before the request is answered."""
+
+
+@dataclass
+class FaultProxy:
+    """The proxy; `faults` may be changed while it runs."""
+
+    target: str
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    latency: float = 0.0
+
+    def start(self) -> str:
+        """Starts the proxy, and returns its address."""
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def count(self, method: str, part: str = "") -> int:
+        """The number of requests that match."""
+        return sum(method == one and part in path for one, path in self.requests)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times > 0 and fault.method == method and fault.part in path:
+                fault.times -= 1
+                return fault
+        return None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    proxy: FaultProxy
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length) if length else b""
+        path = unquote(self.path)
+        self.proxy.requests.append((self.command, path))
+        time.sleep(self.proxy.latency)
+        fault = self.proxy.take(self.command, path)
+        if fault is not None:
+            fault.before()
+        if fault is not None and isinstance(fault.kind, int):
+            code = CODES[fault.kind]
+            content = b"" if self.command == "HEAD" else ERROR.format(code=code).encode()
+            self._answer(fault.kind, {"Content-Type": "application/xml"}, content, len(content))
+            return
+        if fault is not None and fault.kind == "silent":
+            time.sleep(3)
+            self.close_connection = True
+            return
+        status, headers, content = self._forward(body)
+        if fault is not None and fault.kind == "torn":
+            self._answer(status, headers, content[: len(content) // 2], len(content))
+            self.close_connection = True
+            return
+        if fault is not None and fault.kind == "hidden":
+            start = content.find(f"<Key>{fault.hide}</Key>".encode())
+            start = content.rfind(b"<Contents>", 0, start)
+            end = content.find(b"</Contents>", start) + len(b"</Contents>")
+            content = content[:start] + content[end:]
+        size = int(headers.get("Content-Length", len(content)))
+        self._answer(status, headers, content, size if self.command == "HEAD" else len(content))
+
+    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
+    def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=60)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
+        connection.request(self.command, self.path, body or None, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        dropped = ("transfer-encoding", "connection", "date", "server")
+        kept = {k: v for k, v in answer.getheaders() if k.lower() not in dropped}
+        return answer.status, kept, content
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, size: int) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)

@@ -1,0 +1,178 @@
+"""Faults of remote storage, brought about by a proxy before an S3 server."""
+
+import io
+import json
+
+import pytest
+from fsspec.config import conf
+from PIL import Image
+
+import batchcolor
+from batchcolor.errors import ExitCode
+
+from .fault_proxy import Fault, FaultProxy
+
+
+@pytest.fixture
+def proxy(bucket, moto_url, monkeypatch, tmp_path):
+    """A proxy before the server, which jobs use; `bucket` reaches the server itself."""
+    import s3fs
+
+    made = FaultProxy(moto_url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.start())
+    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield made
+    s3fs.S3FileSystem.clear_instance_cache()
+    made.stop()
+
+
+@pytest.fixture
+def source(bucket, album) -> str:
+    """Four pictures in the bucket."""
+    bucket.put(f"{album(4)}/", "album/in/", recursive=True)
+    return "s3://album/in"
+
+
+def results(bucket) -> dict[str, bytes]:
+    found = bucket.find("album/out")
+    return {
+        path.removeprefix("album/out/"): bucket.cat_file(path)
+        for path in found
+        if "/.batchcolor/" not in path
+    }
+
+
+def failures(report) -> list[tuple[str, str]]:
+    return [(one["source"], one["reason"]) for one in report.as_json()["failures"]]
+
+
+def test_throttling_torn_connections_and_time_outs_are_repeated(
+    proxy, bucket, source, flat, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(conf, "s3", {"config_kwargs": {"read_timeout": 1}})
+    local = batchcolor.run(source, output=tmp_path / "local", model=flat)
+    assert local.done == 4
+    proxy.faults += [
+        Fault(500, "GET", "list-type=2", times=1),
+        Fault(503, "GET", "in/001.jpg", times=2),
+        Fault("torn", "GET", "in/003.jpg", times=2),
+        Fault("silent", "GET", "000.jpg", times=1),
+        Fault(429, "PUT", "out/001.jpg", times=2),
+        Fault(503, "PUT", "journal.jsonl", times=1),
+    ]
+    report = batchcolor.run(source, output="s3://album/out", model=flat, retries=4)
+    assert (report.done, report.failed, report.exit_code) == (4, 0, 0), report.as_json()
+    assert all(fault.times == 0 for fault in proxy.faults)
+    assert results(bucket) == {
+        path.relative_to(tmp_path / "local").as_posix(): path.read_bytes()
+        for path in (tmp_path / "local").rglob("*.jpg")
+    }
+
+
+def test_an_object_that_cannot_be_read_fails_alone_and_is_tried_by_the_next_run(
+    proxy, source, flat
+):
+    proxy.faults.append(Fault(503, "GET", "in/001.jpg"))
+    report = batchcolor.run(source, output="s3://album/out", model=flat, retries=1)
+    assert (report.done, report.failed, report.exit_code) == (3, 1, ExitCode.SOME_FAILED)
+    assert failures(report) == [
+        ("s3://album/in/001.jpg", "the server answers SlowDown: SlowDown of the test (2 attempts)")
+    ]
+    proxy.faults.clear()
+    again = batchcolor.run(source, output="s3://album/out", model=flat, retries=1)
+    assert (again.done, again.skipped, again.failed) == (1, 3, 0)
+
+
+def test_an_output_that_cannot_be_written_ends_the_job_and_the_same_command_completes_it(
+    proxy, bucket, source, flat
+):
+    proxy.faults.append(Fault(503, "PUT", "out/003.jpg"))
+    report = batchcolor.run(source, output="s3://album/out", model=flat, retries=1)
+    assert report.exit_code == ExitCode.EXTERNAL_FAILURE
+    assert "s3://album/out cannot be written: the server answers SlowDown" in report.message
+    assert "run the same command again" in report.message
+    proxy.faults.clear()
+    again = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert (again.failed, again.exit_code, len(results(bucket))) == (0, 0, 4), again.as_json()
+
+
+def test_an_object_that_changes_after_the_listing_fails_and_is_coloured_by_the_next_run(
+    proxy, bucket, source, flat
+):
+    def change() -> None:
+        content = bucket.cat_file("album/in/003.jpg")
+        bucket.pipe_file("album/in/001.jpg", content)
+
+    proxy.faults.append(Fault("none", "GET", "in/001.jpg", times=1, before=change))
+    report = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert failures(report) == [("s3://album/in/001.jpg", "the source changed while the job ran")]
+    again = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert (again.done, again.skipped) == (1, 3)
+    one, other = (Image.open(io.BytesIO(results(bucket)[n])) for n in ("001.jpg", "003.jpg"))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_an_object_that_vanishes_after_the_listing_fails_alone(proxy, bucket, source, flat):
+    gone = Fault("none", "GET", "in/001.jpg", 1, before=lambda: bucket.rm_file("album/in/001.jpg"))
+    proxy.faults.append(gone)
+    report = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert failures(report) == [("s3://album/in/001.jpg", "it does not exist")]
+    assert report.done == 3
+
+
+def test_a_listing_that_is_late_makes_nothing_again(proxy, bucket, source, flat):
+    assert batchcolor.run(source, output="s3://album/out", model=flat).done == 4
+    proxy.faults.append(Fault("hidden", "GET", "prefix=out/", hide="out/001.jpg"))
+    before = results(bucket)
+    report = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert (report.done, report.skipped) == (0, 4), report.as_json()
+    assert proxy.count("HEAD", "out/001.jpg") == 1
+    assert results(bucket) == before
+
+
+@pytest.mark.parametrize(("place", "code"), [("in", 2), ("out", 4)])
+def test_wrong_credentials_end_the_job_before_work_and_are_not_printed(
+    place, code, proxy, source, flat, command
+):
+    proxy.faults += [Fault(403, method, place) for method in ("GET", "HEAD", "PUT")]
+    result = command("run", source, "-o", "s3://album/out", "-m", flat, "--retries", "1")
+    assert result.returncode == code, result.stderr
+    assert f"s3://album/{place}" in result.stderr
+    assert "access is denied: check the credentials and the permissions" in result.stderr
+    assert "testing-secret" not in result.stderr + result.stdout
+    assert proxy.count("PUT") == 0
+
+
+def test_a_listing_that_breaks_off_is_one_failure_and_what_was_listed_is_coloured(
+    proxy, source, flat, monkeypatch
+):
+    proxy.faults.append(Fault(500, "GET", "continuation-token"))
+    import s3fs
+
+    original = s3fs.S3FileSystem.call_s3
+
+    def list_small_pages(self, method, *arguments, **more):
+        if method == "list_objects_v2":
+            more["MaxKeys"] = 2
+        return original(self, method, *arguments, **more)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "call_s3", list_small_pages)
+    report = batchcolor.run(source, output="s3://album/out", model=flat, retries=0)
+    assert (report.done, report.failed, report.exit_code) == (2, 1, ExitCode.SOME_FAILED)
+    assert "the listing cannot be read to its end" in failures(report)[0][1]
+
+
+def test_one_listing_and_no_request_for_each_object_where_all_is_done(proxy, source, flat):
+    batchcolor.run(source, output="s3://album/out", model=flat)
+    proxy.requests.clear()
+    report = batchcolor.run(source, output="s3://album/out", model=flat)
+    assert report.skipped == 4
+    assert proxy.count("GET", "in/0") == proxy.count("HEAD", "out/0") == 0
+
+
+def test_failures_of_an_http_server_are_repeated(serve, album, flat, tmp_path):
+    faults = {"/001.jpg": [503, "torn"], "/003.jpg": [429]}
+    report = batchcolor.run(serve(album(4), faults), output=tmp_path / "out", model=flat, retries=3)
+    assert (report.done, report.failed) == (4, 0), json.dumps(report.as_json())
+    assert faults == {"/001.jpg": [], "/003.jpg": []}

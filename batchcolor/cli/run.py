@@ -13,6 +13,7 @@ import typer
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
 from batchcolor.cli.dry_run import show_plan
+from batchcolor.cli.run_pipe import PIPE, is_to_pipe, run_to_pipe
 from batchcolor.cli.settings_options import with_settings
 from batchcolor.errors import ExitCode, UsageError, make_printable
 from batchcolor.hooks.options import parse_key_values
@@ -21,6 +22,7 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.source_list import read_source_list
 from batchcolor.pipeline.planning.source_table import is_table, read_source_table
 from batchcolor.pipeline.planning.sources import describe_missing
+from batchcolor.storage.standard_input import StandardInput
 
 if TYPE_CHECKING:
     from batchcolor.cli.run_display import RunView
@@ -93,8 +95,17 @@ def run(
     """Colour photographs and films; run the same command again to resume."""
     from batchcolor.hooks.manager import load_plugins
 
+    sources = given.get("sources") or []
+    standard_input = StandardInput(sys.stdin.buffer) if PIPE in sources else None
+    others = {"--from": source_list, "--dry-run": dry_run, "--json": as_json}
+    if is_to_pipe(given.get("output"), standard_input, others):
+        settings = _make_settings(given, config, quiet=quiet)
+        loaded = load_plugins(not no_plugins)
+        report = run_to_pipe(settings, loaded, standard_input, verbose=verbose, quiet=quiet)
+        _write_report(report, settings)
+        return report.exit_code
     given["sources"], missing = _read_sources(
-        given.get("sources") or [], source_list, column, null_separated
+        sources, source_list, column, null_separated, standard_input
     )
     settings = _make_settings(given, config, quiet=quiet)
     with only_json(as_json) as stdout:
@@ -104,15 +115,21 @@ def run(
             return ExitCode.DONE
 
         result, view = _work(settings, plugins, missing, verbose=verbose, quiet=quiet)
-        if settings.report_path is not None:
-            from batchcolor.storage.atomic import write_atomic
-
-            document = json.dumps(result.as_json(), indent=2) + "\n"
-            write_atomic(settings.report_path, document.encode())
+        _write_report(result, settings)
         view.summary(result, plugins, salvages=settings.salvage)
         if as_json:
             print_json(result.as_json(), stdout)
     return result.exit_code
+
+
+def _write_report(report: Report, settings: RunSettings) -> None:
+    """Writes the document of `--report`, if it is asked for."""
+    if settings.report_path is None:
+        return
+    from batchcolor.storage.atomic import write_atomic
+
+    document = json.dumps(report.as_json(), indent=2) + "\n"
+    write_atomic(settings.report_path, document.encode())
 
 
 def _work(
@@ -146,7 +163,11 @@ def _work(
 
 
 def _read_sources(
-    sources: list[str], source_list: str | None, column: str | None, null_separated: bool
+    sources: list[str],
+    source_list: str | None,
+    column: str | None,
+    null_separated: bool,
+    standard_input: StandardInput | None,
 ) -> tuple[tuple[str, ...], list[SkippedEntry]]:
     """The sources of the command line and of a list, and what of the list does not exist.
 
@@ -154,6 +175,7 @@ def _read_sources(
     """
     from batchcolor.images.scan import SkippedEntry
 
+    stdin = standard_input or StandardInput(sys.stdin.buffer)
     missing: list[SkippedEntry] = []
     lists = [source_list] if source_list is not None else []
     lists += ["-"] if "-" in sources and source_list != "-" else []
@@ -167,9 +189,9 @@ def _read_sources(
         if is_named or is_table(path):
             if null_separated:
                 raise UsageError(f"--null goes with a list, and --from {path} is a table")
-            listed = list(_read_table(path, column))
+            listed = list(_read_table(path, column, stdin))
         else:
-            listed = list(_read_list(path, null_separated=null_separated))
+            listed = list(_read_list(path, stdin, null_separated=null_separated))
         if not listed:
             raise UsageError(f"--from {path}: the list is empty; nothing to colour")
         reasons = {name: describe_missing(name) for name in dict.fromkeys(listed)}
@@ -188,17 +210,17 @@ def _read_sources(
     return tuple(paths), missing
 
 
-def _read_list(path: str, *, null_separated: bool) -> Iterator[str]:
+def _read_list(path: str, stdin: StandardInput, *, null_separated: bool) -> Iterator[str]:
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = stdin.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
     yield from read_source_list(data, null_separated=null_separated)
 
 
-def _read_table(path: str, column: str | None) -> Iterator[str]:
+def _read_table(path: str, column: str | None, stdin: StandardInput) -> Iterator[str]:
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = stdin.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"--from {path}: cannot be read ({error.strerror})") from error
     try:

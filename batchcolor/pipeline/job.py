@@ -184,7 +184,7 @@ def plan_job(
         if settings.gallery:
             find_gallery_folder(plan.output)
         owned = plugins.find(settings.model)
-        _check_model(settings, owned)
+        check_model(settings, owned)
         options = canonical_options(owned.spec, dict(settings.loading.options))
         corrections = Corrections(settings, plugins, DecisionStore(plan.output), options)
     except BaseException:
@@ -193,7 +193,7 @@ def plan_job(
     return replace(plan, model_options=options, corrections=corrections), owned
 
 
-def _check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
+def check_model(settings: RunSettings, owned: RegisteredColorizer) -> None:
     """Raises UsageError where the model does not support a setting."""
     if owned.spec.temporal and settings.every > 1:
         raise UsageError(

@@ -66,13 +66,13 @@ def probe(path: Path, max_pixels: int, max_frame_bytes: int | None = None) -> So
     bytes_per_pixel = FRAME_BYTES_PER_PIXEL if gif is None else GIF_BYTES_PER_PIXEL
     limits = max_pixels, max_frame_bytes and int(max_frame_bytes / bytes_per_pixel)
     if gif is not None:
-        _check_frame_size(gif.width, gif.height, *limits)
+        check_frame_size(gif.width, gif.height, *limits)
     with open_container(path) as container:
         video = find_video_stream(container)
         coded = video.codec_context
-        _check_frame_size(coded.width, coded.height, *limits)
+        check_frame_size(coded.width, coded.height, *limits)
         frame = _decode_first_frame(container, video)
-        _check_frame_size(frame.width, frame.height, *limits)
+        check_frame_size(frame.width, frame.height, *limits)
         return _read_source_info(path, container, video, frame, gif)
 
 
@@ -85,7 +85,7 @@ def _read_gif_header(path: Path) -> GifHeader | None:
         raise ProcessingError("decode", reason) from error
 
 
-def _check_frame_size(width: int, height: int, max_pixels: int, memory_pixels: int | None) -> None:
+def check_frame_size(width: int, height: int, max_pixels: int, memory_pixels: int | None) -> None:
     """Raises ProcessingError for frames that exceed --max-pixels or --max-memory."""
     size = f"frames of {width} x {height} pixels"
     if width * height > max_pixels:
@@ -147,7 +147,7 @@ def _read_source_info(
 ) -> SourceInfo:
     is_avi = container.format.name == "avi"
     notes: list[str] = []
-    frame_format = _read_frame_format(frame, video, notes, is_gif=gif is not None)
+    frame_format = read_frame_format(frame, video, notes, is_gif=gif is not None)
     notes += _note_dropped_metadata(frame, video)
     has_estimated_pts = is_avi and _has_decreasing_pts(container, video, frame)
     fields = _read_fields(container, video, frame)
@@ -177,10 +177,10 @@ def _read_source_info(
     )
 
 
-def _read_frame_format(
+def read_frame_format(
     frame: VideoFrame, video: VideoStream, notes: list[str], *, is_gif: bool
 ) -> FrameFormat:
-    """Returns the planar YUV format nearest to the decoded frames; conversions are noted."""
+    """Returns the planar YUV format nearest to a decoded frame; conversions are noted."""
     tags, matrix = (GIF_TAGS, BT601) if is_gif else _read_color_tags(frame)
     return FrameFormat(
         width=frame.width,

@@ -91,7 +91,7 @@ class RunSettings(SettingsModel):
         Option(
             *(
                 "Where",
-                "Folder or URL for the results (default: SOURCE-colorized).",
+                "Folder or URL for the results (default: SOURCE-colorized); - is a pipe.",
                 ("--output", "-o"),
             ),
             metavar="FOLDER",

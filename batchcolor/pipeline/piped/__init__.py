@@ -1,0 +1,1 @@
+"""Films that pass through a pipe: `run - -o -`."""

@@ -79,7 +79,12 @@ class Y4mReader:
             end = (packet.pos or 0) + FRAME_HEADER + packet.size
             for frame in packet.decode():
                 count += 1
-                yield fit_frame(frame, frame_format, is_rgb=self.source.is_rgb)
+                yield fit_frame(
+                    frame,
+                    frame_format,
+                    is_rgb=self.source.is_rgb,
+                    is_full_range=frame_format.is_full_range,
+                )
             try:
                 packet = next(packets, None)
             except DECODE_ERRORS as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
@@ -149,13 +148,9 @@ class VideoDecoder:
         decoded."""
         if not self._marks or self._gif is not None or self.source.has_estimated_pts:
             return False
-        fit = partial(
-            fit_frame,
-            frame_format=self.frame_format,
-            is_rgb=self.source.is_rgb,
-            is_full_range=self.source.frame_format.is_full_range,
+        place = find_resume_place(
+            self.source, self.skip, self._marks, self._configure, self._convert
         )
-        place = find_resume_place(self.source, self.skip, self._marks, self._configure, fit)
         if place is None:
             return False
         container.seek(place.seek_tick, stream=stream)
@@ -299,6 +294,9 @@ class VideoDecoder:
                 f"frame size changes to {frame.width} x {frame.height}; frames are scaled to the "
                 f"initial {size[0]} x {size[1]}"
             )
+        return self._convert(frame)
+
+    def _convert(self, frame: VideoFrame) -> VideoFrame:
         is_full_range = self.source.frame_format.is_full_range
         return fit_frame(
             frame, self.frame_format, is_rgb=self.source.is_rgb, is_full_range=is_full_range

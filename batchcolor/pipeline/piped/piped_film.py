@@ -1,4 +1,4 @@
-"""Colours one film on its way through a pipe, frame by frame, in a bounded number of frames.
+"""Colours one film between two pipes, frame by frame, with a bounded number of frames in memory.
 
 read (a thread) -> small luma -> batch (device; a thread) -> chroma -> stabilize -> write (a thread)
 

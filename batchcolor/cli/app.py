@@ -93,6 +93,7 @@ def build_app(with_plugins: bool = True) -> typer.Typer:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code. Raises nothing."""
     given = sys.argv[1:] if arguments is None else arguments
+    print_error = _log_error if "--log-json" in given else _print_error
     _open_closed_streams()
     try:
         with_plugins = "--no-plugins" not in given and given[:1] != ["--version"]
@@ -103,15 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
         flush_stdout()
         is_own = isinstance(result, ExitCode)
         if result == ExitCode.SIGINT and not is_own:  # typer caught Ctrl-C and printed nothing
-            return _print_error("stopped", ExitCode.SIGINT)
+            return print_error("stopped", ExitCode.SIGINT)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except StandardOutputError as error:
         discard_stdout()
-        return _print_error(str(error), error.exit_code)
+        return print_error(str(error), error.exit_code)
     except BatchcolorError as error:
         if "--json" in given:
             print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
-        return _print_error(_describe_error(error, given), error.exit_code)
+        return print_error(_describe_error(error, given), error.exit_code)
     except BrokenPipeError:
         discard_stdout()  # the reader has closed the pipe (`| head`)
         return ExitCode.DONE
@@ -121,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
             return ExitCode.DONE
         return error.code if isinstance(error.code, int) else ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort):
-        return _print_error("stopped; run the same command again to resume", ExitCode.SIGINT)
+        return print_error("stopped; run the same command again to resume", ExitCode.SIGINT)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's usage errors
             context = getattr(error, "ctx", None)
@@ -131,8 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
             ]
             hint = "; ".join([*hints, f"see: {where} --help"])
             message = describe_mistyped_option(error, given) or _shorten(error.format_message())
-            return _print_error(f"{message} ({hint})", ExitCode.USAGE)
-        return _print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+            return print_error(f"{message} ({hint})", ExitCode.USAGE)
+        return print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
 
 
 def _shorten(message: str) -> str:
@@ -151,6 +152,14 @@ def _open_closed_streams() -> None:
 
 def _print_error(message: str, code: ExitCode) -> int:
     print(f"batchcolor: {make_printable(message)}", file=sys.stderr)
+    return code
+
+
+def _log_error(message: str, code: ExitCode) -> int:
+    """As `_print_error`, for a program that reads the log."""
+    from batchcolor.cli.json_log import JsonLog
+
+    JsonLog().write("error", "error", reason=message, exit_code=int(code))
     return code
 
 

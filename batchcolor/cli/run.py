@@ -25,6 +25,7 @@ from batchcolor.pipeline.planning.sources import describe_missing
 from batchcolor.storage.standard_input import StandardInput
 
 if TYPE_CHECKING:
+    from batchcolor.cli.json_log import JsonLog
     from batchcolor.cli.run_display import RunView
     from batchcolor.hooks.manager import Plugins
     from batchcolor.images.scan import SkippedEntry
@@ -87,6 +88,14 @@ def run(
             rich_help_panel="Output",
         ),
     ] = None,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            help="Write a log instead of the display: one JSON object a line on standard error.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     no_plugins: options.NoPlugins = False,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
@@ -107,14 +116,19 @@ def run(
     given["sources"], missing = _read_sources(
         sources, source_list, column, null_separated, standard_input
     )
-    settings = _make_settings(given, config, quiet=quiet)
+    settings = _make_settings(given, config, quiet=quiet or log_json)
+    log = None
+    if log_json:
+        from batchcolor.cli.json_log import JsonLog
+
+        log = JsonLog(settings)
     with only_json(as_json) as stdout:
         plugins = load_plugins(not no_plugins)
         if dry_run:
             show_plan(settings, plugins, as_json, stdout, missing)
             return ExitCode.DONE
 
-        result, view = _work(settings, plugins, missing, verbose=verbose, quiet=quiet)
+        result, view = _work(settings, plugins, missing, log, verbose=verbose, quiet=quiet)
         _write_report(result, settings)
         view.summary(result, plugins, salvages=settings.salvage)
         if as_json:
@@ -136,30 +150,33 @@ def _work(
     settings: RunSettings,
     plugins: Plugins,
     missing: list[SkippedEntry],
+    log: JsonLog | None,
     *,
     verbose: int,
     quiet: bool,
-) -> tuple[Report, RunView]:
+) -> tuple[Report, RunView | JsonLog]:
     """Runs the job; with `--watch` it stays until a signal. Returns what shows its end."""
     from batchcolor.cli.run_display import RunView
+
+    observe = None if log is None else log.record
 
     if settings.watch:
         from batchcolor.cli.watch_display import WatchDisplay
         from batchcolor.pipeline.watch.watch_job import run_watch
 
-        with WatchDisplay(verbose=verbose, quiet=quiet) as display:
-            result = run_watch(settings, plugins, display, missing)
-        return result, RunView(verbose=0, quiet=quiet)
+        with log or WatchDisplay(verbose=verbose, quiet=quiet) as display:
+            result = run_watch(settings, plugins, display, missing, observe)
+        return result, log or RunView(verbose=0, quiet=quiet)
 
-    with RunView(verbose=verbose, quiet=quiet) as view:
+    with log or RunView(verbose=verbose, quiet=quiet) as view:
         if settings.cluster is not None:
             from batchcolor.cluster.cluster_job import run_on_cluster
 
-            return run_on_cluster(settings, plugins, view.watch, missing), view
+            return run_on_cluster(settings, plugins, view.watch, missing, observe), view
 
         from batchcolor.pipeline.job import run as run_job
 
-        return run_job(settings, plugins, view.watch, missing), view
+        return run_job(settings, plugins, view.watch, missing, observe), view
 
 
 def _read_sources(

@@ -67,6 +67,7 @@ class RunView:
         """The line of each node of a cluster, by its place in the report."""
         self.last_line = time.monotonic()
         self.shown_failures = self.shown_refused = 0
+        self.has_url = False
 
     def __enter__(self) -> RunView:
         if self.drawn:
@@ -84,6 +85,9 @@ class RunView:
 
     def watch(self, report: Report) -> None:
         """Show the report so far."""
+        if report.metrics_url and not (self.quiet or self.has_url):
+            self.has_url = True
+            print_line(self.console, f"metrics at {report.metrics_url}")
         if not self.quiet:
             for source, reason in report.refused[self.shown_refused :]:
                 print_line(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from batchcolor.cluster.chunk import Chunk, ChunkQueue, ChunkSizer
@@ -34,13 +35,16 @@ from batchcolor.pipeline.gallery.page import FIRST_PAGE
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job import (
     TICK,
+    Observe,
     finish_empty_shard,
     has_tasks,
     open_journal,
+    open_metrics,
     plan_job,
     record_end,
     refuse_existing,
 )
+from batchcolor.pipeline.observation.job_numbers import measure_report
 from batchcolor.pipeline.options.settings import LEAST_MEMORY, RunSettings
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
@@ -65,6 +69,7 @@ def run_on_cluster(
     plugins: Plugins,
     watch: Callable[[Report], None],
     missing: Sequence[SkippedEntry] = (),
+    observe: Observe | None = None,
     kind: type[ChunkWorker] = ChunkWorker,
 ) -> Report:
     """Colours what the settings name on a cluster; arguments and report are those of `job.run`.
@@ -83,16 +88,20 @@ def run_on_cluster(
     digest = hash_weights(owned, settings.weights)
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, digest)
-    with open_journal(plan) as journal:
+    with open_metrics(settings) as metrics, open_journal(plan) as journal:
         journal.open()  # the lock first: workers write to the folder
         with RayCluster(settings.cluster, settings.workers) as cluster:
-            job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind)
+            job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind, observe)
             recorder = RunRecorder(plan, journal)
 
             def watch_and_record(report: Report) -> None:
                 watch(report)
                 recorder.update(report)
+                if metrics is not None:
+                    metrics.update()
 
+            if metrics is not None:
+                metrics.attach(job.report, partial(measure_report, job.report))
             with handle_signals(job.interrupt):
                 recorder.start(job.report)
                 report = job.run(watch_and_record)
@@ -112,6 +121,7 @@ class ClusterJob:
         weights_hash: str,
         cluster: RayCluster,
         kind: type[ChunkWorker],
+        observe: Observe | None = None,
     ) -> None:
         self.plan, self.journal, self.cluster = plan, journal, cluster
         shard = "" if plan.shard is None else str(plan.shard)
@@ -120,9 +130,13 @@ class ClusterJob:
         provenance = ProvenanceRecorder(plan, owned.spec, plugins)
         self.gallery: GalleryWriter | None = None
         if plan.settings.gallery:
-            self.gallery = GalleryWriter(plan.output, owned.spec.name, plugins.readers())
+            self.gallery = GalleryWriter(
+                plan.output, owned.spec.name, plugins.readers(), plan.shard
+            )
             self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
-        self.recorder = Recorder(plan, provenance, journal, self.report, plugins, self.gallery)
+        self.recorder = Recorder(
+            *(plan, provenance, journal, self.report, plugins, self.gallery, observe)
+        )
         self.stream = TaskStream(
             *(plan, journal, plugins, weights_hash, self.recorder, self.in_flight)
         )

@@ -88,10 +88,22 @@ class SkippedEntry:
 
 @dataclass(frozen=True, slots=True)
 class UnopenedFile:
-    """A file that `scan` lists and does not open. `relative` is its path below its source."""
+    """A file that `scan` lists and does not open: millions may be kept, so folders are shared."""
 
-    path: Path
-    relative: Path
+    folder: Path
+    name: str
+    below: Path
+    """The folder of the file, relative to its source."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.name
+
+    @property
+    def relative(self) -> Path:
+        """Its path below its source."""
+        return self.below / self.name
 
 
 def scan(
@@ -139,13 +151,13 @@ def scan_listed(
                 if accept is not None and not accept(path):
                     continue
                 if opens is not None and not opens(below):
-                    yield UnopenedFile(path, below)
+                    yield UnopenedFile(folder, name, relative)
                 else:
                     yield identify(path, below, readers)
     elif is_hints_file(source.name) and (picture := find_hinted_picture(source)):
         yield SkippedEntry(source, f"colour hints of {picture.name}", is_foreign=True)
     elif opens is not None and not opens(Path(source.name)):
-        yield UnopenedFile(source, Path(source.name))
+        yield UnopenedFile(source.parent, source.name, Path())
     else:
         yield identify(source, Path(source.name), readers, is_source=True)
 

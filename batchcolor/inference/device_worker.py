@@ -7,7 +7,8 @@ pictures beside it nor on where a job was interrupted and resumed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class DeviceWorker:
     def __init__(self, registered: RegisteredColorizer, backend: Backend, batch_size: int) -> None:
         self.registered, self.spec, self.backend = registered, registered.spec, backend
         self.batch_size = 1 if self.spec.temporal else batch_size
+        self.seconds: dict[str, float] = {}
+        """Time in which the model ran, by the device as torch names it."""
         try:
             backend.prepare()
         except (DeviceMemoryError, DeviceLostError) as error:
@@ -139,7 +142,11 @@ class DeviceWorker:
         missing = -len(part) % self.batch_size
         if missing > 0:
             stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
-        return self.backend.compute_chroma(stacked, len(part), self.batch_size)
+        start = time.perf_counter()
+        try:
+            return self.backend.compute_chroma(stacked, len(part), self.batch_size)
+        finally:
+            add_seconds(self.seconds, {self.backend.torch_device: time.perf_counter() - start})
 
     def _make_failure(self, error: InvalidChromaError) -> ProcessingError:
         """Returns the failure of a picture, and records where the colorizer's code caused it."""
@@ -152,3 +159,9 @@ class DeviceWorker:
 
 def _make_memory_failure() -> ProcessingError:
     return ProcessingError("chroma", "not enough memory to run the model")
+
+
+def add_seconds(total: dict[str, float], more: Mapping[str, float]) -> None:
+    """Adds times by the name of the device."""
+    for name, seconds in more.items():
+        total[name] = total.get(name, 0.0) + seconds

@@ -29,7 +29,7 @@ from batchcolor.inference.backends.selection import list_devices, load_backend
 from batchcolor.inference.batch_size import get_default_batch_size
 from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.device_errors import DeviceLostError
-from batchcolor.inference.device_worker import DeviceWorker, Result, Square
+from batchcolor.inference.device_worker import DeviceWorker, Result, Square, add_seconds
 from batchcolor.inference.load_options import LoadOptions
 
 __all__ = ["Prediction", "Result", "Runner", "Square", "load_runner"]
@@ -103,6 +103,7 @@ class Runner:
         self.weights_hash, self.color_transfer = weights_hash, color_transfer
         self._workers = list(workers)
         """Those whose device works."""
+        self._every_worker = tuple(workers)
         self._notes: list[str] = []
         self._lock = threading.Lock()
 
@@ -118,6 +119,14 @@ class Runner:
         """Changes of backend, device or batch size, each reported once."""
         everything = [*self._notes, *(note for it in self._workers for note in it.notes)]
         return list(dict.fromkeys(everything))
+
+    @property
+    def device_seconds(self) -> dict[str, float]:
+        """Time in which the model ran, by the device as torch names it."""
+        total: dict[str, float] = {}
+        for worker in self._every_worker:
+            add_seconds(total, dict(worker.seconds))
+        return total
 
     @property
     def backend(self) -> Backend:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.hooks.types import Outcome
 from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Prediction, Runner
@@ -62,7 +63,8 @@ DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its 
 class Pipeline:
     """One running job. `start` returns at once; `wait` blocks until the end or a time limit.
 
-    `is_part`: another process passes the outcomes of the whole job to the plugins.
+    `is_part`: another process passes the outcomes of the whole job to the plugins. `observe` is
+    called with the outcome of each picture and film, one at a time.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Pipeline:
         runner: Runner,
         plugins: Plugins,
         journal: Journal,
+        observe: Callable[[Outcome], None] | None = None,
         *,
         is_part: bool = False,
     ) -> None:
@@ -89,7 +92,7 @@ class Pipeline:
             self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
         observers = None if is_part else plugins
         self.recorder = Recorder(
-            *(plan, self.provenance, journal, self.report, observers, self.gallery)
+            *(plan, self.provenance, journal, self.report, observers, self.gallery, observe)
         )
         self.stop, self.watch = Cancellation(), DecodeWatch()
         threads = self.settings.threads

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from batchcolor.errors import ExitCode, OutputError, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
+from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.gallery.writer import find_gallery_folder
+from batchcolor.pipeline.observation.job_numbers import measure_job
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Plan, make_plan
@@ -31,9 +34,11 @@ from batchcolor.storage.mounts import find_mount, name_of
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
     from batchcolor.pipeline.executor import Pipeline
+    from batchcolor.pipeline.observation.metrics import Metrics
 
 Interrupt: TypeAlias = Callable[[ExitCode], None]
 """Asks a job to finish what is in flight and to end with this exit code."""
+Observe: TypeAlias = Callable[[Outcome], None]
 TICK = 0.1
 """Seconds between two updates of the display."""
 
@@ -43,6 +48,7 @@ def run(
     plugins: Plugins,
     watch: Callable[[Report], None],
     missing: Sequence[SkippedEntry] = (),
+    observe: Observe | None = None,
 ) -> Report:
     """Colour what the settings name; `watch` is called ten times a second with the report so far.
 
@@ -51,14 +57,23 @@ def run(
     Failed pictures, an unwritable output and signals are in the report, with its exit code.
     """
     plan, owned = plan_job(settings, plugins, missing)
-    with plan.open_session():
+    with plan.open_session(), open_metrics(settings) as metrics:
         if not has_tasks(plan, plugins):
             return finish_empty_shard(plan)
 
         runner = load_job_runner(settings, owned)
         if settings.if_exists == "error":
             refuse_existing(plan, plugins, runner.weights_hash)
-        return run_plan(plan, runner, plugins, watch)
+        return run_plan(plan, runner, plugins, watch, metrics=metrics, observe=observe)
+
+
+def open_metrics(settings: RunSettings) -> AbstractContextManager[Metrics | None]:
+    """The metrics of a job; None without `--metrics`. Raises UsageError."""
+    if settings.metrics_path is None:
+        return nullcontext()
+    from batchcolor.pipeline.observation.metrics import Metrics
+
+    return Metrics(settings)
 
 
 def load_job_runner(settings: RunSettings, owned: RegisteredColorizer) -> Runner:
@@ -77,23 +92,32 @@ def run_plan(
     plugins: Plugins,
     watch: Callable[[Report], None],
     signals: Callable[[Interrupt], AbstractContextManager[None]] = handle_signals,
+    metrics: Metrics | None = None,
+    observe: Observe | None = None,
 ) -> Report:
     """Colours what a plan selects, with a model that is loaded.
 
-    `signals` is given the function that interrupts the job, for the time that it runs. Raises
+    `signals` is given the function that interrupts the job, for the time that it runs; `observe`
+    is called with each outcome, from several threads, one at a time. Raises
     OutputLockedError where another job writes to the output folder, and what `run` raises.
     """
     from batchcolor.pipeline.executor import Pipeline
 
     with open_journal(plan) as journal:
-        pipeline = Pipeline(plan, runner, plugins, journal)
+        pipeline = Pipeline(plan, runner, plugins, journal, observe)
+        if metrics is not None:
+            metrics.attach(pipeline.report, partial(measure_job, pipeline))
         recorder = RunRecorder(plan, journal)
 
         def watch_and_record(report: Report) -> None:
             watch(report)
             recorder.update(report)
+            if metrics is not None:
+                metrics.update()
 
         report = run_pipeline(pipeline, watch_and_record, signals, recorder.start)
+        if metrics is not None:
+            metrics.detach()
         record_end(plan, journal, recorder, report)
         return report
 

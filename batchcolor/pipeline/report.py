@@ -24,7 +24,8 @@ MAX_NOTES = 100
 
 _COUNTS = (
     *("done", "skipped", "existed", "copied", "kept_grey", "colored_skipped", "scanned"),
-    *("frames", "frames_expected", "note_count", "shown_note_count", "too_large"),
+    *("frames", "frames_expected", "source_bytes", "result_bytes"),
+    *("note_count", "shown_note_count", "too_large"),
 )
 """Numbers that are the sum of those of all rounds."""
 _lock = threading.Lock()
@@ -90,6 +91,11 @@ class Report:
     counted_of_all: int | None = None
     """Those of all shards."""
     current: str = ""
+    source_bytes: int = 0
+    """Of the sources of new results."""
+    result_bytes: int = 0
+    metrics_url: str = ""
+    """Where metrics are served."""
     frames: int = 0
     """Coloured frames of films. A complete film counts as one in `done`."""
     frames_expected: int = 0
@@ -174,6 +180,12 @@ class Report:
             if len(self.notes) < MAX_NOTES:
                 self.notes.append(f"{name}: {text}")
                 self.shown_note_count += 1
+
+    def count_bytes(self, source: int, result: int) -> None:
+        """Counts the sizes of a source and its new result."""
+        with _lock:
+            self.source_bytes += source
+            self.result_bytes += result
 
     def count_frame(self) -> None:
         """Counts a coloured frame of a film."""

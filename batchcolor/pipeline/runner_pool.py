@@ -21,6 +21,7 @@ from batchcolor.errors import BatchcolorError, ProcessingError, UsageError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import ColorizerSpec
 from batchcolor.inference.color_transfer import ColorTransfer
+from batchcolor.inference.device_worker import add_seconds
 from batchcolor.inference.reference_library import ReferenceLibrary
 from batchcolor.inference.runner import Prediction, Runner, load_runner
 from batchcolor.pipeline.decisions.correction import ChosenModel
@@ -75,6 +76,8 @@ class RunnerPool:
         self.runner, self.plugins, self.loading = runner, plugins, loading
         self._loaded: OrderedDict[ChosenModel, Runner] = OrderedDict()
         self._transfers: OrderedDict[Path, ColorTransfer] = OrderedDict()
+        self._discarded_seconds: dict[str, float] = {}
+        """Those of models that were discarded."""
         self._notes: list[str] = []
         self._libraries: dict[Path, ReferenceLibrary] = {}
         self._shots: dict[Path, dict[int, Path | None]] = {}
@@ -92,6 +95,15 @@ class RunnerPool:
     def notes(self) -> list[str]:
         """Changes of backend, device or batch size of any model, each once."""
         return [*self.runner.notes, *self._notes]
+
+    @property
+    def device_seconds(self) -> dict[str, float]:
+        """Time in which models ran, by the device as torch names it."""
+        total = self.runner.device_seconds
+        for runner in list(self._loaded.values()):
+            add_seconds(total, runner.device_seconds)
+        add_seconds(total, dict(self._discarded_seconds))
+        return total
 
     def find_spec(self, task: Task) -> ColorizerSpec:
         """The spec of the model that colours a source."""
@@ -239,7 +251,8 @@ class RunnerPool:
             if loading.backend == "auto":
                 loading = replace(loading, backend="torch")
             if len(self._loaded) >= MAX_LOADED:
-                self._loaded.popitem(last=False)
+                _, discarded = self._loaded.popitem(last=False)
+                add_seconds(self._discarded_seconds, discarded.device_seconds)
             runner = load_runner(self.plugins.find(model.name), loading)
         self._loaded[model] = runner
         return runner

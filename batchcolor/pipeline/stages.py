@@ -89,6 +89,10 @@ class Channel(Generic[T]):
         self._stop, self._producers = stop, producers
         self._items: deque[T] = deque()
 
+    def __len__(self) -> int:
+        """Items that wait."""
+        return len(self._items)
+
     def put(self, item: T) -> None:
         """Appends an item."""
         with self._stop.changed:

@@ -60,6 +60,8 @@ class RunArguments(ModelArguments, total=False):
     """Certificate chain and private key, PEM files, with which results are signed."""
     sidecar: bool
     premis: bool
+    metrics: StrPath | None
+    """A file for metrics of Prometheus, or `:PORT`."""
     gallery: bool
     """Write a page that shows each picture before and after, in `OUTPUT-gallery`."""
     profile: Literal["keep", "srgb", "display-p3", "adobe-rgb"]

@@ -17,6 +17,7 @@ from batchcolor.hooks.types import DEFAULT_MODEL
 from batchcolor.images.decode_options import DecodeOptions, Luma, OutputProfile
 from batchcolor.images.formats import Format, find_writable_format
 from batchcolor.inference.load_options import LoadOptions
+from batchcolor.pipeline.options.metrics_target import is_address
 from batchcolor.pipeline.options.option import Option
 from batchcolor.pipeline.options.option_values import (
     MIB,
@@ -342,6 +343,14 @@ class RunSettings(SettingsModel):
         bool,
         Option("Output", "Write a page that shows each picture before and after: OUTPUT-gallery."),
     ] = False
+    metrics: Annotated[
+        Path | None,
+        Option(
+            "Output",
+            "Write metrics for Prometheus to this file, or serve them at :PORT or HOST:PORT.",
+            metavar="FILE",
+        ),
+    ] = None
     report: Annotated[
         Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
     ] = None
@@ -435,9 +444,17 @@ class RunSettings(SettingsModel):
     @property
     def report_path(self) -> Path | None:
         """The file of the report; of a shard, with the shard in its name."""
-        if self.report is None or self.shard is None:
-            return self.report
-        return self.shard.name_file(self.report)
+        return self._name_for_shard(self.report)
+
+    @property
+    def metrics_path(self) -> Path | None:
+        """The file of metrics, likewise, or an address."""
+        if self.metrics is not None and is_address(self.metrics):
+            return self.metrics
+        return self._name_for_shard(self.metrics)
+
+    def _name_for_shard(self, path: Path | None) -> Path | None:
+        return path if path is None or self.shard is None else self.shard.name_file(path)
 
     @property
     def memory(self) -> int:

@@ -30,6 +30,7 @@ from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.options.fingerprint import fingerprint
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.metrics_check import check_metrics
 from batchcolor.pipeline.planning.source_checks import (
     OverwriteGuard,
     check_no_results,
@@ -486,6 +487,7 @@ def _make_plan(
     if not settings.include_results:
         check_no_results(roots)
     check_report(settings.report_path, roots)
+    check_metrics(settings.metrics_path, roots)
     return Plan(
         settings,
         roots,

@@ -30,41 +30,42 @@ class PostponedFiles:
     """
 
     def __init__(self) -> None:
-        self._by_stem: dict[str, list[PostponedFile]] = {}
+        self._by_folder: dict[str, dict[str, list[PostponedFile]]] = {}
+        """By the folder of the result and the stem of the source, in lower case."""
 
     def add(self, postponed: PostponedFile) -> None:
         """Adds a file."""
-        relative = postponed.below / postponed.file.relative
-        stem = str(relative).removesuffix(relative.suffix).casefold()
-        self._by_stem.setdefault(stem, []).append(postponed)
+        file = postponed.file
+        folder = str(postponed.below / file.below).casefold()
+        stem = file.name.removesuffix(Path(file.name).suffix).casefold()
+        self._by_folder.setdefault(folder, {}).setdefault(stem, []).append(postponed)
 
     def take(self, result: str, order: int) -> list[PostponedFile]:
         """Removes and returns the files before `order` that may have a result of this name.
 
         `result` is a path relative to the output folder in lower case.
         """
+        folder, _, name = result.rpartition(os.sep)
+        by_stem = self._by_folder.get(folder or ".", {})
         taken: list[PostponedFile] = []
-        for stem in _list_stems(result):
-            waiting = self._by_stem.get(stem)
-            if waiting is None:
-                continue
+        for stem in _list_stems(name) if by_stem else ():
+            waiting = by_stem.get(stem, [])
             earlier = [one for one in waiting if one.order < order]
             taken += earlier
-            if len(earlier) == len(waiting):
-                del self._by_stem[stem]
+            if earlier and len(earlier) == len(waiting):
+                del by_stem[stem]
             elif earlier:
-                self._by_stem[stem] = waiting[len(earlier) :]
+                by_stem[stem] = waiting[len(earlier) :]
         return sorted(taken, key=lambda one: one.order)
 
 
 def _list_stems(result: str) -> Iterator[str]:
     """The stems that a source may have whose result has this name."""
     yield result
-    start = result.rfind(os.sep) + 1
     stem, suffix = os.path.splitext(result)  # noqa: PTH122  (a text, not a path)
     if suffix:
         yield stem
-    dash = result.find("-", start + 1)
+    dash = result.find("-", 1)
     while dash > 0:
         yield result[:dash]
         dash = result.find("-", dash + 1)

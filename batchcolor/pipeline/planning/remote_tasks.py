@@ -160,7 +160,8 @@ class RemoteTasks:
             return SkippedEntry(path, NO_NAME, is_foreign=True)
         if reason := describe_undecodable(suffix, self.readers):
             return SkippedEntry(path, reason, failed=is_source)
-        if not self.accept(UnopenedFile(path, Path(*entry.key.split("/")))):
+        below = Path(*entry.key.split("/")).parent
+        if not self.accept(UnopenedFile(path.parent, path.name, below)):
             return None
         self.mount.tags[str(path)] = entry.tag
         provisional = ScannedFile(

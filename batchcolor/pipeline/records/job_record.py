@@ -26,7 +26,7 @@ MAX_JOBS = 20
 """Jobs with different sources that are kept, the last one last."""
 ONE_RUN = frozenset(
     {
-        *("watch", "settle", "report", "shard", "retry_failed", "if_exists", "no_lock"),
+        *("watch", "settle", "report", "shard", "metrics", "retry_failed", "if_exists", "no_lock"),
         *("temporary_space", "retries", "cluster"),
         *("batch_size", "device", "precision", "backend", "workers", "max_memory"),
     }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
@@ -53,10 +54,12 @@ class Recorder:
         report: Report,
         plugins: Plugins | None,
         gallery: GalleryWriter | None = None,
+        observe: Callable[[Outcome], None] | None = None,
     ) -> None:
+        """`observe` is called with each outcome, one at a time."""
         self.plan, self.provenance = plan, provenance
         self.journal, self.report, self.plugins = journal, report, plugins
-        self.gallery = gallery
+        self.gallery, self._observe = gallery, observe
         self._lock = threading.Lock()
         self._extra_notes: dict[Path, list[str]] = {}
         self._doubts: dict[Path, tuple[float, int]] = {}
@@ -96,6 +99,7 @@ class Recorder:
         doubt = self._take_doubt(task)
         entry = replace(self._result_entry(task, outcome, fixity), doubt=doubt)
         self._record_result(task, outcome, entry)
+        self._count_bytes(task, fixity)
         if doubt is not None:
             self.report.add_doubt(name_of(task.source.path), doubt)
 
@@ -105,6 +109,7 @@ class Recorder:
         notes = tuple(self._write_sidecars(task, "copied", fixity, []))
         outcome = Outcome(task.source.path, target, "copied", reason=IN_COLOUR, notes=notes)
         self._record_result(task, outcome, self._result_entry(task, outcome, fixity))
+        self._count_bytes(task, fixity)
 
     def skip_colored(self, task: Task) -> None:
         """Records a picture in colour that has no result, as asked."""
@@ -119,6 +124,10 @@ class Recorder:
             self._extra_notes.pop(task.source.path, None)
         outcome = Outcome(task.source.path, None, "failed", error.step, error.reason)
         self._record(outcome, self._entry(task, outcome))
+
+    def _count_bytes(self, task: Task, fixity: Fixity | None) -> None:
+        if fixity is not None:
+            self.report.count_bytes(max(0, task.source.size), fixity.size)
 
     def skip(self, task: Task) -> None:
         """Records a task whose action is not to colour: its result exists, or it is refused."""
@@ -261,6 +270,8 @@ class Recorder:
                 self.plugins.done(outcome)
             if self.gallery is not None:
                 self.gallery.add(outcome)
+            if self._observe is not None:
+                self._observe(outcome)
         if self.plan.session is not None:
             self.plan.session.release(outcome.source)
 

@@ -25,7 +25,9 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry, scan, scan_paths
 from batchcolor.pipeline.job import (
     TICK,
     Interrupt,
+    Observe,
     load_job_runner,
+    open_metrics,
     plan_job,
     refuse_existing,
     run_plan,
@@ -81,6 +83,7 @@ def run_watch(
     plugins: Plugins,
     view: WatchView,
     missing: Sequence[SkippedEntry] = (),
+    observe: Observe | None = None,
 ) -> Report:
     """Colours what the settings name and what arrives there, until a signal.
 
@@ -97,8 +100,16 @@ def run_watch(
     if settings.if_exists == "error":
         refuse_existing(plan, plugins, runner.weights_hash)
     job = _WatchJob(plan, plugins, view, Report(runner.name, str(plan.output)))
-    with handle_signals(job.interrupt), job.report_changes(watchfiles):
-        job.run(lambda part: run_plan(part, runner, plugins, view.watch, job.signals))
+    with (
+        open_metrics(settings) as metrics,
+        handle_signals(job.interrupt),
+        job.report_changes(watchfiles),
+    ):
+        job.run(
+            lambda part: run_plan(
+                *(part, runner, plugins, view.watch, job.signals), metrics=metrics, observe=observe
+            )
+        )
     return job.finish()
 
 

@@ -1,0 +1,1 @@
+"""What a job shows to monitoring: metrics for Prometheus."""

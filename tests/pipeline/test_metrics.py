@@ -72,11 +72,11 @@ def test_a_file_has_the_metrics_of_a_job_and_of_each_shard(
     assert found["batchcolor_device_seconds_total", "cpu"] > 0
     assert found["batchcolor_running",] == found["batchcolor_queue_items", "decode"] == 0
 
-    for index in (1, 2):
-        assert command(*words, "--shard", f"{index}/2").returncode in (0, 3)
-    parts = [parse((tmp_path / f"job-{index}-of-2.prom").read_text()) for index in (1, 2)]
+    for index in (1, 2, 3):
+        assert command(*words, "--shard", f"{index}/3").returncode in (0, 3)
+    parts = [parse((tmp_path / f"job-{index}-of-3.prom").read_text()) for index in (1, 2, 3)]
     assert sum(part["batchcolor_pictures_total", "skipped"] for part in parts) == 7
-    assert all("1/2" in key for key in parts[0] if key[0] == "batchcolor_job_info")
+    assert all("1/3" in key for key in parts[0] if key[0] == "batchcolor_job_info")
 
 
 def test_a_port_serves_the_metrics_while_the_job_runs(

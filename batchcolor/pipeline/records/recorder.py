@@ -160,6 +160,8 @@ class Recorder:
         if outcome.status == "skipped":
             self.report.count_colored_skipped()
         self._record(outcome, entry)
+        if entry.outcome in RESULTS:
+            self.report.count_bytes(max(0, task.source.size), entry.result_size)
         if entry.doubt is not None:
             self.report.add_doubt(str(task.source.path), entry.doubt)
 

@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 
 from batchcolor.color import BT601, BT709, Matrix
+from batchcolor.video.hdr import HLG, PQ, DynamicRange
 
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG."""
@@ -91,6 +92,13 @@ class FrameFormat:
     def is_full_range(self) -> bool:
         """Whether samples use the full range instead of 16 to 235 (at 8 bits)."""
         return self.tags.range == FULL_RANGE
+
+    @property
+    def dynamic_range(self) -> DynamicRange | None:
+        """High dynamic range of PQ or HLG; None for standard range."""
+        if self.tags.transfer not in (PQ, HLG):
+            return None
+        return DynamicRange(self.tags.transfer, self.tags.primaries)
 
     @property
     def is_interlaced(self) -> bool:

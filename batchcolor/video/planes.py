@@ -18,6 +18,7 @@ from batchcolor.color import Matrix, convert_chroma_matrix
 from batchcolor.images.picture import resize_luma
 from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FrameFormat
+from batchcolor.video.hdr import look_up, make_gain_table, make_tone_table
 from batchcolor.video.upsample import Upsampled
 
 STRIP_ROWS = 64
@@ -39,8 +40,17 @@ def view_plane(frame: VideoFrame, index: int) -> NDArray[Any]:
 
 
 def read_luma(frame: VideoFrame, frame_format: FrameFormat, side: int) -> NDArray[np.float32]:
-    """Returns the input of a colorizer: upright luma `(side, side)`, 0..1 at full range."""
+    """Returns the input of a colorizer: upright luma `(side, side)`, 0..1 at full range.
+
+    High dynamic range is tone-mapped.
+    """
     luma = view_plane(frame, 0)
+    high_range = frame_format.dynamic_range
+    if high_range is not None:
+        bits, is_full_range = frame_format.bits, frame_format.is_full_range
+        table = make_tone_table(high_range, bits, is_full_range=is_full_range)
+        square = resize_luma(table.take(luma, mode="clip"), side)
+        return np.ascontiguousarray(np.rot90(square, frame_format.rotation // 90))
     if luma.dtype != np.uint8:
         luma = (luma >> (frame_format.bits - 8)).astype(np.uint8)
     square = resize_luma(luma, side)
@@ -59,8 +69,13 @@ def write_chroma(
     """
     frame.make_writable()
     bits = frame_format.bits
-    stored = np.rot90(chroma, -(frame_format.rotation // 90), axes=(1, 2))
-    field = convert_chroma_matrix(stored * np.float32(strength), frame_format.matrix)
+    stored = np.rot90(chroma, -(frame_format.rotation // 90), axes=(1, 2)) * np.float32(strength)
+    gains = None
+    if frame_format.dynamic_range is None:
+        field = convert_chroma_matrix(stored, frame_format.matrix)
+    else:
+        gains = make_gain_table(frame_format.dynamic_range)
+        field = _convert_chroma_to_high_range(frame, stored, frame_format, gains)
     size = (frame.planes[1].width, frame.planes[1].height)
     luma = _reduce_luma(view_plane(frame, 0), frame_format, size)
     extremes = _compute_rgb_extremes(field, frame_format.matrix)
@@ -72,7 +87,14 @@ def write_chroma(
     for start in range(0, size[1], STRIP_ROWS):
         rows = slice(start, start + STRIP_ROWS)
         up, down = (shift.read_rows(rows) for shift in shifts)
-        scale = _compute_gamut_scale(_to_full_range(luma[rows], frame_format), up, down)
+        y = _to_full_range(luma[rows], frame_format)
+        gain = None if gains is None else look_up(gains, y)
+        if gain is not None:
+            up *= gain
+            down *= gain
+        scale = _compute_gamut_scale(y, up, down)
+        if gain is not None:
+            scale *= gain
         for plane, part in planes:
             wide = part.read_rows(rows)
             wide *= scale
@@ -81,6 +103,32 @@ def write_chroma(
             np.clip(wide, 0, high, out=wide)
             plane[rows] = wide
     return frame
+
+
+def _convert_chroma_to_high_range(
+    frame: VideoFrame,
+    chroma: NDArray[np.float32],
+    frame_format: FrameFormat,
+    gains: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Returns the chroma `(2, s, s)` of a PQ or HLG frame, as stored, divided by `gains`.
+
+    What chroma of the tone-mapped picture becomes depends on luma: with the gains of weak colours
+    at the luma of each pixel, the quotient varies as slowly as `chroma` does.
+    """
+    high_range = frame_format.dynamic_range
+    assert high_range is not None
+    luma = view_plane(frame, 0)
+    if luma.dtype != np.uint8:
+        luma = (luma >> (frame_format.bits - 8)).astype(np.uint8)
+    size = chroma.shape[2], chroma.shape[1]
+    small = np.asarray(Image.fromarray(luma).resize(size, Image.Resampling.BOX))
+    signal = _to_full_range(small, frame_format)
+    converted = high_range.convert_chroma(
+        chroma.astype(np.float64), signal.astype(np.float64), frame_format.matrix
+    )
+    quotient: NDArray[np.float32] = (converted / look_up(gains, signal)).astype(np.float32)
+    return quotient
 
 
 def join_side_by_side(frame: VideoFrame, frame_format: FrameFormat) -> VideoFrame:

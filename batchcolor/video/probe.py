@@ -34,6 +34,12 @@ from batchcolor.video.frame_format import (
     choose_default_matrix,
     name_pixel_format,
 )
+from batchcolor.video.frame_metadata import (
+    list_lost_metadata,
+    parse_group_timecode,
+    read_hdr_metadata,
+    read_timecode,
+)
 from batchcolor.video.gif_header import GifHeader, is_gif, read_gif_header
 from batchcolor.video.input.corruption import is_truncated_avi
 from batchcolor.video.input.gif_damage import GifInspector
@@ -42,7 +48,6 @@ from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
 MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
 """Supported matrix coefficients of ITU-T H.273, table 4."""
 HDR = {16: "PQ", 18: "HLG"}
-HDR_SIDE_DATA = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 PTS_PROBE_FRAMES = 48
 """Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
 CHROMA_LAYOUTS = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (4, 1): "411"}
@@ -170,6 +175,8 @@ def _read_source_info(
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
         codec=video.codec_context.name,
+        timecode=read_timecode(frame) or _read_group_timecode(path, video),
+        hdr=read_hdr_metadata(frame),
         is_rgb=frame.format.is_rgb,
         loop=LOOP_FOREVER if gif is None else gif.loop,
         has_estimated_pts=has_estimated_pts,
@@ -197,11 +204,10 @@ def read_frame_format(
 def _note_dropped_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
     """Returns notes about properties of the frames that the result does not have."""
     notes, is_gif = [], video.codec_context.name == "gif"
-    side_data: Any = frame.side_data
     if frame.color_trc in HDR:
-        notes.append(f"HDR ({HDR[frame.color_trc]}): models are trained on standard dynamic range")
-    if any(side_data.get(kind) for kind in HDR_SIDE_DATA):
-        notes.append("HDR mastering display metadata dropped")
+        notes.append(f"HDR ({HDR[frame.color_trc]}): tone-mapped for the model, written as HDR")
+    if lost := list_lost_metadata(frame):
+        notes.append(f"{', '.join(lost)} dropped")
     if not is_gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
         notes.append("transparency dropped")
     return notes
@@ -228,6 +234,16 @@ def _read_fields(container: InputContainer, video: VideoStream, first: VideoFram
     with suppress(*DECODE_ERRORS):  # the decoder reports damage later
         frames += itertools.islice(container.decode(video), PROBE_FRAMES - 1)
     return read_fields(stream_order, frames)
+
+
+def _read_group_timecode(path: Path, video: VideoStream) -> str:
+    """Returns the timecode of the first group of pictures of MPEG; empty without one."""
+    if video.codec_context.name not in ("mpeg1video", "mpeg2video"):
+        return ""
+    with open_container(path) as container, suppress(*DECODE_ERRORS):
+        packets = container.demux(container.streams[video.index])
+        return parse_group_timecode(bytes(next(packets)))
+    return ""
 
 
 def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from batchcolor.video.frame_format import FrameFormat
+from batchcolor.video.frame_metadata import HdrMetadata
 
 LOOP_FOREVER, PLAY_ONCE = 0, -1
 """Loop counts of a GIF, in FFmpeg's values."""
@@ -34,7 +35,9 @@ class SourceInfo:
     codec: str = ""
     """FFmpeg's name of its codec; empty for a folder of pictures."""
     timecode: str = ""
-    """Timecode of the first frame of a folder of DPX; empty for others."""
+    """Timecode that the first frame states (DPX, MPEG-2, H.264, H.265); empty without one."""
+    hdr: HdrMetadata = field(default_factory=HdrMetadata)
+    """Static HDR metadata of the first frame."""
     is_rgb: bool = False
     """Whether its coded frames are RGB and are converted."""
     loop: int = LOOP_FOREVER

@@ -15,6 +15,7 @@ from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags, FieldOrder
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.dnxhd import is_interlaced_dnxhd, list_dnxhd_options
 from batchcolor.video.output.encoder_memory import make_limit_options
+from batchcolor.video.output.hdr_parameters import list_hdr_parameters
 from batchcolor.video.output.output_spec import OutputSpec
 
 FIELD_ORDER_CODES = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}
@@ -98,7 +99,9 @@ def _combine_options(output: OutputSpec) -> dict[str, str]:
         size = (output.width, output.height)
         options |= list_dnxhd_options(output.frame_format, size, output.rate)
     limits = make_limit_options(output.settings.video_codec.encoder, output.encoder_limits)
-    for option, parameters in (*limits.items(), ("x264-params", _list_x264_parameters(output))):
+    hdr = list_hdr_parameters(output.settings.video_codec.encoder, output.hdr)
+    own = ("x264-params", _list_x264_parameters(output))
+    for option, parameters in (*limits.items(), *hdr.items(), own):
         if parameters:
             options[option] = ":".join([*filter(None, [options.get(option)]), *parameters])
     return options

@@ -19,9 +19,11 @@ from batchcolor.video.frame_format import (
     FrameFormat,
     name_pixel_format,
 )
+from batchcolor.video.frame_metadata import HdrMetadata
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.dnxhd import is_interlaced_dnxhd
 from batchcolor.video.output.encoder_memory import EncoderLimits
+from batchcolor.video.output.hdr_parameters import HDR_PARAMETERS
 from batchcolor.video.source_info import SourceInfo
 
 CHROMA_SUBSAMPLINGS = ("420", "411", "422", "444")
@@ -49,6 +51,8 @@ class OutputSpec:
     """Seconds per tick of timestamps."""
     loop: int
     """Loop count of a GIF."""
+    hdr: HdrMetadata = field(default_factory=HdrMetadata)
+    """Static HDR metadata that the encoder writes."""
     skipped_streams: tuple[int, ...] = ()
     """Indices of data streams that the container does not accept."""
     notes: tuple[str, ...] = ()
@@ -76,6 +80,8 @@ def resolve_output_spec(
         frame_format, notes = _resolve_picture_frame_format(source, container)
     else:
         frame_format, notes = _resolve_film_frame_format(source, settings)
+        if source.hdr != HdrMetadata() and settings.video_codec.encoder not in HDR_PARAMETERS:
+            notes.append(f"HDR mastering metadata dropped: {settings.codec} is written without it")
         if container == MXF and settings.codec == "prores" and frame_format.is_interlaced:
             notes.append("the frames state the field order, mxf states none for prores")
     skipped = skippable_streams or {}
@@ -93,6 +99,7 @@ def resolve_output_spec(
         rate=source.rate,
         time_base=source.time_base,
         loop=source.loop,
+        hdr=source.hdr,
         skipped_streams=tuple(skipped),
         notes=(*notes, *filter(None, skipped.values())),
     )

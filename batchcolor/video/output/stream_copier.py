@@ -101,6 +101,8 @@ class StreamCopier:
         reels = [s.metadata.get("reel_name") for s in self._input.streams if _is_timecode(s)]
         if reels and reels[0]:  # FFmpeg's muxers generate the timecode stream with it
             target.metadata.setdefault("reel_name", reels[0])
+        if self.source.timecode and "timecode" not in self._input.metadata:
+            target.metadata.setdefault("timecode", self.source.timecode)
         if self.output.settings.starts_later and target.metadata.pop("timecode", ""):
             self.notes.append("the timecode is that of the film's beginning: dropped")
 

@@ -83,7 +83,7 @@ def _has_pan_scan(data: Any, frame: VideoFrame) -> bool:
 def parse_group_timecode(packet: bytes) -> str:
     """Returns the timecode of a group of pictures of MPEG-1 or MPEG-2 (ISO/IEC 13818-2, 6.2.2.6).
 
-    Empty without one, and for zero, which is there where nobody set it. FFmpeg's decoder gives the
+    Empty without one, and for zero, which stands for none. FFmpeg's decoder gives the
     one of the next group with the first frame where each frame is a group.
     """
     place = packet.find(GROUP_START)

@@ -16,7 +16,7 @@ def parse_path(text: str) -> Path:
         raise typer.BadParameter("is empty; name a path")
     if is_url(text):
         raise typer.BadParameter("is a URL, and this takes a path on this computer")
-    return Path(strip_local_scheme(text))
+    return Path(strip_local_scheme(str(text)))  # a default is a Path already
 
 
 def parse_location(text: str) -> Path | Url:

@@ -15,6 +15,7 @@ from rich.text import Text
 from batchcolor.cli.console import make_table, print_line
 from batchcolor.errors import make_printable
 from batchcolor.evaluation.evaluate_settings import CONSTANT_ROWS
+from batchcolor.storage.mounts import name_of
 
 if TYPE_CHECKING:
     from batchcolor.evaluation.evaluator import Evaluation, ModelScores
@@ -96,7 +97,7 @@ def print_notes(console: Console, result: Evaluation, *, verbose: int) -> None:
 def make_document(result: Evaluation) -> dict[str, Any]:
     """Returns the whole result as a JSON document, which `--against` reads."""
     document = {
-        "data": str(result.settings.data),
+        "data": name_of(result.settings.data or ""),
         "n": len(result.reference_set.references),
         "truth_colorfulness": _to_json(float(np.nanmean(result.reference_colorfulness))),
         "size": result.settings.size,

@@ -140,10 +140,10 @@ def _write_report(report: Report, settings: RunSettings) -> None:
     """Writes the document of `--report`, if it is asked for."""
     if settings.report_path is None:
         return
-    from batchcolor.storage.atomic import write_atomic
+    from batchcolor.storage.remote.write_location import write_location
 
     document = json.dumps(report.as_json(), indent=2) + "\n"
-    write_atomic(settings.report_path, document.encode())
+    write_location(settings.report_path, document.encode(), settings.retries)
 
 
 def _work(

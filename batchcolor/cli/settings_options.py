@@ -62,7 +62,7 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
     elif option.is_pair:
         kind = tuple[str, str]
     elif declared.type is Path:
-        more["parser"] = parse_location if declared.takes_url else parse_path
+        more["parser"] = parse_location if option.takes_url else parse_path
     if default is None:
         kind = kind | None
     more["rich_help_panel"] = option.panel

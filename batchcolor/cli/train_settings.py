@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from batchcolor.errors import UsageError
 from batchcolor.pipeline.options.option import Option
 from batchcolor.pipeline.options.settings_model import SettingsModel
+from batchcolor.storage.remote.input_location import read_data_copy, read_local_copy
 
 if TYPE_CHECKING:
     from batchcolor.hooks.types import Recipe
@@ -30,16 +31,18 @@ class TrainSettings(SettingsModel):
     ] = None
     data: Annotated[
         str | None,
+        BeforeValidator(read_data_copy),
         Option(
             "Data",
-            "cifar10, flowers102 or a folder (default: the recipe's; delta has none).",
+            "cifar10, flowers102, a folder or a URL (default: the recipe's; delta has none).",
             metavar="NAME|DIR",
         ),
     ] = None
     validation: Annotated[
         str | None,
+        BeforeValidator(read_data_copy),
         Option(
-            *("Data", "Folder of held-out pictures (default: an eighth of --data)."),
+            *("Data", "Folder or URL of held-out pictures (default: an eighth of --data)."),
             metavar="DIR",
         ),
     ] = None
@@ -61,8 +64,10 @@ class TrainSettings(SettingsModel):
     resume: Annotated[bool, Option("Where", "Continue from the checkpoint.")] = False
     weights: Annotated[
         Path | None,
+        BeforeValidator(read_local_copy),
         Option(
             *("Where", "Start from these weights instead of random initialization."),
+            takes_url=True,
             metavar="FILE",
         ),
     ] = None

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.types import DEFAULT_MODEL
@@ -24,6 +24,7 @@ from batchcolor.pipeline.options.shared_options import (
     Strength,
     WeightsOfOneModel,
 )
+from batchcolor.storage.remote.input_location import read_local_copy
 
 CONSTANT_ROWS = ("grey", "mean")
 """Rows of every measurement: no chroma, and the mean chroma of all references."""
@@ -34,7 +35,12 @@ class EvaluateSettings(SettingsModel):
 
     data: Annotated[
         Path | None,
-        Option("Data", "A folder of colour photographs: the references.", metavar="DIR"),
+        BeforeValidator(read_local_copy),
+        Option(
+            *("Data", "A folder or URL of colour photographs: the references."),
+            metavar="DIR",
+            takes_url=True,
+        ),
     ] = None
     video: Annotated[
         tuple[Path, ...],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batchcolor.errors import UsageError
+from batchcolor.storage.remote.input_location import read_local_copy
 
 BACKENDS = ("auto", "torch", "openvino")
 """`auto`: OpenVINO where it is installed, for models on a CPU that can be exported; else torch."""
@@ -51,7 +52,8 @@ class LoadOptions:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike):
                 raise UsageError(f"{name} is the path of a file, not {value!r}")
-            object.__setattr__(self, name, None if value is None else Path(value))
+            copy = read_local_copy(value)
+            object.__setattr__(self, name, None if copy is None else Path(str(copy)))
         size: object = self.batch_size
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise UsageError(f"batch_size is a whole number from 1, not {size!r}")

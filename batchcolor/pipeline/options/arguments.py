@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 from batchcolor.errors import UsageError
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.storage.remote.input_location import read_local_copy
 
 StrPath: TypeAlias = str | os.PathLike[str]
 ModelOptions: TypeAlias = Mapping[str, bool | int | float | str | os.PathLike[str]]
@@ -112,7 +113,9 @@ def make_run_settings(sources: StrPath | Iterable[StrPath], arguments: RunArgume
     values: dict[str, Any] = dict(_validate(RunArguments, arguments))
     options = values.pop("options", None) or {}
     references = values.pop("like_for", {})
-    pairs = tuple((name, os.fspath(path)) for name, path in references.items())
+    pairs = tuple(
+        (name, os.fspath(str(read_local_copy(path)))) for name, path in references.items()
+    )
     return RunSettings(
         like_for=pairs,
         sources=_paths(sources),

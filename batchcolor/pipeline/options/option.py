@@ -10,8 +10,6 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from batchcolor.storage.locations import Url
-
 Panel = Literal[
     "Data", "Colour", "Where", "Sheet", "Films", "Recipe", "Augmentation", "Machine", "Output"
 ]
@@ -36,6 +34,8 @@ class Option:
     """Whether the values of a table are paths, as `--like-for PATH=PICTURE`."""
     is_pair: bool = False
     """Whether the option takes two values, as `--c2pa CERT KEY`."""
+    takes_url: bool = False
+    """Whether the value is a path or a URL of remote storage."""
     expected: str = ""
     """What a valid value is, for messages; empty: derived from the field's type and range."""
     values: Callable[[], Sequence[str]] | None = None
@@ -73,12 +73,6 @@ class DeclaredOption:
         if get_origin(annotation) in (Literal, tuple) or not members:
             return annotation
         return members[0]
-
-    @property
-    def takes_url(self) -> bool:
-        """Whether the value is a path or a URL of remote storage."""
-        members = map(get_args, get_args(self.field.annotation))
-        return any(Url in member for member in members)
 
     @property
     def is_repeated(self) -> bool:

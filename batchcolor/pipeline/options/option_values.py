@@ -11,6 +11,7 @@ from typing import TypeVar
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
 from batchcolor.images.formats import FORMATS, MODERN_FORMATS, VIDEO_FORMATS
+from batchcolor.storage.remote.input_location import read_local_copy
 from batchcolor.storage.shard import Shard, parse_shard
 from batchcolor.video.time_range import TimeRange, parse_time_range
 
@@ -79,7 +80,7 @@ def read_key_values(value: object) -> object:
 def read_paths_by_name(value: object) -> object:
     """Path and picture pairs of a mapping or of `PATH=PICTURE` strings; pairs as they are."""
     if isinstance(value, Mapping):
-        return tuple((str(key), str(item)) for key, item in value.items())
+        return tuple((str(key), str(read_local_copy(item))) for key, item in value.items())
     if not isinstance(value, list):
         return value
     pairs = []
@@ -88,7 +89,7 @@ def read_paths_by_name(value: object) -> object:
         if not (name and equals and picture):
             raise UsageError(f"--like-for {text}: write it as PATH=PICTURE")
         pairs.append((name, picture))
-    return tuple(pairs)
+    return tuple((name, str(read_local_copy(picture))) for name, picture in pairs)
 
 
 def read_numbers(value: object) -> object:

@@ -44,6 +44,7 @@ from batchcolor.pipeline.options.shared_options import (
     Strength,
 )
 from batchcolor.storage.locations import Url, read_location
+from batchcolor.storage.remote.input_location import read_local_copy
 from batchcolor.storage.remote.retry import DEFAULT_RETRIES
 from batchcolor.storage.shard import Shard
 from batchcolor.video.time_range import TimeRange
@@ -96,6 +97,7 @@ class RunSettings(SettingsModel):
                 ("--output", "-o"),
             ),
             metavar="FOLDER",
+            takes_url=True,
         ),
     ] = None
     if_exists: Annotated[IfExists, Option("Where", "What to do where a result exists already.")] = (
@@ -152,16 +154,20 @@ class RunSettings(SettingsModel):
     ] = ()
     references: Annotated[
         Path | None,
+        BeforeValidator(read_local_copy),
         Option(
             "Colour",
             "Transfer the colours of the picture in this folder whose luma is nearest; for films "
             "names may state a frame or time.",
             metavar="FOLDER",
+            takes_url=True,
         ),
     ] = None
-    weights: Annotated[Path | None, Option("Colour", "Use this weights file.", metavar="FILE")] = (
-        None
-    )
+    weights: Annotated[
+        Path | None,
+        BeforeValidator(read_local_copy),
+        Option("Colour", "Use this weights file.", metavar="FILE", takes_url=True),
+    ] = None
     format: Annotated[
         str | None,
         Option(
@@ -352,7 +358,9 @@ class RunSettings(SettingsModel):
         ),
     ] = None
     report: Annotated[
-        Path | None, Option("Output", "Write the report as JSON to this file.", metavar="FILE")
+        Path | InstanceOf[Url] | None,
+        BeforeValidator(read_location),
+        Option("Output", "Write the report as JSON to this file.", metavar="FILE", takes_url=True),
     ] = None
 
     def _check_combinations(self) -> None:
@@ -442,9 +450,14 @@ class RunSettings(SettingsModel):
         return find_writable_format(self.format) if self.format else None
 
     @property
-    def report_path(self) -> Path | None:
-        """The file of the report; of a shard, with the shard in its name."""
-        return self._name_for_shard(self.report)
+    def report_path(self) -> Path | Url | None:
+        """The file or URL of the report; of a shard, with the shard in its name."""
+        if not isinstance(self.report, Url):
+            return self._name_for_shard(self.report)
+        if self.shard is None:
+            return self.report
+        folder, _, name = self.report.rpartition("/")
+        return Url(f"{folder}/{self.shard.name_file(Path(name))}")
 
     @property
     def metrics_path(self) -> Path | None:

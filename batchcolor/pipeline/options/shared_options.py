@@ -15,6 +15,7 @@ from batchcolor.pipeline.options.option_values import (
     model_option_keys,
     read_key_values,
 )
+from batchcolor.storage.remote.input_location import read_local_copy
 
 Sources: TypeAlias = Annotated[
     tuple[str, ...],
@@ -52,10 +53,17 @@ ModelOptions: TypeAlias = Annotated[
 ]
 ColorReference: TypeAlias = Annotated[
     Path | None,
-    Option("Colour", "Transfer the colours of a colour photograph.", metavar="PICTURE"),
+    BeforeValidator(read_local_copy),
+    Option(
+        *("Colour", "Transfer the colours of a colour photograph."),
+        metavar="PICTURE",
+        takes_url=True,
+    ),
 ]
 WeightsOfOneModel: TypeAlias = Annotated[
-    Path | None, Option("Colour", "Use this weights file (one model only).", metavar="FILE")
+    Path | None,
+    BeforeValidator(read_local_copy),
+    Option(*("Colour", "Use this weights file (one model only)."), metavar="FILE", takes_url=True),
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,

@@ -116,12 +116,17 @@ def check_writable(output: Path, *, has_work: bool) -> None:
             raise OutputError(f"{output} cannot be written ({os.strerror(errno.EACCES)})")
 
 
-def check_report(report: Path | None, roots: Sequence[Root]) -> None:
+def check_report(report: Path | Url | None, roots: Sequence[Root]) -> None:
     """Raises UsageError where the report would replace another file or lie inside a source.
 
     Raises OutputError where it cannot be written.
     """
     if report is None:
+        return
+    if isinstance(report, Url):
+        from batchcolor.storage.remote.write_location import check_writable_url
+
+        check_writable_url(report, "--report")
         return
     if report.is_dir():
         raise UsageError(f"--report {report} is a folder; name a file, as report.json")

@@ -6,7 +6,6 @@ From it `batchcolor review` knows where the sources are, and repeats a job for c
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +15,7 @@ from batchcolor.errors import UsageError
 from batchcolor.pipeline.options.option import declared_options
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.storage.atomic import write_atomic
-from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.journal import STATE_FOLDER, absolute_source
 from batchcolor.storage.json_lines import read_json_lines
 from batchcolor.storage.locations import describe_url, is_url
 from batchcolor.video.time_range import TimeRange
@@ -97,4 +96,4 @@ def _to_json(value: Any) -> Any:
 def _absolute(path: str | Path) -> str:
     if is_url(path):
         return describe_url(str(path))
-    return os.path.abspath(path)  # noqa: PTH100  (links are kept, and so are patterns)
+    return absolute_source(Path(path))  # links are kept, and so are patterns

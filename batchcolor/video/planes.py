@@ -176,12 +176,28 @@ def _reduce_luma(
     factor = (-(-luma.shape[1] // size[0]), -(-luma.shape[0] // size[1]))
     if factor != (2, 2) or luma.shape[0] % 2 or luma.shape[1] % 2:
         return np.asarray(Image.fromarray(luma).reduce(factor))
-    sums = luma[::2].astype(np.uint16)
-    sums += luma[1::2]
+    sums = _add_row_pairs(luma, is_interlaced=frame_format.is_interlaced)
     means: NDArray[np.uint16] = sums[:, ::2] + sums[:, 1::2]
     means += np.uint16(2)
     means >>= np.uint16(2)
     return means.astype(np.uint8)
+
+
+def _add_row_pairs(luma: NDArray[np.uint8], *, is_interlaced: bool) -> NDArray[np.uint16]:
+    """Returns the sums of the two rows that share a row of 4:2:0 chroma.
+
+    In interlaced frames they are rows of one field: even rows of chroma are the top field's
+    (ISO/IEC 13818-2, figure 6-2).
+    """
+    if not is_interlaced or luma.shape[0] % 4:
+        sums = luma[::2].astype(np.uint16)
+        sums += luma[1::2]
+        return sums
+    sums = np.empty((luma.shape[0] // 2, luma.shape[1]), np.uint16)
+    for field in (0, 1):
+        rows = sums[field::2]
+        np.add(luma[field::4], luma[field + 2 :: 4], out=rows, dtype=np.uint16)
+    return sums
 
 
 def _to_full_range(luma: NDArray[Any], frame_format: FrameFormat) -> NDArray[np.float32]:

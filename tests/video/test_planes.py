@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from batchcolor.color import BT601, BT709, BT2020, ycbcr_to_rgb
-from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, ColorTags, FrameFormat
+from batchcolor.video.frame_format import (
+    FULL_RANGE,
+    LIMITED_RANGE,
+    ColorTags,
+    FieldOrder,
+    Fields,
+    FrameFormat,
+)
 from batchcolor.video.planes import read_luma, view_plane, write_chroma
 
 FRAME_FORMAT = FrameFormat(64, 48, "yuv420p", BT601, ColorTags(range=LIMITED_RANGE))
@@ -118,3 +125,17 @@ def test_luma_is_read_upright_and_chroma_is_rotated_back(degrees):
     coloured = view_plane(write_chroma(frame, blue_where_bright, frame_format, 1.0), 1).astype(int)
     assert coloured[2].mean() > 128 + 15
     assert abs(coloured[-4].mean() - 128) < 2
+
+
+def test_chroma_of_interlaced_frames_is_limited_by_the_luma_of_its_own_field():
+    frame = av.VideoFrame(64, 64, "yuv420p")
+    y = view_plane(frame, 0)
+    y[::2], y[1::2] = 126, 16  # the bottom field is black, so it has room for no colour
+    fields = Fields(FieldOrder.TOP_FIRST)
+    frame_format = FrameFormat(64, 64, "yuv420p", BT601, ColorTags(1), fields=fields)
+    chroma = np.full((2, 8, 8), 0.1, np.float32)
+    write_chroma(frame, chroma, frame_format, 1.0)
+    for index in (1, 2):
+        rows = view_plane(frame, index)
+        assert (rows[1::2] == 128).all()
+        assert (rows[::2] >= 128 + 22).all()

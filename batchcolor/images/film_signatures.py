@@ -9,6 +9,7 @@ from batchcolor.images.formats import (
     DIRAC,
     DNXHD,
     DV,
+    DVCPRO_HD,
     FLV,
     GAME_FILM,
     GIF,
@@ -69,6 +70,8 @@ SIGNATURES: tuple[tuple[bytes, Format], ...] = (
 )
 OGG_VIDEO = (b"\x80theora", b"OVP80", b"BBCD\0", b"\x01video\0\0\0", b"fishead\0")
 """First packets of video in Ogg; `fishead` announces other streams."""
+DV_SIGNAL_TYPE = 5 * 80 + 48 + 3
+"""Place of the signal type: video source pack of the sixth DIF block."""
 SYNC_BYTE = 0x47
 PACKET_SIZES = (188, 192, 204)
 """Bytes of a packet of MPEG-TS: plain, with time stamp (Blu-ray, AVCHD), with error correction."""
@@ -106,8 +109,13 @@ def sniff_film(head: bytes, still_brands: tuple[bytes, ...]) -> Format | None:
         return OGG if any(packet in head for packet in OGG_VIDEO) else None
     for signature, kind in SIGNATURES:
         if head.startswith(signature):
-            return kind
+            return DVCPRO_HD if kind == DV and _is_dvcpro_hd(head) else kind
     return _sniff_elementary_stream(head)
+
+
+def _is_dvcpro_hd(head: bytes) -> bool:
+    """Whether the signal type of DV is 1080-line or 720-line video (SMPTE ST 370)."""
+    return len(head) > DV_SIGNAL_TYPE and head[DV_SIGNAL_TYPE] & 0x1F in (0x14, 0x15, 0x18)
 
 
 def _sniff_elementary_stream(head: bytes) -> Format | None:

@@ -158,6 +158,8 @@ DIRAC = _read_only_film("dirac", ".drc", ".vc2")
 DNXHD = _read_only_film("dnxhd", ".dnxhd", ".dnxhr")
 OGG = _read_only_film("ogg", ".ogv", ".ogm", ".ogx", ".ogg")
 DV = Format("dv", (".dv", ".dif"), is_film=True)
+DVCPRO_HD = _read_only_film("dvcpro hd", ".dv", ".dif")
+"""DV with frames of high definition, which FFmpeg's muxer of DV does not take."""
 YUV4MPEG = _read_only_film("yuv4mpeg", ".y4m")
 IVF = _read_only_film("ivf", ".ivf")
 NUT = _read_only_film("nut", ".nut")
@@ -167,7 +169,20 @@ GAME_FILM = _read_only_film("game film", ".roq", ".smk", ".bik", ".bk2", ".mve",
 """Containers of RoQ, Smacker, Bink, Interplay MVE, THP and NSV."""
 VIDEO_FORMATS = (
     *(MP4, MOV, MKV, GIF, WEBM, AVI, MPEG, FLV, WMV, MOBILE, MXF, GXF, REAL_MEDIA, WTV),
-    *(MPEG_TS, MPEG_VIDEO, MPEG4_VIDEO, H264, H265, AV1, DIRAC, DNXHD, OGG, DV, YUV4MPEG),
+    *(
+        MPEG_TS,
+        MPEG_VIDEO,
+        MPEG4_VIDEO,
+        H264,
+        H265,
+        AV1,
+        DIRAC,
+        DNXHD,
+        OGG,
+        DV,
+        DVCPRO_HD,
+        YUV4MPEG,
+    ),
     *(IVF, NUT, CINE, GAME_FILM),
 )
 

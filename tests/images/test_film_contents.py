@@ -29,6 +29,7 @@ CONTAINERS = {
     "dv": ("dv", "dvvideo", "yuv420p", (720, 576)),
     "ivf": ("ivf", "libvpx", "yuv420p", (64, 48)),
     "av1": ("obu", "libsvtav1", "yuv420p", (64, 64)),
+    "dvcpro hd": ("dv", "dvvideo", "yuv422p", (1440, 1080)),
     "yuv4mpeg": ("yuv4mpegpipe", "wrapped_avframe", "yuv420p", (64, 48)),
     "mpeg video": ("mpeg2video", "mpeg2video", "yuv420p", (64, 48)),
     "mpeg-4 video": ("m4v", "mpeg4", "yuv420p", (64, 48)),

@@ -25,10 +25,10 @@ MUXERS = {
 FIXED_RATE_CONTAINERS = (MXF, DV)
 """Containers without timestamps: every frame is shown equally long."""
 LIMITS_OF_CONTAINERS = {
-    DV.name: "it holds 720 x 576 at 25 frames per second, 720 x 480 at 29.97, or DVCPRO HD, and "
-    "two stereo streams of 16-bit PCM; --format mov holds more",
+    DV.name: "it holds 720 x 576 at 25 frames per second, 720 x 480 at 29.97, and two "
+    "stereo streams of 16-bit PCM; --format mov or mkv holds more",
     MXF.name: "it holds one video stream at 23.976, 24, 25, 29.97, 30, 48, 50, 59.94 or 60 frames "
-    "per second, and PCM",
+    "per second, and PCM; --format mkv holds more",
 }
 DATA_STREAM_TYPES = ("data", "unknown")
 """Streams without video, audio or text, such as timecodes and sensor data."""

@@ -25,6 +25,14 @@ SIDE = 24
 MAX_REFERENCES = 10_000
 TIME = re.compile(r"(?<!\d)(?:(\d{1,2})[-_.:h])?(\d{1,2})[-_.:m](\d{2}(?!\d)(?:\.\d+)?)s?")
 """A time in a file name: 1h02m03s, 00-01-30, 1m30s."""
+DATE = re.compile(
+    r"(?<!\d)(?:"
+    r"[12]\d{3}([-_. ])\d{1,2}\1\d{1,2}"
+    r"|\d{1,2}([-_. ])\d{1,2}\2[12]\d{3}"
+    r"|(?:1[89]|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    r")(?!\d)"
+)
+"""A date in a file name: 1950-05-12, 12.5.1950, 19500512. It states neither time nor frame."""
 NUMBER = re.compile(r"\d+")
 
 
@@ -124,7 +132,11 @@ def _read_references(paths: list[Path]) -> Iterator[Reference]:
 
 
 def parse_position(stem: str) -> tuple[float | None, int | None]:
-    """Returns the time in seconds or the frame number that a file name states, its last one."""
+    """Returns the time in seconds or the frame number that a file name states, its last one.
+
+    Dates are not read as times.
+    """
+    stem = DATE.sub(" ", stem)
     times = list(TIME.finditer(stem))
     if times:
         hours, minutes, seconds = times[-1].groups()

@@ -14,6 +14,7 @@ MAX_SECONDS = 24 * 3600.0
 CLOCK_TIME = re.compile(r"(?:(\d+):([0-5]?\d)|(\d+)):([0-5]?\d(?:\.\d+)?)", re.ASCII)
 """H:MM:SS, or M:SS with any number of minutes; seconds may have decimals."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+PREVIEW_ENDING = "-preview"
 EXPECTED = "must be a time, as 10s or 2m, or a start and a length, as 0:12:30+10s"
 
 
@@ -35,6 +36,14 @@ class TimeRange:
     def __str__(self) -> str:
         length = f"{_format_number(self.length)}s"
         return f"{format_time(self.start)}+{length}" if self.start else length
+
+    @property
+    def name_suffix(self) -> str:
+        """Ending of the name of a result, which states where it starts: `-preview-0h12m30s`."""
+        if not self.start:
+            return PREVIEW_ENDING
+        hours, minutes, seconds = format_time(self.start).split(":")
+        return f"{PREVIEW_ENDING}-{hours}h{minutes}m{seconds.replace('.', '_')}s"
 
 
 def parse_time_range(text: str) -> TimeRange:

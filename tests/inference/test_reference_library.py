@@ -45,6 +45,11 @@ def test_nearest_reference_has_like_luma_also_darker_or_mirrored(tmp_path: Path,
         ("1m30", 90, None),
         ("00.10.05", 605, None),
         ("portrait", None, None),
+        ("1950-05-12", None, None),
+        ("wedding 12.5.1950", None, None),
+        ("scan_19500512", None, None),
+        ("1950-05-12 reel 3 00-01-30", 90, None),
+        ("19500512_0042", None, 42),
     ],
 )
 def test_names_state_frames_or_times(stem, seconds, frame):

@@ -36,7 +36,7 @@ def test_result_is_that_part_of_the_film_and_begins_at_zero(
 ):
     clip = make_film(make_clip, tmp_path / name, codec, audio)
     before, after, target = colour_film(clip, "--preview", "0:01.5+0.4s")
-    assert target.stem == "film-preview"
+    assert target.stem == "film-preview-0h00m01_5s"
     with av.open(str(clip)) as film:
         origin = Fraction(film.start_time, av.time_base)
     start = next(n for n, time in enumerate(before.times) if time - origin >= 1.5)
@@ -90,7 +90,7 @@ def test_decoding_begins_at_a_key_frame_near_the_start(make_clip, tmp_path, name
 def test_gif_is_decoded_from_its_beginning(make_clip, flat, command, tmp_path, read_film):
     clip = make_clip(tmp_path / "film.gif", codec="gif", pixel_format="pal8", frames=30)
     assert command("run", clip, "-m", flat, "-o", "out", "--preview", "0.5+0.2s").returncode == 0
-    assert len(read_film(tmp_path / "out" / "film-preview.gif").times) == 5
+    assert len(read_film(tmp_path / "out" / "film-preview-0h00m00_5s.gif").times) == 5
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
@@ -112,7 +112,7 @@ def test_chapters_and_subtitles_of_that_part_are_kept(make_clip, colour_film, tm
         (pytest.approx(0.88, abs=0.01), pytest.approx(1, abs=0.01), "Part 2"),
     ]
     text = next(n for n, stream in enumerate(after.streams) if stream[0] == "subtitle")
-    with av.open(str(tmp_path / "out" / f"film-preview{clip.suffix}")) as film:
+    with av.open(str(tmp_path / "out" / f"film-preview-0h00m00_12s{clip.suffix}")) as film:
         shown = next(packet for packet in film.demux(film.streams[text]) if packet.size > 2)
         assert shown.pts == 0  # shown from 0.08 s to 0.2 s of the film
         assert float(shown.duration * shown.time_base) == pytest.approx(0.08, abs=0.002)
@@ -140,13 +140,13 @@ def test_start_after_the_end_fails_with_the_reason(make_clip, flat, command, tmp
 def test_pictures_comparison_and_strip_are_of_that_part(make_clip, flat, command, tmp_path):
     clip = make_film(make_clip, tmp_path / "film.mp4")
     for options, name in (
-        (["--to-frames"], "film-preview-frames"),
-        (["--compare", "--strip"], "film-compare-preview.mp4"),
+        (["--to-frames"], "film-preview-0h00m01s-frames"),
+        (["--compare", "--strip"], "film-compare-preview-0h00m01s.mp4"),
     ):
         result = command("run", clip, "-m", flat, "-o", "out", "--preview", "1+0.4s", *options)
         assert result.returncode == 0, result.stderr
         assert (tmp_path / "out" / name).exists()
-    pictures = sorted((tmp_path / "out" / "film-preview-frames").iterdir())
+    pictures = sorted((tmp_path / "out" / "film-preview-0h00m01s-frames").iterdir())
     assert [path.stem for path in pictures] == [f"{n:06d}" for n in range(1, 11)]
     assert list((tmp_path / "out").glob("*strip.jpg"))
 
@@ -163,9 +163,9 @@ def test_numbered_frames_keep_their_numbers(make_clip, flat, command, tmp_path, 
             *("--preview", "1s+0.2s", *options),
         )
         assert result.returncode == 0, result.stderr
-    times = read_film(tmp_path / "out" / "reel-preview.mp4").times
+    times = read_film(tmp_path / "out" / "reel-preview-0h00m01s.mp4").times
     assert times == [Fraction(n, 25) for n in range(5)]
-    pictures = sorted((tmp_path / "out" / "reel-preview-frames").iterdir())
+    pictures = sorted((tmp_path / "out" / "reel-preview-0h00m01s-frames").iterdir())
     assert [path.stem for path in pictures] == ["0125", "0126", "0127", "0128", "0129"]
 
 
@@ -173,9 +173,9 @@ def test_info_and_the_configuration_file_state_the_same_part(make_clip, flat, co
     clip = make_film(make_clip, tmp_path / "in" / "film.mp4")
     (tmp_path / "in" / "batchcolor.toml").write_text('preview = "1.5s+0.2s"\n')
     assert command("run", clip.parent, "-m", flat, "-o", "out").returncode == 0
-    result = command("info", tmp_path / "out" / "film-preview.mp4")
+    result = command("info", tmp_path / "out" / "film-preview-0h00m01_5s.mp4")
     assert "--preview 0:00:01.5+0.2s" in " ".join(result.stdout.split())
-    result = command("info", tmp_path / "out" / "film-preview.mp4", "--json")
+    result = command("info", tmp_path / "out" / "film-preview-0h00m01_5s.mp4", "--json")
     assert "0:00:01.5+0.2s" in json.dumps(json.loads(result.stdout))
 
 
@@ -207,6 +207,20 @@ def test_text_that_is_no_part_is_refused(text):
         parse_time_range(text)
 
 
+def test_previews_that_start_at_other_times_have_their_own_names(
+    make_clip, flat, command, tmp_path
+):
+    clip = make_film(make_clip, tmp_path / "film.mkv")
+    words = ("run", clip, "-m", flat, "-o", "out", "--preview")
+    for part in ("1s", "1s+1s", "2s+1s", "1s+1s"):
+        assert command(*words, part).returncode == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.mkv")} == {
+        "film-preview.mkv",
+        "film-preview-0h00m01s.mkv",
+        "film-preview-0h00m02s.mkv",
+    }
+
+
 def test_timecode_of_the_beginning_is_dropped_and_reported(make_clip, flat, command, tmp_path):
     def setup(stream):
         stream.metadata["timecode"] = "10:00:00:00"
@@ -215,5 +229,5 @@ def test_timecode_of_the_beginning_is_dropped_and_reported(make_clip, flat, comm
     result = command("run", clip, "-m", flat, "-o", "out", "--preview", "1s+0.4s")
     assert result.returncode == 0, result.stderr
     assert "timecode" in result.stdout + result.stderr
-    with av.open(str(tmp_path / "out" / "film-preview.mov")) as film:
+    with av.open(str(tmp_path / "out" / "film-preview-0h00m01s.mov")) as film:
         assert all("timecode" not in stream.metadata for stream in film.streams)

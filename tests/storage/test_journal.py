@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from batchcolor.storage.journal import Journal, JournalEntry
@@ -93,3 +93,9 @@ def test_a_result_of_an_earlier_version_of_its_source_is_kept_and_named_so(
     assert note["note"] == "result kept: it exists and was made before its source changed"
     report = json.loads(command(*words, "--if-exists", "overwrite").stdout)
     assert (report["done"], report["skipped"]) == (1, 1)
+
+
+def test_a_line_has_optional_keys_only_where_they_have_a_value():
+    values = replace(entry("done"), doubt=0.0, run=3).as_values()
+    assert (values["doubt"], values["run"]) == (0.0, 3)
+    assert entry("done").as_values().keys().isdisjoint({"doubt", "run", "decision", "result_tag"})

@@ -33,7 +33,7 @@ from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Result, Runner, Square
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.planner import make_plan
+from batchcolor.pipeline.planning.make_plan import make_plan
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchcolor.errors import LIMITS
 from batchcolor.hooks.types import Reader
 from batchcolor.images.formats import VIDEO_SUFFIXES, Format, guess_format, is_picture_suffix
 from batchcolor.images.scan import (
@@ -30,34 +29,21 @@ from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.options.fingerprint import fingerprint
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.metrics_check import check_metrics
 from batchcolor.pipeline.planning.source_checks import (
     OverwriteGuard,
-    check_no_results,
-    check_output,
-    check_remote,
-    check_report,
-    open_remote_output,
 )
 from batchcolor.pipeline.planning.sources import (
     Root,
-    Source,
-    check_folders,
-    default_output,
     frames_name,
     has_nested,
-    is_remote,
-    list_roots,
-    parse_sources,
 )
 from batchcolor.pipeline.planning.target_names import TargetNames
-from batchcolor.pipeline.planning.task import Action, Task
-from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
-from batchcolor.storage.locations import Url
+from batchcolor.pipeline.planning.task import Task
+from batchcolor.pipeline.planning.task_actions import TaskActions
+from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.storage.mounts import find_mount
 from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
-from batchcolor.video.output.encoders import require_encoder
 
 if TYPE_CHECKING:
     from batchcolor.pipeline.planning.remote_sources import RemoteFolder
@@ -298,6 +284,10 @@ class Plan:
         return {}
 
     @cached_property
+    def _actions(self) -> TaskActions:
+        return TaskActions(self.settings, self.output, self.remote_output, self._guard)
+
+    @cached_property
     def _guard(self) -> OverwriteGuard:
         return OverwriteGuard(self.roots)
 
@@ -331,7 +321,7 @@ class Plan:
         if correction.weights_hash is not None:
             weights_hash = correction.weights_hash
         made_by = (self._fingerprint(format_, file, correction), weights_hash)
-        action, replaces = self._choose_action(file, target, correction, journal, made_by)
+        action, replaces = self._actions.choose(file, target, correction, journal, made_by)
         strip = None if name.strip is None else self.output / name.strip
         return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
 
@@ -340,162 +330,9 @@ class Plan:
             return Correction(self.settings, self.model_options)
         return self.corrections.find(file, (below / file.relative).as_posix())
 
-    def _choose_action(
-        self,
-        file: ScannedFile,
-        target: Path,
-        correction: Correction,
-        journal: Journal,
-        wanted: tuple[str, str],
-    ) -> tuple[tuple[Action, str, str], bool]:
-        """The action, for a refusal or an earlier failure its step and reason, and whether an
-        existing result is replaced.
-
-        `wanted` are the fingerprint and the weights of the result.
-        """
-        replaces = self.settings.if_exists == "overwrite"
-        if refusal := self._refuse(file, target):
-            return ("refused", "plan", refusal), replaces
-        if correction.fault:
-            return ("refused", "decision", correction.fault), replaces
-        previous = journal.find(file.path, file.size, file.mtime_ns)
-        made = self._find_result(journal, target, previous)
-        exists = self._exists(target, made)
-        is_changed = exists and made is not None and self._is_changed(target, made)
-        is_done = made is not None and made.outcome == "done" and exists and not is_changed
-        if made and is_done and (made.settings, made.weights) == wanted:
-            return ("done before", "", ""), replaces
-        is_same_decision = made is None or made.decision == correction.digest
-        if previous is not None and is_same_decision and self._is_kept_in_colour(previous):
-            return ("done before", "", ""), replaces
-        is_same = previous is not None and (previous.settings, previous.weights) == wanted
-        if previous is not None and self._fails_again(previous, is_same=is_same):
-            reason = f"{previous.reason} (as before; --retry-failed tries again)"
-            return ("failed before", previous.step, reason), replaces
-        if exists and not replaces:
-            if made is not None and not is_changed and not is_same_decision:
-                return ("colour", "", ""), True
-            return ("exists", "", self._why_kept(journal, file, target, made)), replaces
-        # A file of this name in the local folder of a remote output was never put.
-        return ("colour", "", ""), replaces or self.remote_output is not None
-
-    def _exists(self, target: Path, made: JournalEntry | None) -> bool:
-        if self.remote_output is not None:
-            return self.remote_output.exists(target, made)
-        return target.exists()
-
-    def _is_changed(self, target: Path, made: JournalEntry) -> bool:
-        if self.remote_output is not None:
-            return self.remote_output.is_changed(target, made)
-        return _is_resized(target, made)
-
     def has_result(self, target: Path) -> bool:
         """Whether there is a file of this name in the output, on remote storage or here."""
-        return self._exists(target, None)
-
-    def _refuse(self, file: ScannedFile, target: Path) -> str:
-        """Why a source cannot be coloured as asked; empty where it can be."""
-        try:
-            exists = target.exists()
-        except OSError as error:  # a name or path that is too long for the file system
-            return f"its result {target.name} cannot be written: {error.strerror}"
-        if exists and _is_same_file(target, file.path):
-            return "its result would replace it; choose another --output"
-        return self._guard.find_conflict(target)
-
-    def _find_result(
-        self, journal: Journal, target: Path, previous: JournalEntry | None
-    ) -> JournalEntry | None:
-        """The entry of the result of a source; `previous` is the last one of the source as it is
-        now: perhaps that of a failure or skip afterwards, which left the result as it was."""
-        if previous is None or previous.outcome in RESULTS:
-            return previous
-        made = journal.find_result(target.relative_to(self.output))
-        is_of_source = made is not None and _source_key(made) == _source_key(previous)
-        return made if is_of_source else None
-
-    def _why_kept(
-        self, journal: Journal, file: ScannedFile, target: Path, made: JournalEntry | None
-    ) -> str:
-        """Why an existing result is not replaced; `made` is its entry if it is of this source as
-        it is now."""
-        if made is not None:
-            is_changed = self._is_changed(target, made)
-            return "changed after it was made" if is_changed else "made with other settings"
-        earlier = journal.find_result(target.relative_to(self.output))
-        if earlier is not None and earlier.source == absolute_source(file.path):
-            return "made before its source changed"
-        return "not made by this job"
-
-    def _is_kept_in_colour(self, previous: JournalEntry) -> bool:
-        """Whether the source is known to be in colour, and was copied or skipped as asked now."""
-        if self.settings.if_colored == "copy":
-            copy = self.output / previous.target
-            return previous.outcome == "copied" and self._exists(copy, previous)
-        return previous.outcome == "skipped" and self.settings.if_colored == "skip"
-
-    def _fails_again(self, previous: JournalEntry, *, is_same: bool) -> bool:
-        """Whether a source that failed in an earlier job is not tried again."""
-        if previous.outcome != "failed" or self.settings.retry_failed or previous.step == LIMITS:
-            return False  # limits are options, which may have changed
-        if previous.step == "decode":
-            return not self.settings.salvage  # no other option makes a damaged file readable
-        return is_same
-
-
-def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Plan:
-    """The plan of a job. Raises UsageError before anything but folders is read.
-
-    Names of results do not depend on which files of a list are `missing`.
-    """
-    require_encoder(settings.films)
-    session = _open_session(settings)
-    try:
-        return _make_plan(settings, missing, session)
-    except BaseException:
-        if session is not None:
-            session.close()
-        raise
-
-
-def _open_session(settings: RunSettings) -> RemoteSession | None:
-    """What a job with URLs or archives needs; None where everything is a plain file."""
-    if not (any(map(is_remote, settings.sources)) or isinstance(settings.output, Url)):
-        return None
-    from batchcolor.storage.remote.session import RemoteSession
-
-    return RemoteSession(settings.temporary_space, settings.retries)
-
-
-def _make_plan(
-    settings: RunSettings, missing: Sequence[SkippedEntry], session: RemoteSession | None
-) -> Plan:
-    sources = parse_sources(settings.sources, session, include_results=settings.include_results)
-    named = [*sources, *(Source(entry.path, "file") for entry in missing)]
-    wanted = settings.output or default_output(named)
-    remote_output: RemoteOutput | None = None
-    if isinstance(wanted, Url):
-        remote_output, output = open_remote_output(wanted, settings, session)
-    else:
-        output = wanted
-    if settings.films.fps is not None:
-        check_folders(sources)
-    roots = tuple(list_roots(sources, several=len(named) > 1))
-    if session is not None:
-        check_remote(settings, roots, wanted)
-    check_output(roots, output, is_default=settings.output is None)
-    if not settings.include_results:
-        check_no_results(roots)
-    check_report(settings.report_path, roots)
-    check_metrics(settings.metrics_path, roots)
-    return Plan(
-        settings,
-        roots,
-        output,
-        missing=tuple(missing),
-        session=session,
-        remote_output=remote_output,
-    )
+        return self._actions.exists(target, None)
 
 
 def _identify_other(file: UnopenedFile, readers: Sequence[Reader]) -> ScannedFile | SkippedEntry:
@@ -511,20 +348,3 @@ def _describe_missing_frames(folder: Path) -> str:
     if any(entry.is_dir() for entry in folder.iterdir()):
         return "holds no numbered pictures; for a film of each of its folders name them: FOLDER/*"
     return "holds no numbered pictures; --frames takes folders of frames, as film/0001.png"
-
-
-def _source_key(entry: JournalEntry) -> tuple[str, int, int, str]:
-    """Identifies a source and its content."""
-    return entry.source, entry.size, entry.mtime_ns, entry.edges
-
-
-def _is_resized(target: Path, made: JournalEntry) -> bool:
-    """Whether a result has another size than was written. `verify` compares the content as well."""
-    return target.is_file() and made.result_size not in (0, target.stat().st_size)
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.stat(), other.stat())
-    except OSError:  # one of them vanished in between
-        return False

@@ -179,7 +179,9 @@ class Recorder:
     def find_resume_point(self, task: Task) -> ResumePoint:
         """The segments of a film from an earlier job with the same source and settings."""
         expected = self._entry(task, Outcome(task.source.path, task.target, "done"))
-        values = {k: v for k, v in asdict(expected).items() if not k.startswith("result_")}
+        values = asdict(expected)
+        for name in ("run", "result_sha256", "result_size", "result_tag"):
+            del values[name]
         values["version"] = UNFINISHED_VERSION
         fingerprint = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return ResumePoint(self.journal.film_folder(expected.source), fingerprint)

@@ -1,4 +1,4 @@
-"""`batchcolor evaluate --video FILM`: flicker, drift, swing, colour error as a table or JSON."""
+"""`batchcolor evaluate --video FILM`: the stability of colours, as a table or JSON."""
 
 from __future__ import annotations
 
@@ -71,14 +71,15 @@ def _print_table(console: Console, rows: Sequence[VideoScores]) -> None:
         (
             *(row.film.name, row.frames, row.model, row.stabilize),
             *(f"{row.flicker:.2f}", f"{row.drift:.2f}"),
-            *(_format(row.swing), _format(row.largest_swing), _format(row.delta_e)),
+            *(_format(row.swing), _format(row.largest_swing), _format(row.shot_difference)),
+            *(_format(row.scene_difference), _format(row.halo), _format(row.delta_e)),
             f"{row.colorful:.1f}",
         )
         for row in rows
     ]
     columns = (
         *("film", "frames", "model", "stabilize", "flicker", "drift", "swing", "largest"),
-        *("dE00", "colorful"),
+        *("in shot", "scenes", "halo", "dE00", "colorful"),
     )
     console.print(make_table(*columns, rows=cells))
 

@@ -1,4 +1,4 @@
-"""`batchcolor evaluate --video`: measures flicker, drift, swing and colour error on films.
+"""`batchcolor evaluate --video`: measures how stable and how true colours of films are.
 
 The luma of a film is colorized with the steps of a job. The chroma is measured before it is
 encoded: without stabilization, with `fast` and with `best`; so is the chroma of the film itself.
@@ -17,8 +17,10 @@ from PIL import Image
 from batchcolor.color import rgb_to_ycbcr
 from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.flicker import FlickerMeter
+from batchcolor.evaluation.halo import HaloMeter
 from batchcolor.evaluation.inference import apply_chroma, make_gray
 from batchcolor.evaluation.metrics import colorfulness, measure_lab_errors
+from batchcolor.evaluation.shot_consistency import SceneMeter, ShotMeter
 from batchcolor.evaluation.swing import SwingMeter
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.picture import RgbArray
@@ -31,7 +33,7 @@ from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.motion import SIDE, Field
 from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
-from batchcolor.video.temporal.stabilizer import MODES, Stabilizer
+from batchcolor.video.temporal.stabilizer import MODES, Stabilize, Stabilizer
 
 REFERENCE_ROW = "truth"
 """Name of the row of the film's own colours."""
@@ -48,7 +50,8 @@ class VideoScores:
     """One model with one stabilization mode on one film; `model` is `truth` for its own colours.
 
     `delta_e` and `colorful` are means over the frames that were compared; `delta_e` is NaN for a
-    grey film. `swing` and `largest_swing` are in 8-bit levels, NaN if nothing stands still.
+    grey film. `swing`, `largest_swing`, `shot_difference`, `scene_difference` and `halo` are in
+    8-bit levels, NaN where the film has nothing to measure.
     """
 
     film: Path
@@ -59,6 +62,9 @@ class VideoScores:
     drift: float
     swing: float
     largest_swing: float
+    shot_difference: float
+    scene_difference: float
+    halo: float
     delta_e: float
     colorful: float
 
@@ -69,6 +75,9 @@ class _RowMeter:
 
     stabilizer: Stabilizer[_ReferenceFrame]
     swing: SwingMeter
+    shot: ShotMeter
+    scene: SceneMeter = field(default_factory=SceneMeter)
+    halo: HaloMeter = field(default_factory=HaloMeter)
     flicker: FlickerMeter = field(default_factory=FlickerMeter)
     delta_e: list[float] = field(default_factory=list)
     colorful: list[float] = field(default_factory=list)
@@ -80,11 +89,20 @@ class _RowMeter:
             self.flicker.add(frame.guide, chroma)
             is_shot_start = frame.position.is_shot_start
             self.swing.add(frame.guide, chroma, is_shot_start=is_shot_start)
+            self.shot.add(frame.guide, chroma, frame.position.match)
+            self.scene.add(frame.guide, chroma, is_shot_start=is_shot_start)
             if self.frames % COMPARED_INTERVAL == 0:
+                self.halo.add(frame.guide, chroma)
                 output = apply_chroma(make_gray(frame.rgb), chroma, 1.0)[None]
                 self.delta_e.append(float(measure_lab_errors(frame.rgb[None], output)[1][0]))
                 self.colorful.append(float(colorfulness(output)[0]))
             self.frames += 1
+
+    def finish(self) -> None:
+        """Measures the frames that are still buffered, and ends the last shot."""
+        self.add(self.stabilizer.flush())
+        self.shot.finish()
+        self.scene.finish()
 
 
 @dataclass(frozen=True)
@@ -129,8 +147,8 @@ def _evaluate_film(
 ) -> list[VideoScores]:
     """Returns the row of the reference, then one for each stabilization mode."""
     rate = float(film.rate)
-    reference = _RowMeter(Stabilizer("off"), SwingMeter(rate))
-    meters = {mode: _RowMeter(Stabilizer(mode), SwingMeter(rate)) for mode in MODES}
+    reference = _make_meter("off", rate)
+    meters = {mode: _make_meter(mode, rate) for mode in MODES}
     for batch in _read_batches(film, runner):
         shot_starts = [frame.position.is_shot_start for frame, _ in batch]
         fields = runner.run_frames([square for _, square in batch], shot_starts)
@@ -147,14 +165,18 @@ def _evaluate_film(
                 meter.add(meter.stabilizer.add(frame.guide, scaled, frame, motion))
         done = reference.frames
         report_progress(f"{runner.name}: {film.path.name}", done, film.frames or done)
-    for meter in meters.values():
-        meter.add(meter.stabilizer.flush())
+    for meter in (reference, *meters.values()):
+        meter.finish()
     has_colour = float(np.mean(reference.colorful)) >= MIN_COLORFULNESS
     reference.delta_e = [0.0]  # exact, without the rounding of its own chroma
     return [
         _make_row(film, REFERENCE_ROW, "", reference, has_colour),
         *(_make_row(film, runner.name, mode, meter, has_colour) for mode, meter in meters.items()),
     ]
+
+
+def _make_meter(mode: Stabilize, rate: float) -> _RowMeter:
+    return _RowMeter(Stabilizer(mode), SwingMeter(rate), ShotMeter(rate))
 
 
 def _make_row(
@@ -164,6 +186,9 @@ def _make_row(
         *(film.path, model, mode, meter.frames, meter.flicker.flicker, meter.flicker.drift),
         swing=meter.swing.swing,
         largest_swing=meter.swing.largest if math.isfinite(meter.swing.swing) else float("nan"),
+        shot_difference=meter.shot.difference,
+        scene_difference=meter.scene.difference,
+        halo=meter.halo.halo,
         delta_e=float(np.mean(meter.delta_e)) if has_colour else float("nan"),
         colorful=float(np.mean(meter.colorful)),
     )

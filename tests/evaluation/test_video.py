@@ -112,6 +112,10 @@ def test_every_stabilization_mode_and_the_reference_are_measured(plugin, command
     assert rows["best"]["flicker"] < 0.5 * rows["off"]["flicker"]
     assert rows["fast"]["drift"] < rows["off"]["drift"]
     assert rows["off"]["delta_e"] > 3
+    assert rows["truth"]["shot_difference"] < 1
+    assert rows["best"]["shot_difference"] < 0.5 * rows["off"]["shot_difference"]
+    assert rows["truth"]["scene_difference"] is None  # no shot returns
+    assert "halo" in rows["truth"]
     shown = command("evaluate", "--video", clip, "-m", "random")
     assert "flicker" in shown.stdout
     assert "swing" in shown.stdout

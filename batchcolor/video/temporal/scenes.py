@@ -100,11 +100,12 @@ class ScenePalettes:
         """Returns the palettes with a new shot; `guides` and `fields` are luma and chroma of the
         frames with which it begins."""
         scenes = self._close_shot()
-        match = find_scene(scenes, _pick_key_frames(guides, fields))
+        frames = _pick_key_frames(guides, fields)
+        match = match_scene(scenes, frames)
         if match is None:
             return self.begin_new_scene(shot, guides, fields)
         others = scenes[: match.index] + scenes[match.index + 1 :]
-        return ScenePalettes((*others, scenes[match.index]), match.change)
+        return ScenePalettes((*others, scenes[match.index]), compute_change(frames, match))
 
     def begin_new_scene(
         self, shot: int, guides: Sequence[Field], fields: Sequence[Field]
@@ -155,13 +156,17 @@ class ScenePalettes:
 
 @dataclass(frozen=True)
 class SceneMatch:
-    """The scene of a new shot, and the change `(2, BINS, SIDE, SIDE)` of its chroma."""
+    """The scene of a new shot.
+
+    `differences` are those of its chroma from the shot's, `(2, SIDE, SIDE)`, for each frame of the
+    shot that was passed, with the confidence `(SIDE, SIDE)`.
+    """
 
     index: int
-    change: Field
+    differences: list[tuple[Field, Field]]
 
 
-def find_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMatch | None:
+def match_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMatch | None:
     """Returns the match of a shot of which `frames` are the first ones; None if it is new."""
     signatures = np.stack([frame.signature for frame in frames])
     tables = [
@@ -172,17 +177,24 @@ def find_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMatc
     best = int(np.argmax([table.max() for table in tables]))
     if tables[best].max() < MIN_CORRELATION:
         return None
-    total, confidences = GridSum(), []
+    differences = []
     for column, frame in enumerate(frames):
         key = scenes[best].key_frames[int(tables[best][:, column].argmax())]
         match = match_frames(key.luma, frame.luma)
-        confidences.append(float(match.confidence.mean()))
         former = key.chroma[:, match.rows // 2, match.columns // 2].astype(np.float32)
         own = frame.chroma.repeat(2, 1).repeat(2, 2).astype(np.float32)
-        total.add(frame.luma, former - own, match.confidence)
-    if np.mean(confidences) < MIN_CONFIDENCE:
+        differences.append((former - own, match.confidence))
+    if np.mean([confidence.mean() for _, confidence in differences]) < MIN_CONFIDENCE:
         return None
-    return SceneMatch(best, total.solve())
+    return SceneMatch(best, differences)
+
+
+def compute_change(frames: Sequence[KeyFrame], match: SceneMatch) -> Field:
+    """Returns the change of chroma `(2, BINS, SIDE, SIDE)` that brings a shot to its scene."""
+    total = GridSum()
+    for frame, (difference, confidence) in zip(frames, match.differences, strict=True):
+        total.add(frame.luma, difference, confidence)
+    return total.solve()
 
 
 def _pick_key_frames(guides: Sequence[Field], fields: Sequence[Field]) -> list[KeyFrame]:

@@ -117,13 +117,13 @@ def test_the_number_of_scenes_is_bounded_and_the_one_seen_last_is_kept():
 
 
 def test_a_film_that_is_resumed_in_a_shot_that_returned_has_the_same_chroma():
-    guides, fields = make_film(length=30)
+    guides, fields = make_film(length=40)
 
     def run(start: int, state: dict) -> list[tuple[int, Field, dict]]:
         stabilizer: Stabilizer[int] = Stabilizer("fast")
         stabilizer.restore(state)
         first = max(start - 1, 0)
-        tracker, returned = ShotTracker(first, first // 30 * 30), []
+        tracker, returned = ShotTracker(first, first // 40 * 40), []
         for number in range(first, len(guides)):
             match = tracker.track(guides[number]).match
             if number >= start:
@@ -133,7 +133,7 @@ def test_a_film_that_is_resumed_in_a_shot_that_returned_has_the_same_chroma():
         return returned + [(owner, field, stabilizer.state()) for owner, field in last]
 
     whole = run(0, {})
-    for start in (8, 60, 68):  # the first frames of blocks of the first shot and of the last one
+    for start in (8, 80, 88):  # the first frames of blocks of the first shot and of the last one
         resumed = run(start, whole[start][2])
         for one, other in zip(whole[start:], resumed, strict=True):
             assert one[0] == other[0]

@@ -14,6 +14,7 @@ import numpy as np
 
 from batchcolor.images.picture import resize_chroma
 from batchcolor.video.temporal.film_colors import Arrays, ColorRules, FilmColors, take_prefixed
+from batchcolor.video.temporal.joint_bilateral import filter_along_edges
 from batchcolor.video.temporal.motion import SIDE, Field, Match, invert_match
 from batchcolor.video.temporal.propagation import Trace, begin_trace, join_traces
 
@@ -38,7 +39,7 @@ class Horizon:
         return self.block + self.ahead
 
 
-HORIZONS = {"off": Horizon(0, 0), "fast": Horizon(8, 16), "best": Horizon(25, 150)}
+HORIZONS = {"off": Horizon(0, 0), "fast": Horizon(8, 24), "best": Horizon(25, 150)}
 
 
 @dataclass
@@ -52,6 +53,8 @@ class BufferedFrame(Generic[T]):
     def __post_init__(self) -> None:
         self.predicted = None if self.chroma is None else resize_chroma(self.chroma, SHAPE)
         """The model's chroma `(2, SIDE, SIDE)`."""
+        self.clean = self.predicted
+        """The same without halos."""
         self.own = self.predicted
         """The same with the palette of its shot."""
         self.weight: Field | None = None
@@ -62,6 +65,11 @@ class BufferedFrame(Generic[T]):
         """Match with the previous frame; None at the start of a shot."""
         self.from_next: Match | None = None
         """Match with the next frame; None at the end of a shot."""
+
+    def remove_halos(self) -> None:
+        """Draws the chroma back to the outlines of luma."""
+        if self.predicted is not None:
+            self.own = self.clean = filter_along_edges(self.guide, self.predicted)
 
     def restore_detail(self, stabilized: Field) -> Field:
         """Replaces the frame's low-frequency chroma by the stabilized one; detail finer than `SIDE`
@@ -164,6 +172,8 @@ class Stabilizer(Generic[T]):
         elif self._waiting:
             self._waiting[-1].from_next = invert_match(motion, self._last[0], frame.guide)
         frame.from_previous = None if self._last is None else motion
+        if self.mode != "off":
+            frame.remove_halos()
         if self._block_start is not None:
             self._apply_palette(frame)
         self._trace(frame)
@@ -179,14 +189,14 @@ class Stabilizer(Generic[T]):
         self._last = (frame.guide, frame.forward)
 
     def _apply_palette(self, frame: BufferedFrame[T]) -> None:
-        if frame.predicted is not None:
-            frame.own, frame.weight = self._colors.shot.apply(frame.guide, frame.predicted)
+        if frame.clean is not None:
+            frame.own, frame.weight = self._colors.shot.apply(frame.guide, frame.clean)
 
     def _begin_shot(self) -> None:
         """Decides on the palette of a shot, of which the first frames are in the buffer."""
         if not self.rules.changes_shots:
             return
-        own = [(frame.guide, frame.predicted) for frame in self._waiting]
+        own = [(frame.guide, frame.clean) for frame in self._waiting]
         known = [(guide, field) for guide, field in own if field is not None]
         guides, fields = zip(*known, strict=True)
         self._colors = self._colors.begin_shot(self.rules, guides, fields)

@@ -87,7 +87,10 @@ def _read_avif_header(path: Path) -> AnimationHeader:
 
 
 class AnimationReader:
-    """Decodes frames one after another. `loop` is 0 where the animation never ends."""
+    """Decodes frames one after another.
+
+    `loop` is how often the animation is shown, 0 where it never ends; `size` is its canvas.
+    """
 
     def __init__(self, found: ScannedFile, options: DecodeOptions) -> None:
         assert found.format is not None
@@ -97,7 +100,8 @@ class AnimationReader:
         self._image: Any = Image.open(io.BytesIO(pixels))
         self.loop = int(self._image.info.get("loop", 0))
         self.frames = int(getattr(self._image, "n_frames", 1))
-        self._has_alpha = self._image.has_transparency_data
+        self.has_alpha = self._image.has_transparency_data
+        self.size: tuple[int, int] = self._image.size
         self._notes: list[str] = [found.note] if found.note else []
         metadata, _ = read_file_metadata(self._data, self._image, self._kind.name, self._notes)
         if self._kind == AVIF:
@@ -120,7 +124,7 @@ class AnimationReader:
         self._image.seek(number)
         self._image.load()
         duration = float(self._image.info.get("duration", 0) or 0)
-        image = self._image.convert("RGBA" if self._has_alpha else "RGB")
+        image = self._image.convert("RGBA" if self.has_alpha else "RGB")
         notes = list(self._notes)
         profile = self._color.profile if self._color else self._metadata.icc
         output = self._options.profile
@@ -128,7 +132,7 @@ class AnimationReader:
         space = find_color_space(image, profile)
         conversion = plan_conversion(profile, space, output, notes)
         luma, alpha = split_luma_and_alpha(image, notes, conversion)
-        if self._has_alpha and alpha is None:
+        if self.has_alpha and alpha is None:
             alpha = np.full_like(luma, 255)
         metadata = replace(self._metadata, icc=conversion.target)
         if self._color:

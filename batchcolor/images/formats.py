@@ -200,6 +200,8 @@ def guess_format(suffix: str) -> Format | None:
 
 OTHER_FILM = _read_only_film("film")
 """A source of unknown content that is no text: FFmpeg reads more containers than `sniff` knows."""
+ANIMATION = Format("animation", (), is_writable=False, supports_alpha=True, is_film=True)
+"""An animated PNG, WebP or AVIF that becomes a film."""
 IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)
 """A folder of numbered pictures that is read as a film."""
 

@@ -44,9 +44,16 @@ class SourceInfo:
     """Number of repetitions of a GIF; `PLAY_ONCE` if it has none."""
     is_image_sequence: bool = False
     """Whether it is a folder of numbered pictures, which has neither streams nor packets."""
+    is_animation: bool = False
+    """Whether it is an animated picture, which has no packets either."""
     has_estimated_pts: bool = False
     """Whether FFmpeg estimates the frames' timestamps and they decrease: an AVI with B-frames."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether FFmpeg reads it, as a container of streams and packets."""
+        return not (self.is_image_sequence or self.is_animation)
 
     @property
     def width(self) -> int:

@@ -64,7 +64,7 @@ def test_transparent_gif_becomes_a_film_at_limited_range():
     assert output.frame_format.pixel_format == "yuv420p"
     assert output.frame_format.tags == replace(FULL, range=LIMITED_RANGE)
     assert not output.frame_format.is_full_range
-    assert output.notes == ("transparent areas of the GIF become black",)
+    assert output.notes == ("transparent areas become black",)
 
 
 def test_gif_keeps_transparency_range_and_loop_count():

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import OTHER_FILM, Format
+from batchcolor.images.formats import ANIMATION, OTHER_FILM, Format
 from batchcolor.pipeline.films.video_sink import FileSink, FolderSink, VideoSink
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.video.ffmpeg import UnreadableFilmError
+from batchcolor.video.input.animation_frames import AnimationFrames, probe_animation
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.output.codec_choice import resolve_codec
@@ -80,6 +81,8 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
 
 def _probe_file(task: Task, max_pixels: int, max_frame_bytes: int) -> SourceInfo:
     """Probes a film file. Raises ProcessingError, also for unknown content that is no film."""
+    if task.source.format == ANIMATION:
+        return probe_animation(task.source.path, max_pixels)
     try:
         return probe(task.source.path, max_pixels, max_frame_bytes)
     except UnreadableFilmError as error:
@@ -139,8 +142,8 @@ def _resolve_film_output(
     return output
 
 
-def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
-    """Opens the frames of a film or of a folder of numbered pictures."""
+def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader | AnimationFrames:
+    """Opens the frames of a film, of a folder of numbered pictures or of an animation."""
     source, frame_format = admission.source, admission.output.frame_format
     settings = admission.output.settings
     if source.is_image_sequence:
@@ -150,6 +153,10 @@ def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader:
             strict=settings.strict,
             preview=settings.preview,
             max_pixels=admission.max_pixels,
+        )
+    if source.is_animation:
+        return AnimationFrames(
+            source, frame_format, preview=settings.preview, max_pixels=admission.max_pixels
         )
     return VideoDecoder(
         source,

@@ -11,6 +11,7 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
+from batchcolor.video.input.animation_frames import AnimationFrames
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader
 from batchcolor.video.numbered_frames import scan_image_sequence
@@ -42,7 +43,7 @@ class VideoSink(ABC):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader,
+        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
         scan: PacketScan,
         *,
         replace: bool,
@@ -99,7 +100,7 @@ class FileSink(VideoSink):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader,
+        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
         scan: PacketScan,
         *,
         replace: bool,
@@ -149,7 +150,7 @@ class FolderSink(VideoSink):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader,
+        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
         scan: PacketScan,
         *,
         replace: bool,

@@ -9,13 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcolor.hooks.types import Reader
-from batchcolor.images.formats import VIDEO_SUFFIXES, Format, guess_format, is_picture_suffix
+from batchcolor.images.animation import read_animation_header
+from batchcolor.images.formats import (
+    ANIMATION,
+    VIDEO_SUFFIXES,
+    Format,
+    guess_format,
+    is_picture_suffix,
+)
 from batchcolor.images.scan import (
     ScannedFile,
     SkippedEntry,
@@ -315,6 +322,7 @@ class Plan:
         journal: Journal,
         weights_hash: str,
     ) -> Task:
+        file = self._find_film(file)
         name = names.choose(below, file)
         target, format_ = self.output / name.relative, name.format
         correction = self._find_correction(file, below)
@@ -324,6 +332,14 @@ class Plan:
         action, replaces = self._actions.choose(file, target, correction, journal, made_by)
         strip = None if name.strip is None else self.output / name.strip
         return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
+
+    def _find_film(self, file: ScannedFile) -> ScannedFile:
+        """Returns a picture as a film where it is an animation and a film is asked for."""
+        target = self.settings.target_format
+        is_asked = self.settings.to_frames or (target is not None and target.is_film)
+        if file.is_film or not is_asked or read_animation_header(file.path, file.format) is None:
+            return file
+        return replace(file, format=ANIMATION)
 
     def _find_correction(self, file: ScannedFile, below: Path) -> Correction:
         if self.corrections is None:

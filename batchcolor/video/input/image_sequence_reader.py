@@ -195,7 +195,7 @@ class ImageSequenceReader:
             luma = np.asarray(Image.fromarray(_scale_to_bits(luma, 8)).resize(size))
         samples = _scale_to_bits(luma, self.frame_format.bits)
         if not self.frame_format.is_full_range:
-            samples = _limit_range(samples, self.frame_format.bits)
+            samples = limit_range(samples, self.frame_format.bits)
         view_plane(frame, 0)[...] = samples
         frame.pts, frame.time_base, frame.duration = position, self.source.time_base, 1
         return frame
@@ -216,7 +216,7 @@ class ImageSequenceReader:
             self.notes.append(f"{self._unreadable[0]}{more}; replaced by the last intact frame")
 
 
-def _limit_range(luma: NDArray[Any], bits: int) -> NDArray[Any]:
+def limit_range(luma: NDArray[Any], bits: int) -> NDArray[Any]:
     """Scales full-range luma to limited range, 16 to 235 at 8 bits."""
     black, span, high = 16 << (bits - 8), 219 << (bits - 8), (1 << bits) - 1
     limited = (luma.astype(np.uint32) * span + high // 2) // high + black

@@ -103,7 +103,7 @@ def find_skippable_streams(source: SourceInfo) -> dict[int, str]:
     timecode that FFmpeg also gives as a tag of the video: MP4 and MOV get a new timecode stream
     from the tag, Matroska has the tag.
     """
-    if source.is_image_sequence:
+    if not source.has_packets:
         return {}
     with open_container(source.path) as container:
         chapters = len(container.chapters())

@@ -44,7 +44,8 @@ def choose_muxer_options(
     `container` is the open source; None for a folder of numbered pictures.
     """
     if container is None:
-        return dict(KEEP_NEGATIVE_TIMESTAMPS), []
+        loop = {"loop": str(output.loop)} if output.container == GIF else {}
+        return KEEP_NEGATIVE_TIMESTAMPS | loop, []
     options: dict[str, str] = {}
     if output.container in (MXF, DV):
         notes = _note_fixed_rate_losses(container, source, output.container)

@@ -110,11 +110,13 @@ def _resolve_film_frame_format(
 ) -> tuple[FrameFormat, list[str]]:
     """Returns the format of the encoder's frames, and notes of what differs from the source."""
     frame_format, notes = source.frame_format, []
-    if frame_format.has_alpha and not settings.video_codec.uses_palette:
+    is_picture = frame_format.has_alpha or source.is_animation
+    if is_picture and not settings.video_codec.uses_palette:
         # 4:2:0 at limited range is what players support.
         tags = replace(frame_format.tags, range=LIMITED_RANGE)
+        if frame_format.has_alpha:
+            notes.append("transparent areas become black")
         frame_format = replace(frame_format, pixel_format="yuv420p", tags=tags)
-        notes.append("transparent areas of the GIF become black")
     encoder = av.Codec(settings.video_codec.encoder, "w")
     offered = tuple(offer.name for offer in encoder.video_formats or ())
     if settings.codec == "dv" and frame_format.height == NTSC_DV_HEIGHT:
@@ -181,7 +183,7 @@ def _resolve_picture_frame_format(
     bits = own.bits if kind.supports_16_bits else 8
     if bits < own.bits:
         notes.append(f"{own.bits} bits become 8: {kind.name} has no more")
-    if not source.is_image_sequence:
+    if source.has_packets:
         notes += _note_dropped_streams(source)
     chroma = "420" if kind == JPEG else "444"
     has_alpha = own.has_alpha and kind.supports_alpha

@@ -248,7 +248,7 @@ class NoStreams:
 
 def open_streams(source: SourceInfo, output: OutputSpec) -> StreamCopier | NoStreams:
     """Opens the other streams of a source."""
-    streams = NoStreams if source.is_image_sequence else StreamCopier
+    streams = StreamCopier if source.has_packets else NoStreams
     return streams(source, output)
 
 

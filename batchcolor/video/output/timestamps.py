@@ -54,7 +54,7 @@ class PacketScan:
 
 def scan_packets(source: SourceInfo) -> PacketScan:
     """Demuxes all packets and returns their number and end. Raises ProcessingError."""
-    if source.is_image_sequence:
+    if not source.has_packets:
         return PacketScan(source.frames, end=source.end)
     packets, discarded, last_end = 0, 0, 0.0
     times: list[int] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     backends,
+    cluster,
     codec_baseline,
     cuda,
     films,
@@ -35,6 +36,8 @@ KINDS_WITH_DATA = {
     "hints": hints.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
+KINDS_WITH_RAY = {"cluster": cluster.measure}
+"""These need Ray; `all` skips them."""
 KINDS_WITH_GPU = {"cuda": cuda.measure}
 """These need a GPU; `all` skips them."""
 
@@ -42,7 +45,10 @@ KINDS_WITH_GPU = {"cuda": cuda.measure}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "kind", choices=[*KINDS, *KINDS_WITH_DATA, *KINDS_WITH_GPU, "all"], nargs="?", default="all"
+        "kind",
+        choices=[*KINDS, *KINDS_WITH_DATA, *KINDS_WITH_RAY, *KINDS_WITH_GPU, "all"],
+        nargs="?",
+        default="all",
     )
     parser.add_argument("--model", default="beta")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of about 1 megapixel")
@@ -67,7 +73,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, model {options.model}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for kind in KINDS if options.kind == "all" else [options.kind]:
-            (KINDS | KINDS_WITH_DATA | KINDS_WITH_GPU)[kind](Path(folder), options)
+            (KINDS | KINDS_WITH_DATA | KINDS_WITH_RAY | KINDS_WITH_GPU)[kind](Path(folder), options)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     backends,
     cluster,
+    cluster_storage,
     codec_baseline,
     cuda,
     films,
@@ -36,8 +37,8 @@ KINDS_WITH_DATA = {
     "hints": hints.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
-KINDS_WITH_RAY = {"cluster": cluster.measure}
-"""These need Ray; `all` skips them."""
+KINDS_WITH_RAY = {"cluster": cluster.measure, "cluster-storage": cluster_storage.measure}
+"""These need Ray, and an S3 server (moto); `all` skips them."""
 KINDS_WITH_GPU = {"cuda": cuda.measure}
 """These need a GPU; `all` skips them."""
 

@@ -119,7 +119,7 @@ def _plugin(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _cluster(cores: int) -> Iterator[Any]:
+def running_cluster(cores: int) -> Iterator[Any]:
     """A cluster with one node of so many cores."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     path = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parent.parent)]
@@ -181,7 +181,7 @@ def _measure_scaling(folder: Path, count: int) -> None:
     """One node against several, with a model that sleeps."""
     source = _make_pictures(folder / "scaling", count)
     seconds = []
-    with _cluster(1) as cluster:
+    with running_cluster(1) as cluster:
         for nodes in (1, NODES):
             for _ in range(nodes - 1):
                 cluster.add_node(num_cpus=1, object_store_memory=STORE)
@@ -199,7 +199,7 @@ def _measure_kills(folder: Path) -> None:
     start.touch()
     run(_settings(source, folder / "alone", cluster=None), load_plugins(), lambda report: None)
     expected, chooser, repeated, wrong = _read(folder / "alone"), random.Random(0), [], 0
-    with _cluster(1) as cluster:
+    with running_cluster(1) as cluster:
         for kill in range(KILLS):
             calls.write_text("")
             node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
@@ -210,7 +210,7 @@ def _measure_kills(folder: Path) -> None:
             ) -> None:
                 if start.exists() and not begun[0]:
                     begun[0] = True
-                    threading.Timer(delay, _kill_node, [node]).start()
+                    threading.Timer(delay, kill_node, [node]).start()
 
             output = folder / f"killed-{kill}"
             _run_when_ready(source, output, 2, kill_later)
@@ -227,7 +227,7 @@ def _measure_kills(folder: Path) -> None:
     )
 
 
-def _kill_node(node: Any) -> None:
+def kill_node(node: Any) -> None:
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     for process in (raylet, *raylet.children(recursive=True)):
         process.kill()
@@ -253,7 +253,7 @@ def _measure_driver(folder: Path, count: int) -> None:
         if report.done > len(peaks) * count / 10:
             peaks.append(process.memory_info().rss // 2**20)
 
-    with _cluster(DRIVER_WORKERS):
+    with running_cluster(DRIVER_WORKERS):
         settings = _settings(source, folder / "driver-out", model="beta", workers=1)
         before, started = time.process_time(), time.monotonic()
         report = run_on_cluster(settings, load_plugins(), watch, kind=InstantWorker)

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from batchcolor.cluster.node_check import (
     find_weights_mismatch,
     hash_weights,
 )
+from batchcolor.cluster.worker_storage import RemoteNames, WorkerStorage
 from batchcolor.errors import BatchcolorError, ExitCode
 from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
 from batchcolor.hooks.types import Reader
@@ -49,12 +50,16 @@ class WorkerSpec:
 
     settings: RunSettings
     roots: tuple[Root, ...]
+    """The local ones."""
     output: Path
     model_options: Mapping[str, Any]
     folder: str
     """The working folder of the driver: relative paths begin there."""
-    shared_folder: Path
-    """A folder of this job in the output folder: a node that sees it sees the output."""
+    shared_folder: Path | None
+    """A folder of this job in the output folder: a node that sees it sees the output. None for
+    an output on remote storage."""
+    remote_names: RemoteNames | None
+    """What folders of the driver stand for; None where all is local."""
     with_plugins: bool
     disabled_plugins: tuple[str, ...]
     installation: Installation
@@ -92,6 +97,7 @@ class ChunkPlan(Plan):
     """The plan of one chunk: the tasks that the driver chose."""
 
     listed: tuple[Task, ...] = ()
+    storage: WorkerStorage | None = None
 
     def tasks(
         self,
@@ -101,11 +107,21 @@ class ChunkPlan(Plan):
         suffixes: Collection[str] = (),
         *,
         fetches: bool = False,
+        selects: bool = False,
     ) -> Iterator[Task | SkippedEntry]:
-        """Yields the tasks; with `suffixes` only those of files with one of them."""
+        """Yields the tasks; with `suffixes` only those of local files with one of them."""
+        if self.storage is not None:
+            if not suffixes:  # films are not probed before they are fetched
+                yield from self.storage.fetch(self.listed, readers)
+            return
         for task in self.listed:
             if not suffixes or task.source.path.suffix.lower() in suffixes:
                 yield task
+
+    @property
+    def has_remote_sources(self) -> bool:
+        """Whether files may have to be fetched."""
+        return self.storage is not None
 
     def count_files(self, readers: Sequence[Reader], is_cancelled: Callable[[], bool]) -> FileCount:
         """The number of tasks, and whether a film is among them."""
@@ -123,6 +139,7 @@ class ChunkWorker:
         self._interrupt: Interrupt | None = None
         self._report: Report | None = None
         self._stop: ExitCode | None = None
+        self._storage: WorkerStorage | None = None
 
     def prepare(self) -> str:
         """Loads plugins and model. Returns why this node cannot be used; empty where it can."""
@@ -134,7 +151,8 @@ class ChunkWorker:
         os.environ[DISABLE] = ",".join(disabled)
         self._plugins = load_plugins(spec.with_plugins)
         mismatch = find_version_mismatch(spec.installation, describe_installation(self._plugins))
-        paths = (*(root.path for root in spec.roots[:MAX_CHECKED]), spec.shared_folder)
+        paths = [root.path for root in spec.roots[:MAX_CHECKED]]
+        paths += [] if spec.shared_folder is None else [spec.shared_folder]
         mismatch = mismatch or find_missing_path(paths)
         if mismatch:
             return mismatch
@@ -144,9 +162,11 @@ class ChunkWorker:
             digest = hash_weights(registered, spec.settings.weights)
             if mismatch := find_weights_mismatch(spec.weights_hash, digest, model):
                 return mismatch
+            if spec.remote_names is not None:
+                self._storage = WorkerStorage(spec.settings, spec.remote_names)
             self._runner = load_job_runner(spec.settings, registered)
         except BatchcolorError as error:
-            return f"it cannot load {model}: {error}"
+            return f"it cannot begin: {error}"
         return ""
 
     def color(self, tasks: tuple[Task, ...]) -> ChunkResult:
@@ -155,11 +175,9 @@ class ChunkWorker:
 
         assert self._plugins is not None  # `prepare` was called
         assert self._runner is not None
-        spec, started = self.spec, time.monotonic()
-        plan = ChunkPlan(
-            spec.settings, spec.roots, spec.output, spec.model_options, listed=tuple(tasks)
-        )
-        journal = ChunkJournal(spec.output, plan.shard)
+        started = time.monotonic()
+        plan = self._make_plan(tasks)
+        journal = ChunkJournal(plan.output, plan.shard)
         pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
         report = run_pipeline(pipeline, self._watch, self._receive_interrupts, self._watch)
         return ChunkResult(
@@ -171,6 +189,21 @@ class ChunkWorker:
             notes=tuple(report.notes),
             exit_code=report.exit_code,
             message=report.message,
+        )
+
+    def _make_plan(self, tasks: tuple[Task, ...]) -> ChunkPlan:
+        spec, storage = self.spec, self._storage
+        plan = ChunkPlan(spec.settings, spec.roots, spec.output, spec.model_options, listed=tasks)
+        if storage is None:
+            return plan
+        remote_output = storage.output
+        return replace(
+            plan,
+            output=spec.output if remote_output is None else remote_output.folder,
+            session=storage.session,
+            remote_output=remote_output,
+            listed=tuple(map(storage.translate, tasks)),
+            storage=storage,
         )
 
     def find_progress(self) -> ChunkProgress:

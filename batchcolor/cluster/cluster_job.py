@@ -21,6 +21,7 @@ from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.cluster.node_check import describe_installation, hash_weights
 from batchcolor.cluster.ray_cluster import Node, RayCluster, Reply, Worker, WorkerLost
 from batchcolor.cluster.task_stream import TaskStream
+from batchcolor.cluster.worker_storage import describe_names
 from batchcolor.cluster.workforce import Workforce
 from batchcolor.errors import (
     WORKER,
@@ -55,6 +56,7 @@ from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.in_flight import forget_interrupted
 from batchcolor.storage.journal import Journal, absolute_source
+from batchcolor.storage.mounts import set_tag
 
 PROGRESS_SECONDS = 2.0
 """Between two questions to a worker how far it is."""
@@ -80,33 +82,31 @@ def run_on_cluster(
     if settings.cluster is None:
         raise UsageError("the settings name no cluster")
     plan, owned = plan_job(settings, plugins, missing)
-    if plan.has_remote_sources or plan.remote_output is not None:
-        plan.close()
-        raise UsageError("--cluster takes sources and an output that all nodes see as files")
-    if not has_tasks(plan, plugins):
-        return finish_empty_shard(plan)
-    digest = hash_weights(owned, settings.weights)
-    if settings.if_exists == "error":
-        refuse_existing(plan, plugins, digest)
-    with open_metrics(settings) as metrics, open_journal(plan) as journal:
-        journal.open()  # the lock first: workers write to the folder
-        with RayCluster(settings.cluster, settings.workers) as cluster:
-            job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind, observe)
+    with plan.open_session():
+        if not has_tasks(plan, plugins):
+            return finish_empty_shard(plan)
+        digest = hash_weights(owned, settings.weights)
+        if settings.if_exists == "error":
+            refuse_existing(plan, plugins, digest)
+        with open_metrics(settings) as metrics, open_journal(plan) as journal:
+            journal.open()  # the lock first: workers write to the folder
             recorder = RunRecorder(plan, journal)
+            with RayCluster(settings.cluster, settings.workers) as cluster:
+                job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind, observe)
 
-            def watch_and_record(report: Report) -> None:
-                watch(report)
-                recorder.update(report)
+                def watch_and_record(report: Report) -> None:
+                    watch(report)
+                    recorder.update(report)
+                    if metrics is not None:
+                        metrics.update()
+
                 if metrics is not None:
-                    metrics.update()
-
-            if metrics is not None:
-                metrics.attach(job.report, partial(measure_report, job.report))
-            with handle_signals(job.interrupt):
-                recorder.start(job.report)
-                report = job.run(watch_and_record)
-        record_end(plan, journal, recorder, report)
-        return report
+                    metrics.attach(job.report, partial(measure_report, job.report))
+                with handle_signals(job.interrupt):
+                    recorder.start(job.report)
+                    report = job.run(watch_and_record)
+            record_end(plan, journal, recorder, report)
+            return report
 
 
 class ClusterJob:
@@ -261,6 +261,8 @@ class ClusterJob:
         self.report.too_large += result.too_large
         for note in result.notes:
             self.report.note(note)
+        if self.plan.remote_output is not None:
+            self.plan.remote_output.copy_journal(self.journal.path)
         self.sizer.add(len(chunk.tasks), result.seconds)
         self.workforce.count_finished(worker, chunk, len(result.entries), failed)
         self._show_progress()
@@ -280,6 +282,8 @@ class ClusterJob:
             return
         failed = self.queue.add_lost(chunk, worker.node.id, is_node_lost=is_node_lost)
         if failed is not None:
+            if failed.found is not None:
+                set_tag(failed.source.path, failed.found.tag)
             self.recorder.fail(failed, ProcessingError(WORKER, DIED))
 
     def _release(self, worker: Worker) -> Chunk:
@@ -330,11 +334,12 @@ def _make_spec(plan: Plan, plugins: Plugins, weights_hash: str, shared: Path) ->
     settings = plan.settings.model_copy(update={"report": None, "gallery": False})
     return WorkerSpec(
         settings=settings,
-        roots=plan.roots,
+        roots=tuple(root for root in plan.roots if root.remote is None),
         output=plan.output,
         model_options=plan.model_options,
         folder=str(Path.cwd()),
-        shared_folder=shared,
+        shared_folder=shared if plan.remote_output is None else None,
+        remote_names=describe_names(plan) if plan.session is not None else None,
         with_plugins=len(plugins.origins) > 1,
         disabled_plugins=tuple(origin.package for origin in plugins.disabled),
         installation=describe_installation(plugins),

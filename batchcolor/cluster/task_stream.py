@@ -103,7 +103,9 @@ class TaskStream:
 
     def _plan_tasks(self) -> None:
         try:
-            for task in self._plan.tasks(self._journal, self._weights_hash, self._readers):
+            for task in self._plan.tasks(
+                self._journal, self._weights_hash, self._readers, selects=True
+            ):
                 if self._stop.is_set():
                     return
                 if isinstance(task, SkippedEntry):
@@ -122,13 +124,15 @@ class TaskStream:
     def _resume(self, task: Task) -> Task:
         """A task whose result a worker of a killed driver may have written, to be done again.
 
-        Its result has the modification time of its source; one that was changed since is kept.
+        A result on a disk has the modification time of its source; one that was changed since is
+        kept.
         """
         if task.action != "exists" or not self._in_flight.interrupted:
             return task
         if absolute_source(task.source.path) not in self._in_flight.interrupted:
             return task
-        if not task.target.is_dir() and task.target.stat().st_mtime_ns != task.source.mtime_ns:
+        is_file = self._plan.remote_output is None and not task.target.is_dir()
+        if is_file and task.target.stat().st_mtime_ns != task.source.mtime_ns:
             return task
         return replace(task, action="colour", reason="", replaces=True)
 

@@ -79,3 +79,11 @@ def find_tag(path: Path) -> str | None:
     text = str(path)
     mount = find_mount(text)
     return None if mount is None else mount.tags.get(text)
+
+
+def set_tag(path: Path, tag: str) -> None:
+    """Sets the tag of a file that stands for a remote object."""
+    text = str(path)
+    mount = find_mount(text)
+    if mount is not None:
+        mount.tags[text] = tag

@@ -53,7 +53,6 @@ from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
 
 if TYPE_CHECKING:
-    from batchcolor.pipeline.planning.remote_sources import RemoteFolder
     from batchcolor.storage.remote.remote_output import RemoteOutput
     from batchcolor.storage.remote.session import RemoteSession
 
@@ -98,14 +97,18 @@ class Plan:
         suffixes: Collection[str] = (),
         *,
         fetches: bool = False,
+        selects: bool = False,
     ) -> Iterator[Task | SkippedEntry]:
         """Yields a task for every source once, in the same order every time.
 
         With `suffixes` only for local files with one of them. With `fetches` the file of each
-        remote source that is to be coloured is there; without, its name says what it is. Of a
+        remote source that is to be coloured is there; without, its name says what it is. With
+        `selects` such tasks have the object, for a process that fetches it. Of a
         shard, only for its own files; the names of their results are those that they have without
         shards.
         """
+        from batchcolor.pipeline.planning.remote_tasks import RemoteTasks
+
         names = TargetNames(
             self.settings,
             journal,
@@ -129,9 +132,9 @@ class Plan:
                         weights_hash=weights_hash,
                     )
                     accept = partial(self._accept_remote, root, names, seen)
-                    for task in self._remote_tasks(
-                        root.remote, readers, make_task, accept, fetches=fetches
-                    ):
+                    tasks = RemoteTasks(root.remote, readers, make_task, accept)
+                    planned = tasks.select() if selects else tasks.plan()
+                    for task in tasks.fetch() if fetches else planned:
                         if isinstance(task, Task) or self._is_own_entry(root, task):
                             yield task
                 continue
@@ -177,20 +180,6 @@ class Plan:
         for entry in self.missing:
             if self.is_own_name(entry.path.as_posix()):
                 yield entry
-
-    def _remote_tasks(
-        self,
-        remote: RemoteFolder,
-        readers: Sequence[Reader],
-        make_task: Callable[[ScannedFile], Task],
-        accept: Callable[[UnopenedFile], bool],
-        *,
-        fetches: bool,
-    ) -> Iterator[Task | SkippedEntry]:
-        from batchcolor.pipeline.planning.remote_tasks import RemoteTasks
-
-        tasks = RemoteTasks(remote, readers, make_task, accept)
-        return tasks.fetch() if fetches else tasks.plan()
 
     def _accept_remote(
         self, root: Root, names: TargetNames, seen: set[str] | None, file: UnopenedFile

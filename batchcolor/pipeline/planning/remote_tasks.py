@@ -7,7 +7,7 @@ fetched, whole, by threads; once it is a local file, its content counts, as for 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -94,13 +94,37 @@ class RemoteTasks:
             if isinstance(entry, RemoteObject):
                 self.mount.tags.pop(str(self._path(entry)), None)
 
+    def select(self) -> Iterator[Task | SkippedEntry]:
+        """Yields the same tasks, with the objects that are to be coloured: for `fetch_selected`."""
+        for item in self._plan_all():
+            yield (
+                replace(item.item.task, found=item.item.found) if isinstance(item, Sized) else item
+            )
+
     def fetch(self) -> Iterator[Task | SkippedEntry]:
         """Yields the same tasks, each when its file is there, until `RemoteSession.release`."""
+        return self._fetch(self._plan_all())
+
+    def fetch_selected(self, tasks: Iterable[Task]) -> Iterator[Task | SkippedEntry]:
+        """Yields tasks of `select`, also of another process, each when its file is there."""
+        return self._fetch(map(self._make_candidate, tasks))
+
+    def _make_candidate(self, task: Task) -> Sized[_Candidate]:
+        assert task.found is not None
+        self.mount.tags[str(task.source.path)] = task.found.tag
+        name = task.source.path.name
+        is_expected = self.folder.single is not None or is_expected_name(name, self.readers)
+        size = UNKNOWN_SIZE if task.found.size is None else task.found.size
+        return Sized(_Candidate(task, task.found, is_expected=is_expected), size)
+
+    def _fetch(
+        self, planned: Iterator[Task | SkippedEntry | Sized[_Candidate]]
+    ) -> Iterator[Task | SkippedEntry]:
         is_concurrent = self.folder.store.is_concurrent
         prefetcher: Prefetcher[Task | SkippedEntry] = Prefetcher(
             self.session.pool, self.session.space, self.session.stop, 64 if is_concurrent else 4
         )
-        for item in prefetcher.run(self._plan_all(), self._fetch_one):
+        for item in prefetcher.run(planned, self._fetch_one):
             yield self._finish(item) if isinstance(item, _Fetched) else item
 
     def _list(self) -> Iterator[RemoteObject | SkippedEntry]:

@@ -10,6 +10,7 @@ from batchcolor.images.formats import Format
 from batchcolor.images.scan import ScannedFile
 from batchcolor.pipeline.decisions.correction import Correction
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.storage.remote.store import RemoteObject
 
 Action = Literal["colour", "done before", "failed before", "exists", "refused"]
 
@@ -32,6 +33,8 @@ class Task:
     weights_hash: str = ""
     replaces: bool = False
     """Whether an existing result is replaced, as asked or because its decision changed."""
+    found: RemoteObject | None = None
+    """The object on remote storage, where another process fetches it."""
 
     @property
     def settings(self) -> RunSettings:

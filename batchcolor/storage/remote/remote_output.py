@@ -45,15 +45,18 @@ Failed = Callable[[ProcessingError], None]
 class RemoteOutput:
     """The output of one job on remote storage. Thread-safe after `open`."""
 
-    def __init__(self, url: Url, session: RemoteSession) -> None:
-        """Raises UsageError for a URL that cannot be written to."""
+    def __init__(self, url: Url, session: RemoteSession, folder: Path | None = None) -> None:
+        """`folder` is the local one of a process that has no journal; None: in the user's cache.
+
+        Raises UsageError for a URL that cannot be written to.
+        """
         self.url, self.session = url, session
         self.opened: OpenedUrl = session.open(url)
         self._store = self.opened.store
         if not self._store.is_writable:
             raise UsageError(f"{url.shown}: cannot be written; choose another --output")
         self._base = self.opened.path.rstrip("/")
-        self.folder = find_output_folder(url)
+        self.folder = folder or find_output_folder(url)
         add_mount(Mount(self.folder, url.shown))
         self.retry = Retry(session.retry.retries)
         """Not ended by a signal: results in flight are put first."""
@@ -183,6 +186,13 @@ class RemoteOutput:
                 ) from error
         assert found is not None
         done(found)
+
+    def copy_journal(self, journal: Path) -> None:
+        """Copies the journal if that is due: for a job whose workers put the results.
+
+        Raises OutputError.
+        """
+        self._copies.copy_sometimes(journal)
 
     def wait(self, seconds: float) -> bool:
         """Whether everything is put, after at most so many seconds."""

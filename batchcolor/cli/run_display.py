@@ -201,7 +201,7 @@ class RunView:
 
 
 def _printed(path: Path) -> str:
-    return make_printable(path)
+    return make_printable(name_of(path))
 
 
 class _OptionalBar(ProgressColumn):

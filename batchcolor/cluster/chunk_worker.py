@@ -35,7 +35,7 @@ from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.storage.atomic import claim_folder
-from batchcolor.storage.journal import Journal, JournalEntry
+from batchcolor.storage.journal import Journal, JournalEntry, absolute_source
 
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
@@ -74,6 +74,11 @@ class ChunkResult:
     entries: tuple[JournalEntry, ...]
     """Of the files that are finished: of all, unless the worker was stopped."""
     seconds: float
+    refused: tuple[tuple[str, str, str], ...] = ()
+    """Source, step and reason of files that failed without an entry, as those that cannot be
+    fetched."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Source and reason of objects whose content shows that they are no pictures."""
     frames: int = 0
     frames_expected: int = 0
     too_large: int = 0
@@ -180,9 +185,17 @@ class ChunkWorker:
         journal = ChunkJournal(plan.output, plan.shard)
         pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
         report = run_pipeline(pipeline, self._watch, self._receive_interrupts, self._watch)
+        recorded = {entry.source for entry in journal.collected}
+        refused = [
+            (source, outcome.step, outcome.reason)
+            for outcome in report.failures
+            if (source := absolute_source(outcome.source)) not in recorded
+        ]
         return ChunkResult(
             entries=tuple(journal.collected),
             seconds=time.monotonic() - started,
+            refused=tuple(refused),
+            skipped=tuple(report.skipped_entries),
             frames=report.frames,
             frames_expected=report.frames_expected,
             too_large=report.too_large,

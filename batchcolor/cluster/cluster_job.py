@@ -56,7 +56,7 @@ from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.in_flight import forget_interrupted
 from batchcolor.storage.journal import Journal, absolute_source
-from batchcolor.storage.mounts import set_tag
+from batchcolor.storage.mounts import name_of, set_tag
 
 PROGRESS_SECONDS = 2.0
 """Between two questions to a worker how far it is."""
@@ -125,7 +125,7 @@ class ClusterJob:
     ) -> None:
         self.plan, self.journal, self.cluster = plan, journal, cluster
         shard = "" if plan.shard is None else str(plan.shard)
-        self.report = Report(owned.spec.name, str(plan.output), shard)
+        self.report = Report(owned.spec.name, name_of(plan.output), shard)
         self.in_flight = InFlightChunks(journal.folder, plan.shard)
         provenance = ProvenanceRecorder(plan, owned.spec, plugins)
         self.gallery: GalleryWriter | None = None
@@ -250,11 +250,18 @@ class ClusterJob:
     def _record(self, worker: Worker, result: ChunkResult) -> None:
         """Records what a worker finished of its chunk."""
         chunk = self._release(worker)
-        tasks = {absolute_source(task.source.path): task for task in chunk.tasks}
-        failed = 0
+        left = {absolute_source(task.source.path): task for task in chunk.tasks}
+        failed = len(result.refused)
         for entry in result.entries:
-            self.recorder.record_entry(tasks[entry.source], entry)
+            self.recorder.record_entry(left.pop(entry.source), entry)
             failed += entry.outcome == "failed"
+        for source, step, reason in result.refused:
+            task = left.pop(source)
+            self.recorder.skip(replace(task, action="refused", step=step, reason=reason))
+        for source, reason in result.skipped:
+            path = left.pop(source).source.path
+            self.recorder.skip_entry(SkippedEntry(path, reason, is_foreign=True))
+            self.report.scanned -= 1
         self.in_flight.remove(chunk)
         self._frames += result.frames
         self._frames_expected += result.frames_expected
@@ -264,13 +271,12 @@ class ClusterJob:
         if self.plan.remote_output is not None:
             self.plan.remote_output.copy_journal(self.journal.path)
         self.sizer.add(len(chunk.tasks), result.seconds)
-        self.workforce.count_finished(worker, chunk, len(result.entries), failed)
+        self.workforce.count_finished(worker, chunk, len(chunk.tasks) - len(left), failed)
         self._show_progress()
         if result.exit_code == ExitCode.EXTERNAL_FAILURE:
             raise OutputError(result.message)
-        if not self._is_stopping and len(result.entries) < len(chunk.tasks):
-            left = tuple(tasks[s] for s in tasks.keys() - {e.source for e in result.entries})
-            self.queue.put_back(replace(chunk, tasks=left))
+        if left and not self._is_stopping:  # the worker was stopped by someone else
+            self._repeat(replace(chunk, tasks=tuple(left.values())), worker, is_node_lost=False)
 
     def _lose(self, worker: Worker, lost: WorkerLost) -> None:
         """Gives the chunk of a dead worker to another one; a file that is guilty has failed."""
@@ -280,6 +286,9 @@ class ClusterJob:
         chunk = self._release(worker)
         if self._is_stopping:
             return
+        self._repeat(chunk, worker, is_node_lost=is_node_lost)
+
+    def _repeat(self, chunk: Chunk, worker: Worker, *, is_node_lost: bool) -> None:
         failed = self.queue.add_lost(chunk, worker.node.id, is_node_lost=is_node_lost)
         if failed is not None:
             if failed.found is not None:

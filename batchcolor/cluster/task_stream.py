@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchcolor.cluster.chunk import MAX_BYTES
+from batchcolor.cluster.chunk import FIRST_SIZE, MAX_BYTES
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.hooks.manager import Plugins
 from batchcolor.images.scan import SkippedEntry
@@ -19,6 +20,8 @@ from batchcolor.storage.journal import Journal, absolute_source
 
 AHEAD = 4096
 """Tasks that are planned and that no worker has."""
+PATIENCE = 0.5
+"""Seconds that a worker may wait for more tasks."""
 
 
 class TaskStream:
@@ -38,6 +41,7 @@ class TaskStream:
         self._readers = plugins.readers()
         self._tasks: queue.Queue[Task] = queue.Queue(AHEAD)
         self._next: Task | None = None
+        self._taken_at = float("-inf")
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._threads = [
@@ -79,7 +83,15 @@ class TaskStream:
         return max(0, total - self._report.scanned) + planned
 
     def take(self, size: int) -> tuple[Task, ...]:
-        """Returns up to `size` tasks, a film alone; none where none is planned yet."""
+        """Returns up to `size` tasks, a film alone; none where none is planned yet.
+
+        While planning is slower than the workers, tasks are collected for half a second, so that
+        chunks of single files do not keep the driver busy.
+        """
+        now = time.monotonic()
+        if not self._has_enough(size) and now - self._taken_at < PATIENCE:
+            return ()
+        self._taken_at = now
         taken: list[Task] = []
         read = 0
         for task in self._available():
@@ -92,6 +104,9 @@ class TaskStream:
             if is_alone or len(taken) == size:
                 break
         return tuple(taken)
+
+    def _has_enough(self, size: int) -> bool:
+        return self._tasks.qsize() >= min(size, FIRST_SIZE) or not self._threads[0].is_alive()
 
     def _available(self) -> Iterator[Task]:
         if self._next is not None:

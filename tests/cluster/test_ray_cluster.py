@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import logging
 import os
 import shutil
 import signal
@@ -77,7 +79,29 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(packages: Path) -> Iterator[Any]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Variables for an S3 server on loopback; none where its packages are not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("s3fs", "moto", "flask")):
+        yield {}
+        return
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "BATCHCOLOR_CACHE": str(tmp_path_factory.mktemp("cache")),
+    }
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(packages: Path, storage: dict[str, str]) -> Iterator[Any]:
     """A cluster with one node of one core. Tests that need another node add it."""
     from ray.cluster_utils import Cluster
 
@@ -86,6 +110,8 @@ def cluster(packages: Path) -> Iterator[Any]:
         path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
         patch.setenv("PYTHONPATH", path)
         patch.setenv("GATE", str(packages / "gate"))
+        for name, value in storage.items():
+            patch.setenv(name, value)
         made = Cluster(
             initialize_head=True,
             head_node_args={
@@ -125,9 +151,9 @@ def color(
     monkeypatch.setenv("GATE", str(packages / "gate"))
     clear_plugin_cache()
 
-    def run(source: Path, name: str = "out", **arguments: Any) -> batchcolor.Report:
-        arguments = {"model": "controlled", "cluster": "auto", "batch_size": 1, **arguments}
-        return batchcolor.run(source, output=tmp_path / name, **arguments)
+    def run(source: Path | str, name: str = "out", **arguments: Any) -> batchcolor.Report:
+        given = {"model": "controlled", "cluster": "auto", "batch_size": 1}
+        return batchcolor.run(source, **{"output": tmp_path / name, **given, **arguments})
 
     yield run
     clear_plugin_cache()
@@ -191,6 +217,56 @@ def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
     assert list_state(tmp_path / "out") == list_state(tmp_path / "alone")
     again = color(source)
     assert (again.done, again.skipped, again.failed) == (0, 20, 1)
+
+
+def test_objects_and_reports_of_a_cluster_are_those_of_one_machine(
+    color, storage, album, packages, monkeypatch
+):
+    if not storage:
+        pytest.skip("the S3 server of the tests needs s3fs, moto and flask")
+    import s3fs
+
+    for name, value in storage.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    system, source = s3fs.S3FileSystem(skip_instance_cache=True), album(6)
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    Image.new("L", (40, 30), 90).save(source / "wrong.jpg", "PNG")
+    (source / "notes").write_bytes(b"no picture, and without a suffix")
+    system.mkdir("scans")
+    system.put(str(source), "scans/album", recursive=True)
+
+    def run(name: str, **arguments: Any) -> tuple[batchcolor.Report, dict[str, bytes]]:
+        system.mkdir(name)
+        report = color("s3://scans/album", output=f"s3://{name}/album", **arguments)
+        system.invalidate_cache()
+        files = {path.partition("/")[2]: system.cat_file(path) for path in system.find(name)}
+        return report, files
+
+    report, files = run("colour")
+    alone, expected = run("alone", cluster=None)
+    journal, expected_journal = (
+        sorted(found.pop(f"album/{STATE_FOLDER}/{JOURNAL_NAME}").splitlines())
+        for found in (files, expected)
+    )
+    assert (report.done, alone.done) == (6, 7)
+    renamed = {name for name in expected if "wrong" in name}
+    assert {name: files[name] for name in files if STATE_FOLDER not in name} == {
+        name: data
+        for name, data in expected.items()
+        if STATE_FOLDER not in name and name not in renamed
+    }
+    assert set(expected_journal) - set(journal) == {
+        line for line in expected_journal if b"wrong" in line
+    }
+    reasons = [failure.reason for failure in report.failures if "wrong" in failure.source.name]
+    assert len(reasons) == 1
+    assert "is PNG by content" in reasons[0]
+    assert [reason for name, reason in report.skipped_entries if name.endswith("notes")]
+    assert report.skipped_entry_count == alone.skipped_entry_count == 1
+    assert report.output == "s3://colour/album"
+    again = color("s3://scans/album", output="s3://colour/album")
+    assert (again.done, again.skipped, again.failed) == (0, 6, 2)
 
 
 def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(color, album, tmp_path):

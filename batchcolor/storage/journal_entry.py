@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,10 @@ class JournalEntry:
 
     def as_values(self) -> dict[str, Any]:
         """The JSON object of its line, without what is not known."""
-        values = asdict(self)
         return {
-            key: values[key]
-            for key in values
-            if key not in OPTIONAL or values[key] != OPTIONAL[key]
+            key: value
+            for key, value in vars(self).items()
+            if key not in OPTIONAL or value != OPTIONAL[key]
         }
 
 

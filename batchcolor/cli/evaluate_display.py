@@ -28,6 +28,7 @@ COLUMN_FORMATS = {
     "ssim": ("SSIM", ".4f"),
     "delta_e_2000": ("dE00", ".2f"),
     "colorfulness": ("colorful", ".1f"),
+    "specks": ("specks %", ".3f"),
     "lpips": ("LPIPS", ".4f"),
 }
 """Heading and number format of each metric."""

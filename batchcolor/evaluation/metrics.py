@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import color, metrics
 
+from batchcolor.evaluation.specks import speck_area
+
 RgbStack = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 
-METRICS = ("rgb_mse", "ab_mse", "psnr_db", "ssim", "delta_e_2000", "colorfulness")
+METRICS = ("rgb_mse", "ab_mse", "psnr_db", "ssim", "delta_e_2000", "colorfulness", "specks")
 """The columns of `measure_all`, in order."""
 _color: Any = color
 _metrics: Any = metrics
@@ -32,11 +34,11 @@ STRIP_PIXELS = 1 << 19
 
 
 def measure_all(reference: RgbStack, output: RgbStack) -> FloatArray:
-    """Returns all of `METRICS` of each output against its reference: `(N, 6)`."""
+    """Returns all of `METRICS` of each output against its reference: `(N, 7)`."""
     mse = rgb_mse(reference, output)
     ab, delta_e = measure_lab_errors(reference, output)
     columns = [mse, ab, psnr_db(mse), ssim(reference, output), delta_e, colorfulness(output)]
-    table: FloatArray = np.stack(columns, axis=1)
+    table: FloatArray = np.stack([*columns, speck_area(reference, output)], axis=1)
     return table
 
 

@@ -19,7 +19,7 @@ SEED = 2003
 """Fixed, so that the same values always give the same interval."""
 BATCH_VALUES = 500_000
 """Resampled values in memory at once, 8 bytes each."""
-LOWER_IS_BETTER = frozenset({"rgb_mse", "ab_mse", "delta_e_2000", "lpips"})
+LOWER_IS_BETTER = frozenset({"rgb_mse", "ab_mse", "delta_e_2000", "specks", "lpips"})
 RELATIVE_TOLERANCE = 1e-4
 """Relative difference between two measurements of one grey picture, due to rounding decoders."""
 

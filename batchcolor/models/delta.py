@@ -23,6 +23,8 @@ from batchcolor.color import rgb_mse
 from batchcolor.errors import UsageError
 from batchcolor.models.delta_palette import load_pairwise_ciede2000, make_palette
 from batchcolor.models.layers import conv_bn_relu
+from batchcolor.models.luma_gates import low_contrast_gate, noise_gate
+from batchcolor.models.speck_removal import remove_specks
 
 ARCHITECTURE = 1
 """Version of the layers below; weights of another version are refused."""
@@ -52,14 +54,12 @@ REBALANCE_GAIN = 5
 """At vividness 1, the probability of fully saturated colours is multiplied by this."""
 SHARPENING = 0.5
 """At vividness 1, logits are multiplied by 1 plus this."""
-CHROMA_GAIN = 0.3
+CHROMA_GAIN = 0.33
 """At vividness 1, saturated chroma is multiplied by 1 plus this."""
 FEATURE_SCALE = 32
 """Divisor of the deepest features, whose variance does not fit half precision."""
 COARSE_SCALE = 3 / 7
 """Input size of the second forward pass, as a share of the first."""
-MIN_LUMA_STD = 0.02
-"""Standard deviation of luma below which the chroma of an image is reduced towards grey."""
 SOFT_ENCODING_STD = 0.02
 """Standard deviation, in the CbCr plane, of the Gaussian that spreads a target chroma over the
 palette."""
@@ -131,12 +131,6 @@ class Encoder(nn.Module):
         return features
 
 
-def low_contrast_gate(luma: torch.Tensor) -> torch.Tensor:
-    """Returns a factor `(N, 1, 1, 1)`: 0 for a uniform image, 1 from `MIN_LUMA_STD` on."""
-    deviation: torch.Tensor = luma.float().std(dim=(1, 2, 3), correction=0, keepdim=True)
-    return (deviation / MIN_LUMA_STD).clamp(max=1)
-
-
 def reduce_luma(luma: torch.Tensor) -> torch.Tensor:
     """Returns luma `(N, 1, c, c)` at the coarse scale; c is divisible by 32."""
     side = max(32, 32 * round(luma.shape[-1] * COARSE_SCALE / 32))
@@ -180,16 +174,27 @@ class Delta(nn.Module):
         """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5, or the loss where `target` is given."""
         if target is not None:
             return self.loss(self.forward_once(luma), target)
-        return self.decode_chroma(self.multi_scale_logits(luma)) * low_contrast_gate(luma)
+        return self.colorize_with_doubt(luma)[:, :2]
 
     def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma and doubt `(N, 3, S/4, S/4)`, see `hooks/types.py`.
 
         Doubt is how wrong the best single colour is on average, if the distribution is right.
         """
-        logits = self.multi_scale_logits(luma)
-        doubt = self.scale_doubt(self.expected_error(logits).amin(dim=1, keepdim=True))
-        return torch.cat([self.decode_chroma(logits) * low_contrast_gate(luma), doubt], dim=1)
+        error = self.expected_error(self.multi_scale_logits(luma))
+        doubt = self.scale_doubt(error.amin(dim=1, keepdim=True))
+        chroma = self.finish_chroma(self.decode_chroma(error), luma, error.permute(0, 2, 3, 1))
+        return torch.cat([chroma, doubt], dim=1)
+
+    def finish_chroma(
+        self, chroma: torch.Tensor, luma: torch.Tensor, expected_error: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns decoded chroma `(N, 2, s, s)` without specks, grey where luma is uniform or noise.
+
+        luma `(N, 1, S, S)`; expected error of each palette colour, `(N, s, s, K)`.
+        """
+        cleaned = remove_specks(chroma, luma, expected_error, self.palette)
+        return cleaned * low_contrast_gate(luma) * noise_gate(luma)
 
     def scale_doubt(self, expected_error: torch.Tensor) -> torch.Tensor:
         """Returns an expected CIEDE2000 error in the unit of doubt, 0..0.5; any shape."""
@@ -215,14 +220,14 @@ class Delta(nn.Module):
         coarse = self.forward_once(reduce_luma(luma)).float().log_softmax(dim=1)
         return (fine + resize_bilinear(coarse, fine.shape[-1])) / 2
 
-    def decode_chroma(self, logits: torch.Tensor) -> torch.Tensor:
-        """Returns the chroma `(N, 2, s, s)` with the least expected CIEDE2000 error.
+    def decode_chroma(self, expected_error: torch.Tensor) -> torch.Tensor:
+        """Returns the chroma `(N, 2, s, s)` with the least expected CIEDE2000 error `(N, K, s, s)`.
 
         Vividness raises the logits of saturated colours, sharpens the distribution, and scales
         chroma that is saturated already. A soft minimum over the palette keeps the result
         continuous where two colours have about the same expected error.
         """
-        return self.stretch_chroma(self.expected_chroma(-self.expected_error(logits)))
+        return self.stretch_chroma(self.expected_chroma(-expected_error))
 
     def expected_error(self, logits: torch.Tensor) -> torch.Tensor:
         """Returns the expected CIEDE2000 error of each palette colour, `(N, K, s, s)`."""

@@ -25,14 +25,13 @@ from batchcolor.models.delta import (
     FEATURE_SCALE,
     SHARPENING,
     Delta,
-    low_contrast_gate,
     reduce_luma,
     resize_bilinear,
 )
 
 
 class PaletteHead(nn.Module):
-    """Maps features `(N, C, s, s)` to chroma and doubt `(N, 3, s, s)`: classifier and `decode`."""
+    """Maps features `(N, C, s, s)` and luma to chroma and doubt `(N, 3, s, s)`."""
 
     def __init__(self, delta: Delta) -> None:
         super().__init__()
@@ -46,13 +45,14 @@ class PaletteHead(nn.Module):
             bias.detach() * sharpening + delta.vividness * delta.saturation_boost()
         )
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma in -0.5..0.5 and the expected error, `(N, 3, s, s)`."""
         logits = self.classifier(features.permute(0, 2, 3, 1))  # (N, s, s, K)
         expected_error = logits.softmax(dim=-1) @ self.delta.pairwise_ciede2000  # symmetric
         chroma = (-expected_error).softmax(dim=-1) @ self.delta.palette  # (N, s, s, 2)
         doubt = self.delta.scale_doubt(expected_error.amin(dim=-1)[:, None])
-        return torch.cat([self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2)), doubt], dim=1)
+        chroma = self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2))
+        return torch.cat([self.delta.finish_chroma(chroma, luma, expected_error), doubt], dim=1)
 
 
 class DoublingConvolution(nn.Module):
@@ -98,8 +98,8 @@ class DeltaForInference(nn.Module):
         """Returns chroma and doubt `(N, 3, S/4, S/4)`."""
         fine = self.compute_features(luma)
         coarse = resize_bilinear(self.compute_features(reduce_luma(luma)), fine.shape[-1])
-        result = self.head((fine + coarse) / 2)
-        return torch.cat([result[:, :2] * low_contrast_gate(luma), result[:, 2:]], dim=1)
+        result: torch.Tensor = self.head((fine + coarse) / 2, luma)
+        return result
 
     def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the features `(N, C, S/4, S/4)` that the classifier takes."""

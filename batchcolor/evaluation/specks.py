@@ -36,7 +36,7 @@ OUTLIER_CHROMA = 5.0
 STRETCH = 1.5
 MIN_DEVIATION = 6.0
 """In a and b of CIELab, mean of 3 x 3 pixels."""
-AREA = (0.0004, 0.03)
+AREA = (0.0004, 0.1)
 """Smallest and largest area of a speck, as a share of the picture."""
 MAX_LUMA_STEP = 0.06
 """Difference of L/100 between a patch and the pixels around it, up to which luma is the same."""

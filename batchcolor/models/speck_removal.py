@@ -29,7 +29,7 @@ STRETCH = 1.5
 DEVIATION = (0.006, 0.02)
 """Distances in the CbCr plane from the nearest chroma of the surroundings' hue: up to the first,
 nothing changes; from the second on, a patch gets that chroma."""
-COST = (0.5, 1.5)
+COST = (0.8, 2.2)
 """Increases of the expected CIEDE2000 error by that change: up to the first, it is made; from the
 second on it is not, as the network is sure of what the patch has."""
 SOFT_ENCODING_STD = 0.02

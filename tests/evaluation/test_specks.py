@@ -21,7 +21,9 @@ def paint(
     """A picture of luma 0.5 with a slight slope, chroma `outside`, and `inside` in a patch."""
     slope = np.linspace(-0.04, 0.04, patch.shape[1], dtype=np.float32)
     luma = np.where(patch, np.float32(luma_inside), np.float32(0.5)) + slope
-    planes = [np.where(patch, *pair).astype(np.float32) for pair in zip(inside, outside)]
+    planes = [
+        np.where(patch, *pair).astype(np.float32) for pair in zip(inside, outside, strict=True)
+    ]
     rgb = np.stack(ycbcr_to_rgb(luma, *planes), axis=2)
     return (rgb.clip(0, 1) * 255).round().astype(np.uint8)
 

@@ -8,8 +8,8 @@ edge. What is a speck is decided in three steps, on the picture reduced to `SIDE
 2. The deviation of a pixel is the distance of its chroma from the nearest chroma of that hue, from
    grey to `STRETCH` times the mean. Connected pixels above `MIN_DEVIATION` are a patch.
 3. A patch is a speck if it is neither tiny nor large, and luma does not change along most of its
-   outline. Where there is a reference, the colour of the surroundings must also be nearer to it than
-   that of the patch.
+   outline. Where there is a reference, the colour of the surroundings must also be nearer to it
+   than that of the patch.
 
 The thresholds were chosen by eye on half of 30 old photographs and 30 others, and checked on the
 other half.
@@ -105,7 +105,7 @@ def _find_surrounding_chroma(luma: Floats, chroma: Floats) -> Floats:
     for index in range(ROUNDS):
         if index:
             distance = np.square(chroma - mean).sum(axis=0)
-            weight = (1 + distance / np.float32(OUTLIER_CHROMA**2)) ** -2
+            weight = (1 / np.square(1 + distance / OUTLIER_CHROMA**2)).astype(np.float32)
         total = _sum_similar(membership, weight, reach)
         sums = [_sum_similar(membership, weight * plane, reach) for plane in chroma]
         mean = np.stack(sums) / np.maximum(total, np.float32(1e-6))

@@ -189,7 +189,7 @@ class Delta(nn.Module):
     def finish_chroma(
         self, chroma: torch.Tensor, luma: torch.Tensor, expected_error: torch.Tensor
     ) -> torch.Tensor:
-        """Returns decoded chroma `(N, 2, s, s)` without specks, grey where luma is uniform or noise.
+        """Returns decoded chroma `(N, 2, s, s)` without specks; grey for uniform luma and noise.
 
         luma `(N, 1, S, S)`; expected error of each palette colour, `(N, s, s, K)`.
         """

@@ -9,9 +9,9 @@ MIN_LUMA_STD = 0.02
 NOISE_LAGS = (1 / 32, 1 / 16)
 """Distances, as a share of the side, at which luma is compared with itself."""
 NOISE_CORRELATION = (0.04, 0.09)
-"""Correlation up to which an image is noise, and from which it is not. Of 1,028 photographs, one in
-a thousand has less than 0.09; uniform and Gaussian noise of any size has 0.02, strips of noise up to
-0.05."""
+"""Correlation up to which an image is noise, and from which it is not. Of 1,028 photographs, one
+in a thousand has less than 0.09; uniform and Gaussian noise of any size has 0.02, strips of noise
+up to 0.05."""
 MIN_VARIANCE = 1e-8
 
 

@@ -51,7 +51,7 @@ def remove_specks(
     side = chroma.shape[-1] // SCALE
     small = functional.avg_pool2d(chroma.float(), SCALE)
     small_luma = functional.interpolate(luma.float(), size=(side, side), mode="area")
-    error = expected_error.float().unflatten(2, (side, SCALE)).unflatten(1, (side, SCALE))
+    error = expected_error.float().reshape(len(chroma), side, SCALE, side, SCALE, -1)
     replacement = keep_hue(small, find_surrounding_chroma(small, small_luma))
     deviation = (replacement - small).norm(dim=1, keepdim=True)
     weights = [encode(it, palette.float()) for it in (replacement, small)]

@@ -100,11 +100,11 @@ def _find_surrounding_chroma(luma: Floats, chroma: Floats) -> Floats:
     reach = max(1, round(REACH * max(luma.shape)))
     levels = np.linspace(0, 1, LUMA_LEVELS, dtype=np.float32)[:, None, None]
     membership = np.clip(1 - np.abs(luma - levels) * (LUMA_LEVELS - 1), 0, 1)  # (L, h, w)
-    weight = np.ones_like(luma)
+    weight: Floats = np.ones_like(luma)
     mean = chroma
     for index in range(ROUNDS):
         if index:
-            distance = np.square(chroma - mean).sum(axis=0)
+            distance: Floats = np.square(chroma - mean).sum(axis=0)
             weight = (1 / np.square(1 + distance / OUTLIER_CHROMA**2)).astype(np.float32)
         total = _sum_similar(membership, weight, reach)
         sums = [_sum_similar(membership, weight * plane, reach) for plane in chroma]

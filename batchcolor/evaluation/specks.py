@@ -108,7 +108,7 @@ def _find_surrounding_chroma(luma: Floats, chroma: Floats) -> Floats:
             weight = (1 / np.square(1 + distance / OUTLIER_CHROMA**2)).astype(np.float32)
         total = _sum_similar(membership, weight, reach)
         sums = [_sum_similar(membership, weight * plane, reach) for plane in chroma]
-        mean = np.stack(sums) / np.maximum(total, np.float32(1e-6))
+        mean = (np.stack(sums) / np.maximum(total, 1e-6)).astype(np.float32)
     return mean
 
 

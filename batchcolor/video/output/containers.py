@@ -9,12 +9,12 @@ from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import DV, GIF, MKV, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, open_container, to_ffmpeg_url
-from batchcolor.video.output.pcm_transcoder import PCM_CONTAINERS
+from batchcolor.video.output.pcm_transcoder import PCM_CONTAINERS, read_audio_format
 from batchcolor.video.output.timestamps import PacketScan
 from batchcolor.video.source_info import SourceInfo
 
@@ -61,38 +61,48 @@ def suggest_container(
     """Returns advice for a stream that a container does not accept.
 
     The advice names one of `alternatives` that accepts all streams of the source, else
-    `--recode-sound` if only audio is not accepted.
+    `--recode-sound` if only audio is not accepted, and FFmpeg decodes it; else a command that
+    removes the streams.
     """
     ranked = sorted(alternatives, key=lambda other: other != MKV)  # it accepts most codecs
     for other in ranked:
         if other in (refused, GIF, *FIXED_RATE_CONTAINERS):
             continue
-        if not _find_unsupported_types(other, container, source):
+        if not _find_unsupported(other, container, source):
             return f"--format {other.name} can"
     for other in sorted(ranked, key=lambda other: other != refused):
-        types = _find_unsupported_types(other, container, source)
-        if types == {"audio"} and other in PCM_CONTAINERS:
+        if other not in PCM_CONTAINERS:
+            continue
+        if all(
+            stream.type == "audio" and read_audio_format(source.path, stream.index) is not None
+            for stream in _find_unsupported(other, container, source)
+        ):
             option = "" if other == refused else f" with --format {other.name}"
             return f"--recode-sound{option} writes it as PCM"
-    return "no other container of batchcolor can"
+    streams = " ".join(
+        f"-map -0:{it.index}" for it in _find_unsupported(refused, container, source)
+    )
+    remove = f"ffmpeg -i FILM -map 0 {streams} -c copy COPY.mkv"
+    return f"no other container of batchcolor can; a copy without it: {remove}"
 
 
-def _find_unsupported_types(
+def _find_unsupported(
     target: Format, container: InputContainer, source: SourceInfo
-) -> set[str]:
-    """Returns the types of the streams that `target` does not accept."""
-    unsupported: set[str] = set()
+) -> list[Stream]:
+    """Returns the streams that `target` does not accept."""
+    unsupported: list[Stream] = []
     with open_output(io.BytesIO(), target, {}) as trial:
         for stream in container.streams:
             is_cover = stream.disposition & Disposition.attached_pic
             if stream.index == source.stream or stream.type in DATA_STREAM_TYPES or is_cover:
                 continue
-            if target == MKV and stream.codec_context.name == "mov_text":
+            has_decoder = stream.codec_context is not None
+            if target == MKV and has_decoder and stream.codec_context.name == "mov_text":
                 continue  # it is converted
             try:
                 trial.add_stream_from_template(stream, opaque=True)
             except (*DECODE_ERRORS, TypeError):
-                unsupported.add(stream.type)
+                unsupported.append(stream)
     return unsupported
 
 

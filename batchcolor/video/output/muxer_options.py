@@ -34,6 +34,8 @@ MAX_TIMESCALE = 10_000_000
 """Largest movie timescale written, in ticks per second: seven minutes in 32 bits; FFmpeg uses 64
 bits for longer films."""
 KEEP_NEGATIVE_TIMESTAMPS = {"avoid_negative_ts": "disabled"}
+ALLOW_EXPERIMENTAL = {"strict": "experimental"}
+"""FFmpeg writes TrueHD to MP4 only so; a source that has it keeps it."""
 
 
 def choose_muxer_options(
@@ -101,7 +103,7 @@ def _choose_mp4_options(
 ) -> tuple[dict[str, str], list[str]]:
     """Chooses between MP4's two tag lists: standard names, which allow a cover, or any names, which
     do not. Any names are used if a tag would be lost and there is no cover."""
-    options = _choose_timescale(container, source, output)
+    options = ALLOW_EXPERIMENTAL | _choose_timescale(container, source, output)
     other_tags = sorted(_list_tag_names(container) - MP4_TAGS)
     has_cover = any(s.disposition & Disposition.attached_pic for s in container.streams)
     if other_tags and has_cover:

@@ -18,7 +18,13 @@ from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_er
 from batchcolor.video.output.containers import suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
 from batchcolor.video.output.output_spec import OutputSpec
-from batchcolor.video.output.pcm_transcoder import PCM_CODEC, PCM_CONTAINERS, PcmTranscoder
+from batchcolor.video.output.pcm_transcoder import (
+    PCM_CODEC,
+    PCM_CONTAINERS,
+    AudioFormat,
+    PcmTranscoder,
+    read_audio_format,
+)
 from batchcolor.video.output.stream_cut import StreamCut, cut_chapters
 from batchcolor.video.output.timed_text import TimedTextConverter
 from batchcolor.video.source_info import SourceInfo
@@ -115,20 +121,27 @@ class StreamCopier:
             added = target.add_stream_from_template(stream, opaque=True)
             copier: RemuxedStream | PcmTranscoder = RemuxedStream(added)
         except (*DECODE_ERRORS, TypeError) as error:
-            can_transcode = self.output.settings.recode_sound and container in PCM_CONTAINERS
-            if not (can_transcode and isinstance(stream, AudioStream)):
+            form = self._find_pcm_format(stream)
+            if form is None or not isinstance(stream, AudioStream):
                 advice = suggest_container(self._input, self.source, container, alternatives)
                 raise ProcessingError(
                     "plan",
                     f"{container.name} cannot hold {stream.type} stream {stream.index} ({name}); "
                     f"{advice}",
                 ) from error
-            copier = PcmTranscoder(stream, target)
+            copier = PcmTranscoder(stream, target, form)
             added = copier.target
             self.notes.append(f"audio stream {stream.index} ({name}) becomes {PCM_CODEC}")
         _copy_metadata(stream, added)
         if not isinstance(stream, AttachmentStream):
             self._targets[stream.index] = copier
+
+    def _find_pcm_format(self, stream: Stream) -> AudioFormat | None:
+        """Returns the format in which a stream is written as PCM; None if it is not."""
+        is_wanted = self.output.settings.recode_sound and self.output.container in PCM_CONTAINERS
+        if not (is_wanted and isinstance(stream, AudioStream)):
+            return None
+        return read_audio_format(self.source.path, stream.index)
 
     def _convert_timed_text(self, target: OutputContainer, stream: Stream) -> None:
         converter = TimedTextConverter(stream, target)

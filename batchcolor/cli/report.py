@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, plain_text, print_json, print_line
-from batchcolor.errors import make_printable
+from batchcolor.errors import UsageError, make_printable
 
 if TYPE_CHECKING:
     from batchcolor.cluster.shard_report import FailedSource, MergedReport, ShardProgress
@@ -26,16 +28,29 @@ NARROW = 76
 
 
 def report(
-    output: options.OutputFolder,
+    output: Annotated[
+        str,
+        typer.Argument(help="A folder of results, or its URL.", metavar="OUT", show_default=False),
+    ],
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
     """Show how far a job and its shards are: done, failed, missing, rate, time, failures."""
-    from batchcolor.cluster.shard_report import merge_reports
+    from batchcolor.storage.locations import Url, read_location
 
+    if not output:
+        raise UsageError("OUT is empty; name a folder of results")
     with only_json(as_json) as stdout:
-        merged = merge_reports(output)
+        location = read_location(output)
+        if isinstance(location, Url):
+            from batchcolor.cluster.remote_report import merge_remote_reports
+
+            merged = merge_remote_reports(location)
+        else:
+            from batchcolor.cluster.shard_report import merge_reports
+
+            merged = merge_reports(Path(str(location)))
         if as_json:
             print_json(merged.as_json(), stdout)
             return merged.exit_code

@@ -92,7 +92,7 @@ class ShardProgress:
 class MergedReport:
     """The shards of the last job on an output folder, and their sum."""
 
-    output: Path
+    output: str
     shards: tuple[ShardProgress, ...]
     total: ShardProgress
 
@@ -114,7 +114,7 @@ class MergedReport:
     def as_json(self) -> dict[str, Any]:
         """The document of `batchcolor report --json`."""
         return {
-            "output": str(self.output),
+            "output": self.output,
             "exit_code": int(self.exit_code),
             "total": {k: v for k, v in self.total.as_json().items() if k not in ("shard", "host")},
             "shards": [shard.as_json() for shard in self.shards],
@@ -123,21 +123,24 @@ class MergedReport:
         }
 
 
-def merge_reports(output: Path) -> MergedReport:
+def merge_reports(output: Path, remote: str = "") -> MergedReport:
     """Returns the report of the last job on an output folder.
 
-    Raises UsageError for a folder without results of batchcolor.
+    `remote` is the URL of the output of which `output` has a copy of the state: there are no locks
+    that tell whether a shard is running. Raises UsageError for a folder without results of
+    batchcolor.
     """
     records = _select_last_job(read_records(output))
     if not records and not has_journal(output):
         raise UsageError(
-            f"{output}: not an output folder of batchcolor: it has no journal; name the folder "
-            f"that is --output of run"
+            f"{remote or output}: not an output folder of batchcolor: it has no journal; name the "
+            f"folder that is --output of run"
         )
-    shards = [_measure(output, record) for record in records] or [_read_journal(output)]
+    shards = [_measure(output, one, has_locks=not remote) for one in records]
+    shards = shards or [_read_journal(output)]
     total = _add_up([*shards, *(waiting := list(_list_not_started(records)))], records)
     shards = sorted([*shards, *waiting], key=lambda one: int(one.shard.partition("/")[0] or 0))
-    return MergedReport(output, tuple(shards), total)
+    return MergedReport(remote or str(output), tuple(shards), total)
 
 
 def _select_last_job(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -155,7 +158,7 @@ def _select_last_job(records: Sequence[RunRecord]) -> list[RunRecord]:
     return selected
 
 
-def _measure(output: Path, record: RunRecord) -> ShardProgress:
+def _measure(output: Path, record: RunRecord, *, has_locks: bool) -> ShardProgress:
     """The progress of a shard: its record, and what its journal has after the record."""
     outcomes = _read_outcomes(journal_path(output, record.shard), record.journal_start)
     written = Counter(outcome for outcome, _ in outcomes.values())
@@ -173,7 +176,7 @@ def _measure(output: Path, record: RunRecord) -> ShardProgress:
     is_counted = record.is_planned or record.counted is not None
     return ShardProgress(
         shard=shard,
-        state=_find_state(output, record),
+        state=_find_state(output, record, has_locks=has_locks),
         host=record.host,
         planned=max(record.planned, finished) if is_counted else None,
         is_exact=record.is_planned,
@@ -197,10 +200,11 @@ def _read_outcomes(journal: Path, start: int) -> dict[str, tuple[str, tuple[str,
     return found
 
 
-def _find_state(output: Path, record: RunRecord) -> State:
+def _find_state(output: Path, record: RunRecord, *, has_locks: bool) -> State:
     if record.state != "running":
         return "complete" if record.state == "ended" else "stopped"
-    return "running" if _is_locked(output, record.shard) else "interrupted"
+    is_running = not has_locks or _is_locked(output, record.shard)
+    return "running" if is_running else "interrupted"
 
 
 def _is_locked(output: Path, shard: Shard | None) -> bool:

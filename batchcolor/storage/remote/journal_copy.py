@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import json
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +23,8 @@ SECONDS = 30.0
 """Between two copies while a job runs."""
 GROWTH = 1.1
 """Factor by which a journal grows between two copies, so that copying stays a small part."""
-OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", "progress*.json")
+RECORDS = "progress*.json"
+OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", RECORDS)
 """What else of the state folder is kept on remote storage, as patterns of names."""
 
 
@@ -58,7 +60,7 @@ class JournalCopies:
             content = self._retry.call(lambda path=path: self._store.read(path))  # type: ignore[misc]
             local = self._folder / name
             own = local.read_bytes() if local.is_file() else b""
-            merged = merge_lines(content, own) if is_journal(name) else own or content
+            merged = merge_lines(content, own) if is_journal(name) else _choose(content, own, name)
             if merged != own:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_atomic(local, merged)
@@ -70,11 +72,18 @@ class JournalCopies:
         size = _identify(journal)[0]
         if size > GROWTH * self._copied.get(journal.name, (0, 0))[0]:
             self._copy(journal)
+            if _find_record(journal).is_file():
+                self._copy(_find_record(journal))
         self._next = time.monotonic() + SECONDS
 
     def copy_all(self, journal: Path) -> None:
         """Copies a journal and what else is kept, where it has changed. Raises OutputError."""
-        others = sorted(path for path in self._folder.iterdir() if is_other_state(path.name))
+        others = sorted(
+            path
+            for path in self._folder.iterdir()
+            if is_other_state(path.name)
+            and (not _is_record(path.name) or path == _find_record(journal))
+        )
         for path in (journal, *others):
             if path.is_file() and _identify(path) != self._copied.get(path.name):
                 self._copy(path)
@@ -89,6 +98,33 @@ class JournalCopies:
                 f"the journal cannot be written to the output: {error}; run the same command again"
             ) from error
         self._copied[path.name] = identity
+
+
+def _is_record(name: str) -> bool:
+    """Whether a file states how far a job or shard is."""
+    return fnmatchcase(name, RECORDS)
+
+
+def _find_record(journal: Path) -> Path:
+    """The record of the job or shard that writes a journal: those of others are not copied."""
+    stem = RECORDS.partition("*")[0]
+    return journal.with_name(stem + journal.stem.removeprefix(Path(JOURNAL_NAME).stem) + ".json")
+
+
+def _choose(remote: bytes, local: bytes, name: str) -> bytes:
+    """The content of a file of which both have one: that here, of records that of the later run."""
+    if not _is_record(name):
+        return local or remote
+    return remote if _read_run(remote) > _read_run(local) else local
+
+
+def _read_run(record: bytes) -> int:
+    """The number of the run in a record; -1 where there is none."""
+    try:
+        run = json.loads(record)["run"]
+    except (ValueError, TypeError, KeyError):
+        return -1
+    return run if isinstance(run, int) else -1
 
 
 def _identify(path: Path) -> tuple[int, int]:

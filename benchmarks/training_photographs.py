@@ -40,8 +40,9 @@ MAX_ASPECT = 3.0
 FLAT_SHARE = 0.35
 """Share of pixels of one colour from which a picture is a drawing or an object on white."""
 JPEG_QUALITY = 92
-MIN_SIDE = 64
-"""Shorter side in pixels below which a picture is tiny."""
+MIN_SIDE, ENLARGED_SIDE = 64, 96
+"""Shorter side in pixels below which a picture is tiny, and below which it is enlarged twice, as
+`train` does not use pictures that are much smaller than its squares."""
 
 
 class SkippedPictureError(Exception):
@@ -130,6 +131,8 @@ def decode(content: bytes, side: int) -> Image.Image:
         if image.getextrema()[3][0] < 255:  # type: ignore[index]
             raise SkippedPictureError("transparent")
     image = image.convert("RGB")
+    if shorter < ENLARGED_SIDE:
+        image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
     if min(image.size) > side:
         size = [max(side, round(edge * side / min(image.size))) for edge in image.size]
         image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)

@@ -1,10 +1,10 @@
 """Builds a folder of training photographs from local clones of public repositories.
 
-    python -m benchmarks.training_photographs docs/training-sources.tsv --clones DIR \\
-        --output PHOTOGRAPHS --exclude EVALUATION_SET
+    python -m benchmarks.training_photographs docs/training-sources.tsv CLONES PHOTOGRAPHS \\
+        EVALUATION_SET
 
 Each row of the list names a repository, the prefix of its photographs' paths, a group, and the
-largest number to read. Photographs are read from the clone `DIR/OWNER+NAME` (bare or not; no
+largest number to read. Photographs are read from the clone `CLONES/OWNER+NAME` (bare or not; no
 checkout is needed) and written as JPEG files with a shorter side of at most `--side` pixels to
 `PHOTOGRAPHS/GROUP/OWNER+NAME/`. Grey, tiny, narrow, broken, transparent and flat pictures,
 duplicates, and pictures near one of the evaluation set are skipped and counted.
@@ -199,9 +199,11 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", type=Path, help="tab-separated list of sources")
-    parser.add_argument("--clones", type=Path, required=True, help="folder of clones")
-    parser.add_argument("--output", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--exclude", type=Path, help="evaluation set: nothing near it is written")
+    parser.add_argument("clones", type=Path, help="folder of clones")
+    parser.add_argument("output", type=Path, help="folder of photographs")
+    parser.add_argument(
+        "exclude", type=Path, nargs="?", help="evaluation set: nothing near it is written"
+    )
     parser.add_argument("--side", type=int, default=256, help="largest shorter side, pixels")
     options = parser.parse_args()
     seen, excluded = HashIndex(distance=3), HashIndex(distance=5)

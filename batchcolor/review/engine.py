@@ -119,8 +119,13 @@ class Engine:
             if decision.state == "rejected":
                 return shrink(luma, side).convert("RGB")
             strength = job.strength if decision.strength is None else decision.strength
-            chroma = self._compute_chroma(item, source, job, decision) * np.float32(strength)
-            if hints := self._prepare_hints(item, source, decision):
+            hints = self._prepare_hints(item, source, decision)
+            name, _ = self._choose_model(job, decision)
+            takes_hints = self.plugins.find(name).spec.hints
+            given = hints if takes_hints else None
+            chroma = self._compute_chroma(item, source, job, decision, given)
+            chroma = chroma * np.float32(strength)
+            if hints is not None and not takes_hints:
                 chroma = hints.apply(chroma)
         small = np.asarray(shrink(luma, side))
         picture = Picture(item.source, small, None, PNG)
@@ -194,13 +199,22 @@ class Engine:
         return self._runners.get(key, lambda: load_runner(self.plugins.find(name), loading))
 
     def _compute_chroma(
-        self, item: ReviewItem, source: ScreenSource, job: RunSettings, decision: Decision
+        self,
+        item: ReviewItem,
+        source: ScreenSource,
+        job: RunSettings,
+        decision: Decision,
+        hints: PictureHints | None = None,
     ) -> NDArray[np.float32]:
+        """Returns the chroma of the model; `hints` are for a model that takes them."""
         name, options = self._choose_model(job, decision)
         runner = self._find_runner(name, options, job)
         square = self._find_square(source, runner.working_size)
         key = (*source.key, make_model_key(name, options, job))
-        chroma = self._fields.get(key, lambda: run_one(runner, square))
+        if hints is None:
+            chroma = self._fields.get(key, lambda: run_one(runner, square))
+        else:
+            chroma = run_one(runner, square, hints.as_square(len(square)))
         if reference := self._find_reference(item, job, decision):
             if reference.is_dir():
                 reference = self._load_library(reference).find_nearest(square)
@@ -270,9 +284,11 @@ def find_shot_look(decision: Decision, shot: Shot) -> Decision:
     return decision.model_copy(update=values)
 
 
-def run_one(runner: Runner, square: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the chroma of one square. Raises ProcessingError."""
-    (chroma,) = runner.run([square])
-    if isinstance(chroma, ProcessingError):
-        raise chroma
-    return chroma
+def run_one(
+    runner: Runner, square: NDArray[np.float32], hints: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Returns the chroma of one square with its hints `(3, S, S)`. Raises ProcessingError."""
+    (prediction,) = runner.predict_frames([square], [True], [hints])
+    if isinstance(prediction, ProcessingError):
+        raise prediction
+    return prediction.chroma

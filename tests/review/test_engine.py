@@ -12,11 +12,27 @@ import batchcolor
 from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.review.engine import make_model_key
 from batchcolor.review.film_clips import make_clip_settings
 from batchcolor.review.session import ReviewSession
 
+HINTED = """
+    import batchcolor
+
+    def hinted(luma, hints):
+        # The mean chroma of the hints in the left half of the picture, grey in the right one.
+        import torch
+        chroma = torch.zeros((len(luma), 2, 2, 2))
+        weight = hints[:, :1].sum(dim=(2, 3)).clamp(min=1)
+        chroma[:, :, :, 0] = (hints[:, 1:].sum(dim=(2, 3)) / weight)[..., None]
+        return chroma
+
+    @batchcolor.hookimpl
+    def batchcolor_colorizers():
+        return [batchcolor.ColorizerSpec("hinted", "hints", 16, lambda o: hinted, hints=True)]
+"""
 TINTS = {"red": (60, -30, -30), "blue": (-30, -30, 60)}
 
 
@@ -93,3 +109,23 @@ def test_a_sidecar_counts_in_previews_and_changes(folders):
     (folders / "album" / "a.batchcolor.json").write_text("damaged")
     with pytest.raises(ProcessingError, match=r"a\.batchcolor\.json"):
         session.engine.render(item, job, Decision(), 96)
+
+
+def test_a_model_that_takes_hints_gets_them_in_previews_as_in_the_job(plugin, tmp_path):
+    plugin("hintedpack", HINTED)
+    (tmp_path / "album").mkdir()
+    Image.fromarray(np.full((64, 96), 128, np.uint8)).save(tmp_path / "album" / "a.png")
+    hint = {"points": [[20, 30]], "color": "#a06060", "width": 8}
+    decision = Decision.from_values({"source": "a.png", "hints": [hint]})
+    DecisionStore(tmp_path / "out").append(decision)
+    batchcolor.run(tmp_path / "album", output=tmp_path / "out", model="hinted")
+    session = ReviewSession(tmp_path / "out", load_plugins())
+    (item,) = session.items.all()
+    job = session.find_job(item)
+    preview = np.asarray(session.engine.render(item, job, decision, 96), int)
+    written = np.asarray(Image.open(tmp_path / "out" / "a.png").convert("RGB"), int)
+    assert np.abs(preview - written).max() <= 2
+    assert np.ptp(preview[:, :20], axis=-1).min() > 30
+    assert np.ptp(preview[:, 80:], axis=-1).max() <= 2
+    without = np.asarray(session.engine.render(item, job, Decision(source="a.png"), 96), int)
+    assert np.ptp(without, axis=-1).max() <= 2

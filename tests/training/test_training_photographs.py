@@ -67,7 +67,7 @@ def build(tmp_path: Path, clones: Path, rows: str) -> str:
     photograph(3).save(evaluation / "third.png")
     (tmp_path / "sources.tsv").write_text(HEADER + rows)
     command = [sys.executable, "-m", "benchmarks.training_photographs", tmp_path / "sources.tsv"]
-    command += ["--clones", clones, "--output", tmp_path / "out", "--exclude", evaluation]
+    command += [clones, tmp_path / "out", evaluation]
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=120
     )

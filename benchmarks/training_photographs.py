@@ -115,20 +115,20 @@ def decode(content: bytes, side: int) -> Image.Image:
 
     Raises SkippedPictureError, or whatever a decoder raises for a broken picture.
     """
-    image = Image.open(io.BytesIO(content))
-    shorter, longer = sorted(image.size)
+    opened = Image.open(io.BytesIO(content))
+    shorter, longer = sorted(opened.size)
     if shorter < MIN_SIDE:
         raise SkippedPictureError("tiny")
     if longer > MAX_ASPECT * shorter:
         raise SkippedPictureError("narrow")
-    if image.mode in ("1", "L", "I", "I;16", "F"):
+    if opened.mode in ("1", "L", "I", "I;16", "F"):
         raise SkippedPictureError("grey")
-    if image.format == "JPEG":
-        image.draft("RGB", (side, side))  # decodes at 1/2, 1/4 or 1/8, not below `side`
-    image = ImageOps.exif_transpose(image)
+    if opened.format == "JPEG":
+        opened.draft("RGB", (side, side))  # decodes at 1/2, 1/4 or 1/8, not below `side`
+    image: Image.Image = ImageOps.exif_transpose(opened)
     if image.mode in ("RGBA", "LA", "PA", "P"):
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:  # type: ignore[index]
+        if int(np.asarray(image.getchannel("A")).min()) < 255:
             raise SkippedPictureError("transparent")
     image = image.convert("RGB")
     if shorter < ENLARGED_SIDE:

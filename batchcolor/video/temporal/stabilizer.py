@@ -39,7 +39,7 @@ class Horizon:
         return self.block + self.ahead
 
 
-HORIZONS = {"off": Horizon(0, 0), "fast": Horizon(8, 24), "best": Horizon(25, 150)}
+HORIZONS = {"off": Horizon(0, 0), "fast": Horizon(4, 20), "best": Horizon(25, 150)}
 
 
 @dataclass

@@ -19,6 +19,7 @@ from benchmarks import (
     memory,
     published,
     start,
+    storage,
     throughput,
     working_size,
 )
@@ -29,6 +30,7 @@ KINDS = {
     "memory": memory.measure,
     "start": start.measure,
     "backends": backends.measure,
+    "storage": storage.measure,
 }
 KINDS_WITH_DATA = {
     "published": published.measure,
@@ -64,7 +66,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
     parser.add_argument("--plot", type=Path, help="working-size: file of the plot")
     parser.add_argument(
-        "--limit", type=int, help="published, working-size, hints: number of pictures"
+        "--limit",
+        type=int,
+        help="published, working-size, hints: number of pictures; storage: of listed objects",
     )
     parser.add_argument("--film", type=Path, help="films, cuda: a film whose frames are used")
     parser.add_argument("--other", type=Path, help="codec-baseline: another checkout to compare")

@@ -175,9 +175,23 @@ def record_end(plan: Plan, journal: Journal, recorder: RunRecorder, report: Repo
         record_job(plan.output, plan.settings)
         if plan.remote_output is not None:
             plan.remote_output.finish(journal.path)
+            _pack(plan, report)
     except OutputError as error:
         if report.exit_code == ExitCode.DONE:
             report.exit_code, report.message = error.exit_code, str(error)
+
+
+def _pack(plan: Plan, report: Report) -> None:
+    """Packs the results of a job that has ended into its tar file. Raises OutputError."""
+    from batchcolor.pipeline.planning.packed_members import list_members
+    from batchcolor.storage.remote.packed_output import PackedOutput
+
+    output = plan.remote_output
+    has_ended = report.exit_code in (ExitCode.DONE, ExitCode.SOME_FAILED)
+    if isinstance(output, PackedOutput) and has_ended:
+        made = report.done + report.copied + report.kept_grey
+        if made or not output.is_there:
+            output.pack(list_members(plan.roots, Journal(plan.output, lock=False)))
 
 
 def preview(

@@ -49,19 +49,26 @@ class FileSystemWarning(UserWarning):
 
 
 def commit(
-    data: bytes, target: Path, verify: Callable[[Path], None], *, replace: bool, mtime_ns: int
+    data: bytes,
+    target: Path,
+    verify: Callable[[Path], None],
+    *,
+    replace: bool,
+    mtime_ns: int,
+    durable: bool = True,
 ) -> None:
     """Writes `data` as `target`, with `mtime_ns` as its modification time.
 
     `verify` reads the temporary file back before it may take the name. With `replace` false, a
-    file that exists under the name stays as it is.
+    file that exists under the name stays as it is. Not `durable` is a file that does not stay: it
+    is not flushed to the disk.
     Raises FileExistsError (name taken), OutputError (disk full, folder missing or read-only) and
     ProcessingError (only this file fails).
     """
     with temporary_path(target, len(data)) as temporary:
-        _write(temporary, data)
+        _write(temporary, data, durable=durable)
         verify(temporary)
-        publish(temporary, target, replace=replace, mtime_ns=mtime_ns)
+        publish(temporary, target, replace=replace, mtime_ns=mtime_ns, durable=durable)
 
 
 def write_atomic(target: Path, data: bytes, *, replace: bool = True) -> None:
@@ -154,7 +161,9 @@ def restore_folder(target: Path, previous: Path) -> None:
             previous.rename(target)
 
 
-def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> None:
+def publish(
+    temporary: Path, target: Path, *, replace: bool, mtime_ns: int, durable: bool = True
+) -> None:
     """Renames a complete file to `target` in one step.
 
     Raises FileExistsError where the name is taken and `replace` is false, and OSError.
@@ -164,7 +173,8 @@ def publish(temporary: Path, target: Path, *, replace: bool, mtime_ns: int) -> N
         temporary.replace(target)
     else:
         _link(temporary, target)
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
 def set_modification_time(path: Path, mtime_ns: int) -> None:
@@ -256,11 +266,12 @@ def _remove(temporary: Path) -> bool:
     return True
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, *, durable: bool = True) -> None:
     with path.open("wb") as file:
         file.write(data)
         file.flush()
-        _fsync(file.fileno())
+        if durable:
+            _fsync(file.fileno())
 
 
 def _fsync(handle: int) -> None:

@@ -21,6 +21,7 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.storage.atomic import commit
+from batchcolor.storage.mounts import find_mount
 
 if TYPE_CHECKING:
     from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
@@ -95,6 +96,7 @@ def commit_picture(data: bytes, task: Task) -> None:
             partial(verify_image, expected=task.format),
             replace=task.replaces,
             mtime_ns=task.source.mtime_ns,
+            durable=find_mount(str(task.target)) is None,  # else it is put and removed here
         )
     except FileExistsError as error:
         raise ProcessingError("commit", "its name was taken while the job ran") from error

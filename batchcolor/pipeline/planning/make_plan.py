@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchcolor.images.scan import (
@@ -16,7 +17,8 @@ from batchcolor.pipeline.planning.source_checks import (
     check_output,
     check_remote,
     check_report,
-    open_remote_output,
+    is_plain_output,
+    open_output,
 )
 from batchcolor.pipeline.planning.sources import (
     Source,
@@ -30,7 +32,7 @@ from batchcolor.storage.locations import Url
 from batchcolor.video.output.encoders import require_encoder
 
 if TYPE_CHECKING:
-    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.any_output import AnyOutput
     from batchcolor.storage.remote.session import RemoteSession
 
 
@@ -53,6 +55,10 @@ def _open_session(settings: RunSettings) -> RemoteSession | None:
     """What a job with URLs or archives needs; None where everything is a plain file."""
     if not (any(map(is_remote, settings.sources)) or isinstance(settings.output, Url)):
         return None
+    return _make_session(settings)
+
+
+def _make_session(settings: RunSettings) -> RemoteSession:
     from batchcolor.storage.remote.session import RemoteSession
 
     return RemoteSession(settings.temporary_space, settings.retries)
@@ -64,11 +70,12 @@ def _make_plan(
     sources = parse_sources(settings.sources, session, include_results=settings.include_results)
     named = [*sources, *(Source(entry.path, "file") for entry in missing)]
     wanted = settings.output or default_output(named)
-    remote_output: RemoteOutput | None = None
-    if isinstance(wanted, Url):
-        remote_output, output = open_remote_output(wanted, settings, session)
-    else:
+    remote_output: AnyOutput | None = None
+    if isinstance(wanted, Path) and is_plain_output(wanted):
         output = wanted
+    else:
+        session = session or _make_session(settings)
+        remote_output, output = open_output(wanted, settings, session)
     if settings.films.fps is not None:
         check_folders(sources)
     roots = tuple(list_roots(sources, several=len(named) > 1))

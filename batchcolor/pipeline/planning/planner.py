@@ -53,7 +53,7 @@ from batchcolor.storage.shard import Shard
 from batchcolor.video.numbered_frames import scan_image_sequence
 
 if TYPE_CHECKING:
-    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.any_output import AnyOutput
     from batchcolor.storage.remote.session import RemoteSession
 
 
@@ -86,7 +86,7 @@ class Plan:
     """Whether lines of the decisions that are none count as failures."""
     session: RemoteSession | None = None
     """What is open on remote storage; None where everything is local."""
-    remote_output: RemoteOutput | None = None
+    remote_output: AnyOutput | None = None
     """Where results are put; `output` is its local folder then."""
 
     def tasks(

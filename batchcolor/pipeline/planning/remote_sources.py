@@ -219,6 +219,11 @@ def _exists(store: Store, path: str, session: RemoteSession) -> bool:
 def _open_pattern(
     opened: OpenedUrl, session: RemoteSession, magic: re.Pattern[str], *, include_results: bool
 ) -> RemoteFolder:
+    if find_archive_kind(opened.path):
+        raise UsageError(
+            f"{opened.shown}: an archive on remote storage is fetched whole; name them one by one, "
+            f"best in a job for each"
+        )
     parts = opened.path.split("/")
     index = next(i for i, part in enumerate(parts) if magic.search(part))
     base = "/".join(parts[:index])

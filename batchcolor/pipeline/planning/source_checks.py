@@ -15,10 +15,10 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import is_report
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
-from batchcolor.storage.locations import Url
+from batchcolor.storage.locations import Url, find_archive_kind
 
 if TYPE_CHECKING:
-    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.any_output import AnyOutput
     from batchcolor.storage.remote.session import RemoteSession
 
 
@@ -86,20 +86,54 @@ def _check_remote_output(settings: RunSettings, roots: Sequence[Root], output: U
             )
 
 
-def open_remote_output(
-    url: Url, settings: RunSettings, session: RemoteSession | None
-) -> tuple[RemoteOutput, Path]:
-    """The output of a job on remote storage, and its local folder.
+def is_plain_output(output: Path) -> bool:
+    """Whether results are plain files in a folder, and not packed into a tar file.
+
+    Raises UsageError for an archive of another kind.
+    """
+    if find_archive_kind(output.name) is None:
+        return True
+    from batchcolor.storage.remote.packed_output import is_packed
+
+    return not is_packed(output)
+
+
+def open_output(
+    wanted: Path | Url, settings: RunSettings, session: RemoteSession
+) -> tuple[AnyOutput, Path]:
+    """The output of a job that is no plain folder, and its local folder.
 
     Raises UsageError, OutputError.
     """
+    from batchcolor.storage.remote.packed_output import PackedOutput, is_packed
     from batchcolor.storage.remote.remote_output import RemoteOutput
-    from batchcolor.storage.remote.session import RemoteSession
 
-    session = session or RemoteSession(settings.temporary_space, settings.retries)
-    output = RemoteOutput(url, session)
+    output: AnyOutput
+    if is_packed(wanted):
+        _check_packed(settings, wanted)
+        output = PackedOutput(wanted, session)
+    else:
+        assert isinstance(wanted, Url)
+        output = RemoteOutput(wanted, session)
     output.open()
     return output, output.folder
+
+
+def _check_packed(settings: RunSettings, output: Path | Url) -> None:
+    options = {
+        "--shard": settings.shard is not None,
+        "--cluster": settings.cluster is not None,
+        "--gallery": settings.gallery,
+        "--sidecar": settings.sidecar,
+        "--premis": settings.premis,
+        "--strip": settings.strip,
+        "--to-frames": settings.to_frames,
+        "--watch": settings.watch,
+    }
+    for option, is_given in options.items():
+        if is_given:
+            name = output.shown if isinstance(output, Url) else output
+            raise UsageError(f"--output {name}: {option} goes with a folder, not with a tar file")
 
 
 def check_writable(output: Path, *, has_work: bool) -> None:

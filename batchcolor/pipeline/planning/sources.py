@@ -65,7 +65,7 @@ def parse_sources(
 
     The URLs among them are opened in the `session`.
     """
-    names = list(dict.fromkeys(texts))
+    names = list(dict.fromkeys(name for text in texts for name in _expand_archives(text)))
     missing = [name for name in names if name and is_missing(name)]
     if len(missing) > 1:
         more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
@@ -83,7 +83,17 @@ def is_missing(text: str) -> bool:
 
 def is_remote(text: str) -> bool:
     """Whether a source is not read as plain files: a URL, or an archive."""
-    return is_url(text) or (find_archive_kind(text) is not None and Path(text).is_file())
+    if is_url(text) or find_archive_kind(text) is None:
+        return is_url(text)
+    return Path(text).is_file() or glob.has_magic(text)
+
+
+def _expand_archives(text: str) -> list[str]:
+    """The archives that a pattern such as `shards/*.tar` names; every other text as it is."""
+    is_pattern = glob.has_magic(text) and not os.path.lexists(text) and not is_url(text)
+    if not is_pattern or find_archive_kind(text) is None:
+        return [text]
+    return sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207
 
 
 def describe_missing(text: str) -> str | None:

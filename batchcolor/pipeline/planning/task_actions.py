@@ -16,7 +16,7 @@ from batchcolor.pipeline.planning.task import Action
 from batchcolor.storage.journal import RESULTS, Journal, JournalEntry, absolute_source
 
 if TYPE_CHECKING:
-    from batchcolor.storage.remote.remote_output import RemoteOutput
+    from batchcolor.storage.remote.any_output import AnyOutput
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TaskActions:
 
     settings: RunSettings
     output: Path
-    remote_output: RemoteOutput | None
+    remote_output: AnyOutput | None
     guard: OverwriteGuard
 
     def choose(

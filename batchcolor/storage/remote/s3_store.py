@@ -20,6 +20,10 @@ CONFIGURATION: dict[str, Any] = {
     "connect_timeout": 10,
     "read_timeout": 30,
     "max_pool_connections": 64,
+    # Checksums beside those of TLS cost a third of a request, and many compatible servers lack
+    # them; sizes are compared.
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
 }
 """Of botocore, where the configuration of fsspec does not state it."""
 

@@ -10,7 +10,6 @@ fails at any step leaves with a reason, and the others continue. Frames of films
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -34,27 +33,24 @@ from batchcolor.pipeline.items.frame_order import EndOfStream, one_stream_at_a_t
 from batchcolor.pipeline.items.picture_item import PictureItem
 from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.pictures.animation_task import open_animation
-from batchcolor.pipeline.pictures.colored_pictures import copy_source, recolors
 from batchcolor.pipeline.pictures.document_task import DocumentContext, DocumentTask, open_document
-from batchcolor.pipeline.pictures.kept_grey import COPY_MEMORY, copy_file, is_byte_copy
-from batchcolor.pipeline.pictures.picture_decoder import ENCODE, PictureDecoder
-from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder, commit_picture
+from batchcolor.pipeline.pictures.kept_grey import COPY_MEMORY, is_byte_copy
+from batchcolor.pipeline.pictures.picture_decoder import PictureDecoder
+from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder
+from batchcolor.pipeline.pictures.picture_stages import PictureStages
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.runner_pool import RunnerPool
-from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel, start_thread
-from batchcolor.pipeline.warning_notes import note_warnings
+from batchcolor.pipeline.stage_threads import StageThreads
+from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
 from batchcolor.storage.atomic import remove_stale_temporaries
-from batchcolor.storage.fixity import measure_bytes
 from batchcolor.storage.journal import Journal
 from batchcolor.storage.mounts import name_of
 
 AnyItem = PictureItem | PageItem | FrameItem
-NO_SQUARE = np.zeros((1, 1), np.float32)
-"""The square of a picture that does not go to a model."""
 ENCODERS_PER_THREAD = 2
 """At the end of each picture an encoder waits for the disk; another one uses the core meanwhile."""
 DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its reader faulty"
@@ -106,7 +102,7 @@ class Pipeline:
         self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
         self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
         self.to_encode: Channel[PictureItem | PageItem] = Channel(self.stop, 1)
-        self.threads: list[threading.Thread] = []
+        self.threads = StageThreads(self.report, self.stop)
         self._signal: ExitCode | None = None
         self.context = JobContext(
             settings=self.settings,
@@ -121,13 +117,18 @@ class Pipeline:
             hold=self.decoder.hold,
             succeed=self.recorder.succeed,
             fail=self._fail,
-            start_thread=self._start_thread,
+            start_thread=self.threads.start,
             find_resume_point=self.recorder.find_resume_point,
             describe_source=self.provenance.describe,
             credentials=self.encoder.credentials,
         )
+        self.pictures = PictureStages(
+            *(self.context, plan, self.decoder, self.encoder, self.recorder, self.watch),
+            *(self.to_chroma.put, self.to_encode.put),
+        )
         self.documents = DocumentContext(
-            *(self.context, self.decoder, self.encoder, self.to_encode.put, self._keep_colored)
+            *(self.context, self.decoder, self.encoder, self.to_encode.put),
+            self.pictures.keep_colored,
         )
 
     # ---- the stages in order -------------------------------------------------------------
@@ -185,26 +186,8 @@ class Pipeline:
     def _decode_one(self, item: tuple[Task, int] | VideoTask | DocumentTask) -> None:
         if isinstance(item, VideoTask | DocumentTask):
             item.run()
-            return
-        task, share = item
-        try:
-            self.report.current = str(task.source.relative)
-            if is_byte_copy(task):
-                self._keep_grey(task, share)
-                return
-            with self.watch.watch(task, share):
-                picture = self.decoder.decode(task)
-            if task.correction.is_rejected:
-                self.to_encode.put(PictureItem(task, share, picture, NO_SQUARE))
-                return
-            if picture.is_colored and not recolors(task):
-                self._keep_colored(task, share)
-                return
-            square = self.decoder.make_square(picture, self.runners.find_working_size(task))
-            hints = self.decoder.prepare_hints(task, picture)
-            self.to_chroma.put(PictureItem(task, share, picture, square, hints=hints))
-        except ProcessingError as error:
-            self._fail(task, error, share)
+        else:
+            self.pictures.decode(*item)
 
     def _color_batch(self, batch: list[AnyItem]) -> None:
         for item, found in zip(batch, self.runners.run(batch), strict=True):
@@ -213,20 +196,8 @@ class Pipeline:
     def _encode_one(self, item: PictureItem | PageItem) -> None:
         if isinstance(item, PageItem):
             item.document.encode(item)
-            return
-        task, picture = item.task, item.picture
-        try:
-            with self.decoder.hold(task.source.path, ENCODE):
-                image = self.encoder.join(picture, item.chroma, task, item.hints)
-                data = self.encoder.encode(image, picture, task)
-                del image
-            self.journal.open()
-            commit_picture(data, task)
-        except ProcessingError as error:
-            self._fail(task, error, item.share)
         else:
-            self.recorder.succeed(task, picture.notes, measure_bytes(data))
-            self.budget.release(item.share)
+            self.pictures.encode(item)
 
     def _admit(self, task: Task) -> bool:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
@@ -259,22 +230,6 @@ class Pipeline:
     def _note_reference(self, task: Task, note: str) -> None:
         """Adds to the notes of a source which of several references it has."""
         self.recorder.add_note(task, note)
-
-    def _keep_grey(self, task: Task, share: int) -> None:
-        """Copies a source that a person rejected. Raises ProcessingError."""
-        self.journal.open()
-        self.recorder.succeed(task, [], copy_file(task))
-        self.budget.release(share)
-
-    def _keep_colored(self, task: Task, share: int) -> None:
-        """Copies or skips a picture that is in colour already."""
-        if self.settings.if_colored == "copy":
-            self.journal.open()
-            target, data = copy_source(self.plan, task)
-            self.recorder.copy(task, target, measure_bytes(data))
-        else:
-            self.recorder.skip_colored(task)
-        self.budget.release(share)
 
     def _batches(self) -> Iterator[list[AnyItem]]:
         """Batches across pictures and films; for temporal models one frame at a time."""
@@ -331,16 +286,9 @@ class Pipeline:
         for number in range(ENCODERS_PER_THREAD * threads):
             stages += [(f"encode-{number}", self._encode)]
         for name, work in stages:
-            self._start_thread(name, work)
+            self.threads.start(name, work)
         if self.gallery is not None:
             self.gallery.start()
-
-    def _start_thread(self, name: str, work: Callable[[], None]) -> None:
-        def work_for_job() -> None:
-            with note_warnings(self.report):
-                work()
-
-        self.threads.append(start_thread(name, work_for_job, self.stop))
 
     def interrupt(self, code: ExitCode) -> None:
         """Starts no new pictures and finishes those in flight. For signal handlers."""
@@ -354,13 +302,7 @@ class Pipeline:
         if self.stop.draining.is_set():
             self.stop.wake()
         self._replace_overdue()
-        for thread in self.threads:
-            thread.join(seconds if thread is self.threads[0] else 0)
-        if self.stop.error is None:
-            alive = [thread for thread in self.threads if thread.is_alive()]
-            if alive:
-                alive[0].join(seconds)
-        if any(thread.is_alive() for thread in self.threads):
+        if not self.threads.wait(seconds):
             return False
         if self.plan.remote_output is not None and not self._put_rest(seconds):
             return False
@@ -378,8 +320,7 @@ class Pipeline:
         """Fails pictures whose decoder does not return; another thread decodes the others."""
         for overdue in self.watch.take_overdue(is_stopping=self.stop.draining.is_set()):
             self._fail(overdue.task, ProcessingError("decode", DOES_NOT_RETURN), overdue.share)
-            self.threads.remove(overdue.thread)
-            self._start_thread(overdue.thread.name, self._decode)
+            self.threads.replace(overdue.thread, self._decode)
 
     def _close_gallery(self, gallery: GalleryWriter, seconds: float) -> bool:
         """Waits for the pictures that the gallery lacks; a job that stops leaves them."""
@@ -392,8 +333,7 @@ class Pipeline:
         self.stop.fail(error)
         if self.plan.session is not None:
             self.plan.session.stop.set()
-        for thread in self.threads:  # one that is still running may append others
-            thread.join()
+        self.threads.join()
         if self.plan.remote_output is not None:
             self.plan.remote_output.abort()
         if self.gallery is not None:

@@ -73,7 +73,7 @@ def seconds_left(report: Report) -> float | None:
     """Time for the remaining frames of films, else for the remaining pictures; None: unknown."""
     if not report.frames:
         return report.seconds_left
-    frames = report.frames_expected - report.frames
+    frames = report.frames_expected + report.frames_waiting - report.frames
     return frames / max(report.frame_rate, 1e-3) if frames > 0 else None
 
 

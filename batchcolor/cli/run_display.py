@@ -66,7 +66,7 @@ class RunView:
         self.nodes: dict[int, TaskID] = {}
         """The line of each node of a cluster, by its place in the report."""
         self.last_line = time.monotonic()
-        self.shown_failures = self.shown_refused = 0
+        self.shown_failures = self.shown_refused = self.shown_announcements = 0
         self.has_url = False
 
     def __enter__(self) -> RunView:
@@ -95,6 +95,9 @@ class RunView:
                     f"cannot be coloured: {make_printable(source)}: {make_printable(reason)}",
                 )
             self.shown_refused = len(report.refused)
+            for line in report.announcements[self.shown_announcements :]:
+                print_line(self.console, line)
+            self.shown_announcements = len(report.announcements)
         if self.verbose:
             for outcome in report.failures[self.shown_failures :]:
                 name, reason = name_of(outcome.source), outcome.reason

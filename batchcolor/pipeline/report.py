@@ -100,6 +100,10 @@ class Report:
     """Coloured frames of films. A complete film counts as one in `done`."""
     frames_expected: int = 0
     """Frames of the films that were begun, as far as their headers state them."""
+    frames_waiting: int = 0
+    """Frames of the films that are not begun, as far as their headers state them."""
+    announcements: list[str] = field(default_factory=list)
+    """What the films need, known before work begins."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Films that cannot be coloured as asked, with the reason, known before work begins. Each is
     recorded as a failure when the scan reaches it."""
@@ -216,6 +220,11 @@ class Report:
         if self.total is None or not self.done:
             return None
         return self.remaining / self.rate
+
+    def begin_film(self, frames: int) -> None:
+        """Removes the frames of a film from those that wait."""
+        with _lock:
+            self.frames_waiting = max(0, self.frames_waiting - frames)
 
     def expect(self, frames: int) -> None:
         """Adds the frames of a film that is begun."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.films.room import RoomEstimate
 from batchcolor.pipeline.films.video_admission import Admission, probe_film
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.pictures.kept_grey import is_byte_copy
@@ -34,7 +35,8 @@ class FilmProber:
         self._refused: dict[Path, ProcessingError] = {}
 
     def probe_all(self, tasks: Iterable[Task | SkippedEntry], report: Report) -> None:
-        """Reports the films that cannot be coloured as asked."""
+        """Reports the films that cannot be coloured as asked, and what the others need."""
+        room = RoomEstimate()
         for task in tasks:
             if self.cancellation.draining.is_set():
                 break
@@ -45,10 +47,11 @@ class FilmProber:
             if self.decoder.is_interrupted(task.source.path):
                 continue  # it is tried in a child process first
             try:
-                self._probe(task)
+                room.add(self._probe(task), task.target)
             except ProcessingError as error:
                 self._refused[task.source.path] = error
                 report.refused.append((str(task.source.path), error.reason))
+        report.frames_waiting, report.announcements = room.frames, room.describe()
         self._are_probed.set()
         self.cancellation.wake()
 

@@ -17,6 +17,7 @@ from functools import partial
 from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.films.frame_decoding import FrameDecoding
 from batchcolor.pipeline.films.frame_encoding import FrameEncoding
+from batchcolor.pipeline.films.room import count_frames
 from batchcolor.pipeline.films.video_admission import Admission, open_sink
 from batchcolor.pipeline.films.video_states import FilmStatus, VideoState
 from batchcolor.pipeline.items.frame_item import FrameItem
@@ -45,6 +46,7 @@ class VideoTask:
         self.task, self.context = task, context
         self.source, self.output = admission.source, admission.output
         self.share = admission.share
+        self._planned = count_frames(admission)
         self.notes = list(admission.notes)
         self._status = FilmStatus(context.cancellation)
         self._resume_point = context.find_resume_point(task)
@@ -62,6 +64,7 @@ class VideoTask:
             self._run()
 
     def _run(self) -> None:
+        self.context.report.begin_film(self._planned)
         try:
             self._admit()
         except ProcessingError as error:

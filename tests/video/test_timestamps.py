@@ -162,3 +162,24 @@ def test_timeline_restored_from_its_state_continues_identically():
         resumed.restore(json.loads(json.dumps(first.state())))
         assert assign(resumed, times[split:]) == expected[split:]
         assert resumed.state() == whole.state()
+
+
+@pytest.mark.parametrize("reorders", [True, False])
+def test_short_last_frame_of_mp4_stays_short(make_clip, command, flat, tmp_path, reorders):
+    whole = make_clip(
+        tmp_path / "whole.mp4",
+        frames=25,
+        setup=lambda stream: setattr(stream, "options", {"bf": "2" if reorders else "0"}),
+    )
+    clip = tmp_path / "film.mp4"
+    with av.open(str(whole)) as source, av.open(str(clip), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets:
+            packet.stream = stream
+            packet.duration = 100 if packet is packets[-1] else 512
+            target.mux(packet)
+    assert command("run", clip, "-m", flat, "-o", "out").returncode == 0
+    for path in (clip, tmp_path / "out" / "film.mp4"):
+        with av.open(str(path)) as film:
+            assert film.streams.video[0].duration == 24 * 512 + 100

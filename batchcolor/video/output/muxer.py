@@ -157,13 +157,14 @@ class Muxer:
         last, is_mp4 = len(dts) - 1, self.output.container in (MP4, MOV)
         for item, packet_dts in zip(segments.read_packets(), dts.tolist(), strict=True):
             packet = self._make_packet(item, item.pts - start, packet_dts)
-            if until > last_end and item.encoder_pts == timeline.encoder_pts:
+            if until != last_end and item.encoder_pts == timeline.encoder_pts:
                 packet.duration = until - (item.pts - start)
             if (until > last_end or is_mp4) and self.frames == last:
                 # MP4 derives the length of the stream from the packet decoded last, which need not
                 # be the frame shown last.
                 length = until - int(pts.min()) - (packet_dts - int(dts[0]))
-                packet.duration = max(packet.duration or 0, length)
+                is_short = until < last_end
+                packet.duration = max(1 if is_short else packet.duration or 0, length)
             self.streams.mux_until(self.container, packet_dts * time_base)
             self.container.mux(packet)
             self.frames += 1
@@ -198,13 +199,28 @@ class Muxer:
         expected = round(Fraction(seconds) / tick)
         short = expected - timeline.end
         tolerance = 0 if self.source.is_image_sequence else timeline.step  # headers are rounded
-        if short <= tolerance or self.is_preview:
+        if self.is_preview:
+            return timeline.end
+        header_end = round(Fraction(self.source.end) / tick)
+        if not missing and self._has_short_last_frame(timeline, timeline.end - header_end):
+            return header_end
+        if short <= tolerance:
             return timeline.end
         self.notes.append(
             f"the last frame ends {float(short * tick):.2f} s before the end in the header "
             f"({float(expected * tick):.2f} s); it is shown until there"
         )
         return expected
+
+    def _has_short_last_frame(self, timeline: Timeline, excess: int) -> bool:
+        """Whether the last frame is shown for `excess` ticks less than the frame before it.
+
+        FFmpeg gives both the same duration where frames are reordered; the header of MP4 and MOV
+        has the exact end.
+        """
+        is_exact = self.source.path.suffix.lower() in (*MP4.suffixes, *MOV.suffixes)
+        shown = timeline.last_duration / self.output.time_base - excess
+        return is_exact and excess >= timeline.step / 8 and shown >= timeline.step / 8
 
     def abort(self) -> None:
         """Closes everything in any state; an incomplete file is useless."""

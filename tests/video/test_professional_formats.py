@@ -33,7 +33,9 @@ TIMECODES = {PAL: "10:11:12:13", NTSC: "10:11:12;13"}
 FRAMES = 6
 
 
-def write_tape(path, muxer, encoder, pixels, size, rate, options=(), order=None, tags=None):
+def write_tape(
+    path, muxer, encoder, pixels, size, rate, options=(), order=None, tags=None, frames=None
+):
     """Writes a film with a timecode and stereo PCM, as a camera or an editing program does."""
     with av.open(str(path), "w", format=muxer) as film:
         film.metadata.update({"timecode": TIMECODES[rate], **(tags or {})})
@@ -45,8 +47,8 @@ def write_tape(path, muxer, encoder, pixels, size, rate, options=(), order=None,
             stream.codec_context.flags |= 0x00040000  # interlaced DCT
         sound = film.add_stream("pcm_s16le", rate=48000)
         sound.layout = "stereo"
-        for number in range(FRAMES if order is None else 2):
-            grey = np.full(size[::-1], 80 + 10 * number, np.uint8)
+        for number in range(frames or (FRAMES if order is None else 2)):
+            grey = np.full(size[::-1], 80 + 5 * number, np.uint8)
             grey[: size[1] // 2, : size[0] // 2] = 200
             frame = av.VideoFrame.from_ndarray(grey, "gray").reformat(format=pixels)
             frame.pts, frame.time_base = number, 1 / rate
@@ -197,3 +199,87 @@ def test_full_range_becomes_limited_range_in_prores(command, flat, tmp_path):
         luma = np.frombuffer(frame.planes[0], "<u2").reshape(16, -1)[8, :256].astype(float)
         assert frame.color_range == 1
         assert np.abs((luma - 64) / 876 * 255 - np.arange(256)).max() < 2
+
+
+def write_gap(path, ticks):
+    """Writes a film whose frames begin at these multiples of 1/25 second."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 120, "yuv420p"
+        for number, tick in enumerate(ticks):
+            grey = np.full((180, 256), 128, np.uint8)
+            grey[:120] = 60 + 20 * number
+            frame = av.VideoFrame.from_ndarray(grey, "yuv420p")
+            frame.pts, frame.time_base = tick * 40, Fraction(1, 1000)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+
+
+def test_mxf_repeats_frames_where_the_film_has_none(command, flat, tmp_path):
+    write_gap(tmp_path / "a.mkv", (0, 1, 2, 5, 6))
+    target, _ = colour(command, flat, tmp_path / "a.mkv", "--format", "mxf")
+    with av.open(str(target)) as film:
+        frames = list(film.decode(video=0))
+    levels = [int(np.frombuffer(frame.planes[0], np.uint8)[0]) for frame in frames]
+    assert [round((level - 60) / 20) for level in levels] == [0, 1, 2, 2, 2, 3, 4]
+
+
+def test_truncated_mxf_shows_its_last_frame_to_the_end(command, flat, tmp_path):
+    path = write_tape(tmp_path / "a.mxf", *SOURCES["prores.mxf"][:-1], frames=20)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    target, notes = colour(command, flat, path)
+    assert "it is shown until there" in notes
+    with av.open(str(target)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 20
+
+
+def test_compressed_audio_becomes_pcm_in_mxf_where_it_is_asked_for(command, flat, tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as film:
+        stream = film.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 120, "yuv420p"
+        sound = film.add_stream("aac", rate=44100)
+        sound.layout = "stereo"
+        for number in range(5):
+            grey = np.full((180, 256), 128, np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            film.mux(stream.encode(frame))
+            part = av.AudioFrame.from_ndarray(np.zeros((2, 1764), np.float32), "fltp", "stereo")
+            part.rate, part.pts, part.time_base = 44100, number * 1764, Fraction(1, 44100)
+            film.mux(sound.encode(part))
+        film.mux([*stream.encode(None), *sound.encode(None)])
+    options = ("run", "a.mkv", "-m", flat, "-o", "out", "--format", "mxf")
+    refused = command(*options)
+    assert "mxf cannot hold audio stream 1 (aac)" in refused.stderr
+    assert command(*options, "--recode-sound", "--retry-failed").returncode == 0
+    with av.open(str(tmp_path / "out" / "a.mxf")) as film:
+        context = film.streams.audio[0].codec_context
+        assert (context.name, context.sample_rate) == ("pcm_s16le", 48000)
+
+
+@pytest.mark.parametrize(("kept", "note"), [(3, False), (9, True)])
+def test_audio_of_mxf_is_as_long_as_the_picture(command, flat, tmp_path, kept, note):
+    with av.open(str(tmp_path / "a.mov"), "w") as film:
+        stream = film.add_stream("prores_ks", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv422p10le"
+        sound = film.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "stereo"
+        for number in range(kept):
+            part = av.AudioFrame.from_ndarray(np.full((1, 3840), 7, np.int16), "s16", "stereo")
+            part.rate, part.pts, part.time_base = 48000, number * 1920, Fraction(1, 48000)
+            film.mux(sound.encode(part))
+        for number in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64), 99, np.uint8), "gray")
+            frame = frame.reformat(format="yuv422p10le")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    target, notes = colour(command, flat, tmp_path / "a.mov", "--format", "mxf")
+    assert ("mxf ends with the picture" in notes) is note
+    _, _, sound, times, *_ = read_tape(target)
+    assert len(times) == FRAMES
+    samples = np.frombuffer(sound, "<i2")
+    assert len(samples) == FRAMES * 3840
+    assert (samples[: kept * 3840] == 7).all()
+    assert (samples[kept * 3840 :] == 0).all()

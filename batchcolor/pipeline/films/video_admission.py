@@ -158,12 +158,14 @@ def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader | An
         return AnimationFrames(
             source, frame_format, preview=settings.preview, max_pixels=admission.max_pixels
         )
+    has_fixed_rate = admission.output.container in FIXED_RATE_CONTAINERS
     return VideoDecoder(
         source,
         frame_format,
         strict=settings.strict,
         preview=settings.preview,
-        repeat_last_frame=settings.to_frames or admission.output.container in FIXED_RATE_CONTAINERS,
+        repeat_last_frame=settings.to_frames or has_fixed_rate,
+        fills_gaps=has_fixed_rate,
     )
 
 

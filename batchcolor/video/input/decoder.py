@@ -47,7 +47,7 @@ class VideoDecoder:
     is shown longer. `strict` raises ProcessingError instead. `preview` selects a part of the film:
     frames before its start are neither yielded nor counted, and their damage is not reported.
     `repeat_last_frame` yields the frame before a damaged position once for each missing frame, for
-    outputs without timestamps.
+    outputs without timestamps; with `fills_gaps`, also where the film has no frame for a time.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class VideoDecoder:
         skip: int = 0,
         preview: TimeRange | None = None,
         repeat_last_frame: bool = False,
+        fills_gaps: bool = False,
     ) -> None:
         self.source, self.frame_format = source, frame_format or source.frame_format
         self.strict, self.skip, self.preview = strict, skip, preview
-        self.repeat_last_frame = repeat_last_frame
+        self.repeat_last_frame, self.fills_gaps = repeat_last_frame, fills_gaps
         self._last: tuple[VideoFrame, int] | None = None
         """With its timestamp; that of the frame itself may be changed by its consumer."""
         self._is_gap_near = False
@@ -239,7 +240,7 @@ class VideoDecoder:
         if not self.repeat_last_frame or pts is None:
             return []
         self._last = (frame, pts)
-        if last is None or not self._is_gap_near:
+        if last is None or not (self._is_gap_near or self.fills_gaps):
             return []
         step = 1 / (self.source.rate * self.source.time_base)
         missing = round((pts - last[1]) / step) - 1

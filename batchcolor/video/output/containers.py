@@ -30,6 +30,7 @@ LIMITS_OF_CONTAINERS = {
     MXF.name: "it holds one video stream at 23.976, 24, 25, 29.97, 30, 48, 50, 59.94 or 60 frames "
     "per second, and PCM; --format mkv holds more",
 }
+MXF_AUDIO = ("pcm_s16le", "pcm_s24le")
 DATA_STREAM_TYPES = ("data", "unknown")
 """Streams without video, audio or text, such as timecodes and sensor data."""
 
@@ -53,6 +54,14 @@ def check_frame_rate(container: Format, scan: PacketScan) -> None:
             f"{container.name} has one frame rate, and the film's varies; --format mkv, mov or mp4 "
             f"keeps its times",
         )
+
+
+def refuses_stream(container: Format, stream: Stream) -> bool:
+    """Whether a container refuses a stream beside its video, where FFmpeg tells it too late."""
+    if container != MXF or stream.type == "video":
+        return False
+    context = stream.codec_context
+    return context is None or context.name not in MXF_AUDIO
 
 
 def suggest_container(
@@ -99,6 +108,9 @@ def _find_unsupported(
             has_decoder = stream.codec_context is not None
             if target == MKV and has_decoder and stream.codec_context.name == "mov_text":
                 continue  # it is converted
+            if refuses_stream(target, stream):
+                unsupported.append(stream)
+                continue
             try:
                 trial.add_stream_from_template(stream, opaque=True)
             except (*DECODE_ERRORS, TypeError):

@@ -17,7 +17,7 @@ from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
 from batchcolor.video.film_mark import COMMENT_ONLY, FILM_TAGS, add_film_mark
 from batchcolor.video.output import matroska
-from batchcolor.video.output.containers import describe_limits, open_output
+from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, describe_limits, open_output
 from batchcolor.video.output.encoders import configure_encoder
 from batchcolor.video.output.gif_comment import add_comment
 from batchcolor.video.output.gif_joiner import GifJoiner
@@ -69,7 +69,8 @@ class Muxer:
         self.target, self.source, self.output = target, source, output
         self.is_preview = output.settings.preview is not None
         self.notes: list[str] = []
-        self.frames = 0
+        self.frames = self.repeated = 0
+        """Frames that are written, and copies of the last one that follow them."""
         self.end = Fraction(0)
         """Second at which the result ends."""
         self.streams = open_streams(source, output)
@@ -168,7 +169,11 @@ class Muxer:
             self.streams.mux_until(self.container, packet_dts * time_base)
             self.container.mux(packet)
             self.frames += 1
+            if self.frames == len(dts) and self.output.container in FIXED_RATE_CONTAINERS:
+                self._repeat_last(item, int(pts.min()), until)
         self.streams.mux_until(self.container, self.end if self.is_preview else None)
+        if self.output.container == MXF:
+            self.streams.pad_audio(self.container, self.end)
         self.streams.close()
         comment = self.container.metadata.get("comment", "")
         self.container.close()
@@ -176,6 +181,19 @@ class Muxer:
             add_comment(Path(self.target), comment)
         if self._needs_display_size:
             self._patch_display_size()
+
+    def _repeat_last(self, item: StoredPacket, first: int, until: int) -> None:
+        """Repeats the last frame up to a tick, in containers without timestamps.
+
+        Codecs of these containers code every frame by itself. `first` is the tick of the first
+        frame, which becomes zero.
+        """
+        step = 1 / (self.output.rate * self.output.time_base)
+        for number in range(self.frames, round((until - first) / step)):
+            tick = first + round(number * step)
+            self.container.mux(self._make_packet(item, tick, tick))
+            self.repeated += 1
+        self.end = (until - first) * self.output.time_base
 
     def _patch_display_size(self) -> None:
         output, aspect = self.output, self.output.frame_format.sample_aspect_ratio
@@ -242,9 +260,10 @@ def verify(target: Path, muxer: Muxer) -> None:
             if packet.size and packet.pts is not None:
                 count += 1
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-    if count != muxer.frames:
+    expected = muxer.frames + muxer.repeated
+    if count != expected:
         raise ProcessingError(
-            "commit", f"the written file has {count} frames instead of {muxer.frames}"
+            "commit", f"the written file has {count} frames instead of {expected}"
         )
     if end < muxer.end - 2 / muxer.output.rate:
         raise ProcessingError(

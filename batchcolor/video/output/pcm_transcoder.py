@@ -18,6 +18,8 @@ from batchcolor.images.formats import MKV, MOV, MXF
 from batchcolor.video.ffmpeg import DECODE_ERRORS, open_container
 
 PCM_CODEC, SAMPLE_FORMAT = "pcm_s16le", "s16"
+MXF_RATE = 48000
+"""The only rate of audio in MXF that FFmpeg writes."""
 PCM_CONTAINERS = (MKV, MOV, MXF)
 """Containers in which players support PCM."""
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -15,10 +15,12 @@ from av.stream import AttachmentStream, Disposition, Stream
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import MKV, MOV, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_error, to_ffmpeg_url
-from batchcolor.video.output.containers import suggest_container
+from batchcolor.video.output.containers import refuses_stream, suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
+from batchcolor.video.output.mxf_audio import MxfAudio
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.pcm_transcoder import (
+    MXF_RATE,
     PCM_CODEC,
     PCM_CONTAINERS,
     AudioFormat,
@@ -48,6 +50,7 @@ class StreamCopier:
         self._last_dts: dict[int, int] = {}
         """Last decoding time of each stream."""
         self._packets = self._demux()
+        self._audio = MxfAudio()
         self._cut: StreamCut | None = None
 
     def cut(self, target: OutputContainer, start: Fraction, end: Fraction) -> None:
@@ -118,6 +121,8 @@ class StreamCopier:
         container = self.output.container
         name = stream.codec_context.name if stream.codec_context is not None else stream.type
         try:
+            if refuses_stream(container, stream):
+                raise ValueError(f"{container.name} refuses {name}")
             added = target.add_stream_from_template(stream, opaque=True)
             copier: RemuxedStream | PcmTranscoder = RemuxedStream(added)
         except (*DECODE_ERRORS, TypeError) as error:
@@ -129,6 +134,8 @@ class StreamCopier:
                     f"{container.name} cannot hold {stream.type} stream {stream.index} ({name}); "
                     f"{advice}",
                 ) from error
+            if container == MXF:
+                form = replace(form, rate=MXF_RATE)
             copier = PcmTranscoder(stream, target, form)
             added = copier.target
             self.notes.append(f"audio stream {stream.index} ({name}) becomes {PCM_CODEC}")
@@ -190,7 +197,12 @@ class StreamCopier:
             self._next_packet = None
             if not _is_empty_subtitle(packet):
                 self._make_monotonic(packet)
+                self._audio.count(self._targets[packet.stream_index].target, packet)
                 target.mux(list(self._targets[packet.stream_index].convert_packet(packet)))
+
+    def pad_audio(self, target: OutputContainer, end: Fraction) -> None:
+        """Appends silence to audio that ends before the picture, at `end` seconds."""
+        self.notes += self._audio.pad(target, end, 1 / self.output.rate)
 
     def _read_packet(self) -> Packet[Stream] | None:
         """Returns the next packet, with its time in the result; None at the end."""
@@ -254,6 +266,9 @@ class NoStreams:
 
     def mux_until(self, target: OutputContainer, seconds: Fraction | None) -> None:
         """Does nothing: there are no packets."""
+
+    def pad_audio(self, target: OutputContainer, end: Fraction) -> None:
+        """Does nothing: there is no audio."""
 
     def close(self) -> None:
         """Does nothing: no file is open."""

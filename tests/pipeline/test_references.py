@@ -145,6 +145,27 @@ def test_references_of_a_film_are_those_of_its_shots(command, flat, two_shots, t
     assert "shot from frame 12: colours of film-000012.png" in notes
 
 
+@pytest.mark.parametrize("stabilize", ["off", "fast"])
+def test_reference_decided_for_a_shot_goes_before_the_folder(
+    command, flat, two_shots, tmp_path, stabilize
+):
+    save_reference(tmp_path / "references" / "film-000000.png", RED)
+    blue = save_reference(tmp_path / "decided" / "blue.png", BLUE)
+    shots = [{"frame": 12, "reference": blue}]
+    DecisionStore(tmp_path / "out").append(
+        Decision.from_values({"source": "film.mkv", "shots": shots})
+    )
+    given = ("--references", tmp_path / "references", "--codec", "ffv1", "--json")
+    arguments = ("-m", flat, "-o", tmp_path / "out", "--stabilize", stabilize)
+    done = command("run", two_shots, *arguments, *given)
+    assert done.returncode == 0, done.stderr
+    chroma = read_chroma(tmp_path / "out" / "film.mkv")
+    assert chroma[2:10, 1].min() > chroma[14:, 1].max() + 5
+    notes = " ".join(it["note"] for it in json.loads(done.stdout)["picture_notes"])
+    assert "shot from frame 0: colours of film-000000.png (by its name)" in notes
+    assert "shot from frame 12: colours of blue.png (as decided)" in notes
+
+
 def test_rejected_film_is_copied(command, flat, two_shots, tmp_path):
     values = {"source": "film.mkv", "state": "rejected"}
     DecisionStore(tmp_path / "out").append(Decision.from_values(values))

@@ -96,6 +96,23 @@ def test_a_new_shot_keeps_its_colours():
     assert np.array_equal(stabilize("fast", guides, fields)[12:24], alone)
 
 
+def add_bars(guide: Field) -> Field:
+    """The frame in letterbox format: a quarter of it is black."""
+    small = Image.fromarray(guide).resize((SIDE, 48), Image.Resampling.BILINEAR)
+    framed = np.zeros((SIDE, SIDE), np.float32)
+    framed[8:56] = np.asarray(small)
+    return framed
+
+
+def test_bars_do_not_make_shots_alike():
+    palettes = ScenePalettes()
+    chroma = np.zeros((2, SIDE, SIDE), np.float32)
+    for shot, seed in enumerate((1, 2, 3, 4, 5, 6, 1)):
+        guide = add_bars(make_luma(seed, shot))
+        palettes = palettes.begin_shot(shot, [guide], [chroma]).observe(guide, chroma)
+        assert (palettes.change is not None) == (shot == 6)
+
+
 def test_flat_frames_are_no_scene_that_returns():
     flat = [np.full((SIDE, SIDE), level, np.float32) for level in (0.2, 0.9)]
     palettes = ScenePalettes()

@@ -25,10 +25,15 @@ MAX_KEY_FRAMES = 6
 """Key frames of a scene."""
 FIRST_KEY_FRAMES = 4
 """Frames with which a shot begins that are compared, and kept as the first key frames."""
-MIN_CORRELATION = 0.65
-"""Correlation of luma from which a shot belongs to a scene; that of other shots is below 0.5."""
+MIN_CORRELATION = 0.7
+"""Correlation of luma from which a shot belongs to a scene; that of other shots is below 0.6."""
 MIN_CONFIDENCE = 0.45
 """Mean confidence of the match along motion from which a shot belongs to a scene."""
+MAX_BAR_STD = 0.01
+"""Standard deviation of luma in the rows and columns of bars, as of letterboxed films."""
+MIN_CONTENT = 0.1
+"""Share of the frame beside bars below which it is not recognized."""
+BLUR_RADIUS = 2
 MIN_LUMA_STD = 0.03
 """Standard deviation of luma below which a frame is too flat to be recognized."""
 
@@ -52,13 +57,39 @@ class KeyFrame:
 
     @cached_property
     def signature(self) -> Field:
-        """Blurred luma as a unit vector; zeros for a flat frame."""
-        flat = compute_box_mean(self.luma, 2).ravel()
-        flat = flat - flat.mean()
-        if float(flat.std()) < MIN_LUMA_STD:
-            return np.zeros_like(flat)
-        unit: Field = flat / np.linalg.norm(flat)
-        return unit
+        """That of `compute_signature`."""
+        return compute_signature(self.luma)
+
+
+def find_content(guide: Field) -> NDArray[np.bool_]:
+    """Returns where a frame has content, `(SIDE, SIDE)`: not in bars at its borders."""
+    is_content = np.ones((SIDE, SIDE), np.bool_)
+    for axis in (0, 1):
+        varies = np.flatnonzero(guide.std(axis=1 - axis) > MAX_BAR_STD)
+        first, last = (varies[0], varies[-1]) if varies.size else (SIDE, 0)
+        is_inside = np.ones(SIDE, np.bool_)
+        if first > 0:
+            is_inside[: first + BLUR_RADIUS] = False
+        if last < SIDE - 1:
+            is_inside[max(last + 1 - BLUR_RADIUS, 0) :] = False
+        is_content &= np.expand_dims(is_inside, 1 - axis)
+    return is_content
+
+
+def compute_signature(guide: Field) -> Field:
+    """Returns blurred luma as a unit vector, 0 in bars; the product of two is their correlation.
+
+    Zeros for a flat frame.
+    """
+    is_content = find_content(guide)
+    blurred = compute_box_mean(guide, BLUR_RADIUS)
+    values = blurred[is_content]
+    signature = np.zeros(SIDE * SIDE, np.float32)
+    if values.size < MIN_CONTENT * SIDE * SIDE or float(values.std()) < MIN_LUMA_STD:
+        return signature
+    values = values - values.mean()
+    signature[is_content.ravel()] = values / np.linalg.norm(values)
+    return signature
 
 
 def make_key_frame(guide: Field, chroma: Field) -> KeyFrame:
@@ -184,7 +215,12 @@ def match_scene(scenes: Sequence[Scene], frames: Sequence[KeyFrame]) -> SceneMat
         former = key.chroma[:, match.rows // 2, match.columns // 2].astype(np.float32)
         own = frame.chroma.repeat(2, 1).repeat(2, 2).astype(np.float32)
         differences.append((former - own, match.confidence))
-    if np.mean([confidence.mean() for _, confidence in differences]) < MIN_CONFIDENCE:
+    certain = [
+        confidence[find_content(frame.luma)].mean()
+        for frame, (_, confidence) in zip(frames, differences, strict=True)
+        if frame.signature.any()
+    ]
+    if np.mean(certain) < MIN_CONFIDENCE:
         return None
     return SceneMatch(best, differences)
 

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchcolor.images.chroma_moments import Moments, MomentTransfer, measure_moments
-from batchcolor.video.temporal.motion import Field, compute_box_mean, correlate, match_frames
+from batchcolor.video.temporal.motion import Field, match_frames
+from batchcolor.video.temporal.scenes import MIN_CORRELATION, compute_signature
 
 Arrays = dict[str, NDArray[Any]]
 
 MEASURED_FRAMES = 8
 """Frames of a shot of which the moments are measured."""
-MIN_CORRELATION = 0.65
-"""Correlation of luma from which a reference shows the shot itself."""
 MIN_CONFIDENCE = np.float32(0.3)
 """Confidence of the match below which a sample does not get the colour of the reference."""
 REFERENCE_WEIGHT = np.float32(20.0)
@@ -99,10 +98,9 @@ def adopt_reference(
 ) -> ShotPalette:
     """Returns the palette of a shot, from its first frames, that a reference gives it."""
     transfer = MomentTransfer(measure_shot(guides, fields), reference.moments, strength)
-    blurred = compute_box_mean(reference.guide, 2)
-    likeness = max(correlate(blurred, compute_box_mean(guide, 2)) for guide in guides)
-    is_shown = likeness >= MIN_CORRELATION and float(reference.guide.std()) >= MIN_LUMA_STD
-    return ShotPalette(transfer, reference if is_shown else None)
+    signature = compute_signature(reference.guide)
+    correlation = max(float(signature @ compute_signature(guide)) for guide in guides)
+    return ShotPalette(transfer, reference if correlation >= MIN_CORRELATION else None)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ class Stabilizer(Generic[T]):
         if self._block_start is not None:
             self._apply_palette(frame)
         self._trace(frame)
+        if not self.rules.changes_shots:
+            frame.from_previous = None  # its memory is needed only where shots are traced again
         self._waiting.append(frame)
 
     def _trace(self, frame: BufferedFrame[T]) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 
 PROC = Path("/proc")
+ENDED = (b"Z", b"X")
+"""States of a process that has ended and that its parent has not noticed."""
 TICKS = 10**12
 """More than the ticks of any system since its start: 300 years of 100 a second."""
 TOLERANCE = 0 if sys.platform == "linux" else 200
@@ -51,6 +53,8 @@ def _start_time(process: int) -> int | None:
     if sys.platform == "linux":
         try:
             fields = (PROC / str(process) / "stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] in ENDED:
+                return None
             return _read_boot_number() * TICKS + int(fields[19])
         except (OSError, IndexError, ValueError):
             return None

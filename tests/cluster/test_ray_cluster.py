@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,11 @@ def list_state(output: Path) -> list[str]:
 def kill_node(node: Any) -> None:
     """Ends the processes of a node at once, as a power cut does."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    for process in (raylet, *raylet.children(recursive=True)):
+    processes = (raylet, *raylet.children(recursive=True))
+    for process in processes:
         process.kill()
+    while any(process.is_running() and process.status() != "zombie" for process in processes):
+        time.sleep(0.01)
 
 
 def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -69,3 +70,14 @@ def test_a_forked_process_has_a_token_of_its_own():
     os.close(write)
     assert token.split("-")[0] == str(child)
     assert token != own
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems remove ended processes at once")
+def test_a_process_that_has_ended_is_dead_before_its_parent_notices():
+    code = "from batchcolor.storage.process_token import process_token; print(process_token())"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as ended:
+        assert ended.stdout is not None
+        token = ended.stdout.read().strip()
+        while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert not is_running(token)

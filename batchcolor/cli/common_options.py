@@ -30,6 +30,16 @@ OutputFolder = Annotated[
         help="A folder of results.", metavar="OUT", parser=parse_path, show_default=False
     ),
 ]
+OutputLocation = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of results, or its URL.",
+        metavar="OUT",
+        parser=parse_location,
+        show_default=False,
+    ),
+]
+"""A Path, or a Url where a URL is given: typer takes no union."""
 NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use only the built-in models.")]
 AsJson = Annotated[
     bool,

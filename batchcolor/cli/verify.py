@@ -8,13 +8,14 @@ from collections import Counter
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
 from batchcolor.errors import ExitCode, make_printable
+from batchcolor.storage.locations import Url, describe_url, is_url
 
 NEXT = "Next: delete the changed results, and run the command that made them again"
 """What to do about changed and missing results."""
 
 
 def verify(
-    output: options.OutputFolder,
+    output: options.OutputLocation,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
@@ -24,9 +25,15 @@ def verify(
     from batchcolor.storage.fixity import STATES, check_results, find_other_files
 
     with only_json(as_json) as stdout:
-        results = list(check_results(output, os.cpu_count() or 1))
         sidecars = (JSON_SUFFIX, PREMIS_SUFFIX)
-        others = find_other_files(output, [result.path for result in results], sidecars)
+        if is_url(output):
+            from batchcolor.storage.remote.remote_fixity import check_objects
+
+            results, others = check_objects(Url(output))
+            others = [path for path in others if not path.name.endswith(sidecars)]
+        else:
+            results = list(check_results(output, os.cpu_count() or 1))
+            others = find_other_files(output, [result.path for result in results], sidecars)
         counts = Counter(result.state for result in results)
         code = ExitCode.SOME_FAILED if any(r.is_fault for r in results) else ExitCode.DONE
         console = make_console(stderr=False)
@@ -48,7 +55,7 @@ def verify(
                 print_line(console, NEXT)
         if as_json:
             document = {
-                "output": str(output),
+                "output": describe_url(str(output)),
                 **{state.replace(" ", "_"): counts[state] for state in STATES},
                 "other_files": len(others),
                 "exit_code": int(code),

@@ -95,11 +95,19 @@ def _check(output: Path, entry: JournalEntry) -> CheckedResult:
         if not os.path.lexists(output / path):
             return CheckedResult(path, "missing")
         if not entry.result_sha256:
-            reason = "it was written by an earlier version of batchcolor"
-            return CheckedResult(path, "no checksum", reason)
+            return compare_fixity(entry, Fixity("", 0))
         found = measure(output / path)
     except OSError as error:
         return CheckedResult(path, "unreadable", error.strerror or str(error))
+    return compare_fixity(entry, found)
+
+
+def compare_fixity(entry: JournalEntry, found: Fixity) -> CheckedResult:
+    """The state of a result that is `found` now."""
+    path = Path(entry.target)
+    if not entry.result_sha256:
+        reason = "it was written by an earlier version of batchcolor"
+        return CheckedResult(path, "no checksum", reason)
     if found == Fixity(entry.result_sha256, entry.result_size):
         return CheckedResult(path, "intact")
     if found.size != entry.result_size:

@@ -199,3 +199,41 @@ def test_the_index_knows_names_sizes_and_tags():
 def test_a_line_of_a_local_result_has_no_tag():
     entry = JournalEntry("a", 1, 2, "e", "s", "w", "t", "done")
     assert "result_tag" not in entry.as_values()
+
+
+def test_a_film_goes_through_a_local_file_from_bucket_to_bucket(bucket, make_clip, flat, tmp_path):
+    clip = make_clip(tmp_path / "reel.mp4", frames=12)
+    bucket.put_file(str(clip), "album/films/reel.mp4")
+    local = batchcolor.run(clip, output=tmp_path / "local", model=flat)
+    assert local.done == 1
+    report = batchcolor.run("s3://album/films", output="s3://album/out", model=flat, strip=True)
+    assert (report.done, report.frames) == (1, 12), report.as_json()
+    found = objects(bucket, "album/out")
+    assert sorted(found) == ["reel-strip.jpg", "reel.mp4"]
+    assert len(found["reel.mp4"]) == (tmp_path / "local" / "reel.mp4").stat().st_size
+    again = batchcolor.run("s3://album/films", output="s3://album/out", model=flat)
+    assert (again.done, again.skipped) == (0, 1)
+    small = batchcolor.run(
+        "s3://album/films", output="s3://album/small", model=flat, temporary_space=1000
+    )
+    (failure,) = small.as_json()["failures"]
+    assert failure["source"] == "s3://album/films/reel.mp4"
+    assert "MiB of temporary space" in failure["reason"]
+
+
+def test_objects_are_compared_with_the_checksums_in_the_journal(bucket, album, flat, command):
+    assert batchcolor.run(album(3), output="s3://album/out", model=flat).done == 3
+    intact = command("verify", "s3://album/out")
+    assert (intact.returncode, "3 intact" in intact.stdout) == (0, True), intact.stderr
+    content = bucket.cat_file("album/out/001.jpg")
+    bucket.pipe_file("album/out/001.jpg", content[:-1] + b"\0")
+    bucket.rm_file("album/out/1931 summer/000.jpg")
+    bucket.pipe_file("album/out/other.txt", b"text")
+    result = command("verify", "s3://album/out", "--json")
+    document = json.loads(result.stdout)
+    assert result.returncode == 3
+    counts = [document[state] for state in ("intact", "changed", "missing", "other_files")]
+    assert counts == [1, 1, 1, 1]
+    assert document["output"] == "s3://album/out"
+    none = command("verify", "s3://album/in")
+    assert (none.returncode, "s3://album/in" in none.stderr) == (2, True)

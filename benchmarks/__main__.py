@@ -14,6 +14,7 @@ from benchmarks import (
     cluster_storage,
     codec_baseline,
     cuda,
+    doubt,
     films,
     hints,
     memory,
@@ -37,6 +38,7 @@ KINDS_WITH_DATA = {
     "working-size": working_size.measure,
     "films": films.measure,
     "hints": hints.measure,
+    "doubt": doubt.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
 KINDS_WITH_RAY = {"cluster": cluster.measure, "cluster-storage": cluster_storage.measure}
@@ -61,14 +63,15 @@ def main() -> None:
     parser.add_argument("--flowers", type=Path, help="published: a folder of flower photographs")
     parser.add_argument("--cards", type=Path, help="published: write into the cards of this folder")
     parser.add_argument(
-        "--data", type=Path, help="working-size, hints: a folder of colour photographs"
+        "--data", type=Path, help="working-size, hints, doubt: a folder of colour photographs"
     )
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
-    parser.add_argument("--plot", type=Path, help="working-size: file of the plot")
+    parser.add_argument("--plot", type=Path, help="working-size, doubt: file of the plot")
+    parser.add_argument("--fit", type=Path, help="doubt: weights that get the coefficients")
     parser.add_argument(
         "--limit",
         type=int,
-        help="published, working-size, hints: number of pictures; storage: of listed objects",
+        help="published, working-size, hints, doubt: pictures; storage: of listed objects",
     )
     parser.add_argument("--film", type=Path, help="films, cuda: a film whose frames are used")
     parser.add_argument("--other", type=Path, help="codec-baseline: another checkout to compare")

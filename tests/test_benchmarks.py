@@ -166,3 +166,20 @@ def test_tests_marked_cuda_are_run_and_counted(tmp_path):
     counts = cuda.run_marked_tests(tmp_path / "tests.xml")
     assert counts["passed"] + counts["skipped"] >= 4
     assert (counts["failed"], counts["names"]) == (0, "")
+
+
+def test_the_doubt_of_delta_is_measured_and_its_coefficients_are_fitted(tmp_path, monkeypatch):
+    import shutil
+
+    from batchcolor.inference.weights import verify
+
+    folder = flowers(tmp_path / "flowers", 2)
+    for name in ("delta.safetensors", "delta.json"):
+        shutil.copy(ROOT / "weights" / name, tmp_path)
+    weights, plot = tmp_path / "delta.safetensors", tmp_path / "doubt.png"
+    former = verify(weights)
+    printed = benchmark("doubt", "--data", folder, "--limit", 6, "--fit", weights, "--plot", plot)
+    assert re.search(r"^\d+ photographs, Spearman ", printed, re.MULTILINE)
+    assert plot.stat().st_size > 1000
+    assert verify(weights) != former
+    assert json.loads((tmp_path / "delta.json").read_text())["doubt"]["photographs"] >= 6

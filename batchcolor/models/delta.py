@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from batchcolor.color import rgb_mse
 from batchcolor.errors import UsageError
+from batchcolor.models.delta_doubt import DoubtHead, add_uncalibrated_doubt, describe_picture
 from batchcolor.models.delta_palette import load_pairwise_ciede2000, make_palette
 from batchcolor.models.layers import conv_bn_relu
 from batchcolor.models.luma_gates import low_contrast_gate, noise_gate
@@ -168,7 +169,9 @@ class Delta(nn.Module):
         self.up8 = conv_bn_relu(160 + 40, 112)  # (N, 112, S/8, S/8)
         self.up4 = conv_bn_relu(112 + 24, 80)  # (N, 80, S/4, S/4)
         self.classifier = nn.Conv2d(80, colours, 1)  # (N, K, S/4, S/4)
+        self.doubt = DoubtHead(80)
         self.register_load_state_dict_pre_hook(_rename_old_keys)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(add_uncalibrated_doubt)  # type: ignore[no-untyped-call]
 
     def forward(self, luma: torch.Tensor, target: torch.Tensor | None = None) -> torch.Tensor:
         """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5, or the loss where `target` is given."""
@@ -179,12 +182,22 @@ class Delta(nn.Module):
     def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma and doubt `(N, 3, S/4, S/4)`, see `hooks/types.py`.
 
-        Doubt is how wrong the best single colour is on average, if the distribution is right.
+        Doubt is how wrong the best single colour is on average, calibrated on photographs.
         """
-        error = self.expected_error(self.multi_scale_logits(luma))
-        doubt = self.scale_doubt(error.amin(dim=1, keepdim=True))
+        features, chroma, least_error = self._decode(luma)
+        return torch.cat([chroma, self.doubt(features, chroma, least_error, luma)], dim=1)
+
+    def describe_picture(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns the statistics `(N, F)` from which doubt is predicted."""
+        return describe_picture(*self._decode(luma), luma)
+
+    def _decode(self, luma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns mean features, chroma, and the least expected error of each position."""
+        fine, coarse = self.multi_scale_features(luma)
+        error = self.expected_error(self.average_logits(fine, coarse))
         chroma = self.finish_chroma(self.decode_chroma(error), luma, error.permute(0, 2, 3, 1))
-        return torch.cat([chroma, doubt], dim=1)
+        features = (fine + resize_bilinear(coarse, fine.shape[-1])) / 2
+        return features, chroma, error.amin(dim=1, keepdim=True)
 
     def finish_chroma(
         self, chroma: torch.Tensor, luma: torch.Tensor, expected_error: torch.Tensor
@@ -196,29 +209,38 @@ class Delta(nn.Module):
         cleaned = remove_specks(chroma, luma, expected_error, self.palette)
         return cleaned * low_contrast_gate(luma) * noise_gate(luma)
 
-    def scale_doubt(self, expected_error: torch.Tensor) -> torch.Tensor:
-        """Returns an expected CIEDE2000 error in the unit of doubt, 0..0.5; any shape."""
-        return (expected_error / 100).clamp(0, 0.5)
-
-    def forward_once(self, luma: torch.Tensor) -> torch.Tensor:
-        """Returns logits `(N, K, S/4, S/4)` over the palette, from one forward pass."""
+    def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns the features `(N, 80, S/4, S/4)` that the classifier takes."""
         at4, at8, at16, at32 = self.encoder(luma)
-        x = self.deep(at32 / FEATURE_SCALE)
+        x: torch.Tensor = self.deep(at32 / FEATURE_SCALE)
         for block, skip in ((self.up16, at16), (self.up8, at8), (self.up4, at4)):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(torch.cat([x, skip], dim=1))
-        logits: torch.Tensor = self.classifier(x)
+        return x
+
+    def forward_once(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns logits `(N, K, S/4, S/4)` over the palette, from one forward pass."""
+        logits: torch.Tensor = self.classifier(self.compute_features(luma))
         return logits
 
-    def multi_scale_logits(self, luma: torch.Tensor) -> torch.Tensor:
-        """Returns the mean log-probabilities `(N, K, S/4, S/4)` of two input scales.
+    def multi_scale_features(self, luma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the features of two input scales, `(N, 80, S/4, S/4)` and `(N, 80, c/4, c/4)`.
 
         The full size gives detail. The coarse size is near the size of the training crops, at
         which objects are recognized best.
         """
-        fine = self.forward_once(luma).float().log_softmax(dim=1)
-        coarse = self.forward_once(reduce_luma(luma)).float().log_softmax(dim=1)
-        return (fine + resize_bilinear(coarse, fine.shape[-1])) / 2
+        return self.compute_features(luma), self.compute_features(reduce_luma(luma))
+
+    def multi_scale_logits(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns the mean log-probabilities `(N, K, S/4, S/4)` of two input scales."""
+        return self.average_logits(*self.multi_scale_features(luma))
+
+    def average_logits(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """Returns the mean log-probabilities `(N, K, S/4, S/4)` of the features of two scales."""
+        at_full = self.classifier(fine).float().log_softmax(dim=1)
+        at_coarse = self.classifier(coarse).float().log_softmax(dim=1)
+        mean: torch.Tensor = (at_full + resize_bilinear(at_coarse, at_full.shape[-1])) / 2
+        return mean
 
     def decode_chroma(self, expected_error: torch.Tensor) -> torch.Tensor:
         """Returns the chroma `(N, 2, s, s)` with the least expected CIEDE2000 error `(N, K, s, s)`.

@@ -46,13 +46,14 @@ class PaletteHead(nn.Module):
         )
 
     def forward(self, features: torch.Tensor, luma: torch.Tensor) -> torch.Tensor:
-        """Returns chroma in -0.5..0.5 and the expected error, `(N, 3, s, s)`."""
+        """Returns chroma in -0.5..0.5 and doubt, `(N, 3, s, s)`."""
         logits = self.classifier(features.permute(0, 2, 3, 1))  # (N, s, s, K)
         expected_error = logits.softmax(dim=-1) @ self.delta.pairwise_ciede2000  # symmetric
         chroma = (-expected_error).softmax(dim=-1) @ self.delta.palette  # (N, s, s, 2)
-        doubt = self.delta.scale_doubt(expected_error.amin(dim=-1)[:, None])
         chroma = self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2))
-        return torch.cat([self.delta.finish_chroma(chroma, luma, expected_error), doubt], dim=1)
+        chroma = self.delta.finish_chroma(chroma, luma, expected_error)
+        doubt = self.delta.doubt(features, chroma, expected_error.amin(dim=-1)[:, None], luma)
+        return torch.cat([chroma, doubt], dim=1)
 
 
 class DoublingConvolution(nn.Module):

@@ -40,27 +40,53 @@ def predict(model: str, backend: str, squares: list[np.ndarray]) -> list[Predict
     return [it for it in found if isinstance(it, Prediction)]
 
 
-def test_delta_states_the_expected_error_of_its_distribution():
+def load_delta():
+    from batchcolor.inference.backends.torch import TorchBackend
+    from batchcolor.models.delta import Delta
+
+    loading = LoadOptions(device="cpu", backend="torch", batch_size=1)
+    backend = load_runner(load_plugins().find("delta"), loading).backend
+    assert isinstance(backend, TorchBackend)
+    network = backend.colorizer
+    assert isinstance(network, Delta)
+    return network
+
+
+def test_delta_states_a_finite_error_also_for_what_is_no_photograph():
     noise = np.random.default_rng(0).random((256, 256), np.float32)
     found = predict("delta", "torch", [noise, np.full((256, 256), 0.5, np.float32)])
     assert all(it.chroma.shape == (2, 64, 64) for it in found)
     assert all(1 < it.doubt < 40 for it in found)
-    from batchcolor.inference.backends.torch import TorchBackend
 
-    runner = load_runner(
-        load_plugins().find("delta"), LoadOptions(device="cpu", backend="torch", batch_size=1)
-    )
-    backend = runner.backend
-    assert isinstance(backend, TorchBackend)
+
+def test_doubt_of_delta_is_the_calibrated_function_of_its_statistics():
     import torch
 
-    luma = torch.from_numpy(noise)[None, None]
-    with torch.no_grad():
-        network = backend.colorizer
-        chroma = network(luma)
-        error = network.expected_error(network.multi_scale_logits(luma))
-    assert found[0].chroma == pytest.approx(chroma[0].numpy(), abs=1e-4)
-    assert found[0].doubt == pytest.approx(float(error.amin(dim=1).mean()), abs=0.01)
+    network = load_delta()
+    luma = torch.linspace(0.1, 0.9, 256).expand(1, 1, 256, 256).contiguous()
+    with torch.inference_mode():
+        doubt = network.colorize_with_doubt(luma)[0, 2]
+        statistics = network.describe_picture(luma)[0].double()
+        expected = (statistics @ network.doubt.weight.double() + network.doubt.bias).exp()
+    assert 100 * float(doubt.mean()) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_weights_without_calibration_state_the_expected_error_of_the_distribution():
+    import torch
+
+    network = load_delta()
+    state = {name: it for name, it in network.state_dict().items() if "doubt" not in name}
+    from batchcolor.models.delta import Delta
+
+    former = Delta(network.vividness).eval()
+    former.load_state_dict(state)
+    luma = torch.linspace(0.1, 0.9, 256).expand(1, 1, 256, 256).contiguous()
+    with torch.inference_mode():
+        found = former.colorize_with_doubt(luma)
+        error = former.expected_error(former.multi_scale_logits(luma)).amin(dim=1)
+        calibrated = network.colorize_with_doubt(luma)
+    assert 100 * float(found[:, 2].mean()) == pytest.approx(float(error.mean()), abs=0.01)
+    assert (found[:, :2] - calibrated[:, :2]).abs().max() < 1e-3
 
 
 def test_exported_delta_has_the_same_doubt():

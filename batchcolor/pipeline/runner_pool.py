@@ -212,7 +212,9 @@ class RunnerPool:
             return None if settings.like is None else (settings.like, "")
         library = self._find_library(settings.references)
         skipped = 0 if preview is None else round(preview.start * rate)
-        named = library.find_for_frame(first + skipped, float(rate), task.source.path.stem)
+        named = None
+        if preview is None or not preview.is_shots:  # else the numbers of its frames are not known
+            named = library.find_for_frame(first + skipped, float(rate), task.source.path.stem)
         if named is not None:
             return named, f"colours of {named.name} (by its name)"
         path, correlation = library.find_nearest_to_shot(lumas)

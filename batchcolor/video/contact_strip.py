@@ -20,13 +20,11 @@ from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import read_luma
 from batchcolor.video.probe import probe
 from batchcolor.video.temporal.motion import SIDE
-from batchcolor.video.temporal.shots import ShotTracker
+from batchcolor.video.temporal.shots import PREFERRED_FRAME, ShotTracker
 
 FRAME_WIDTH = 240
 """Width of one frame on the sheet, in pixels."""
 COLUMNS = 6
-PREFERRED_FRAME = 12
-"""Number of the frame that represents a shot; the first frames may be blurred by the cut."""
 MAX_SHOTS = 240
 """Shots on a sheet; of a longer film every second shot is shown, then every fourth, and so on."""
 

@@ -15,7 +15,11 @@ CLOCK_TIME = re.compile(r"(?:(\d+):([0-5]?\d)|(\d+)):([0-5]?\d(?:\.\d+)?)", re.A
 """H:MM:SS, or M:SS with any number of minutes; seconds may have decimals."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 PREVIEW_ENDING = "-preview"
-EXPECTED = "must be a time, as 10s or 2m, or a start and a length, as 0:12:30+10s"
+SHOTS = "shots"
+EXPECTED = (
+    "must be a time, as 10s or 2m, a start and a length, as 0:12:30+10s, or shots, for one frame "
+    "of each shot"
+)
 
 
 @dataclass(frozen=True)
@@ -28,29 +32,46 @@ class TimeRange:
 
     start: float
     length: float
+    is_shots: bool = False
+    """Whether it is one frame of each shot of the whole film, see `ONE_FRAME_PER_SHOT`."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.start < MAX_SECONDS and 0 < self.length < MAX_SECONDS):
             raise UsageError(f"--preview {self}: {EXPECTED}")
 
     def __str__(self) -> str:
+        if self.is_shots:
+            return SHOTS
         length = f"{_format_number(self.length)}s"
         return f"{format_time(self.start)}+{length}" if self.start else length
 
     @property
+    def starts_later(self) -> bool:
+        """Whether times and frame numbers are not those of the film."""
+        return self.start > 0 or self.is_shots
+
+    @property
     def name_suffix(self) -> str:
         """Ending of the name of a result, which states where it starts: `-preview-0h12m30s`."""
+        if self.is_shots:
+            return f"{PREVIEW_ENDING}-{SHOTS}"
         if not self.start:
             return PREVIEW_ENDING
         hours, minutes, seconds = format_time(self.start).split(":")
         return f"{PREVIEW_ENDING}-{hours}h{minutes}m{seconds.replace('.', '_')}s"
 
 
+ONE_FRAME_PER_SHOT = TimeRange(0.0, MAX_SECONDS / 2, is_shots=True)
+"""One frame of each shot; start and length have no meaning."""
+
+
 def parse_time_range(text: str) -> TimeRange:
-    """Parses `10s`, the beginning of a film, or `0:12:30+10s`, start and length.
+    """Parses `10s`, the beginning of a film, `0:12:30+10s`, start and length, or `shots`.
 
     Raises UsageError.
     """
+    if text.strip().lower() == SHOTS:
+        return ONE_FRAME_PER_SHOT
     start, plus, length = text.strip().lower().rpartition("+")
     try:
         return TimeRange(_parse_time(start) if plus else 0.0, _parse_time(length))

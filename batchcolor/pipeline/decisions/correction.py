@@ -68,9 +68,10 @@ class Correction:
     def find_shot(self, first: int, last: int) -> ShotDecision | None:
         """The decision that holds at frame `last` of a shot that begins at frame `first`.
 
-        None for a preview that starts later: decisions count frames from the film's beginning.
+        None for a preview that starts later or of shots: decisions count frames from the film's
+        beginning.
         """
-        if self.settings.preview is not None and self.settings.preview.start:
+        if self.settings.preview is not None and self.settings.preview.starts_later:
             return None
         return self.decision.find_shot(first, last)
 

@@ -14,10 +14,11 @@ from batchcolor.pipeline.job_context import JobContext
 from batchcolor.pipeline.memory_errors import NO_MEMORY
 from batchcolor.pipeline.stages import ByteBudget, Channel
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
+from batchcolor.video.input.shot_frames import ShotFrames
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.planes import read_luma
 from batchcolor.video.temporal.motion import SIDE
-from batchcolor.video.temporal.shots import ShotTracker
+from batchcolor.video.temporal.shots import ShotPosition, ShotTracker
 
 
 class FrameDecoding:
@@ -29,6 +30,11 @@ class FrameDecoding:
         self._film, self._context, self._status = film, context, status
         self._output = admission.output
         self.frames = open_frames(admission)
+        self._is_preview_of_shots = isinstance(self.frames, ShotFrames)
+        if isinstance(self.frames, ShotFrames):
+            self.frames.is_stopped = lambda: (
+                status.error is not None or context.cancellation.draining.is_set()
+            )
         self.in_flight = ByteBudget(
             admission.max_in_flight, admission.max_in_flight, context.cancellation
         )
@@ -102,6 +108,8 @@ class FrameDecoding:
             return FrameItem(self._film, number, kept, square, square, None)
         guide = read_luma(frame, self._output.frame_format, SIDE)
         position = self._shots.track(guide)
+        if self._is_preview_of_shots:
+            position = ShotPosition(number, number, None)
         return FrameItem(self._film, number, kept, square, guide, position, number < self._replay)
 
     def _needs_model(self, item: FrameItem) -> bool:

@@ -64,6 +64,8 @@ def count_frames(admission: Admission) -> int:
     frames = source.frames or round(source.end * source.rate)
     if preview is None:
         return frames
+    if preview.is_shots:
+        return 0
     rest = max(0, frames - round(preview.start * source.rate))
     return min(rest, round(preview.length * source.rate))
 

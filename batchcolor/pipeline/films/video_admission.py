@@ -14,6 +14,7 @@ from batchcolor.video.ffmpeg import UnreadableFilmError
 from batchcolor.video.input.animation_frames import AnimationFrames, probe_animation
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
+from batchcolor.video.input.shot_frames import Frames, ShotFrames
 from batchcolor.video.output.codec_choice import resolve_codec
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, find_skippable_streams
@@ -24,6 +25,7 @@ from batchcolor.video.output.output_spec import OutputSpec, resolve_output_spec
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.temporal.stabilizer import HORIZONS, Stabilize
+from batchcolor.video.time_range import TimeRange
 
 MIN_FRAMES_IN_FLIGHT = 8
 """Frames that keep both threads of a film busy."""
@@ -142,8 +144,21 @@ def _resolve_film_output(
     return output
 
 
-def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader | AnimationFrames:
+def open_frames(admission: Admission) -> Frames | ShotFrames:
     """Opens the frames of a film, of a folder of numbered pictures or of an animation."""
+    output = admission.output
+    if not output.settings.has_only_shots:
+        return _open_all_frames(admission, output.settings.preview)
+    # Each is shown for a second, or a frame where the rate is fixed; pictures keep their number.
+    ticks = round(1 / output.time_base)
+    if output.container in FIXED_RATE_CONTAINERS:
+        ticks = round(1 / (output.rate * output.time_base))
+    has_times = output.settings.to_frames and admission.source.is_image_sequence
+    frames = _open_all_frames(admission, None)
+    return ShotFrames(frames, None if has_times else max(1, ticks))
+
+
+def _open_all_frames(admission: Admission, preview: TimeRange | None) -> Frames:
     source, frame_format = admission.source, admission.output.frame_format
     settings = admission.output.settings
     if source.is_image_sequence:
@@ -151,21 +166,21 @@ def open_frames(admission: Admission) -> VideoDecoder | ImageSequenceReader | An
             source,
             frame_format,
             strict=settings.strict,
-            preview=settings.preview,
+            preview=preview,
             max_pixels=admission.max_pixels,
         )
     if source.is_animation:
         return AnimationFrames(
-            source, frame_format, preview=settings.preview, max_pixels=admission.max_pixels
+            source, frame_format, preview=preview, max_pixels=admission.max_pixels
         )
     has_fixed_rate = admission.output.container in FIXED_RATE_CONTAINERS
     return VideoDecoder(
         source,
         frame_format,
         strict=settings.strict,
-        preview=settings.preview,
-        repeat_last_frame=settings.to_frames or has_fixed_rate,
-        fills_gaps=has_fixed_rate,
+        preview=preview,
+        repeat_last_frame=(settings.to_frames or has_fixed_rate) and not settings.has_only_shots,
+        fills_gaps=has_fixed_rate and not settings.has_only_shots,
     )
 
 

@@ -11,9 +11,7 @@ from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
-from batchcolor.video.input.animation_frames import AnimationFrames
-from batchcolor.video.input.decoder import VideoDecoder
-from batchcolor.video.input.image_sequence_reader import ImageSequenceReader
+from batchcolor.video.input.shot_frames import Frames, ShotFrames
 from batchcolor.video.numbered_frames import scan_image_sequence
 from batchcolor.video.output.image_sequence_writer import ImageSegments
 from batchcolor.video.output.muxer import Muxer, verify
@@ -43,7 +41,7 @@ class VideoSink(ABC):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
+        decoder: Frames | ShotFrames,
         scan: PacketScan,
         *,
         replace: bool,
@@ -100,7 +98,7 @@ class FileSink(VideoSink):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
+        decoder: Frames | ShotFrames,
         scan: PacketScan,
         *,
         replace: bool,
@@ -150,7 +148,7 @@ class FolderSink(VideoSink):
     def commit(
         self,
         temporary: Path,
-        decoder: VideoDecoder | ImageSequenceReader | AnimationFrames,
+        decoder: Frames | ShotFrames,
         scan: PacketScan,
         *,
         replace: bool,

@@ -36,7 +36,9 @@ from batchcolor.video.temporal.film_colors import ColorRules
 from batchcolor.video.temporal.motion import Field
 from batchcolor.video.temporal.shot_palette import ShotReference
 
-IGNORED_SHOTS = "decisions for single shots are not applied to a preview that starts later"
+IGNORED_SHOTS = (
+    "decisions for single shots are not applied to a preview that starts later or of shots"
+)
 
 
 class VideoTask:
@@ -124,6 +126,8 @@ class VideoTask:
         preview = self.output.settings.preview
         if preview is None:
             return frames
+        if preview.is_shots:
+            return 0
         rest = frames - round(preview.start * self.source.rate)
         return max(0, min(rest, round(preview.length * self.source.rate)))
 

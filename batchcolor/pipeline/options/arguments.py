@@ -95,8 +95,9 @@ class RunArguments(ModelArguments, total=False):
     preset: str | None
     bit_depth: int | None
     strict: bool
-    preview: float | tuple[float, float] | None
-    """Seconds of each film from its beginning, or second of its start and length in seconds."""
+    preview: float | tuple[float, float] | Literal["shots"] | None
+    """Seconds of each film from its beginning, second of its start and length in seconds, or one
+    frame of each shot."""
     compare: bool
     recode_sound: bool
     fps: int | float | InstanceOf[Fraction] | None

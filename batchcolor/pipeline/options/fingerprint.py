@@ -116,7 +116,7 @@ def _canonical_value(value: Any) -> Any:
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, TimeRange):
-        return str(value) if value.start else value.length
+        return str(value) if value.starts_later else value.length
     return value if isinstance(value, bool | int | float | str | None) else repr(value)
 
 

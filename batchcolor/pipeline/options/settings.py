@@ -256,7 +256,10 @@ class RunSettings(SettingsModel):
         InstanceOf[TimeRange] | None,
         BeforeValidator(read_time_range),
         Option(
-            *("Films", "Only a part of each film: its beginning, as 10s or 2m, or 0:12:30+10s."),
+            *(
+                "Films",
+                "Only a part of each film: 10s, 0:12:30+10s, or shots (a frame of each).",
+            ),
             is_text=True,
         ),
     ] = None

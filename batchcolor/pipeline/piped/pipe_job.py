@@ -96,6 +96,8 @@ def check_settings(settings: RunSettings, *, is_pipe: bool) -> None:
     """Raises UsageError for sources and options that do not go with a film on standard output."""
     if len(settings.sources) != 1:
         raise UsageError(f"--output -: one film goes to standard output, not {settings.sources}")
+    if settings.preview is not None and settings.preview.is_shots:
+        raise UsageError("--preview shots is not for a pipe; name a folder with --output")
     effective = EFFECTIVE - {"preview", "strict"} if is_pipe else EFFECTIVE
     for name, option in declared_options(RunSettings).items():
         if name not in effective and getattr(settings, name) != option.default:

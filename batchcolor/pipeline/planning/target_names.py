@@ -19,7 +19,7 @@ from batchcolor.pipeline.planning.postponed_files import PostponedFile, Postpone
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.video.output.codec_choice import choose_container
 
-FILM_ENDING = re.compile(r"(-compare)?(-preview(-\d+h\d\dm\d\d(_\d+)?s)?)?(-frames)?$")
+FILM_ENDING = re.compile(r"(-compare)?(-preview(-\d+h\d\dm\d\d(_\d+)?s|-shots)?)?(-frames)?$")
 """What `VideoSettings.name_suffix` adds to the stem of a film's result."""
 
 

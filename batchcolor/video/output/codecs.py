@@ -187,7 +187,12 @@ class VideoSettings:
     @property
     def starts_later(self) -> bool:
         """Whether the result begins after the beginning of the film, at a time of zero."""
-        return self.preview is not None and self.preview.start > 0
+        return self.preview is not None and self.preview.starts_later
+
+    @property
+    def has_only_shots(self) -> bool:
+        """Whether the result is one frame of each shot."""
+        return self.preview is not None and self.preview.is_shots
 
     @property
     def name_suffix(self) -> str:

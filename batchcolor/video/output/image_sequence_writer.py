@@ -83,7 +83,8 @@ class ImageSegments(Segments):
         if self._is_image_sequence:
             assert frame.pts is not None
             position = frame.pts
-            self._repeat_until(position)
+            if not self.output.settings.has_only_shots:
+                self._repeat_until(position)
         self._write_image(position, self._encode_image(frame, self._find_metadata(position)))
 
     def _repeat_until(self, position: int) -> None:

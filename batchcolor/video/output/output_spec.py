@@ -85,6 +85,9 @@ def resolve_output_spec(
         if container == MXF and settings.codec == "prores" and frame_format.is_interlaced:
             notes.append("the frames state the field order, mxf states none for prores")
     skipped = skippable_streams or {}
+    if settings.has_only_shots and source.has_packets and not settings.to_frames:
+        skipped, more = _skip_other_streams(source)
+        notes += more
     width, height = frame_format.width, frame_format.height
     if settings.compare and frame_format.rotation % 180:
         height *= 2  # side by side after rotation
@@ -195,11 +198,18 @@ def _resolve_picture_frame_format(
     return replace(own, pixel_format=pixel_format, matrix=matrix), notes
 
 
+def _skip_other_streams(source: SourceInfo) -> tuple[dict[int, str], list[str]]:
+    """Returns the streams beside the coloured one, as `skippable_streams`, and a note on them."""
+    with open_container(source.path) as container:
+        others = {s.index: s.type for s in container.streams if s.index != source.stream}
+    types = ", ".join(sorted(set(others.values())))
+    notes = [f"its other streams ({types}) are dropped"] if others else []
+    return dict.fromkeys(others, ""), notes
+
+
 def _note_dropped_streams(source: SourceInfo) -> list[str]:
     """Returns notes about streams and properties that numbered pictures do not have."""
-    with open_container(source.path) as container:
-        others = sorted({s.type for s in container.streams if s.index != source.stream})
-    notes = [f"its other streams ({', '.join(others)}) are dropped"] if others else []
+    _, notes = _skip_other_streams(source)
     aspect = source.frame_format.sample_aspect_ratio
     if aspect not in (None, 1):
         notes.append(f"its samples are not square ({aspect}); the pictures are not scaled")

@@ -61,7 +61,7 @@ class StreamCopier:
         """
         self._cut = StreamCut(start) if start else None
         chapters = self._input.chapters()
-        if chapters:
+        if chapters and not self.output.settings.has_only_shots:
             target.set_chapters(cut_chapters(chapters, start, end))
 
     def choose_muxer_options(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ class StreamCopier:
             tags.pop("timecode", None)
         target.metadata.update(tags)
         chapters = self._input.chapters()
-        if chapters:
+        if chapters and not self.output.settings.has_only_shots:
             target.set_chapters(chapters)
 
     def copy_metadata(self, target: Stream) -> None:

@@ -11,6 +11,8 @@ MIN_CORRELATION = 0.65
 MIN_CONFIDENCE = 0.65
 """Frames of low correlation belong to different shots if their mean confidence of motion is lower,
 which it is not in a fast pan."""
+PREFERRED_FRAME = 12
+"""Number of the frame that represents a shot; the first frames may be blurred by the cut."""
 CERTAIN_CUT_CORRELATION = 0.2
 """Frames with a lower correlation always belong to different shots, as from or to black."""
 

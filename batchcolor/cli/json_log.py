@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from batchcolor.storage.mounts import name_of, name_paths
+
 if TYPE_CHECKING:
     from batchcolor.hooks.manager import Plugins
     from batchcolor.hooks.types import Outcome
@@ -82,9 +84,9 @@ class JsonLog:
         self.write(
             "picture",
             "error" if outcome.status == "failed" else "info",
-            picture=str(outcome.source),
+            picture=name_of(outcome.source),
             outcome=outcome.status,
-            target=str(outcome.target or ""),
+            target=name_of(outcome.target) if outcome.target else "",
             step=outcome.step,
             reason=outcome.reason,
             notes=list(outcome.notes),
@@ -119,7 +121,8 @@ class JsonLog:
         """Writes what is left to say at the end of a job."""
         self._write_news(report)
         for broken in plugins.broken:
-            self.write("plugin", "error", reason=broken.describe(with_location=True))
+            reason = name_paths(broken.describe(with_location=True))
+            self.write("plugin", "error", reason=reason)
         level: Level = "error" if report.exit_code else "info"
         values = {"exit_code": int(report.exit_code), "message": report.message}
         self.write("ended", level, **_count(report), seconds=round(report.seconds, 3), **values)

@@ -28,7 +28,7 @@ from batchcolor.cli.progress_line import BAR_WIDTH, counts, describe_node, descr
 from batchcolor.errors import ExitCode, make_printable
 from batchcolor.storage.journal import journal_path
 from batchcolor.storage.locations import is_url
-from batchcolor.storage.mounts import name_of
+from batchcolor.storage.mounts import name_of, name_paths
 from batchcolor.storage.shard import parse_shard
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class RunView:
         """
         self._show_failures(report)
         for broken in plugins.broken:
-            self._say(broken.describe(with_location=bool(self.verbose)))
+            self._say(name_paths(broken.describe(with_location=bool(self.verbose))))
         if report.message:
             self._say(f"batchcolor: {report.message}")
         if self.quiet:

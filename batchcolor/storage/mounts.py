@@ -8,8 +8,10 @@ messages, in the journal and in the report, are those of the remote objects.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from batchcolor.storage.locations import join_url
@@ -72,6 +74,22 @@ def name_of(path: Path | str) -> str:
     if (mount := _mounts.get(absolute) or find_mount(absolute)) is None:
         return str(path)
     return mount.find_url(absolute)
+
+
+def name_paths(text: str) -> str:
+    """A message of a library or plugin with URLs instead of the paths that stand for them.
+
+    A path ends before a space, a quote or a colon.
+    """
+    for folder, mount in _mounts.items():
+        if folder in text:
+            path = re.compile(re.escape(folder) + r"""(?![\w.-])[^\s'":,;]*""")
+            text = path.sub(partial(_find_url, mount), text)
+    return text
+
+
+def _find_url(mount: Mount, match: re.Match[str]) -> str:
+    return mount.find_url(match[0])
 
 
 def find_tag(path: Path) -> str | None:

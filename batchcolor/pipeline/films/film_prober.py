@@ -16,6 +16,7 @@ from batchcolor.pipeline.pictures.picture_decoder import FILM, PictureDecoder
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.stages import Cancellation
+from batchcolor.storage.mounts import name_of
 
 
 class FilmProber:
@@ -50,7 +51,7 @@ class FilmProber:
                 room.add(self._probe(task), task.target)
             except ProcessingError as error:
                 self._refused[task.source.path] = error
-                report.refused.append((str(task.source.path), error.reason))
+                report.refused.append((name_of(task.source.path), error.reason))
         report.frames_waiting, report.announcements = room.frames, room.describe()
         self._are_probed.set()
         self.cancellation.wake()

@@ -32,7 +32,7 @@ from batchcolor.storage.journal import (
     absolute_source,
     head_tail_digest,
 )
-from batchcolor.storage.mounts import name_of
+from batchcolor.storage.mounts import find_mount, name_of
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
@@ -95,7 +95,8 @@ class Recorder:
         action: Action = "kept grey" if is_grey else "coloured"
         notes = [*notes, *self._write_sidecars(task, action, fixity, notes)]
         reason = KEPT_GREY if is_grey else ""
-        outcome = Outcome(task.source.path, task.target, "done", reason=reason, notes=tuple(notes))
+        shown = tuple(_replace_paths(task, note) for note in notes)
+        outcome = Outcome(task.source.path, task.target, "done", reason=reason, notes=shown)
         doubt = self._take_doubt(task)
         entry = replace(self._result_entry(task, outcome, fixity), doubt=doubt)
         self._record_result(task, outcome, entry)
@@ -122,7 +123,8 @@ class Recorder:
         self._take_doubt(task)
         with self._lock:
             self._extra_notes.pop(task.source.path, None)
-        outcome = Outcome(task.source.path, None, "failed", error.step, error.reason)
+        reason = _replace_paths(task, error.reason)
+        outcome = Outcome(task.source.path, None, "failed", error.step, reason)
         self._record(outcome, self._entry(task, outcome))
 
     def _count_bytes(self, task: Task, fixity: Fixity | None) -> None:
@@ -163,7 +165,7 @@ class Recorder:
         if entry.outcome in RESULTS:
             self.report.count_bytes(max(0, task.source.size), entry.result_size)
         if entry.doubt is not None:
-            self.report.add_doubt(str(task.source.path), entry.doubt)
+            self.report.add_doubt(name_of(task.source.path), entry.doubt)
 
     def skip_entry(self, entry: SkippedEntry) -> None:
         """Records a directory entry that is not coloured; an unreadable folder is a failure."""
@@ -286,6 +288,17 @@ def _measure(path: Path) -> Fixity | None:
         return measure(path)
     except OSError:
         return None
+
+
+def _replace_paths(task: Task, text: str) -> str:
+    """A message with the URLs of the task's files instead of the paths of their local copies.
+
+    Libraries and plugins put paths into their errors.
+    """
+    for path in (task.source.path, task.target):
+        if find_mount(str(path)) is not None:
+            text = text.replace(str(path), name_of(path))
+    return text
 
 
 def _format_name(task: Task, action: Action) -> str:

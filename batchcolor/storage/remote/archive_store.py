@@ -14,6 +14,7 @@ from batchcolor.storage.remote.errors import StorageError
 from batchcolor.storage.remote.store import RemoteObject, Store, make_object
 
 CHUNK = 2**20
+LEADING = re.compile(r"^(\./+)+")
 
 
 class ArchiveStore(Store):
@@ -32,26 +33,31 @@ class ArchiveStore(Store):
 
         Raises StorageError where there is none.
         """
-        self.fs._get_dirs()
         prefix = f"{base.strip('/')}/" if base.strip("/") else ""
         is_empty = True
-        for name, info in list(self.fs.dir_cache.items()):
+        for name, (path, info) in self._entries.items():
             if info["type"] == "file" and name.startswith(prefix):
                 is_empty = False
-                yield self._make(name, name[len(prefix) :], info)
+                yield self._make(path, name[len(prefix) :], info)
         if is_empty and prefix:
             raise StorageError("missing", "it does not exist")
 
     def stat(self, path: str) -> RemoteObject | None:
         """As `Store.stat`."""
-        self.fs._get_dirs()
-        path = path.strip("/")
-        info = self.fs.dir_cache.get(path)
-        if path and info is None:
-            raise FileNotFoundError(path)
-        if info is None or info["type"] != "file":
+        name = path.strip("/")
+        if not name:
             return None
-        return self._make(path, path.rpartition("/")[2], info)
+        if name not in self._entries:
+            raise FileNotFoundError(name)
+        member, info = self._entries[name]
+        return self._make(member, name.rpartition("/")[2], info) if info["type"] == "file" else None
+
+    @cached_property
+    def _entries(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The path of each member and folder as fsspec takes it, and what is known of it, by its
+        name. `tar -c .` puts `./` before all names."""
+        self.fs._get_dirs()
+        return {LEADING.sub("", path): (path, info) for path, info in self.fs.dir_cache.items()}
 
     def _make(self, path: str, key: str, info: dict[str, Any]) -> RemoteObject:
         found = make_object(path, key, info)

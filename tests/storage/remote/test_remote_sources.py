@@ -57,13 +57,17 @@ def names(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name.removeprefix("./"): content for name, content in files.items()}
 
 
-@pytest.mark.parametrize("kind", ["zip", "zip://", "tar", "tar.gz", "http", "memory", "http zip"])
+@pytest.mark.parametrize(
+    "kind", ["zip", "zip://", "tar", "tar.gz", "tar of .", "http", "memory", "http zip"]
+)
 def test_results_are_those_of_the_same_files_in_a_folder(
     kind, pictures, local, flat, tmp_path, serve
 ):
     if kind.startswith("zip"):
         source = (kind.partition("zip")[2] and "zip://") or ""
         source += pack_zip(pictures, tmp_path / "a.zip")
+    elif kind == "tar of .":
+        source = pack_tar(pictures, tmp_path / "a.tar")
     elif kind.startswith("tar"):
         with tarfile.open(tmp_path / f"a.{kind}", "w:gz" if kind.endswith("gz") else "w") as packed:
             for path in sorted(pictures.rglob("*")):

@@ -15,6 +15,7 @@ from pathlib import Path
 from batchcolor.images.formats import IMAGE_SEQUENCE, PNG, Format
 from batchcolor.images.scan import ScannedFile, SkippedEntry, UnopenedFile
 from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.planning.name_owners import NameOwners
 from batchcolor.pipeline.planning.postponed_files import PostponedFile, PostponedFiles
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.video.output.codec_choice import choose_container
@@ -48,7 +49,7 @@ class TargetNames:
     ) -> None:
         self.settings, self.journal = settings, journal
         self._is_forbidden, self._identify = is_forbidden, identify
-        self._owners: dict[str, str] = {}
+        self._owners = NameOwners()
         """The source of each name of this job, by its name in lower case."""
         self._postponed = PostponedFiles()
         self._order = 0
@@ -106,9 +107,9 @@ class TargetNames:
             candidate = relative.with_name(name)
             key = str(candidate).casefold()
             self._name_postponed(key, order)
-            is_free = self._owners.get(key, source) == source
+            is_free = self._owners.is_free(key, source)
             if is_free and self.journal.owner(key) in (None, source):
-                self._owners[key] = source
+                self._owners.add(key, source)
                 return candidate
         raise AssertionError("the candidates never end")
 
@@ -123,7 +124,7 @@ class TargetNames:
             self._name_postponed(key, order)
             is_taken = key in self._owners or self.journal.owner(key) is not None
             if not is_taken and not self._is_forbidden(candidate):
-                self._owners[key] = f"{absolute_source(file.path)} strip"
+                self._owners.add(key, f"{absolute_source(file.path)} strip")
                 return candidate
         raise AssertionError("the candidates never end")
 

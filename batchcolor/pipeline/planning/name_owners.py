@@ -8,8 +8,8 @@ from __future__ import annotations
 from hashlib import blake2b
 
 DIGEST_SIZE = 16
-"""Bytes of a digest. Two of 128 bits are not equal by chance: among 10 million names with a
-probability of 1e-23, less than that of an error in memory; and nobody can find two by intent."""
+"""Bytes of a digest. Digests of 10 million names have a collision with a probability of 1e-25,
+less than that of an error in memory, and no method is known to construct one."""
 RECORD_SIZE = 2 * DIGEST_SIZE
 BUCKETS = 2**14
 

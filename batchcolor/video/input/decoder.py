@@ -22,6 +22,7 @@ from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.input.corruption import detect_corruption
 from batchcolor.video.input.gif_damage import GifInspector
+from batchcolor.video.input.lost_frames import LeapDetector, LostFrameDetector
 from batchcolor.video.input.resume_place import find_resume_place
 from batchcolor.video.input.seeking import find_key_frame, skip_to_key_frame
 from batchcolor.video.planes import view_plane
@@ -68,6 +69,8 @@ class VideoDecoder:
         """With its timestamp; that of the frame itself may be changed by its consumer."""
         self._is_gap_near = False
         self._gif: GifInspector | None = None
+        self._lost: LostFrameDetector | None = None
+        self._leaps = LeapDetector(1 / (source.rate * source.time_base))
         self._last_pts: int | None = None
         self._pts_offset = 0
         self._first_tick: int | None = None
@@ -95,6 +98,8 @@ class VideoDecoder:
             stream = container.streams[self.source.stream]
             assert isinstance(stream, VideoStream)
             self._configure(stream)
+            if stream.codec_context.name == "hevc" and not self.source.has_estimated_pts:
+                self._lost = LostFrameDetector()
             packets = self._demux(container, stream)
             if self._seek_to_resume(container, stream) or self._seek(container, stream):
                 packets = skip_to_key_frame(packets)
@@ -105,11 +110,14 @@ class VideoDecoder:
                         continue
                     if self._is_past_preview(tick):
                         return
+                    self._leaps.add_frame(tick)
                     fit = self._fit(frame)
                     for shown in (*self._repeat_before(fit), fit):
                         self.count += 1
                         if self.count > self.skip:
                             yield shown
+            if self._lost is not None:
+                self._report_lost(self._lost.find_rest())
         self._finish()
 
     @property
@@ -157,6 +165,8 @@ class VideoDecoder:
         container.seek(place.seek_tick, stream=stream)
         self.count = self._decoded = self.number_of_first_decoded = place.number
         self._start_tick, self._first_tick = place.first_tick, self._marks[0].tick
+        for mark in self._marks[: place.number]:
+            self._leaps.add_frame(mark.tick)
         return True
 
     def _seek(self, container: InputContainer, stream: VideoStream) -> bool:
@@ -205,9 +215,13 @@ class VideoDecoder:
         damage = ""
         if self._gif is not None and packet.size:
             damage = self._gif.find_damage(bytes(packet))
+        if self._lost is not None and packet.size and not packet.is_discard:
+            self._lost.add_packet(packet.pts)
         try:
             frames = packet.decode()
         except DECODE_ERRORS as error:
+            if self._lost is not None:
+                self._lost.forget_packet(packet.pts)
             self._report_damage(packet.pts, damage or format_av_error(error))
             return []
         if damage:
@@ -216,9 +230,17 @@ class VideoDecoder:
         for frame in good:
             if self.source.has_estimated_pts:
                 self._estimate_pts(frame)
+            if self._lost is not None:
+                self._report_lost(self._lost.find_before(frame.pts))
             if frame.is_corrupt:
                 self._report_damage(frame.pts, "damaged data")
         return good
+
+    def _report_lost(self, ticks: list[int]) -> None:
+        """Reports frames in a row that the decoder has left out without an error."""
+        if ticks:
+            many = "a frame" if len(ticks) == 1 else f"{len(ticks)} frames in a row"
+            self._report_damage(ticks[0], f"{many} cannot be decoded")
 
     def _estimate_pts(self, frame: VideoFrame) -> None:
         """Replaces an estimated timestamp by the decoding timestamp, shifted to the first frame.
@@ -323,6 +345,8 @@ class VideoDecoder:
                 f"{many}{self._first_damage}; intact frames keep their times, and lost frames "
                 f"are replaced by the last intact one"
             )
+        elif (leaps := self._leaps.describe(self.source.time_base)) and self._gif is None:
+            self.notes.append(leaps)
         if self.missing:
             text = f"{self.missing} of {self.source.frames} frames in its header cannot be decoded"
             if self.strict:

@@ -237,7 +237,7 @@ class VideoDecoder:
         return good
 
     def _report_lost(self, ticks: list[int]) -> None:
-        """Reports frames in a row that the decoder has left out without an error."""
+        """Reports frames in a row that the decoder omitted without an error."""
         if ticks:
             many = "a frame" if len(ticks) == 1 else f"{len(ticks)} frames in a row"
             self._report_damage(ticks[0], f"{many} cannot be decoded")

@@ -160,10 +160,8 @@ def _read_source_info(
         notes.append(f"interlaced, {FIELD_ORDER_NAMES[fields.order]}; written interlaced")
     others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
     if others:
-        copied = ", ".join(str(stream.index) for stream in others)
-        notes.append(
-            f"has {1 + len(others)} video streams: {video.index} is coloured, {copied} copied"
-        )
+        rest = ", ".join(str(stream.index) for stream in others)
+        notes.append(f"has {1 + len(others)} video streams: {video.index} is coloured, {rest} not")
     return SourceInfo(
         path=path,
         stream=video.index,

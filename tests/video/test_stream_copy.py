@@ -215,3 +215,26 @@ def test_suggested_container_accepts_the_codec(make_clip, command, tmp_path):
     document = refused.stderr.replace("\n", " ")
     assert "mkv cannot hold audio stream 1" in document
     assert "--format" not in document  # of those for ffv1, only mkv holds such audio
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_empty_streams_are_kept_or_reported(make_clip, flat, command, tmp_path, container):
+    clip = make_clip(tmp_path / "film.mkv", frames=10)
+    empty = tmp_path / "empty.mkv"
+    with av.open(str(clip)) as film, av.open(str(empty), "w") as target:
+        streams = [target.add_stream_from_template(film.streams.video[0]) for _ in range(2)]
+        target.add_stream("aac", rate=48000, layout="mono")
+        for packet in film.demux(video=0):
+            if packet.size:
+                packet.stream = streams[0]
+                target.mux(packet)
+    result = command("run", empty, "-m", flat, "-o", "out", "--format", container)
+    assert result.returncode == 0, result.stderr
+    text = " ".join((result.stdout + result.stderr).split())
+    with av.open(str(tmp_path / "out" / f"empty.{container}")) as film:
+        kept = [stream.type for stream in film.streams]
+    assert kept == (["video", "video", "audio"] if container == "mkv" else ["video"])
+    for note in ("video stream 1 is empty: dropped", "audio stream 2 is empty: dropped"):
+        assert (note in text) == (container == "mp4")
+    assert "2 video streams: 0 is coloured, 1 not" in text
+    assert "copied" not in text

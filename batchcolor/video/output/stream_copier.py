@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from batchcolor.errors import ProcessingError
-from batchcolor.images.formats import MKV, MOV, MXF, Format
+from batchcolor.images.formats import MKV, MOV, MP4, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_error, to_ffmpeg_url
 from batchcolor.video.output.containers import refuses_stream, suggest_container
 from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
@@ -47,6 +47,8 @@ class StreamCopier:
         )
         self._targets: dict[int, RemuxedStream | PcmTranscoder | TimedTextConverter] = {}
         self._next_packet: Packet[Stream] | None = None
+        self._with_packets: set[int] = set()
+        """Streams that have a packet in the result."""
         self._last_dts: dict[int, int] = {}
         """Last decoding time of each stream."""
         self._packets = self._demux()
@@ -196,6 +198,7 @@ class StreamCopier:
                 return
             self._next_packet = None
             if not _is_empty_subtitle(packet):
+                self._with_packets.add(packet.stream_index)
                 self._make_monotonic(packet)
                 self._audio.count(self._targets[packet.stream_index].target, packet)
                 target.mux(list(self._targets[packet.stream_index].convert_packet(packet)))
@@ -213,6 +216,12 @@ class StreamCopier:
 
     def _finish(self, target: OutputContainer) -> None:
         """Flushes transcoders, once; later calls of `mux_until` find nothing to do."""
+        if self.output.container in (MP4, MOV):  # FFmpeg writes no track without a sample
+            self.notes += [
+                f"{self._input.streams[index].type} stream {index} is empty: dropped"
+                for index in sorted(self._targets.keys() - self._with_packets)
+                if self._input.streams[index].type in ("audio", "video")
+            ]
         while self._targets:
             index, copier = self._targets.popitem()
             target.mux(list(copier.convert_packet(None)))

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -63,3 +64,19 @@ def test_delay_of_video_after_audio_is_kept(make_clip, colour_film, assert_same_
     assert_same_times(before, after)
     audio_starts = [film.packets[1][0][1] for film in (before, after)]
     assert audio_starts[0] == audio_starts[1]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_priming_of_audio_before_zero_keeps_its_time(
+    make_clip, flat, command, read_film, tmp_path, container
+):
+    clip = make_clip(tmp_path / "film.mp4", audio=("aac",), frames=25)
+    before = read_film(clip)
+    assert before.packets[1][0][1] < 0
+    words = ("run", clip, "-m", flat, "-o", "out", "--format", container)
+    assert command(*words).returncode == 0
+    after = read_film(tmp_path / "out" / f"film.{container}")
+    assert [digest for digest, _ in after.packets[1]] == [d for d, _ in before.packets[1]]
+    times = zip(after.packets[1], before.packets[1], strict=True)
+    assert max(abs(a - b) for (_, a), (_, b) in times) <= Fraction(1, 1000)
+    assert after.times == pytest.approx(before.times, abs=0.001)

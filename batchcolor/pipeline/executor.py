@@ -10,6 +10,7 @@ fails at any step leaves with a reason, and the others continue. Frames of films
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -53,6 +54,10 @@ from batchcolor.storage.mounts import name_of
 AnyItem = PictureItem | PageItem | FrameItem
 ENCODERS_PER_THREAD = 2
 """At the end of each picture an encoder waits for the disk; another one uses the core meanwhile."""
+COUNT_DELAY = 5.0
+"""Seconds at most for which names on remote storage are not counted."""
+POLL = 0.1
+"""Seconds between two checks for the first outcome."""
 DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its reader faulty"
 
 
@@ -136,12 +141,25 @@ class Pipeline:
     def _count(self) -> None:
         """Counts names ahead of the work, then probes the films: none is begun before all are."""
         is_cancelled = self.stop.draining.is_set
+        if self.plan.has_only_remote_sources:
+            self.prober.probe_all((), self.report)  # films are probed when they are fetched
+            self._wait_for_first()
         counted = self.plan.count_files(self.readers, is_cancelled)
         if not is_cancelled():  # else it is the number up to the signal
             self.report.counted, self.report.counted_of_all = counted.own, counted.every
         suffixes = VIDEO_SUFFIXES if self.settings.films.fps is None else ()
+        if self.plan.has_only_remote_sources:
+            return
         films = self.plan.tasks(self.journal, self.runner.weights_hash, (), suffixes)
         self.prober.probe_all(films if counted.has_films else (), self.report)
+
+    def _wait_for_first(self) -> None:
+        """Waits for the first outcome: counting is a listing of its own, which would delay it."""
+        end = time.monotonic() + COUNT_DELAY
+        report = self.report
+        while report.is_scanning and report.left == report.scanned and time.monotonic() < end:
+            if self.stop.draining.wait(POLL):
+                break
 
     def _scan_and_plan(self) -> None:
         for task in self._tasks():

@@ -200,6 +200,11 @@ class Plan:
         """Whether a source is on remote storage or in an archive."""
         return any(root.remote is not None for root in self.roots)
 
+    @property
+    def has_only_remote_sources(self) -> bool:
+        """Whether no source is a file or folder on this computer."""
+        return bool(self.roots) and all(root.remote is not None for root in self.roots)
+
     def _fingerprint(self, target: Format, file: ScannedFile, correction: Correction) -> str:
         """The fingerprint of a result of this job in the format `target`."""
         is_film = file.is_film

@@ -17,11 +17,13 @@ class FolderHandler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder; each path in `faults` answers with what its list has next."""
 
     faults: dict[str, list[Any]]
+    requests: list[str]
 
     def log_message(self, *arguments: object) -> None:
         pass
 
     def do_GET(self) -> None:
+        self.requests.append(self.path)
         faults = self.faults.get(self.path.partition("?")[0], [])
         fault = faults.pop(0) if faults and self.command == "GET" else None
         if isinstance(fault, int):
@@ -40,12 +42,15 @@ class FolderHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """Serves a folder on loopback, and returns its URL."""
+    """Serves a folder on loopback, and returns its URL; `log` gets the paths of requests."""
     pytest.importorskip("aiohttp", reason="http:// needs aiohttp")
     servers = []
 
-    def start(folder: Path, faults: dict[str, list[Any]] | None = None) -> str:
-        handler = type("Handler", (FolderHandler,), {"faults": faults or {}})
+    def start(
+        folder: Path, faults: dict[str, list[Any]] | None = None, log: list[str] | None = None
+    ) -> str:
+        log = [] if log is None else log
+        handler = type("Handler", (FolderHandler,), {"faults": faults or {}, "requests": log})
         server = http.server.ThreadingHTTPServer(
             ("127.0.0.1", 0), partial(handler, directory=str(folder))
         )

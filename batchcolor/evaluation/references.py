@@ -20,6 +20,7 @@ from batchcolor.hooks.thread_warnings import silence_warnings
 from batchcolor.images.picture import RgbArray
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.pipeline.options.settings import MAX_PIXELS
+from batchcolor.storage.mounts import name_of
 from batchcolor.training.store import GREY
 
 MIN_SIDE = 8
@@ -100,7 +101,7 @@ def scan_references(
     if not reference_set.references:
         counts = ", ".join(f"{n} {reason}" for reason, n in reference_set.count_skipped().items())
         raise EvaluationDataError(
-            f"--data {data}: no colour photograph to measure against ({counts})"
+            f"--data {name_of(data)}: no colour photograph to measure against ({counts})"
         )
     cb, cr = chroma / len(reference_set.references)
     reference_set.mean_chroma = float(cb), float(cr)
@@ -119,7 +120,7 @@ def _find_pictures(
             detail = "a film" if isinstance(entry, ScannedFile) else entry.reason
             skipped.append((os.path.relpath(entry.path, data), "no picture", detail))
     if not files:
-        raise EvaluationDataError(f"--data {data}: no pictures in it")
+        raise EvaluationDataError(f"--data {name_of(data)}: no pictures in it")
     if limit is not None and limit < len(files):
         files = [files[index * len(files) // limit] for index in range(limit)]
     return files

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 
 from batchcolor.errors import TrainingDataError
 from batchcolor.hooks.thread_warnings import silence_warnings
+from batchcolor.storage.mounts import name_of
 
 DATA_SETS = ("cifar10", "flowers102")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"})
@@ -57,7 +58,9 @@ def check_source(data: str) -> None:
         return
     folder = _resolve_folder(data)
     if next(_find_files(folder), None) is None:
-        raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
+        raise TrainingDataError(
+            f"{name_of(folder)} has no photographs ({' '.join(sorted(SUFFIXES))})"
+        )
 
 
 def list_with_validation(data: str, validation: str, root: Path) -> tuple[list[TrainingImage], str]:
@@ -82,7 +85,9 @@ def list_images(data: str, root: Path) -> tuple[list[TrainingImage], str]:
     folder = _find_flowers102(root) if data == "flowers102" else _resolve_folder(data)
     paths = sorted(_find_files(folder))
     if not paths:
-        raise TrainingDataError(f"{folder} has no photographs ({' '.join(sorted(SUFFIXES))})")
+        raise TrainingDataError(
+            f"{name_of(folder)} has no photographs ({' '.join(sorted(SUFFIXES))})"
+        )
     state = hashlib.sha256()
     for path in paths:
         stat = path.stat() if path.exists() else None

@@ -28,6 +28,7 @@ from batchcolor.storage.atomic import (
     temporary_folder,
     write_atomic,
 )
+from batchcolor.storage.mounts import name_of
 from batchcolor.training.cache import cache_folder
 from batchcolor.training.datasets import (
     TrainingImage,
@@ -89,7 +90,7 @@ def open_store(
     index = json.loads((folder / "index.json").read_text())
     if index["kept"] < 2 or not index["train"]:
         raise TrainingDataError(
-            f"{data}: {index['kept']} of {len(found)} pictures can be used for training "
+            f"{name_of(data)}: {index['kept']} of {len(found)} pictures can be used for training "
             f"({_format_skipped(index['skipped'])}); see {folder / 'skipped.log'}"
         )
     train, held_out = np.array(index["train"]), np.array(index["validation"])

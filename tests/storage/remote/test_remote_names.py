@@ -78,3 +78,17 @@ def test_python_gets_the_urls_in_the_report(sources, flat, tmp_path):
     report = batchcolor.run("memory://report", output=tmp_path / "out", model=flat)
     names = {one["source"] for one in report.as_json()["failures"]}
     assert names == {f"memory://report/{name}" for name in ("broken.jpg", "cut.jpg", "film.mkv")}
+
+
+@pytest.mark.parametrize("name", ["broken.jpg", "notes.txt"])
+def test_photographs_that_cannot_be_used_have_the_url(name, flat, command, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, b"not a picture")
+    url = f"zip://{tmp_path / 'a.zip'}"
+    done = command("evaluate", "--data", url, "-m", flat)
+    assert done.returncode == 2
+    assert f"--data {url}: no " in done.stderr
+    done = command("train", "beta", "--data", url, "-o", tmp_path / "new.safetensors")
+    assert done.returncode == 2
+    assert url in done.stderr
+    assert "inputs" not in done.stderr

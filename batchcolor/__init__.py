@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from batchcolor.api import LoadedColorizer, colorize, colorize_many, load_colorizer, run
     from batchcolor.errors import (
         BatchcolorError,
+        ClusterError,
         EvaluationDataError,
         ExitCode,
         InterruptedJobError,
         ModelError,
+        NodeMismatchError,
         OutputError,
         OutputLockedError,
         PluginError,
@@ -52,6 +54,7 @@ __all__ = [
     "COMPOSITE_WITH_AI",
     "CONTRACT_VERSION",
     "BatchcolorError",
+    "ClusterError",
     "Colorizer",
     "ColorizerSpec",
     "DoubtfulColorizer",
@@ -61,6 +64,7 @@ __all__ = [
     "InterruptedJobError",
     "LoadedColorizer",
     "ModelError",
+    "NodeMismatchError",
     "Outcome",
     "OutputError",
     "OutputLockedError",

@@ -37,8 +37,9 @@ OF_OTHERS = {
     *("--nproc-per-node", "--standalone", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"),
     *("--index-url", "--head", "--address"),
     *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
+    *("--plot", "--fit"),
 }
-"""Options of other programs that the pages mention."""
+"""Options of other programs and of the benchmarks that the pages mention."""
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

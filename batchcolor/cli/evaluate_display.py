@@ -42,6 +42,7 @@ def print_tables(console: Console, result: Evaluation) -> None:
     pictures = len(result.reference_set.references)
     title = f"{pictures} pictures, colourfulness of the references {colorfulness:.1f}"
     summary = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    summary.collapse_padding, summary.pad_edge = True, False  # it fits into 80 columns
     summary.add_column("", overflow="fold")
     for metric in rows[0].values:
         summary.add_column(COLUMN_FORMATS[metric][0], justify="right", no_wrap=True)
@@ -58,7 +59,7 @@ def print_tables(console: Console, result: Evaluation) -> None:
             )
         if has_fid:
             cells.append(Text("" if row.fid is None else f"{row.fid:.2f}"))
-        summary.add_row(*cells, Text(f"{row.images_per_second:.1f}"))
+        summary.add_row(*cells, Text(f"{row.images_per_second:.4g}"))
     console.print(summary)
     for comparison in result.comparisons:
         has_changed = any(difference.mean for difference in comparison.differences)

@@ -11,8 +11,7 @@ edge. What is a speck is decided in three steps, on the picture reduced to `SIDE
    outline. Where there is a reference, the colour of the surroundings must also be nearer to it
    than that of the patch.
 
-The thresholds were chosen by eye on half of 30 old photographs and 30 others, and checked on the
-other half.
+The thresholds were chosen by eye on 30 old photographs and 31 others.
 """
 
 from __future__ import annotations

@@ -313,7 +313,7 @@ def test_weights_that_differ_on_all_nodes_end_the_job_before_it_begins(
 ):
     weights = tmp_path / "weights"
     weights.mkdir()
-    original = Path(batchcolor.__file__).parent.parent / "weights" / "beta.safetensors"
+    original = Path(__file__).parents[2] / "weights" / "beta.safetensors"
     data = bytearray(original.read_bytes())
     data[-1] ^= 1
     (weights / "beta.safetensors").write_bytes(data)

@@ -37,7 +37,7 @@ def objects(system, folder: str) -> dict[str, bytes]:
     return {
         path.partition(f"{folder}/")[2]: system.cat_file(path)
         for path in system.find(folder)
-        if "/.batchcolor/" not in path
+        if path.startswith(f"{folder}/") and "/.batchcolor/" not in path  # s3fs may list the folder
     }
 
 

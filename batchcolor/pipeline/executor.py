@@ -52,8 +52,6 @@ from batchcolor.storage.journal import Journal
 from batchcolor.storage.mounts import name_of
 
 AnyItem = PictureItem | PageItem | FrameItem
-ENCODERS_PER_THREAD = 2
-"""At the end of each picture an encoder waits for the disk; another one uses the core meanwhile."""
 COUNT_DELAY = 5.0
 """Seconds at most for which names on remote storage are not counted."""
 POLL = 0.1
@@ -298,11 +296,8 @@ class Pipeline:
         if self.journal.uses_lock:  # else they may belong to a job on another computer
             remove_stale_temporaries(self.plan.output, self.journal.shard)
         stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
-        threads = self.settings.threads
-        for number in range(threads):
-            stages += [(f"decode-{number}", self._decode)]
-        for number in range(ENCODERS_PER_THREAD * threads):
-            stages += [(f"encode-{number}", self._encode)]
+        for number in range(self.settings.threads):
+            stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
         for name, work in stages:
             self.threads.start(name, work)
         if self.gallery is not None:

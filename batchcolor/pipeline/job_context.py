@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from batchcolor.images.provenance_marks.content_credentials import ContentCredentials
 
 
-FindShotReference = Callable[[Task, int, Sequence[Field], Fraction], ShotReference | None]
-"""The reference of the shot of a film that begins at a frame, by luma of its first frames and the
-film's frames per second. Raises ProcessingError where it cannot be read."""
+FindShotReference = Callable[
+    [Task, tuple[int, int], Sequence[Field], Fraction], ShotReference | None
+]
+"""The reference of a shot of a film, by the number of its first frame and of another one of it,
+luma of its first frames, and the film's frames per second. Raises ProcessingError where it cannot
+be read."""
 
 
 @dataclass(frozen=True)

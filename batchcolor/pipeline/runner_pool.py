@@ -176,45 +176,44 @@ class RunnerPool:
         first = item.number if item.shot_position is None else item.shot_position.shot
         shots = self._shots.setdefault(item.task.source.path, {})
         if first not in shots:
-            chosen = self._choose_for_shot(item.task, first, [item.square], item.picture.rate)
+            numbers = item.stream.find_film_numbers(first, item.number)
+            chosen = self._choose_for_shot(item.task, numbers, [item.square], item.picture.rate)
             shots[first] = None if chosen is None else chosen[0]
             if chosen is not None and chosen[1]:
-                self.note_reference(item.task, f"shot from frame {first}: {chosen[1]}")
+                self.note_reference(item.task, _describe_shot(numbers[0], chosen[1]))
         return shots[first]
 
     def find_shot_reference(
-        self, task: Task, first: int, lumas: Sequence[Field], rate: Fraction
+        self, task: Task, shot: tuple[int, int], lumas: Sequence[Field], rate: Fraction
     ) -> ShotReference | None:
-        """The reference of the shot of a film that begins at frame `first`; None without one.
+        """The reference of a shot of a film; None without one.
 
-        `lumas` `(S, S)` are those of its first frames. Raises ProcessingError where it cannot be
-        read.
+        `shot` is the number of its first frame and of the last one of which the luma is passed, in
+        the film; `lumas` `(S, S)` are those of its first frames. Raises ProcessingError where it
+        cannot be read.
         """
         try:
-            chosen = self._choose_for_shot(task, first, lumas, rate)
+            chosen = self._choose_for_shot(task, shot, lumas, rate)
             if chosen is None:
                 return None
             found = self._find_transfer(chosen[0])
         except UsageError as error:
             raise ProcessingError("chroma", str(error).removeprefix("--like ")) from error
-        return ShotReference(found.moments, *found.frame, note=chosen[1])
+        return ShotReference(found.moments, *found.frame, note=_describe_shot(shot[0], chosen[1]))
 
     def _choose_for_shot(
-        self, task: Task, first: int, lumas: Sequence[Field], rate: Fraction
+        self, task: Task, numbers: tuple[int, int], lumas: Sequence[Field], rate: Fraction
     ) -> tuple[Path, str] | None:
         """The reference of a shot, and a note on it: as decided, by its name, or the nearest."""
-        settings, preview = task.settings, task.settings.preview
-        shot = task.correction.find_shot(first, first + len(lumas) - 1)
+        settings = task.settings
+        shot = task.correction.find_shot(*numbers)
         if shot is not None and shot.reference is not None:
             path = Path(shot.reference)
             return path, f"colours of {path.name} (as decided)"
         if settings.references is None:
             return None if settings.like is None else (settings.like, "")
         library = self._find_library(settings.references)
-        skipped = 0 if preview is None else round(preview.start * rate)
-        named = None
-        if preview is None or not preview.is_shots:  # else the numbers of its frames are not known
-            named = library.find_for_frame(first + skipped, float(rate), task.source.path.stem)
+        named = library.find_for_frame(numbers[0], float(rate), task.source.path.stem)
         if named is not None:
             return named, f"colours of {named.name} (by its name)"
         path, correlation = library.find_nearest_to_shot(lumas)
@@ -258,6 +257,11 @@ class RunnerPool:
             runner = load_runner(self.plugins.find(model.name), loading)
         self._loaded[model] = runner
         return runner
+
+
+def _describe_shot(first: int, note: str) -> str:
+    """What is reported about a shot that begins at a frame; empty without a note."""
+    return f"shot from frame {first}: {note}" if note else ""
 
 
 def _take_hints(item: ModelInput) -> NDArray[np.float32] | None:

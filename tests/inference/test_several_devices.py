@@ -4,6 +4,7 @@ import functools
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -172,6 +173,32 @@ def test_all_is_every_gpu_or_what_auto_is(monkeypatch):
     assert list_devices("all") == ["cuda:0", "cuda:1", "cuda:2"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert list_devices("all") == ["auto"]
+
+
+def test_a_film_on_several_devices_is_identical(tmp_path):
+    """Two shots, the second in the middle of a batch; each device takes a batch of the film."""
+    source = tmp_path / "film.mkv"
+    with av.open(str(source), "w") as film:
+        stream = film.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number in range(27):
+            luma = np.random.default_rng(number // 14).integers(30, 220, (32, 48), np.uint8)
+            luma[:8, : number + 1] = 235
+            frame = av.VideoFrame.from_ndarray(luma, format="gray")
+            film.mux(stream.encode(frame.reformat(format="yuv420p")))
+        film.mux(stream.encode())
+    results = []
+    for devices in ("cpu", "cpu,cpu"):
+        output = tmp_path / devices.replace(",", "-")
+        report = batchcolor.run(
+            source, output=output, model="beta", device=devices, batch_size=4, backend="torch"
+        )
+        assert (report.done, report.exit_code) == (1, 0)
+        with av.open(str(output / "film.mkv")) as film:
+            packets = [(p.pts, p.dts, bytes(p)) for p in film.demux(video=0) if p.size]
+        assert len(packets) == 27
+        results.append(packets)
+    assert results[0] == results[1]
 
 
 def test_a_job_on_several_devices_writes_identical_files(tmp_path, grey_picture):

@@ -66,13 +66,8 @@ class Correction:
         return tuple(hint for hint in self.decision.hints if hint.page == page)
 
     def find_shot(self, first: int, last: int) -> ShotDecision | None:
-        """The decision that holds at frame `last` of a shot that begins at frame `first`.
-
-        None for a preview that starts later or of shots: decisions count frames from the film's
-        beginning.
-        """
-        if self.settings.preview is not None and self.settings.preview.starts_later:
-            return None
+        """The decision that holds at frame `last` of a shot that begins at frame `first`; both
+        count from the film's beginning."""
         return self.decision.find_shot(first, last)
 
 

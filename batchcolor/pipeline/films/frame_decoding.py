@@ -7,6 +7,7 @@ import threading
 from av.video.frame import VideoFrame
 
 from batchcolor.errors import ProcessingError
+from batchcolor.pipeline.films.film_numbers import FilmNumbers, find_film_numbers
 from batchcolor.pipeline.films.video_admission import Admission, open_frames
 from batchcolor.pipeline.films.video_states import FilmStatus, VideoState
 from batchcolor.pipeline.items.frame_item import FrameItem, FrameStream
@@ -28,13 +29,13 @@ class FrameDecoding:
         self, film: FrameStream, admission: Admission, context: JobContext, status: FilmStatus
     ) -> None:
         self._film, self._context, self._status = film, context, status
-        self._output = admission.output
+        self._admission, self._output = admission, admission.output
         self.frames = open_frames(admission)
         self._is_preview_of_shots = isinstance(self.frames, ShotFrames)
         if isinstance(self.frames, ShotFrames):
-            self.frames.is_stopped = lambda: (
-                status.error is not None or context.cancellation.draining.is_set()
-            )
+            self.frames.is_stopped = self._is_stopped
+        self.numbers = FilmNumbers()
+        """Where the frames are in the film, of a preview that starts later."""
         self.in_flight = ByteBudget(
             admission.max_in_flight, admission.max_in_flight, context.cancellation
         )
@@ -51,6 +52,25 @@ class FrameDecoding:
         self._lock = threading.Lock()
         self._in_inference = 0
         self._all_decoded = False
+
+    def locate(self) -> None:
+        """Finds where a preview is in the film, if shots are decided or have references.
+
+        Raises ProcessingError.
+        """
+        decided = [shot.frame for shot in self._film.task.correction.decision.shots]
+        has_references = self._film.task.settings.references is not None
+        if not self._output.settings.starts_later or not (decided or has_references):
+            return
+        if isinstance(self.frames, ShotFrames):
+            self.numbers = FilmNumbers(selected=self.frames)
+            return
+        self.numbers = find_film_numbers(
+            self._admission, decided, needs_shot=has_references, is_stopped=self._is_stopped
+        )
+
+    def _is_stopped(self) -> bool:
+        return self._status.error is not None or self._context.cancellation.draining.is_set()
 
     def resume(self, segments: Segments, discarded: int) -> int:
         """Continues after the frames of an earlier job; returns the number of the first frame.

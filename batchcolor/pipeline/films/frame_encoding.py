@@ -141,7 +141,8 @@ class FrameEncoding:
         """The strength of a frame: as decided for its shot, or for the film."""
         position = item.shot_position
         first = item.number if position is None else position.shot
-        shot = self._task.correction.find_shot(first, item.number)
+        numbers = self._decoding.numbers.find(first, item.number)
+        shot = self._task.correction.find_shot(*numbers)
         if shot is not None and shot.state == "rejected":
             return 0.0
         if shot is not None and shot.strength is not None:

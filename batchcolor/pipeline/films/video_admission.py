@@ -148,24 +148,25 @@ def open_frames(admission: Admission) -> Frames | ShotFrames:
     """Opens the frames of a film, of a folder of numbered pictures or of an animation."""
     output = admission.output
     if not output.settings.has_only_shots:
-        return _open_all_frames(admission, output.settings.preview)
+        return open_part(admission, output.settings.preview, strict=output.settings.strict)
     # Each is shown for a second, or a frame where the rate is fixed; pictures keep their number.
     ticks = round(1 / output.time_base)
     if output.container in FIXED_RATE_CONTAINERS:
         ticks = round(1 / (output.rate * output.time_base))
     has_times = output.settings.to_frames and admission.source.is_image_sequence
-    frames = _open_all_frames(admission, None)
+    frames = open_part(admission, None, strict=output.settings.strict)
     return ShotFrames(frames, None if has_times else max(1, ticks))
 
 
-def _open_all_frames(admission: Admission, preview: TimeRange | None) -> Frames:
+def open_part(admission: Admission, preview: TimeRange | None, *, strict: bool) -> Frames:
+    """Opens all frames of a part of a film; None for the whole film."""
     source, frame_format = admission.source, admission.output.frame_format
     settings = admission.output.settings
     if source.is_image_sequence:
         return ImageSequenceReader(
             source,
             frame_format,
-            strict=settings.strict,
+            strict=strict,
             preview=preview,
             max_pixels=admission.max_pixels,
         )
@@ -177,7 +178,7 @@ def _open_all_frames(admission: Admission, preview: TimeRange | None) -> Frames:
     return VideoDecoder(
         source,
         frame_format,
-        strict=settings.strict,
+        strict=strict,
         preview=preview,
         repeat_last_frame=(settings.to_frames or has_fixed_rate) and not settings.has_only_shots,
         fills_gaps=has_fixed_rate and not settings.has_only_shots,

@@ -36,10 +36,6 @@ from batchcolor.video.temporal.film_colors import ColorRules
 from batchcolor.video.temporal.motion import Field
 from batchcolor.video.temporal.shot_palette import ShotReference
 
-IGNORED_SHOTS = (
-    "decisions for single shots are not applied to a preview that starts later or of shots"
-)
-
 
 class VideoTask:
     """One film. `run` decodes in the calling thread and starts a thread that encodes."""
@@ -89,7 +85,12 @@ class VideoTask:
         return ColorRules(self._find_shot_reference, is_locked)
 
     def _find_shot_reference(self, first: int, lumas: Sequence[Field]) -> ShotReference | None:
-        return self.context.find_shot_reference(self.task, first, lumas, self.source.rate)
+        shot = self.find_film_numbers(first, first + len(lumas) - 1)
+        return self.context.find_shot_reference(self.task, shot, lumas, self.source.rate)
+
+    def find_film_numbers(self, first: int, last: int) -> tuple[int, int]:
+        """As `FilmNumbers.find`."""
+        return self._decoding.numbers.find(first, last)
 
     def fail(self, error: ProcessingError) -> None:
         """Ends the film with this error."""
@@ -109,8 +110,7 @@ class VideoTask:
         self._packets = scan_packets(self.source)
         check_frame_rate(self.output.container, self._packets)
         self._encoding.expected = self._count_expected()
-        if self.output.settings.starts_later and self.task.correction.decision.shots:
-            self.notes.append(IGNORED_SHOTS)
+        self._decoding.locate()
         self._describe()
         self.context.open_output()
         segments = self._sink.segments

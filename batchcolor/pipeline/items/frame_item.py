@@ -28,6 +28,11 @@ class FrameStream(Protocol):
     def receive(self, item: FrameItem) -> None:
         """Takes a frame back from inference."""
 
+    def find_film_numbers(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the numbers in the film of the first frame of a shot and of a frame of it, which
+        differ from those of a preview."""
+        ...
+
     def fail(self, error: ProcessingError) -> None:
         """Ends the film with this error."""
 

@@ -73,7 +73,7 @@ class FilmColors:
             film, shot = film.hold(guides, fields)
         notes = self.notes
         if reference is not None and reference.note and len(notes) < MAX_NOTES:
-            notes = (*notes, f"shot from frame {self.number}: {reference.note}")
+            notes = (*notes, reference.note)
         has_reference = reference is not None
         return replace(self, film=film, shot=shot, has_reference=has_reference, notes=notes)
 

@@ -18,6 +18,8 @@ TRANSIENT_CODES = frozenset(
     }
 )
 """Codes in the answers of S3 and of what is compatible with it."""
+CHANGED_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet", "BlobAlreadyExists"})
+"""Codes for a condition of a request that does not hold."""
 TRANSIENT_ERRNO = frozenset(
     {
         *(errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE),
@@ -45,6 +47,13 @@ DENIED_NAMES = frozenset(
 )
 
 
+MISSING = {
+    "NoSuchBucket": "there is no such bucket",
+    "ContainerNotFound": "there is no such container",
+}
+"""What does not exist, by the code in the answer."""
+
+
 class StorageError(Exception):
     """An operation on remote storage failed. `str` is a sentence without credentials."""
 
@@ -57,8 +66,16 @@ class IncompleteDownloadError(Exception):
     """A connection ended before the whole object arrived."""
 
 
+class HttpStatusError(Exception):
+    """An answer of an HTTP server that is an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status} {message}")
+        self.status, self.message = status, message
+
+
 class ChangedObjectError(Exception):
-    """An object has another tag or size than when it was listed."""
+    """An object has another tag or size than when it was listed, or than a condition states."""
 
 
 def classify(error: BaseException) -> Kind:
@@ -71,7 +88,7 @@ def classify(error: BaseException) -> Kind:
     if isinstance(error, PermissionError) or names & DENIED_NAMES:
         return "denied"
     code = _find_code(error)
-    if code in ("PreconditionFailed", "412"):
+    if code in CHANGED_CODES:
         return "changed"
     status = getattr(error, "status", None) or getattr(error, "status_code", None)
     if isinstance(status, int):
@@ -79,7 +96,9 @@ def classify(error: BaseException) -> Kind:
             return "denied"
         if status in TRANSIENT_STATUS:
             return "transient"
-        return "missing" if status in (404, 410) else "other"
+        if status in (404, 410):
+            return "missing"
+        return "changed" if status == 412 else "other"
     if code in TRANSIENT_CODES:
         return "transient"
     is_timeout = isinstance(error, TimeoutError | ConnectionError | socket.timeout)
@@ -93,12 +112,12 @@ def classify(error: BaseException) -> Kind:
 def explain(error: BaseException) -> str:
     """What happened, in words, without the URL and without credentials."""
     kind = classify(error)
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
     if kind == "missing":
-        is_bucket = _find_code(error) == "NoSuchBucket"
-        return "there is no such bucket" if is_bucket else "it does not exist"
+        return MISSING.get(_find_code(error), "it does not exist")
+    status = getattr(error, "status", None) or getattr(error, "status_code", None)
+    if isinstance(status, int) and kind not in ("denied", "changed"):
+        lines = str(getattr(error, "message", "")).splitlines() or [""]
+        return describe_text(f"the server answers {status} {lines[0]}".rstrip())
     if kind == "denied":
         return "access is denied: check the credentials and the permissions"
     if kind == "changed":
@@ -113,10 +132,18 @@ def explain(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def is_missing_bucket(error: StorageError) -> bool:
+    """Whether not only an object or folder does not exist."""
+    return any(text in str(error) for text in MISSING.values())
+
+
 def _find_code(error: BaseException) -> str:
-    """The code in an answer of S3; empty where there is none."""
+    """The code in an answer of S3 or Azure, or of `gcs_store`; empty where there is none."""
     for one in (error, error.__cause__):
         response = getattr(one, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))
-    return ""
+        if code := getattr(one, "error_code", None):
+            return str(getattr(code, "value", code))
+    is_named = isinstance(error, FileNotFoundError) and error.args in {(code,) for code in MISSING}
+    return str(error.args[0]) if is_named else ""

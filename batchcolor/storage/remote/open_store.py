@@ -74,23 +74,35 @@ def open_url(text: str, fetch_archive: FetchArchive) -> OpenedUrl:
 
 
 def _open_plain(text: str, scheme: str) -> OpenedUrl:
-    options: dict[str, Any] = {}
-    kind: type[Store] = Store
-    if scheme in ("s3", "s3a"):
-        _require(text, scheme)
-        from batchcolor.storage.remote import s3_store
-
-        kind, options = s3_store.S3Store, s3_store.make_options()
-    elif scheme in ("http", "https"):
-        _require(text, scheme)
-        from batchcolor.storage.remote import http_store
-
-        kind, options = http_store.HttpStore, http_store.make_options()
+    kind, options = _find_store(text, scheme)
     try:
         fs, path = url_to_fs(text, **options)
     except (ImportError, ValueError) as error:
         raise _make_usage_error(text, scheme, error) from error
     return OpenedUrl(kind(fs), path, text)
+
+
+def _find_store(text: str, scheme: str) -> tuple[type[Store], dict[str, Any]]:
+    """The store of a scheme, and the options of its file system."""
+    if scheme not in EXTRAS:
+        return Store, {}
+    _require(text, scheme)
+    package = EXTRAS[scheme][0]
+    if package == "s3fs":
+        from batchcolor.storage.remote import s3_store
+
+        return s3_store.S3Store, s3_store.make_options()
+    if package == "gcsfs":
+        from batchcolor.storage.remote import gcs_store
+
+        return gcs_store.GcsStore, gcs_store.make_options()
+    if package == "adlfs":
+        from batchcolor.storage.remote import azure_store
+
+        return azure_store.AzureStore, azure_store.make_options()
+    from batchcolor.storage.remote import http_store
+
+    return http_store.HttpStore, http_store.make_options()
 
 
 def _require(text: str, scheme: str) -> None:

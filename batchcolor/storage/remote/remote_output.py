@@ -21,7 +21,7 @@ from batchcolor.errors import OutputError, ProcessingError, UsageError
 from batchcolor.storage.journal import STATE_FOLDER, JournalEntry
 from batchcolor.storage.locations import Url
 from batchcolor.storage.mounts import Mount, add_mount
-from batchcolor.storage.remote.errors import StorageError
+from batchcolor.storage.remote.errors import StorageError, is_missing_bucket
 from batchcolor.storage.remote.journal_copy import JournalCopies
 from batchcolor.storage.remote.object_index import ObjectIndex
 from batchcolor.storage.remote.open_store import OpenedUrl
@@ -84,7 +84,7 @@ class RemoteOutput:
                 else:
                     self._index.add(found)
         except StorageError as error:
-            if error.kind != "missing" or "bucket" in str(error):
+            if error.kind != "missing" or is_missing_bucket(error):
                 raise self._unreachable(error) from error
         try:
             self._copies.fetch(state)

@@ -48,12 +48,24 @@ class RemoteObject:
         return self.size is not None and bool(self.tag)
 
 
+@dataclass(frozen=True)
+class GuardedObject:
+    """The content of a small object that is written under conditions."""
+
+    content: bytes
+    tag: str
+    age: float
+    """Seconds since it was written; both times are those of the server."""
+
+
 class Store:
     """One file system of fsspec, in the operations that every one of them has."""
 
     is_concurrent = True
     """Whether several threads may read at once."""
     is_writable = True
+    has_conditions = False
+    """Whether an object can be written on the condition that it is still the one that was read."""
     lists_tags = True
     """Whether a listing has the size and the tag of each object."""
 
@@ -136,6 +148,18 @@ class Store:
         found = self.stat(path)
         assert found is not None
         return found
+
+    def write_if(self, content: bytes, path: str, tag: str) -> RemoteObject:
+        """Writes an object that must have this tag until then; empty: must not exist.
+
+        Only of stores with `has_conditions`. Raises what `classify` calls "changed" where it is
+        another one.
+        """
+        raise NotImplementedError
+
+    def read_guarded(self, path: str) -> GuardedObject:
+        """An object for `write_if`. Raises FileNotFoundError."""
+        raise NotImplementedError
 
     def _make_parents(self, path: str) -> None:
         """Makes the folders of an object where the file system has folders."""

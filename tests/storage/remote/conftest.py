@@ -6,11 +6,19 @@ import http.server
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+
+from batchcolor.storage.remote.session import RemoteSession
+from batchcolor.storage.remote.store import Store
+
+from .emulators import AZURE_CONNECTION, AZURE_KEY, serve_azure, serve_google
+from .fault_proxy import FaultProxy
 
 
 class FolderHandler(http.server.SimpleHTTPRequestHandler):
@@ -102,3 +110,84 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     yield system
     system.rm("album", recursive=True)
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="session")
+def google_url() -> Iterator[str]:
+    """The address of a server of Google Cloud Storage on loopback."""
+    yield from serve_google()
+
+
+@pytest.fixture(scope="session")
+def azure_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of Azure Blob Storage on loopback."""
+    yield from serve_azure(tmp_path_factory.mktemp("azurite"))
+
+
+@dataclass
+class Cloud:
+    """A storage service, the proxy before it, and a new bucket or container on it."""
+
+    url: str
+    """Of a folder in the bucket."""
+    proxy: FaultProxy
+    store: Store
+    """Reaches the server through the proxy."""
+
+    def put(self, folder: Path, below: str) -> None:
+        """Puts the files of a folder."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.write(f"{below}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+    def write(self, key: str, content: bytes) -> None:
+        self.store.write(content, f"{self._base}/{key}")
+
+    def read(self, key: str) -> bytes:
+        return self.store.read(f"{self._base}/{key}")
+
+    def delete(self, key: str) -> None:
+        self.store.delete(f"{self._base}/{key}")
+
+    def objects(self, below: str) -> dict[str, bytes]:
+        """The objects of a folder without the state folder."""
+        found = self.store.list(f"{self._base}/{below}")
+        return {
+            one.key: self.store.read(one.path)
+            for one in found
+            if not one.key.startswith(".batchcolor/")
+        }
+
+    @property
+    def _base(self) -> str:
+        return self.url.partition("://")[2]
+
+
+@pytest.fixture(params=["gs", "az"])
+def cloud(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Cloud]:
+    """A new bucket of Google Cloud Storage, or a new container of Azure."""
+    kind = request.param
+    target = request.getfixturevalue("google_url" if kind == "gs" else "azure_url")
+    proxy = FaultProxy(target, checks_generations=kind == "gs")
+    address, name = proxy.start(), f"album-{uuid4().hex[:12]}"
+    for variable, value in {
+        "STORAGE_EMULATOR_HOST": address,
+        "NO_GCE_CHECK": "true",  # no search for credentials on the network
+        "AZURE_STORAGE_CONNECTION_STRING": AZURE_CONNECTION.format(key=AZURE_KEY, url=address),
+        "BATCHCOLOR_CACHE": str(tmp_path / "cache"),
+        "TMPDIR": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    import fsspec
+
+    system = fsspec.get_filesystem_class(kind)
+    system.clear_instance_cache()
+    system(use_listings_cache=False).mkdir(name)
+    session = RemoteSession(retries=0)
+    proxy.requests.clear()
+    yield Cloud(f"{kind}://{name}/scans", proxy, session.open(f"{kind}://{name}").store)
+    session.close()
+    system.clear_instance_cache()
+    proxy.stop()

@@ -1,14 +1,16 @@
-"""A proxy before the S3 server of the tests, which answers some requests with faults."""
+"""A proxy before a storage server of the tests, which answers some requests with faults."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
+import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code>'
@@ -40,6 +42,10 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     latency: float = 0.0
+    checks_generations: bool = False
+    """Whether the proxy refuses what `ifGenerationMatch` excludes: the server of Google Cloud
+    Storage of the tests ignores it."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> str:
         """Starts the proxy, and returns its address."""
@@ -90,7 +96,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(3)
             self.close_connection = True
             return
-        status, headers, content = self._forward(body)
+        with self.proxy.lock if self.proxy.checks_generations else contextlib.nullcontext():
+            if self.proxy.checks_generations and not self._has_generation(body):
+                self._answer(412, {}, b"{}", 2)
+                return
+            status, headers, content = self._forward(body)
         if fault is not None and fault.kind == "torn":
             self._answer(status, headers, content[: len(content) // 2], len(content))
             self.close_connection = True
@@ -100,15 +110,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             start = content.rfind(b"<Contents>", 0, start)
             end = content.find(b"</Contents>", start) + len(b"</Contents>")
             content = content[:start] + content[end:]
-        size = int(headers.get("Content-Length", len(content)))
+        lengths = [int(text) for name, text in headers.items() if name.lower() == "content-length"]
+        size = lengths[0] if lengths else len(content)
         self._answer(status, headers, content, size if self.command == "HEAD" else len(content))
 
     do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
 
+    def _has_generation(self, body: bytes) -> bool:
+        """Whether an object has the generation that is the condition of the request."""
+        parts = urlsplit(self.path)
+        wanted = parse_qs(parts.query).get("ifGenerationMatch")
+        if wanted is None:
+            return True
+        path = parts.path
+        if self.command == "POST":
+            name = json.loads(body.split(b"\r\n")[3])["name"]
+            path = f"{path.removeprefix('/upload')}/{quote(name, safe='')}"
+        status, _, content = self._ask("GET", path, b"", {})
+        return wanted[0] == (json.loads(content)["generation"] if status == 200 else "0")
+
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=60)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
-        connection.request(self.command, self.path, body or None, headers)
+        return self._ask(self.command, self.path, body, headers)
+
+    def _ask(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=60)
+        connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
         content = answer.read()
         connection.close()

@@ -26,6 +26,11 @@ from batchcolor.cli.app import main
 from batchcolor.hooks.manager import clear_plugin_cache
 from batchcolor.video.output import segments
 
+IS_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether `pytest -n` runs the tests in several processes."""
+if IS_ONE_OF_SEVERAL:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch: the processes share the cores
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 CHROMIUM_FLAGS = (
@@ -90,9 +95,15 @@ SHORT_SEGMENTS = """
 
 @pytest.fixture(autouse=True, scope="session")
 def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps exported models of all tests in one folder that is not the user's own."""
+    """Keeps exported models of all tests in one folder that is not the user's own.
+
+    The processes of `pytest -n` share it: an export takes several seconds.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if IS_ONE_OF_SEVERAL else folder) / "user-cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BATCHCOLOR_CACHE", str(tmp_path_factory.mktemp("user-cache")))
+        patch.setenv("BATCHCOLOR_CACHE", str(folder))
         yield
 
 
@@ -252,7 +263,7 @@ def start_film(
             text=True,
         )
         started.append(process)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not list((out / ".batchcolor" / "films").glob("*/state.json")):
             assert process.poll() is None, process.communicate()
             if time.monotonic() > end:

@@ -75,7 +75,7 @@ def read_log(tmp_path: Path) -> str:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], where: Path) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, read_log(where)
         assert time.monotonic() < end, read_log(where)
@@ -90,7 +90,7 @@ def jpeg(seed: int, make: Callable[..., Image.Image]) -> bytes:
 
 def end(process: subprocess.Popen[str], number: int = signal.SIGINT) -> int:
     process.send_signal(number)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     return process.returncode
 
 
@@ -174,7 +174,7 @@ def test_the_output_is_free_for_another_job_while_nothing_arrives(
 def test_a_source_folder_that_vanishes_ends_the_job_with_its_name(watch, inbox, tmp_path):
     process = watch()
     inbox.rmdir()
-    process.wait(timeout=120)
+    process.wait(timeout=300)
     assert process.returncode == 4
     assert "inbox is gone" in read_log(tmp_path)
 

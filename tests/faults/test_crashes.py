@@ -253,7 +253,7 @@ def test_a_decoder_that_does_not_return_fails_its_picture(
     result = command("run", folder, "-m", "beta", "-o", "out", "--workers", "1", "--json")
     (tmp_path / "release").touch()
     for thread in set(threading.enumerate()) - before:  # for the tests that follow
-        thread.join(30)
+        thread.join(300)
     assert result.returncode == 3, result.stderr
     report = json.loads(result.stdout)
     assert report["done"] == 4

@@ -187,7 +187,7 @@ def test_signal_stops_a_film_and_keeps_its_segments_for_the_next_run(
     process = start_film(clip, out)
     process.send_signal(number)
     (tmp_path / "gate").touch()
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == code, stderr
     assert "run the same command again" in stderr
     assert not (out / "film.mp4").exists()
@@ -204,7 +204,7 @@ def test_film_whose_source_changes_during_the_job_fails_and_writes_nothing(
     with clip.open("ab") as file:
         file.write(b"\0" * 100)
     (tmp_path / "gate").touch()
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 3, stderr
     assert "the source changed" in " ".join(stderr.split())
     assert not (out / "film.mkv").exists()
@@ -286,7 +286,7 @@ def test_folder_of_frames_that_changes_during_the_job_fails_and_writes_nothing(
     process = start_film(reel, tmp_path / "out", "--frames")
     (reel / "0055.png").write_bytes((reel / "0001.png").read_bytes())
     (tmp_path / "gate").touch()
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 3, stderr
     assert "the source changed" in " ".join(stderr.split())
     assert not (tmp_path / "out" / "reel.mp4").exists()
@@ -297,7 +297,7 @@ WITNESS = """
 
     def witness(luma):
         # Before the first picture is coloured, waits for the report of a refused film.
-        log, end = os.environ["WITNESS_LOG"], time.monotonic() + 30
+        log, end = os.environ["WITNESS_LOG"], time.monotonic() + 300
         while not os.path.exists(log) and time.monotonic() < end:
             if "cannot be coloured" in sys.stderr.getvalue():
                 with open(log, "w") as file:

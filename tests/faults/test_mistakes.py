@@ -280,6 +280,6 @@ def test_a_closed_or_full_standard_stream_fails_no_picture(
     flat, album, environment, tmp_path, redirection
 ):
     line = f"exec {sys.executable} -m batchcolor run {album(1)} -m {flat} -o out {redirection}"
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, timeout=120)
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, timeout=300)
     assert done.returncode == (4 if "json" in redirection else 0)
     assert len(list((tmp_path / "out").glob("*.*"))) >= 1

@@ -20,16 +20,16 @@ def test_silence_in_overlapping_threads_leaves_the_handler_of_the_process(
     def enter_first() -> None:
         with silence_warnings():
             is_inside.set()
-            assert is_other_inside.wait(10)
+            assert is_other_inside.wait(60)
             warnings.warn("silent", stacklevel=1)
         is_left.set()
 
     thread = threading.Thread(target=enter_first)
     thread.start()
-    assert is_inside.wait(10)
+    assert is_inside.wait(60)
     with silence_warnings():  # begins before the other one ends, and ends after it
         is_other_inside.set()
-        assert is_left.wait(10)
+        assert is_left.wait(60)
         warnings.warn("silent as well", stacklevel=1)
     thread.join()
     assert warnings.showwarning is shown

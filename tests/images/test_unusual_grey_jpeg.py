@@ -230,7 +230,7 @@ def test_chromium_shows_the_colours(tmp_path, encode_result):
     options += ["--force-color-profile=srgb", "--window-size=200,1200", f"--screenshot={shot}"]
     options += [f"--user-data-dir={tmp_path / 'profile'}"]
     command = [chromium, *options, (tmp_path / "page.html").as_uri()]
-    subprocess.run(command, capture_output=True, check=False, timeout=120)
+    subprocess.run(command, capture_output=True, check=False, timeout=300)
     shown = np.asarray(Image.open(shot).convert("RGB"), int)
     for number, name in enumerate(SPLICED):
         part = shown[50 * number : 50 * number + SIZE[1], : SIZE[0]]

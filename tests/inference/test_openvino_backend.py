@@ -374,7 +374,7 @@ print(runner.backend.name, runner.notes)
         subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True)
         for file in files
     ]
-    assert [job.communicate(timeout=200)[0].strip() for job in jobs] == ["openvino []"] * 2
+    assert [job.communicate(timeout=300)[0].strip() for job in jobs] == ["openvino []"] * 2
     assert np.array_equal(*(np.load(file) for file in files))
     assert len(list(cache.iterdir())) == 1
 
@@ -391,7 +391,7 @@ assert "openvino_telemetry" not in sys.modules
 """
     for name, expected in (("first", "0 True"), ("second", "0 False")):
         command = [sys.executable, "-c", code, name]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=200)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
         assert done.stdout.strip() == expected, done.stderr
     results = [(tmp_path / name / "one.jpg").read_bytes() for name in ("first", "second")]
     assert results[0] == results[1]

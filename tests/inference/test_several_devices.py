@@ -110,7 +110,7 @@ def test_devices_work_at_the_same_time():
 
     def run_after_both_began(worker, part):
         del worker.run  # only its first batch waits
-        both.wait(timeout=30)
+        both.wait(timeout=300)
         return worker.run(part)
 
     for worker in runner._workers:
@@ -143,7 +143,7 @@ def test_an_error_on_one_device_ends_the_call_and_does_not_hang():
     both = threading.Barrier(2)
 
     def fail(part):
-        both.wait(timeout=30)
+        both.wait(timeout=300)
         raise KeyError("a defect")
 
     for worker in runner._workers:

@@ -121,7 +121,7 @@ def test_changes_of_another_program_are_seen(tmp_path: Path) -> None:
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, name]) for name in "ab"]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0]
     store = DecisionStore(tmp_path)
     assert len(store) == 80
     assert not store.bad_lines

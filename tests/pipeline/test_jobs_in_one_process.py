@@ -122,11 +122,11 @@ def test_warnings_go_to_the_report_of_the_job_that_causes_them(recwarn):
             warn("of both")
             warn("of the first")
             is_noted.set()
-            assert is_ended.wait(10)
+            assert is_ended.wait(60)
 
     thread = threading.Thread(target=run_first)
     thread.start()
-    assert is_noted.wait(10)
+    assert is_noted.wait(60)
     warn("of no job")
     warnings.warn("ignored", DeprecationWarning, stacklevel=1)
     with note_warnings(second):
@@ -198,7 +198,7 @@ def test_sources_held_by_several_threads_have_different_slots(tmp_path):
     record = InFlightRecord(tmp_path)
     record._free = SlowList()
     record.open({})
-    barrier = threading.Barrier(4, timeout=10)
+    barrier = threading.Barrier(4, timeout=60)
 
     def hold(number: int) -> None:
         barrier.wait()

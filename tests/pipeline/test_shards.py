@@ -174,7 +174,7 @@ def test_shards_at_the_same_time_give_the_results_of_a_job_without_shards(
     running = [
         subprocess.Popen([*shard, f"{index}/2"], env=environment, cwd=tmp_path) for index in (1, 2)
     ]
-    assert [process.wait(120) for process in running] == [0, 0]
+    assert [process.wait(300) for process in running] == [0, 0]
     assert command(*words, "whole/out").returncode == 0
     assert results(tmp_path / "out") == results(tmp_path / "whole" / "out")
     page = tmp_path / "whole" / "out-gallery" / "index.html"
@@ -319,7 +319,7 @@ def test_a_shard_that_is_killed_and_run_again_does_every_picture_once(
         text=True,
     )
     started.append(process)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not gate.exists():
         assert process.poll() is None
         assert time.monotonic() < end
@@ -328,7 +328,7 @@ def test_a_shard_that_is_killed_and_run_again_does_every_picture_once(
     assert locked.returncode == 2
     assert "shard 1/2 is running on out already" in locked.stderr
     process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    process.wait(300)
     assert command(*words, "--shard", "2/2").returncode == 0
     assert command(*words, "--shard", "1/2").returncode == 0
     sources = [

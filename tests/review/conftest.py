@@ -42,7 +42,7 @@ class Page:
         if method == "POST":
             sent |= {"Origin": f"http://{self.host}", "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         content = b"" if body is None else body if isinstance(body, bytes) else _dump(body)
         if method == "POST" and "Content-Length" not in sent:
@@ -81,7 +81,7 @@ class Page:
 
     def wait_for_write(self) -> Any:
         """Waits until nothing is written; returns the status."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while (status := self.get("/api/state")["write"])["running"]:
             assert time.monotonic() < end
             time.sleep(0.05)

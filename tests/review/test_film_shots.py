@@ -56,7 +56,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wait_for_shots(page: Any, id_: str) -> Any:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while (answer := page.get(f"/api/items/{id_}/shots")).get("searching"):
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -37,7 +37,7 @@ def album_with_odd_name(tmp_path: Path) -> tuple[Path, Path]:
 
 def wait(condition: Callable[[], Any]) -> Any:
     """Waits until a condition holds, and returns its value."""
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while not (value := condition()):
         assert time.monotonic() < end, "the page does not get there"
         time.sleep(0.05)

@@ -158,12 +158,12 @@ def test_it_listens_on_loopback_only(page):
 
 def test_ctrl_c_ends_it_cleanly_also_with_an_open_page(review, results):
     page = review(results)
-    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as stream:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=300) as stream:
         request = f"GET /api/events HTTP/1.1\r\nHost: {page.host}\r\nCookie: {page.cookie}\r\n\r\n"
         stream.sendall(request.encode())
         assert b"200 OK" in stream.recv(4096)
         page.process.send_signal(signal.SIGINT)
-        output, _ = page.process.communicate(timeout=60)
+        output, _ = page.process.communicate(timeout=300)
     assert page.process.returncode == 0, output
     assert "Traceback" not in output
 

@@ -86,7 +86,7 @@ def test_write_makes_only_what_changed_and_reset_makes_it_as_before(review, resu
 
 def test_two_pages_see_each_others_decisions_and_the_last_one_wins(review, results):
     page = review(results)
-    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as stream:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=300) as stream:
         request = f"GET /api/events HTTP/1.1\r\nHost: {page.host}\r\nCookie: {page.cookie}\r\n\r\n"
         stream.sendall(request.encode())
         received = b""

@@ -33,7 +33,7 @@ def commit(clone: Path) -> None:
     """Commits all files of a folder to a new repository in it."""
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "photos"]):
-        subprocess.run(["git", "-C", str(clone), *command], check=True, timeout=60)
+        subprocess.run(["git", "-C", str(clone), *command], check=True, timeout=300)
 
 
 @pytest.fixture(name="clones")
@@ -69,7 +69,7 @@ def build(tmp_path: Path, clones: Path, rows: str) -> str:
     command = [sys.executable, "-m", "benchmarks.training_photographs", tmp_path / "sources.tsv"]
     command += [clones, tmp_path / "out", evaluation]
     done = subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=120
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -139,4 +139,4 @@ def read_with_magick() -> Callable[[Path], NDArray[np.float64]]:
 
 def _run_magick(path: Path, arguments: Sequence[str]) -> bytes:
     command = [str(MAGICK), f"{path}[0]", "-auto-orient", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, check=True, timeout=300).stdout

@@ -136,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _ask(
         self, method: str, path: str, body: bytes, headers: dict[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=300)
         connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
         content = answer.read()

@@ -10,19 +10,16 @@ fails at any step leaves with a reason, and the others continue. Frames of films
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchcolor.errors import LIMITS, ExitCode, OutputError, ProcessingError
+from batchcolor.errors import ExitCode, ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.types import Outcome
-from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.inference.runner import Prediction, Runner
-from batchcolor.pipeline.decisions.unknown_sources import describe_unknown_sources
 from batchcolor.pipeline.decode_watch import DecodeWatch
 from batchcolor.pipeline.films.film_prober import FilmProber
 from batchcolor.pipeline.films.video_task import VideoTask
@@ -33,9 +30,7 @@ from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.items.frame_order import EndOfStream, one_stream_at_a_time
 from batchcolor.pipeline.items.picture_item import PictureItem
 from batchcolor.pipeline.job_context import JobContext
-from batchcolor.pipeline.pictures.animation_task import open_animation
-from batchcolor.pipeline.pictures.document_task import DocumentContext, DocumentTask, open_document
-from batchcolor.pipeline.pictures.kept_grey import COPY_MEMORY, is_byte_copy
+from batchcolor.pipeline.pictures.document_task import DocumentContext, DocumentTask
 from batchcolor.pipeline.pictures.picture_decoder import PictureDecoder
 from batchcolor.pipeline.pictures.picture_encoder import PictureEncoder
 from batchcolor.pipeline.pictures.picture_stages import PictureStages
@@ -44,7 +39,10 @@ from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
 from batchcolor.pipeline.report import Report
+from batchcolor.pipeline.report_end import complete_report
 from batchcolor.pipeline.runner_pool import RunnerPool
+from batchcolor.pipeline.source_counter import SourceCounter
+from batchcolor.pipeline.source_opener import OpenedSource, SourceOpener
 from batchcolor.pipeline.stage_threads import StageThreads
 from batchcolor.pipeline.stages import ByteBudget, Cancellation, Channel
 from batchcolor.storage.atomic import remove_stale_temporaries
@@ -52,10 +50,6 @@ from batchcolor.storage.journal import Journal
 from batchcolor.storage.mounts import name_of
 
 AnyItem = PictureItem | PageItem | FrameItem
-COUNT_DELAY = 5.0
-"""Seconds at most for which names on remote storage are not counted."""
-POLL = 0.1
-"""Seconds between two checks for the first outcome."""
 DOES_NOT_RETURN = "its decoder does not return; the file may be damaged, or its reader faulty"
 
 
@@ -102,7 +96,7 @@ class Pipeline:
         self.prober = FilmProber(
             self.settings, self.budget.limit, runner.squares_at_once, self.stop, self.decoder
         )
-        self.to_decode: Channel[tuple[Task, int] | VideoTask | DocumentTask] = Channel(self.stop, 1)
+        self.to_decode: Channel[OpenedSource] = Channel(self.stop, 1)
         self.to_chroma: Channel[AnyItem | EndOfStream] = Channel(self.stop, threads)
         self.to_encode: Channel[PictureItem | PageItem] = Channel(self.stop, 1)
         self.threads = StageThreads(self.report, self.stop)
@@ -129,35 +123,17 @@ class Pipeline:
             *(self.context, plan, self.decoder, self.encoder, self.recorder, self.watch),
             *(self.to_chroma.put, self.to_encode.put),
         )
-        self.documents = DocumentContext(
+        documents = DocumentContext(
             *(self.context, self.decoder, self.encoder, self.to_encode.put),
             self.pictures.keep_colored,
         )
+        self.opener = SourceOpener(self.context, self.decoder, self.prober, documents)
+        self.counter = SourceCounter(
+            *(plan, journal, runner.weights_hash, self.readers),
+            *(self.prober, self.report, self.stop),
+        )
 
     # ---- the stages in order -------------------------------------------------------------
-
-    def _count(self) -> None:
-        """Counts names ahead of the work, then probes the films: none is begun before all are."""
-        is_cancelled = self.stop.draining.is_set
-        if self.plan.has_only_remote_sources:
-            self.prober.probe_all((), self.report)  # films are probed when they are fetched
-            self._wait_for_first()
-        counted = self.plan.count_files(self.readers, is_cancelled)
-        if not is_cancelled():  # else it is the number up to the signal
-            self.report.counted, self.report.counted_of_all = counted.own, counted.every
-        suffixes = VIDEO_SUFFIXES if self.settings.films.fps is None else ()
-        if self.plan.has_only_remote_sources:
-            return
-        films = self.plan.tasks(self.journal, self.runner.weights_hash, (), suffixes)
-        self.prober.probe_all(films if counted.has_films else (), self.report)
-
-    def _wait_for_first(self) -> None:
-        """Waits for the first outcome: counting is a listing of its own, which would delay it."""
-        end = time.monotonic() + COUNT_DELAY
-        report = self.report
-        while report.is_scanning and report.left == report.scanned and time.monotonic() < end:
-            if self.stop.draining.wait(POLL):
-                break
 
     def _scan_and_plan(self) -> None:
         for task in self._tasks():
@@ -199,7 +175,7 @@ class Pipeline:
 
     # ---- the parts of a stage ------------------------------------------------------------
 
-    def _decode_one(self, item: tuple[Task, int] | VideoTask | DocumentTask) -> None:
+    def _decode_one(self, item: OpenedSource) -> None:
         if isinstance(item, VideoTask | DocumentTask):
             item.run()
         else:
@@ -217,30 +193,14 @@ class Pipeline:
 
     def _admit(self, task: Task) -> bool:
         """Reserves the memory of a picture or film and queues it; False when the job stops."""
-        film: VideoTask | DocumentTask | None = None
         try:
-            if is_byte_copy(task):
-                share = COPY_MEMORY
-            elif task.source.is_film:
-                self.decoder.check_frames(task.source)
-                film = VideoTask(task, self.prober.probe(task), self.context)
-                share = film.share
-            else:
-                film = open_animation(task, self.documents) or open_document(task, self.documents)
-                share = film.share if film else self.decoder.estimate_memory(task.source)
-            if share > self.budget.limit:
-                self.report.too_large += 1
-                raise ProcessingError(
-                    LIMITS,
-                    f"needs about {share // 2**20 + 1} MiB, more than --max-memory allows "
-                    f"({self.budget.limit // 2**20} MiB)",
-                )
+            item, share = self.opener.open(task)
         except ProcessingError as error:
             self.recorder.fail(task, error)
             return True
         if not self.budget.acquire(share):
             return False
-        self.to_decode.put(film or (task, share))
+        self.to_decode.put(item)
         return True
 
     def _note_reference(self, task: Task, note: str) -> None:
@@ -295,7 +255,11 @@ class Pipeline:
                 self.plan.remote_output.remove_leftovers()
         if self.journal.uses_lock:  # else they may belong to a job on another computer
             remove_stale_temporaries(self.plan.output, self.journal.shard)
-        stages = [("scan", self._scan_and_plan), ("count", self._count), ("chroma", self._chroma)]
+        stages = [
+            ("scan", self._scan_and_plan),
+            ("count", self.counter.count),
+            ("chroma", self._chroma),
+        ]
         for number in range(self.settings.threads):
             stages += [(f"decode-{number}", self._decode), (f"encode-{number}", self._encode)]
         for name, work in stages:
@@ -357,26 +321,11 @@ class Pipeline:
     def finish(self) -> Report:
         """The report. Raises internal errors; all other errors are in the report."""
         self.decoder.close(is_complete=self.stop.error is None and self._signal is None)
-        for note in (*self.journal.notes, *self.decoder.notes, *self.runners.notes):
-            self.report.note(note)
-        if self.plan.corrections is not None and not self.report.is_scanning:
-            decided = self.plan.corrections.store
-            own = [one for one in decided if self.plan.is_own_name(one.source)]
-            unknown = describe_unknown_sources(self.journal, own)
-            if unknown:
-                self.report.note(unknown)
         error = self.stop.error
-        if isinstance(error, OutputError):
-            self.report.exit_code, self.report.message = error.exit_code, str(error)
-        elif error is not None:
-            raise error
-        elif self._signal is not None:
-            self.report.exit_code = self._signal
-            self.report.message = "stopped; run the same command again to resume"
-        elif self.gallery is not None and self.gallery.error is not None:
+        if error is None and self._signal is None and self.gallery is not None:
             error = self.gallery.error
-            self.report.exit_code, self.report.message = error.exit_code, str(error)
-        self.report.finish()
+        notes = (*self.journal.notes, *self.decoder.notes, *self.runners.notes)
+        complete_report(self.report, self.plan, self.journal, notes, error, self._signal)
         return self.report
 
 

@@ -3,12 +3,12 @@
 import time
 
 import batchcolor
-from batchcolor.pipeline import executor
+from batchcolor.pipeline import source_counter
 from tests.conftest import make_clip
 
 
 def test_names_are_counted_after_the_first_picture(album, flat, serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(executor, "COUNT_DELAY", 60.0)
+    monkeypatch.setattr(source_counter, "COUNT_DELAY", 60.0)
     requests = []
     url = serve(album(6), log=requests)
     report = batchcolor.run(url, output=tmp_path / "out", model=flat)
@@ -20,13 +20,13 @@ def test_names_are_counted_after_the_first_picture(album, flat, serve, tmp_path,
 def test_a_film_does_not_wait_for_the_count(flat, serve, tmp_path, monkeypatch):
     done = []
 
-    def wait(pipeline):
+    def wait(counter):
         end = time.monotonic() + 300
-        while not pipeline.report.done and time.monotonic() < end:
+        while not counter.report.done and time.monotonic() < end:
             time.sleep(0.02)
-        done.append(pipeline.report.done)
+        done.append(counter.report.done)
 
-    monkeypatch.setattr(executor.Pipeline, "_wait_for_first", wait)
+    monkeypatch.setattr(source_counter.SourceCounter, "_wait_for_first", wait)
     make_clip(tmp_path / "films" / "first.mp4", frames=4)
     report = batchcolor.run(serve(tmp_path / "films"), output=tmp_path / "out", model=flat)
     assert (report.done, report.frames, done) == (1, 4, [1])

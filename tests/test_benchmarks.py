@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,21 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-def benchmark(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def benchmark(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs a benchmark in this process, and returns what it prints."""
+
+    def run(*arguments: object) -> str:
+        from benchmarks.__main__ import main
+
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out
+
+    return run
 
 
 def flowers(folder: Path, wanted: int) -> Path:
@@ -50,7 +56,7 @@ def flowers(folder: Path, wanted: int) -> Path:
     return folder
 
 
-def test_the_published_models_are_measured_on_held_out_flowers(tmp_path):
+def test_the_published_models_are_measured_on_held_out_flowers(benchmark, tmp_path):
     printed = benchmark("published", "--flowers", flowers(tmp_path / "flowers", 3))
     assert "alpha: 3 pictures" in printed
     rows = dict(re.findall(r"^\| (RGB MSE|ab/128 MSE) \|(.*)\|$", printed, re.MULTILINE))
@@ -61,7 +67,7 @@ def test_the_published_models_are_measured_on_held_out_flowers(tmp_path):
     assert len(rows) == 2
 
 
-def test_each_working_size_is_measured_and_plotted(tmp_path):
+def test_each_working_size_is_measured_and_plotted(benchmark, tmp_path):
     data = flowers(tmp_path / "photos", 1)
     arguments = ("--data", data, "--model", "beta", "--sizes", "16,32", "--limit", "2")
     printed = benchmark("working-size", *arguments, "--plot", tmp_path / "curve.png")

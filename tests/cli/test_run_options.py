@@ -71,8 +71,8 @@ def test_an_unknown_option_that_is_not_near_suggests_nothing(command, option):
         ("--stabilize b", "best"),
     ],
 )
-def test_completion_offers_values(process, message, value):
-    result = process(
+def test_completion_offers_values(command, message, value):
+    result = command(
         _BATCHCOLOR_COMPLETE="complete_bash",
         COMP_WORDS=f"batchcolor run {message}",
         COMP_CWORD="3",

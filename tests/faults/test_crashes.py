@@ -212,13 +212,18 @@ def _leave_record(out: Path, source: Path, step: str = "decode", attempts: int =
 
 
 def test_film_whose_decoder_crashes_fails_in_the_next_run(
-    tmp_path: Path, folder: Path, site: Path, make_clip: Callable[..., Path], process: Run
+    tmp_path: Path,
+    folder: Path,
+    site: Path,
+    make_clip: Callable[..., Path],
+    process: Run,
+    command: Run,
 ) -> None:
     film = make_clip(folder / "film.mp4")
     (site / "sitecustomize.py").write_text(CRASH_AT_THE_FOURTH_FRAME)
     out = tmp_path / "out"
     assert process("run", folder, "-o", out, "-m", "flat").returncode < 0
-    second = process("run", folder, "-o", out, "-m", "flat")
+    second = command("run", folder, "-o", out, "-m", "flat")
     assert second.returncode == 3, second.stderr
     assert "an earlier run crashed (Segmentation fault)" in second.stderr
     assert f"{film.name}: its decoder crashed (SIGSEGV)" in second.stderr

@@ -121,7 +121,7 @@ def test_results_are_put_into_the_memory_file_system(album, flat):
 
 
 def test_a_killed_job_leaves_whole_objects_and_ends_like_an_uninterrupted_one(
-    bucket, album, plugin, environment, gate_code, tmp_path, started
+    bucket, album, plugin, environment, command, gate_code, tmp_path, started
 ):
     plugin("gatedpack", gate_code + GATED)
     source = album(12)
@@ -146,7 +146,7 @@ def test_a_killed_job_leaves_whole_objects_and_ends_like_an_uninterrupted_one(
     job.wait()
     for name, content in objects(bucket, "album/out").items():
         assert content == expected[name]
-    result = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+    result = command(*words[3:])
     assert result.returncode == 0, result.stderr
     assert objects(bucket, "album/out") == expected
     entries = bucket.cat_file("album/out/.batchcolor/journal.jsonl").splitlines()

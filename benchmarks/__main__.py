@@ -16,6 +16,7 @@ from benchmarks import (
     cuda,
     doubt,
     films,
+    hint_head,
     hints,
     memory,
     published,
@@ -39,6 +40,7 @@ KINDS_WITH_DATA = {
     "films": films.measure,
     "hints": hints.measure,
     "doubt": doubt.measure,
+    "hint-head": hint_head.measure,
 }
 """These need pictures that are not part of the project; `all` skips them."""
 KINDS_WITH_RAY = {"cluster": cluster.measure, "cluster-storage": cluster_storage.measure}
@@ -67,7 +69,9 @@ def main() -> None:
     )
     parser.add_argument("--sizes", default="16,24,32,48,64,96,128", help="working-size: pixels")
     parser.add_argument("--plot", type=Path, help="working-size, doubt: file of the plot")
-    parser.add_argument("--fit", type=Path, help="doubt: weights that get the coefficients")
+    fit_help = "doubt, hint-head: weights that get what is fitted"
+    parser.add_argument("--fit", type=Path, help=fit_help)
+    parser.add_argument("--steps", type=int, help="hint-head: steps of the training")
     parser.add_argument(
         "--limit",
         type=int,

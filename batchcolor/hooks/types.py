@@ -149,6 +149,12 @@ class ColorizerSpec:
     hints: bool = False
     """Whether the colorizer takes colour hints as its second argument, see HintedColorizer; those
     of other colorizers are propagated over their chroma."""
+    hints_optional: bool = False
+    """With `hints`: pictures without hints are coloured by a call with luma alone, which has the
+    same result and need not run in torch. One picture with hints is a batch of its own."""
+    hints_propagated: bool = False
+    """With `hints`: hints are propagated over the chroma of the colorizer as well, as it follows
+    them only in part."""
 
 
 class PictureInfo(Protocol):

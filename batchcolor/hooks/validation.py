@@ -23,9 +23,11 @@ def find_spec_fault(spec: ColorizerSpec) -> str:
     rearrange: Any = spec.rearrange_for_inference
     if rearrange is not None and not callable(rearrange):
         return f"{spec.name}: rearrange_for_inference is not callable"
-    takes_hints: Any = spec.hints
-    if not isinstance(takes_hints, bool):
-        return f"{spec.name}: hints {takes_hints!r} is not True or False"
+    for field in ("hints", "hints_optional", "hints_propagated"):
+        if not isinstance(value := getattr(spec, field), bool):
+            return f"{spec.name}: {field} {value!r} is not True or False"
+    if not spec.hints and (spec.hints_optional or spec.hints_propagated):
+        return f"{spec.name}: hints_optional and hints_propagated are for colorizers with hints"
     return "" if callable(spec.build) else f"{spec.name}: build is not callable"
 
 

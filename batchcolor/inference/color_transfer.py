@@ -26,12 +26,17 @@ REFERENCE_SIDE = 256
 """Longer side, in pixels, to which the reference is reduced."""
 MIN_REFERENCE_CHROMA = 0.004
 """Mean distance from grey below which a reference has no colour to transfer."""
+NO_COLOUR = "has no colour, so it is not used: results keep the colours of the model"
 
 
 class ColorTransfer:
     """Transfers the colours of one reference picture to chroma."""
 
-    def __init__(self, luma: Field, chroma: Field, note: str = "") -> None:
+    def __init__(
+        self, luma: Field, chroma: Field, note: str = "", *, has_color: bool = True
+    ) -> None:
+        self.has_color = has_color
+        """Whether there are colours to transfer; else chroma stays as it is."""
         self.note = note
         """What to tell the user about the reference; empty where it is as expected."""
         self.moments = measure_moments(luma.ravel(), chroma.reshape(2, -1))
@@ -41,9 +46,9 @@ class ColorTransfer:
 
     @classmethod
     def from_picture(cls, path: Path) -> ColorTransfer:
-        """Reads the reference. Raises UsageError if it cannot be read or has no colour.
+        """Reads the reference. Raises UsageError if it cannot be read.
 
-        One that is toned, as a sepia print, is used with a note.
+        One that is toned, as a sepia print, is used with a note; one in grey is noted and not used.
         """
         if not path.is_file():
             raise UsageError(f"--like {path}: cannot be read, there is no such file")
@@ -55,15 +60,18 @@ class ColorTransfer:
         image.thumbnail((REFERENCE_SIDE, REFERENCE_SIDE))
         red, green, blue = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
         luma, cb, cr = rgb_to_ycbcr(red, green, blue)
-        if float(np.hypot(cb, cr).mean()) < MIN_REFERENCE_CHROMA:
-            raise UsageError(f"--like {path}: has no colour; use a colour photograph")
+        has_color = float(np.hypot(cb, cr).mean()) >= MIN_REFERENCE_CHROMA
         note = ""
-        if not has_colors(image):
+        if not has_color:
+            note = f"reference {path}: {NO_COLOUR}"
+        elif not has_colors(image):
             note = f"reference {path}: is toned or nearly grey; results get its tone"
-        return cls(luma, np.stack([cb, cr]), note)
+        return cls(luma, np.stack([cb, cr]), note, has_color=has_color)
 
     def apply(self, chroma: Field, square: Field) -> Field:
         """Returns chroma `(2, s, s)` with the reference's colours; `square` is luma `(S, S)`."""
+        if not self.has_color:
+            return chroma
         side = chroma.shape[1:]
         luma = _resize(square, side)
         own = measure_moments(luma.ravel(), chroma.reshape(2, -1).astype(np.float64))

@@ -66,6 +66,13 @@ class DeviceWorker:
                     results += self._run_on_cpu_once(part[:1])
         return results
 
+    def run_alone(self, square: Square) -> Result:
+        """Returns the result of one square, in a batch of its own. Raises DeviceLostError."""
+        try:
+            return self._run_batches([square], batch_size=1)[0]
+        except DeviceMemoryError:
+            return self._run_on_cpu_once([square])[0]
+
     def run_frame(self, square: Square, *, is_shot_start: bool) -> Result:
         """Returns the result of one frame; a temporal colorizer is reset before a shot."""
         try:
@@ -118,20 +125,20 @@ class DeviceWorker:
 
     # ---- batches -------------------------------------------------------------------------
 
-    def _run_batches(self, part: Sequence[Square]) -> list[Result]:
+    def _run_batches(self, part: Sequence[Square], batch_size: int = 0) -> list[Result]:
         """Runs batches. If the colorizer fails, runs each of their squares once alone.
 
         Raises DeviceMemoryError, DeviceLostError.
         """
         try:
-            fields = self._forward(part)
+            fields = self._forward(part, batch_size or self.batch_size)
         except InvalidChromaError as error:
             if len(part) == 1:
                 return [self._make_failure(error)]
             return [self._run_batches([square])[0] for square in part]
         return list(fields)
 
-    def _forward(self, part: Sequence[Square]) -> NDArray[np.float32]:
+    def _forward(self, part: Sequence[Square], batch_size: int) -> NDArray[np.float32]:
         """Returns chroma `(n, 2, s, s)` of n squares, from batches padded to `batch_size`.
 
         Raises InvalidChromaError, DeviceMemoryError, DeviceLostError.
@@ -139,12 +146,12 @@ class DeviceWorker:
         stacked = np.stack(part)
         if stacked.ndim == 3:  # luma without the channels of colour hints
             stacked = stacked[:, None]
-        missing = -len(part) % self.batch_size
+        missing = -len(part) % batch_size
         if missing > 0:
             stacked = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
         start = time.perf_counter()
         try:
-            return self.backend.compute_chroma(stacked, len(part), self.batch_size)
+            return self.backend.compute_chroma(stacked, len(part), batch_size)
         finally:
             add_seconds(self.seconds, {self.backend.torch_device: time.perf_counter() - start})
 

@@ -181,10 +181,12 @@ class Runner:
         `hints` are `(3, S, S)` of `PictureHints.as_square`, for colorizers that take them.
         """
         given = squares
-        if self.spec.hints:
-            pairs = zip(squares, hints or [None] * len(squares), strict=True)
+        pairs = list(zip(squares, hints or [None] * len(squares), strict=True))
+        if self.spec.hints and not self.spec.hints_optional:
             given = [append_hints(*pair) for pair in pairs]
-        if self.spec.temporal:
+        if self.spec.hints_optional:
+            fields = self._run_hinted(pairs)
+        elif self.spec.temporal:
             fields = [
                 self._workers[0].run_frame(square, is_shot_start=is_shot_start)
                 for square, is_shot_start in zip(given, are_shot_starts, strict=True)
@@ -193,6 +195,24 @@ class Runner:
             fields = self._run_shared(given)
         results = [it if isinstance(it, ProcessingError) else make_prediction(it) for it in fields]
         return self._transfer_colors(squares, results)
+
+    def _run_hinted(
+        self, pairs: Sequence[tuple[Square, NDArray[np.float32] | None]]
+    ) -> list[Result]:
+        """Runs squares with hints alone, and those without in the same batches as ever."""
+        plain = iter(self._run_shared([square for square, hints in pairs if hints is None]))
+        return [
+            next(plain) if hints is None else self._run_alone(append_hints(square, hints))
+            for square, hints in pairs
+        ]
+
+    def _run_alone(self, square: Square) -> Result:
+        while True:
+            worker = self._workers[0]
+            try:
+                return worker.run_alone(square)
+            except DeviceLostError as error:
+                self._handle_loss(worker, error)
 
     def _run_shared(self, squares: Sequence[Square]) -> list[Result]:
         """Runs parts of the squares on every device that is free."""

@@ -22,6 +22,7 @@ from torch.nn import functional
 from batchcolor.color import rgb_mse
 from batchcolor.errors import UsageError
 from batchcolor.models.delta_doubt import DoubtHead, add_uncalibrated_doubt, describe_picture
+from batchcolor.models.delta_hints import HintHead, add_untrained_hints
 from batchcolor.models.delta_palette import load_pairwise_ciede2000, make_palette
 from batchcolor.models.layers import conv_bn_relu
 from batchcolor.models.luma_gates import low_contrast_gate, noise_gate
@@ -170,28 +171,42 @@ class Delta(nn.Module):
         self.up4 = conv_bn_relu(112 + 24, 80)  # (N, 80, S/4, S/4)
         self.classifier = nn.Conv2d(80, colours, 1)  # (N, K, S/4, S/4)
         self.doubt = DoubtHead(80)
+        self.hints = HintHead(80)
         self.register_load_state_dict_pre_hook(_rename_old_keys)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(add_uncalibrated_doubt)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(add_untrained_hints)  # type: ignore[no-untyped-call]
 
-    def forward(self, luma: torch.Tensor, target: torch.Tensor | None = None) -> torch.Tensor:
-        """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5, or the loss where `target` is given."""
-        if target is not None:
-            return self.loss(self.forward_once(luma), target)
-        return self.colorize_with_doubt(luma)[:, :2]
+    def forward(self, luma: torch.Tensor, more: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns chroma `(N, 2, S/4, S/4)` in -0.5..0.5.
 
-    def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
+        `more` is colour hints `(N, 3, S, S)`, or a target chroma `(N, 2, S, S)`, for which the loss
+        is returned.
+        """
+        if more is not None and more.shape[1] == 2:
+            return self.loss(self.forward_once(luma), more)
+        return self.colorize_with_doubt(luma, more)[:, :2]
+
+    def colorize_with_doubt(
+        self, luma: torch.Tensor, hints: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Returns chroma and doubt `(N, 3, S/4, S/4)`, see `hooks/types.py`.
 
-        Doubt is how wrong the best single colour is on average, calibrated on photographs.
+        Doubt is how wrong the best single colour is on average, calibrated on photographs; it is
+        that without the colour hints `(N, 3, S, S)`.
         """
-        features, chroma, least_error = self._decode(luma)
-        return torch.cat([chroma, self.doubt(features, chroma, least_error, luma)], dim=1)
+        features, chroma, least_error = self.decode_features(luma)
+        doubt = self.doubt(features, chroma, least_error, luma)
+        if hints is not None:
+            chroma = self.hints(features, luma, chroma, hints)
+        return torch.cat([chroma, doubt], dim=1)
 
     def describe_picture(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the statistics `(N, F)` from which doubt is predicted."""
-        return describe_picture(*self._decode(luma), luma)
+        return describe_picture(*self.decode_features(luma), luma)
 
-    def _decode(self, luma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def decode_features(
+        self, luma: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Returns mean features, chroma, and the least expected error of each position."""
         fine, coarse = self.multi_scale_features(luma)
         error = self.expected_error(self.average_logits(fine, coarse))

@@ -132,7 +132,9 @@ class RunnerPool:
             runner = self.runner if model is None else self._load(model)
         except BatchcolorError as error:
             return [ProcessingError("chroma", str(error)) for _ in items]
-        hints = [_take_hints(item) for item in items] if runner.spec.hints else None
+        hints = None
+        if (spec := runner.spec).hints:
+            hints = [_take_hints(item, keep=spec.hints_propagated) for item in items]
         fields = runner.predict_frames(
             [item.square for item in items], [item.is_shot_start for item in items], hints
         )
@@ -199,6 +201,8 @@ class RunnerPool:
             found = self._find_transfer(chosen[0])
         except UsageError as error:
             raise ProcessingError("chroma", str(error).removeprefix("--like ")) from error
+        if not found.has_color:
+            return None
         return ShotReference(found.moments, *found.frame, note=_describe_shot(shot[0], chosen[1]))
 
     def _choose_for_shot(
@@ -264,9 +268,9 @@ def _describe_shot(first: int, note: str) -> str:
     return f"shot from frame {first}: {note}" if note else ""
 
 
-def _take_hints(item: ModelInput) -> NDArray[np.float32] | None:
-    """The hints of an item for a model that takes them: they are not propagated afterwards."""
+def _take_hints(item: ModelInput, *, keep: bool) -> NDArray[np.float32] | None:
+    """The hints of an item for a model that takes them; unless kept, they are not propagated."""
     if not isinstance(item, PictureItem | PageItem) or item.hints is None:
         return None
-    hints, item.hints = item.hints, None
+    hints, item.hints = item.hints, item.hints if keep else None
     return hints.as_square(len(item.square))

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from batchcolor.errors import BatchcolorError, make_printable
+from batchcolor.errors import BatchcolorError, ModelError, make_printable
 from batchcolor.pipeline.previews import encode_preview, read_result, read_source
 from batchcolor.review.film_shots import Shot
 from batchcolor.review.items import ReviewItem
@@ -34,6 +34,8 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 CACHED = {"cache-control": "private, max-age=31536000, immutable"}
 """For pictures, whose addresses have the version of their files."""
 NOT_CACHED = {"cache-control": "no-store"}
+NOTES_HEADER = "batchcolor-notes"
+"""Of a preview: a JSON list of sentences."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -93,7 +95,8 @@ def _answer_errors(endpoint: Endpoint) -> Endpoint:
         except RefusedError as error:
             return JSONResponse({"error": str(error)}, error.code)
         except BatchcolorError as error:
-            return JSONResponse({"error": make_printable(error)}, 422)
+            is_model = isinstance(error, ModelError)
+            return JSONResponse({"error": make_printable(error), "model": is_model}, 422)
 
     return answer
 
@@ -176,12 +179,14 @@ class _Routes:
         decision = self.session.parse_decision(item, body.get("decision"))
         side, job = _read_side(body.get("side")), self.session.find_job(item)
 
-        def render() -> bytes:
-            shot = self._find_shot(item, body)
-            return encode_preview(self.session.engine.render(item, job, decision, side, shot))
+        def render() -> tuple[bytes, list[str]]:
+            shot, engine = self._find_shot(item, body), self.session.engine
+            data = encode_preview(engine.render(item, job, decision, side, shot))
+            return data, engine.find_notes(item, job, decision)
 
-        data = await run_in_threadpool(render)
-        return Response(data, media_type="image/jpeg", headers=NOT_CACHED)
+        data, notes = await run_in_threadpool(render)
+        shown = json.dumps([make_printable(note) for note in notes])  # ASCII, as headers are
+        return Response(data, media_type="image/jpeg", headers={**NOT_CACHED, NOTES_HEADER: shown})
 
     async def clip(self, request: Request) -> Response:
         item, body = self._find(request), await _read_body(request)

@@ -121,17 +121,34 @@ class Engine:
             strength = job.strength if decision.strength is None else decision.strength
             hints = self._prepare_hints(item, source, decision)
             name, _ = self._choose_model(job, decision)
-            takes_hints = self.plugins.find(name).spec.hints
-            given = hints if takes_hints else None
+            spec = self.plugins.find(name).spec
+            given = hints if spec.hints else None
             chroma = self._compute_chroma(item, source, job, decision, given)
             chroma = chroma * np.float32(strength)
-            if hints is not None and not takes_hints:
+            if hints is not None and (spec.hints_propagated or not spec.hints):
                 chroma = hints.apply(chroma)
         small = np.asarray(shrink(luma, side))
         picture = Picture(item.source, small, None, PNG)
         rgb = join(picture, chroma, 1.0, PNG).rgb
         assert rgb is not None
         return Image.fromarray(rgb)
+
+    def find_notes(self, item: ReviewItem, job: RunSettings, decision: Decision) -> list[str]:
+        """Returns what a person should know about a decision: hints that contradict each other, a
+        reference without colour.
+
+        Raises ProcessingError and UsageError.
+        """
+        decision = add_sidecar(item, decision)
+        if decision.state == "rejected":
+            return []
+        with self._lock:
+            hints = self._prepare_hints(item, self._read(item), decision)
+            notes = list(hints.notes) if hints is not None else []
+            reference = self._find_reference(item, job, decision)
+            if reference is not None and not reference.is_dir():
+                notes.append(self._load_transfer(reference).note)
+        return [note for note in notes if note]
 
     def measure(self, item: ReviewItem) -> tuple[int, int]:
         """Width and height of the source in pixels, upright. Raises ProcessingError."""

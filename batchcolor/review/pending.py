@@ -36,12 +36,15 @@ class PendingChanges:
         """The items whose results are not as decided."""
         return [item for item in self._items.all() if self.check(item)]
 
+    def has_sidecar(self, item: ReviewItem) -> bool:
+        """Whether a decision lies beside the source of an item."""
+        return self._companions.find(item.source, DECISION_SUFFIX) is not None
+
     def check(self, item: ReviewItem) -> bool:
         """Whether the result of an item is not as decided."""
         decision = self._items.decision(item)
         is_plain = not decision.changes_colors and decision.state != "rejected"
-        has_sidecar = self._companions.find(item.source, DECISION_SUFFIX) is not None
-        if is_plain and not item.entry.decision and not has_sidecar:
+        if is_plain and not item.entry.decision and not self.has_sidecar(item):
             return False
         state = f"{decision.as_line()!r} {item.entry.decision} {item.entry.settings}"
         with self._lock:

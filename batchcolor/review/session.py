@@ -10,12 +10,12 @@ from typing import Any
 
 from filelock import Timeout
 
-from batchcolor.errors import BatchcolorError, OutputError, make_printable
+from batchcolor.errors import BatchcolorError, OutputError, ProcessingError, make_printable
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
 from batchcolor.pipeline.decisions.store import describe_bad_lines
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.review.engine import Engine
+from batchcolor.review.engine import Engine, add_sidecar
 from batchcolor.review.events import Broadcaster
 from batchcolor.review.film_clips import FilmClips
 from batchcolor.review.film_shots import FilmShots, Shot
@@ -100,7 +100,12 @@ class ReviewSession:
         return item.job or RunSettings(sources=(str(item.source),), output=self.output)
 
     def _describe_item(self, item: ReviewItem) -> dict[str, Any]:
-        values = describe_item(item, self.items.decision(item))
+        decision, fault = self._add_sidecar(item, self.items.decision(item))
+        values = describe_item(item, decision)
+        if fault:
+            values["notes"] = [*values.get("notes", ()), make_printable(fault)]
+        if self.pending.has_sidecar(item):
+            values["sidecar"] = True
         if "decision" in values:
             values["decision"] = self._name_references(values["decision"])
         return values
@@ -152,7 +157,9 @@ class ReviewSession:
             saved = [
                 {
                     "id": change.item.id,
-                    "decision": self._name_references(describe_decision(change.decision)),
+                    "decision": self._name_references(
+                        describe_decision(self._add_sidecar(change.item, change.decision)[0])
+                    ),
                     "pending": self.pending.check(change.item),
                 }
                 for change in parsed
@@ -163,25 +170,37 @@ class ReviewSession:
     def parse_decision(self, item: ReviewItem, values: object) -> Decision:
         """The decision that a page sends about an item. Raises RefusedError.
 
-        A reference is the id of another item, or one that a stored decision names already: a page
-        cannot make the server read other files.
+        A reference is the id of another item, or one that a stored decision or the sidecar of the
+        item names already: a page cannot make the server read other files. What is as in the sidecar
+        is left to it.
         """
         if not isinstance(values, dict):
             raise RefusedError("a decision is an object")
-        given = self._place_reference(values)
+        sidecar, _ = self._add_sidecar(item, Decision())
+        given = self._place_reference(values, sidecar)
         if given.get("shots") and not item.is_film:
             raise RefusedError("only films have shots")
         if isinstance(shots := given.get("shots"), list | tuple):
             given["shots"] = [
-                self._place_reference(shot) if isinstance(shot, dict) else shot for shot in shots
+                self._place_reference(shot, sidecar) if isinstance(shot, dict) else shot
+                for shot in shots
             ]
         given |= {"source": item.key, "digest": item.entry.edges}
         try:
-            return Decision.from_values(given)
+            return Decision.from_values(given).without(sidecar)
         except InvalidDecisionError as error:
             raise RefusedError(str(error)) from error
 
-    def _place_reference(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _add_sidecar(self, item: ReviewItem, decision: Decision) -> tuple[Decision, str]:
+        """The decision with what the sidecar beside the source adds, or why it cannot be read."""
+        if not self.pending.has_sidecar(item):
+            return decision, ""
+        try:
+            return add_sidecar(item, decision), ""
+        except ProcessingError as error:
+            return decision, str(error)
+
+    def _place_reference(self, values: dict[str, Any], sidecar: Decision) -> dict[str, Any]:
         """The values of a page with the path of their reference."""
         given = {key: value for key, value in values.items() if key != REFERENCE_ID}
         id_ = values.get(REFERENCE_ID)
@@ -191,11 +210,11 @@ class ReviewSession:
                 raise RefusedError("the reference has no result")
             given["reference"] = chosen.target.relative_to(self.output).as_posix()
         elif given.get("reference") is not None:
-            given["reference"] = self._find_known_reference(given["reference"])
+            given["reference"] = self._find_known_reference(given["reference"], sidecar)
         return given
 
-    def _find_known_reference(self, shown: object) -> str:
-        for decision in self.items.store:
+    def _find_known_reference(self, shown: object, sidecar: Decision) -> str:
+        for decision in (sidecar, *self.items.store):
             names = [decision.reference, *(shot.reference for shot in decision.shots)]
             for name in names:
                 if name is not None and make_printable(name) == shown:

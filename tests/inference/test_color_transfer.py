@@ -73,11 +73,31 @@ def test_runner_applies_the_transfer_to_the_model_s_chroma(tmp_path):
     assert np.abs(like[0] - plain[0]).max() > 0.02
 
 
-def test_a_grey_reference_is_rejected(tmp_path):
+def test_a_reference_in_grey_is_not_used_and_reported(tmp_path):
     grey = tmp_path / "grey.png"
     Image.fromarray(RNG.integers(0, 255, (20, 20), np.uint8)).save(grey)
-    with pytest.raises(UsageError, match="no colour"):
-        ColorTransfer.from_picture(grey)
+    transfer = ColorTransfer.from_picture(grey)
+    assert "grey.png: has no colour, so it is not used" in transfer.note
+    chroma = RNG.uniform(-0.2, 0.2, (2, 8, 8)).astype(np.float32)
+    np.testing.assert_array_equal(transfer.apply(chroma, ramp()), chroma)
+
+
+def test_a_job_with_a_reference_in_grey_has_the_colours_of_the_model(
+    tmp_path, command, flat, grey_picture
+):
+    (tmp_path / "album").mkdir()
+    for number in range(2):
+        grey_picture(40, 30, number).save(tmp_path / "album" / f"{number}.png")
+    reference = tmp_path / "reference.png"
+    grey_picture(30, 30, 7).save(reference)
+    plain = command("run", tmp_path / "album", "-m", flat, "-o", tmp_path / "plain")
+    done = command("run", tmp_path / "album", "-m", flat, "--like", reference)
+    assert (plain.returncode, done.returncode) == (0, 0), done.stderr
+    assert done.stderr.count("reference.png: has no colour") == 1
+    results = [tmp_path / name / "0.png" for name in ("plain", "album-colorized")]
+    first, second = (np.asarray(Image.open(path)) for path in results)
+    np.testing.assert_array_equal(first, second)
+    assert np.ptp(first, axis=2).max() > 10
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture at all"])

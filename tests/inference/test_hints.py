@@ -199,3 +199,34 @@ def test_a_strong_hint_does_not_tint_a_faded_picture():
     assert (change > 0.01).mean() < 0.25
     own = change[110:140, 148:176]  # the area of the hint
     assert own.min() > 0.5 * own.max()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (hint(100, 100), hint(102, 101, "#3030c0"), "at the same place: the later one counts"),
+        (hint(100, 100), hint(120, 100, "#3030c0"), "next to each other on one surface"),
+        (hint(100, 100), hint(102, 101, "#b83838"), ""),
+        (hint(190, 100), hint(210, 100, "#3030c0"), ""),
+        (hint(30, 30), hint(150, 250, "#3030c0"), ""),
+    ],
+    ids=["same place", "same surface", "like colours", "over an edge", "far apart"],
+)
+def test_hints_that_contradict_each_other_are_reported(first, second, expected):
+    luma = np.full((300, 400), 90, np.uint8)
+    luma[:, 200:] = 170
+    prepared = prepare_hints(luma, [first, second])
+    assert prepared is not None
+    assert [note for note in prepared.notes if expected in note] == list(prepared.notes)
+    assert bool(prepared.notes) is bool(expected)
+    chroma = prepared.apply(NO_CHROMA)
+    assert np.isfinite(chroma).all()
+    assert np.abs(chroma).max() > 0.1
+
+
+def test_many_contradictions_are_counted():
+    hints = [hint(100 + index, 100, ("#c03030", "#3030c0")[index % 2]) for index in range(40)]
+    prepared = prepare_hints(np.full((300, 400), 90, np.uint8), hints)
+    assert prepared is not None
+    assert len(prepared.notes) == 4
+    assert prepared.notes[-1].endswith("more pairs of colour hints contradict each other")

@@ -156,6 +156,21 @@ def test_a_hint_outside_the_picture_or_an_unknown_model_fails_alone(review, resu
     status, _, content = page.request("POST", f"/api/items/{item['id']}/preview", body)
     assert status == 422
     assert "absent" in json.loads(content)["error"]
+    assert json.loads(content)["model"] is True  # the page offers it no longer
+
+
+def test_a_preview_says_that_hints_contradict_each_other(review, results):
+    page = review(results)
+    address = f"/api/items/{page.find('001.jpg')['id']}/preview"
+    hints = [{"points": [[20, 20]], "color": color} for color in ("#c03030", "#3030c0")]
+    notes = {}
+    for count in (1, 2):
+        body = {"decision": {"hints": hints[:count]}, "side": 100}
+        status, headers, content = page.request("POST", address, body)
+        assert status == 200, content
+        notes[count] = json.loads(headers["batchcolor-notes"])
+    assert notes[1] == []
+    assert "at the same place" in notes[2][0]
 
 
 def test_likely_colours_have_the_luma_of_their_place(review, results):

@@ -115,7 +115,7 @@ def _find_obstacle(source: ModelSource) -> str:
     """Returns why a model is not exported; "" where it is tried."""
     if source.registered.spec.temporal:
         return "does not run models that keep state between frames"
-    if source.registered.spec.hints:
+    if source.registered.spec.hints and not source.registered.spec.hints_optional:
         return "does not run models that take colour hints"
     return "" if source.weights else "runs only models with a weights file"
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchcolor.inference.hints.contradictions import describe_contradictions
 from batchcolor.inference.hints.guide import make_guide
 from batchcolor.inference.hints.hint import Hint
 from batchcolor.inference.hints.hint_field import HintField, make_hint_field
@@ -23,6 +24,8 @@ class PictureHints:
     guide: NDArray[np.float32]
     """Luma `(h, w)` in 0..1."""
     field: HintField
+    notes: tuple[str, ...] = ()
+    """What a person should know about the hints: that they contradict each other."""
 
     def apply(self, chroma: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns chroma `(2, h, w)` with the hints; `chroma` is that of the model `(2, s, s)`."""
@@ -69,4 +72,4 @@ def prepare_hints(
     field = make_hint_field(hints, guide, size)
     if painted is not None:
         field = field.over(read_painted_hints(painted, guide, size))
-    return PictureHints(guide, field)
+    return PictureHints(guide, field, tuple(describe_contradictions(hints, guide, size)))

@@ -157,6 +157,15 @@ class Decision(BaseModel):
         }
         return self.model_copy(update=values)
 
+    def without(self, below: Decision) -> Decision:
+        """This decision without the values that `below` has as well: `over(below)` is the same."""
+        values = {
+            name: type(self).model_fields[name].get_default(call_default_factory=True)
+            for name in DECIDED
+            if getattr(self, name) == getattr(below, name)
+        }
+        return self.model_copy(update=values)
+
 
 _IDENTITY = {"version", "source", "digest", "time"}
 DECIDED = tuple(name for name in Decision.model_fields if name not in _IDENTITY)

@@ -180,7 +180,10 @@ class PictureDecoder:
         listed = correction.hints_of_page(number + 1)
         painted = correction.painted if number == 0 else None
         with memory_failure(DECODE):
-            return prepare_hints(picture.luma, listed, painted)
+            hints = prepare_hints(picture.luma, listed, painted)
+        if hints is not None:
+            picture.notes += hints.notes
+        return hints
 
     def is_interrupted(self, path: Path) -> bool:
         """Whether a source was in work when an earlier process died."""

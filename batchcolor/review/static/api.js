@@ -2,15 +2,21 @@
 
 export const client = crypto.randomUUID();
 
-export class RequestError extends Error {}
+// `isModel`: a model cannot be loaded.
+export class RequestError extends Error {
+  constructor(reason, isModel = false) {
+    super(reason);
+    this.isModel = isModel;
+  }
+}
 
 async function check(response) {
   if (response.ok) return response;
-  let reason = `the server answers ${response.status}`;
+  let answer = {};
   try {
-    reason = (await response.json()).error || reason;
+    answer = await response.json();
   } catch { /* no JSON: the status is the reason */ }
-  throw new RequestError(reason);
+  throw new RequestError(answer.error || `the server answers ${response.status}`, Boolean(answer.model));
 }
 
 async function request(path, options) {
@@ -38,10 +44,11 @@ export function post(path, body, signal) {
   return request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
-// `shot`: the number of a shot of a film.
+// Returns the address of a picture, and sentences about its decision. `shot`: the number of a shot of a film.
 export async function renderPreview(id, decision, side, signal, shot = null) {
   const response = await post(`/api/items/${id}/preview`, { decision, side, shot }, signal);
-  return URL.createObjectURL(await response.blob());
+  const notes = JSON.parse(response.headers.get("batchcolor-notes") || "[]");
+  return { url: URL.createObjectURL(await response.blob()), notes };
 }
 
 export function pictureUrl(item, kind, side) {

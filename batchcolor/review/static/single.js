@@ -99,15 +99,17 @@ function showPicture(tried) {
   const shot = shots.chosenShot();
   if (!tried && shot === null && hasResult(item) && !store.pending.has(item.id) && !isUnsaved(item)) {
     stageTools.showResult();
+    noted = { id: "", notes: [] };
     return undefined;
   }
   if (!stage.item || !document.querySelector("#pane .after").getAttribute("src")) stageTools.showNothing();
   previewing = new AbortController();
   const { signal } = previewing, id = item.id;
   const decision = { ...item.decision, ...tried };
-  return renderPreview(id, tidy(decision), stageTools.screenSide(), signal, shot).then((url) => {
-    if (id === shownId && !signal.aborted) stageTools.showPreview(url);
-    else URL.revokeObjectURL(url);
+  return renderPreview(id, tidy(decision), stageTools.screenSide(), signal, shot).then(({ url, notes }) => {
+    if (id !== shownId || signal.aborted) return URL.revokeObjectURL(url);
+    stageTools.showPreview(url);
+    return showNote(item, notes);
   }).catch((error) => {
     if (error.name === "AbortError" || id !== shownId) return;
     if (!hasResult(item)) stageTools.showNothing();
@@ -140,6 +142,16 @@ const NOTES = {
   changed: () => "The result was changed by another program after it was written.",
 };
 
+// What the last preview says about its decision.
+let noted = { id: "", notes: [] };
+
+function showNote(item, notes) {
+  noted = { id: item.id, notes };
+  const own = NOTES[item.state]?.(item) || (item.outcome === "copied" ? "In colour already: the result is a copy." : "");
+  const sentences = notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`);
+  stageTools.setNote([own, ...sentences].filter(Boolean).join(" "));
+}
+
 export function refresh() {
   const item = current();
   if (!item || view.hidden) return;
@@ -149,9 +161,10 @@ export function refresh() {
   if (index >= 0) facts.push(`${index + 1} of ${store.order.length}`);
   if (item.doubt) facts.push(`doubt ${item.doubt.toFixed(1)}`);
   facts.push(describeState(item) || "not reviewed");
+  if (item.sidecar) facts.push("decided beside the picture, too");
   byId("facts").textContent = facts.join(" · ");
   byId("facts").title = (item.notes || []).join("\n");
-  stageTools.setNote(NOTES[item.state] ? NOTES[item.state](item) : item.outcome === "copied" ? "In colour already: the result is a copy." : "");
+  showNote(item, item.id === noted.id ? noted.notes : []);
   for (const button of view.querySelectorAll("[data-act]")) {
     button.disabled = store.isLocked;
     const state = { approve: "approved", reject: "rejected" }[button.dataset.act];

@@ -12,6 +12,7 @@ export const store = {
   pending: new Set(),
   job: {},
   models: [],
+  unusable: new Set(),
   isLocked: false,
   write: { running: false },
   copied: null,

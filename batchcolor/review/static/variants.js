@@ -21,7 +21,7 @@ export function listVariants(item) {
   variants.push({ label: "Stronger", look: { strength: Math.min(2, round(job.strength * 1.4)) } });
   variants.push({ label: "Weaker", look: { strength: round(job.strength * 0.6) } });
   for (const model of store.models) {
-    if (model.name !== job.model) variants.push({ label: model.name, look: { model: model.name }, title: model.summary });
+    if (model.name !== job.model && !store.unusable.has(model.name)) variants.push({ label: model.name, look: { model: model.name }, title: model.summary });
   }
   const reference = item.decision.reference_id || lastReference();
   if (reference && reference !== item.id && store.items.has(reference)) {
@@ -76,15 +76,17 @@ function makeButton(variant, index, isChosen) {
   button.className = "variant";
   button.setAttribute("aria-pressed", String(isChosen));
   button.disabled = store.isLocked;
-  button.title = `${variant.title || variant.label} (${index + 1})`;
+  button.title = describe(variant, index);
   const picture = document.createElement("span");
   picture.className = "picture";
   const label = document.createElement("span");
   label.textContent = variant.label;
   button.append(picture, label);
-  button.addEventListener("click", () => choose(index));
+  button.addEventListener("click", () => choose([...box.children].indexOf(button)));
   return button;
 }
+
+const describe = (variant, index) => `${variant.title || variant.label} (${index + 1})`;
 
 export function choose(index) {
   const item = store.items.get(byId("single-view").dataset.id);
@@ -104,16 +106,26 @@ async function compute(item, variants, signal) {
 
 async function fill(item, variant, button, signal) {
   try {
-    const url = await renderPreview(item.id, { ...variant.look, hints: item.decision.hints }, SIDE, signal);
+    const { url } = await renderPreview(item.id, { ...variant.look, hints: item.decision.hints }, SIDE, signal);
     urls.push(url);
     const image = new Image();
     image.alt = "";
     image.src = url;
     button.querySelector(".picture").replaceChildren(image);
   } catch (error) {
+    if (error.isModel && variant.look.model) return leaveOut(item, variant.look.model, button);
     if (error.name !== "AbortError") button.title = error.message;
     button.classList.add("broken");
   }
+}
+
+// A model that cannot be loaded as it is, such as one that needs a file, is no variant.
+function leaveOut(item, model, button) {
+  store.unusable.add(model);
+  button.remove();
+  listVariants(item).forEach((variant, index) => {
+    if (box.children[index]) box.children[index].title = describe(variant, index);
+  });
 }
 
 let timer = 0;
@@ -125,7 +137,8 @@ strength.addEventListener("input", () => {
 strength.addEventListener("change", () => {
   clearTimeout(timer);
   const value = Number(strength.value);
-  emit("change", { strength: value === store.job.strength ? null : value });
+  const { sidecar } = store.items.get(byId("single-view").dataset.id);
+  emit("change", { strength: value === store.job.strength && !sidecar ? null : value });
 });
 
 export async function chooseReference() {

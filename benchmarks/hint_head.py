@@ -3,7 +3,8 @@
 Needs `--data`, a folder of colour photographs, and `--fit WEIGHTS`, a safetensors file of delta,
 which gets the parameters. All else in it stays as it is, so the features of each photograph are
 computed once. Hints are patches of the true chroma at random places, more of them where the network
-is wrong: 1 to 128 patches that are 1 to 8 positions wide, as in iColoriT (J. Yun et al., WACV 2023).
+is wrong: 1 to 128 patches that are 1 to 8 positions wide, after iColoriT (J. Yun et al., WACV
+2023).
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from batchcolor.color import rgb_to_ycbcr
 from batchcolor.evaluation.references import read_reference
 from batchcolor.inference.weights import hash_file
 from batchcolor.models.delta import Delta
-from batchcolor.models.delta_hints import HintHead, Positions, make_positions
+from batchcolor.models.delta_hints import STATISTICS, HintHead, Positions, make_positions
+from batchcolor.models.delta_inference import DeltaForInference
 
 LIMIT = 2000
 SIDE = 256
 FIELD = SIDE // 4
+FEATURES = 80
 STEPS = 2500
 BATCH = 8
 QUERIES = 512
@@ -71,8 +74,8 @@ def spread_files(folder: Path, limit: int) -> list[Path]:
     found: list[Path] = []
     groups = sorted(by_folder.values(), key=len)
     for number, group in enumerate(groups):
-        share = (limit - len(found)) // (len(groups) - number)
-        found += [group[index * len(group) // share] for index in range(min(share, len(group)))] if share < len(group) else group
+        share = min(len(group), (limit - len(found)) // (len(groups) - number))
+        found += [group[index * len(group) // share] for index in range(share)]
     return found
 
 
@@ -80,16 +83,19 @@ class Photographs:
     """Features, chroma and true chroma of photographs, in files of a folder."""
 
     def __init__(self, folder: Path, network: Delta, files: list[Path]) -> None:
-        self.values = self._open(folder / "values.npy", (len(files), FIELD**2, 80 + 5))
+        self.values = self._open(
+            folder / "values.npy", (len(files), FIELD**2, FEATURES + STATISTICS)
+        )
         self.chroma = self._open(folder / "chroma.npy", (len(files), FIELD**2, 2))
         self.truth = self._open(folder / "truth.npy", (len(files), FIELD**2, 2))
+        self._network = DeltaForInference(network).eval()
         self._count = 0
         for path in files:
             try:
                 rgb = read_reference(path, SIDE)
             except Exception:  # not a picture
                 continue
-            self._add(network, rgb)
+            self._add(rgb)
 
     def __len__(self) -> int:
         return self._count
@@ -98,12 +104,13 @@ class Photographs:
     def _open(path: Path, shape: tuple[int, ...]) -> Floats:
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
 
-    def _add(self, network: Delta, rgb: NDArray[np.uint8]) -> None:
+    def _add(self, rgb: NDArray[np.uint8]) -> None:
         picture = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
         square = torch.nn.functional.interpolate(picture, size=(SIDE, SIDE), mode="area")
         luma, cb, cr = (it[:, None] for it in rgb_to_ycbcr(*square.unbind(1)))
         with torch.inference_mode():
-            features, chroma, _ = network.decode_features(luma)
+            features = self._network.mean_features(luma)
+            chroma = self._network.head(features, luma)[:, :2]
             positions = make_positions(features, luma, chroma)
             truth = torch.nn.functional.interpolate(
                 torch.cat([cb, cr], dim=1), size=(FIELD, FIELD), mode="area"
@@ -113,7 +120,9 @@ class Photographs:
         self.truth[self._count] = truth[0].flatten(1).T.numpy()
         self._count += 1
 
-    def take(self, numbers: NDArray[np.int64], index: NDArray[np.int64]) -> tuple[Positions, torch.Tensor]:
+    def take(
+        self, numbers: NDArray[np.int64], index: NDArray[np.int64]
+    ) -> tuple[Positions, torch.Tensor]:
         """Returns positions `(N, P)` of pictures `(N,)`, and their true chroma `(N, P, 2)`."""
         rows = numbers[:, None]
         values, chroma, truth = (
@@ -144,7 +153,7 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        sums += float(loss), float(measure_error(every.chroma, truth))
+        sums += loss.item(), measure_error(every.chroma, truth).item()
         if step % (steps // 10) == 0:
             mean, without = sums / (steps // 10)
             print(f"step {step}: error {mean:.5f}, without hints {without:.5f}", flush=True)
@@ -161,10 +170,10 @@ def measure_error(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def draw_hints(
     photographs: Photographs, numbers: NDArray[np.int64], chance: np.random.Generator
 ) -> tuple[Positions, torch.Tensor]:
-    """Returns the positions of hints, equally many in each picture, and their chroma `(N, M, 2)`."""
-    count = int(round(math.exp(chance.uniform(0, math.log(MAX_PATCHES)))))
+    """Returns the positions of hints, as many in each picture, and their chroma `(N, M, 2)`."""
+    count = round(math.exp(chance.uniform(0, math.log(MAX_PATCHES))))
     largest = min(8, math.isqrt(MAX_POSITIONS // count))
-    width = int(round(math.exp(chance.uniform(0, math.log(largest)))))
+    width = round(math.exp(chance.uniform(0, math.log(largest))))
     corners = np.stack([draw_places(photographs, number, count, chance) for number in numbers])
     rows, columns = (np.clip(it, 0, FIELD - width) for it in (corners // FIELD, corners % FIELD))
     steps = np.arange(width)
@@ -183,7 +192,11 @@ def draw_places(
     error = photographs.truth[number].astype(np.float32) - photographs.chroma[number]
     share = np.hypot(*error.T).cumsum() + 1e-6 * np.arange(1, FIELD**2 + 1)
     wrong = share.searchsorted(chance.random(count) * share[-1])
-    return np.where(chance.random(count) < 0.5, wrong.clip(max=FIELD**2 - 1), chance.integers(0, FIELD**2, count))
+    return np.where(
+        chance.random(count) < 0.5,
+        wrong.clip(max=FIELD**2 - 1),
+        chance.integers(0, FIELD**2, count),
+    )
 
 
 def write(path: Path, state: dict[str, torch.Tensor], head: HintHead, count: int) -> None:

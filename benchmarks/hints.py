@@ -23,43 +23,70 @@ from batchcolor.evaluation.references import read_reference
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.picture import RgbArray, resize_luma
 from batchcolor.inference.hints.hint import Hint
-from batchcolor.inference.hints.picture_hints import prepare_hints
-from batchcolor.inference.runner import load_runner
+from batchcolor.inference.hints.picture_hints import PictureHints, prepare_hints
+from batchcolor.inference.load_options import LoadOptions
+from batchcolor.inference.runner import Prediction, Runner, load_runner
 
 COUNTS = (0, 1, 5, 20, 100)
 SIDE = 256
 PATCH = 7
 SEED = 1
+PROPAGATION, NETWORK = "hints propagated", "hints in the network"
+WAYS = (PROPAGATION, NETWORK, "hints in the network, then propagated")
+"""The others are for models that take hints."""
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """Prints mean PSNR and CIEDE2000 for each number of hints, and the time of a propagation."""
+    """Prints mean PSNR and CIEDE2000 for each number of hints and each way of using them."""
     if not options.data:
         print("hints: needs --data")
         return
-    runner = load_runner(load_plugins().find(options.model))
-    files = sorted(path for path in options.data.iterdir() if path.is_file())
+    runner = load_runner(load_plugins().find(options.model), LoadOptions(backend="torch"))
+    files = sorted(path for path in options.data.rglob("*.*") if path.is_file())
     if options.limit:
         files = files[:: max(1, len(files) // options.limit)][: options.limit]
-    table, seconds = [], []
+    ways = WAYS if runner.spec.hints else WAYS[:1]
+    tables, seconds = [], dict.fromkeys(ways, 0.0)
     for number, path in enumerate(files):
         rgb = read_reference(path, SIDE)
-        luma = make_gray(rgb).luma
-        chroma = runner.run([resize_luma(luma, runner.working_size)])[0]
-        assert isinstance(chroma, np.ndarray), chroma
         hints = draw_hints(rgb, np.random.default_rng([SEED, number]), max(COUNTS))
-        row = []
-        for count in COUNTS:
-            started = time.process_time()
-            prepared = prepare_hints(luma, hints[:count])
-            field = chroma if prepared is None else prepared.apply(chroma)
-            if count:
-                seconds.append(time.process_time() - started)
-            result = apply_chroma(make_gray(rgb), field, 1.0)
-            row.append(measure_all(rgb[None], result[None])[0])
-        table.append(row)
-    print_table(np.array(table))
-    print(f"{np.mean(seconds):.3f} s of CPU time for a picture, at most {max(seconds):.3f} s")
+        tables.append([measure_way(runner, rgb, hints, way, seconds) for way in ways])
+    found = np.array(tables)  # (pictures, ways, counts, metrics)
+    for index, way in enumerate(ways):
+        print(f"{way}, {seconds[way] / len(files) / (len(COUNTS) - 1):.3f} s of CPU time a picture")
+        print_table(found[:, index])
+
+
+def measure_way(
+    runner: Runner, rgb: RgbArray, hints: Sequence[Hint], way: str, seconds: dict[str, float]
+) -> list[list[float]]:
+    """Returns the metrics for each number of hints, and adds the time that hints take."""
+    luma = make_gray(rgb).luma
+    square = resize_luma(luma, runner.working_size)
+    plain = compute_chroma(runner, square)
+    rows = []
+    for count in COUNTS:
+        started = time.process_time()
+        prepared, field = prepare_hints(luma, hints[:count]), plain
+        if prepared is not None:
+            if way != PROPAGATION:
+                field = compute_chroma(runner, square, prepared)
+            if way != NETWORK:
+                field = prepared.apply(field)
+            seconds[way] += time.process_time() - started
+        result = apply_chroma(make_gray(rgb), field, 1.0)
+        rows.append(measure_all(rgb[None], result[None])[0])
+    return rows
+
+
+def compute_chroma(
+    runner: Runner, square: NDArray[np.float32], hints: PictureHints | None = None
+) -> NDArray[np.float32]:
+    """Returns the chroma of a model that may take hints."""
+    given = None if hints is None else hints.as_square(len(square))
+    (found,) = runner.predict_frames([square], [True], [given])
+    assert isinstance(found, Prediction), found
+    return found.chroma
 
 
 def draw_hints(rgb: RgbArray, chance: np.random.Generator, count: int) -> Sequence[Hint]:

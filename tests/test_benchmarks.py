@@ -189,3 +189,28 @@ def test_the_doubt_of_delta_is_measured_and_its_coefficients_are_fitted(tmp_path
     assert plot.stat().st_size > 1000
     assert verify(weights) != former
     assert json.loads((tmp_path / "delta.json").read_text())["doubt"]["photographs"] >= 6
+
+
+def test_the_part_of_delta_that_takes_hints_is_trained_and_all_else_stays(tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file
+
+    from batchcolor.inference.weights import load, verify
+    from batchcolor.models.delta import Delta
+
+    folder = flowers(tmp_path / "flowers", 1)
+    for name in ("delta.safetensors", "delta.json"):
+        shutil.copy(ROOT / "weights" / name, tmp_path)
+    weights = tmp_path / "delta.safetensors"
+    former = load_file(weights)
+    limits = ("--limit", 3, "--steps", 10, "--folder", tmp_path)
+    printed = benchmark("hint-head", "--data", folder, "--fit", weights, *limits)
+    assert len(re.findall(r"^step \d+: error 0\.\d+, without hints", printed, re.MULTILINE)) == 10
+    verify(weights)
+    assert json.loads((tmp_path / "delta.json").read_text())["hints"]["photographs"] == 3
+    found = load_file(weights)
+    assert all((found[name] == former[name]).all() for name in former if "hints." not in name)
+    network = Delta()
+    load(network, weights)
+    assert network.hints.is_trained

@@ -31,6 +31,8 @@ LUMA_GAIN, DEVIATION_GAIN, CHROMA_GAIN = 4.0, 16.0, 8.0
 """Bring the values to about the variance of the features."""
 HINT_RADIUS = 1.5
 """Positions; hints within this distance share the weight of one: a stroke counts as several."""
+MIN_INFLUENCE = 0.1
+"""Influence of hints below which they change nothing: a hint must not tint a whole picture."""
 MAX_HINTS = 1024
 """Positions of hints that are compared; of more, some are taken evenly."""
 
@@ -119,6 +121,7 @@ class HintHead(nn.Module):
         shares = chosen[..., :-1].softmax(dim=-1)  # (N, P, 2 H)
         influence = (shares * confidence.repeat_interleave(2, dim=-1)).sum(dim=-1, keepdim=True)
         influence = influence * chosen[..., -1:].sigmoid()
+        influence = (influence - MIN_INFLUENCE).clamp(min=0) / (1 - MIN_INFLUENCE)
         correction = (shares[..., None] * options.unflatten(-1, (2 * HEADS, 2))).sum(dim=2)
         result: torch.Tensor = (every.chroma + influence * correction).clamp(-0.5, 0.5)
         return result
@@ -155,16 +158,12 @@ class HintHead(nn.Module):
             self.distance.copy_(torch.linspace(0, 4, HEADS))
 
 
-def make_positions(
-    features: torch.Tensor, luma: torch.Tensor, chroma: torch.Tensor
-) -> Positions:
+def make_positions(features: torch.Tensor, luma: torch.Tensor, chroma: torch.Tensor) -> Positions:
     """Returns all positions of pictures, see `HintHead.forward`."""
     side = chroma.shape[-1]
     small = functional.interpolate(luma.float(), size=(side, side), mode="area")
     mean, square = (
-        functional.avg_pool2d(
-            it, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False
-        )
+        functional.avg_pool2d(it, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False)
         for it in (small, small.square())
     )
     deviation = (square - mean.square()).clamp(min=0).sqrt()

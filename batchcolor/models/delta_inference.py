@@ -97,10 +97,14 @@ class DeltaForInference(nn.Module):
 
     def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma and doubt `(N, 3, S/4, S/4)`."""
+        result: torch.Tensor = self.head(self.mean_features(luma), luma)
+        return result
+
+    def mean_features(self, luma: torch.Tensor) -> torch.Tensor:
+        """Returns the mean features `(N, C, S/4, S/4)` of both scales."""
         fine = self.compute_features(luma)
         coarse = resize_bilinear(self.compute_features(reduce_luma(luma)), fine.shape[-1])
-        result: torch.Tensor = self.head((fine + coarse) / 2, luma)
-        return result
+        return (fine + coarse) / 2
 
     def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the features `(N, C, S/4, S/4)` that the classifier takes."""

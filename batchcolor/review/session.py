@@ -171,8 +171,8 @@ class ReviewSession:
         """The decision that a page sends about an item. Raises RefusedError.
 
         A reference is the id of another item, or one that a stored decision or the sidecar of the
-        item names already: a page cannot make the server read other files. What is as in the sidecar
-        is left to it.
+        item names already: a page cannot make the server read other files. What is as in the
+        sidecar is left to it.
         """
         if not isinstance(values, dict):
             raise RefusedError("a decision is an object")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchcolor.errors import UsageError
 from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.color_transfer import ColorTransfer
 from batchcolor.inference.load_options import LoadOptions

@@ -46,8 +46,7 @@ def describe_contradictions(
         return []
     height, width = guide.shape
     cells = [
-        np.argwhere(draw_hint(hint, (width, height), picture_size))
-        for hint in hints[:MAX_COMPARED]
+        np.argwhere(draw_hint(hint, (width, height), picture_size)) for hint in hints[:MAX_COMPARED]
     ]
     notes = list(_find(hints, cells, guide))
     more = len(notes) - MAX_NOTES
@@ -56,9 +55,7 @@ def describe_contradictions(
     return notes
 
 
-def _find(
-    hints: Sequence[Hint], cells: list[Cells], guide: NDArray[np.float32]
-) -> Iterator[str]:
+def _find(hints: Sequence[Hint], cells: list[Cells], guide: NDArray[np.float32]) -> Iterator[str]:
     colors = np.array([_find_chroma(hint) for hint in hints])
     for first, second in combinations(range(len(cells)), 2):
         if np.hypot(*(colors[first] - colors[second])) < MIN_DIFFERENCE:

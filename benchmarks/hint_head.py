@@ -149,7 +149,7 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
         found = head.spread(every, hinted, colors)
         loss = measure_error(found, truth)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()

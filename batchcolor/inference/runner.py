@@ -182,9 +182,10 @@ class Runner:
         """
         given = squares
         pairs = list(zip(squares, hints or [None] * len(squares), strict=True))
-        if self.spec.hints and not self.spec.hints_optional:
+        is_mixed = self.spec.hints_optional and not self.spec.temporal
+        if self.spec.hints and not is_mixed:
             given = [append_hints(*pair) for pair in pairs]
-        if self.spec.hints_optional:
+        if is_mixed:
             fields = self._run_hinted(pairs)
         elif self.spec.temporal:
             fields = [

@@ -122,7 +122,7 @@ class HintHead(nn.Module):
         influence = (shares * confidence.repeat_interleave(2, dim=-1)).sum(dim=-1, keepdim=True)
         influence = influence * chosen[..., -1:].sigmoid()
         influence = (influence - MIN_INFLUENCE).clamp(min=0) / (1 - MIN_INFLUENCE)
-        correction = (shares[..., None] * options.unflatten(-1, (2 * HEADS, 2))).sum(dim=2)
+        correction = (shares[..., None] * options.reshape(*shares.shape, 2)).sum(dim=2)
         result: torch.Tensor = (every.chroma + influence * correction).clamp(-0.5, 0.5)
         return result
 
@@ -135,7 +135,7 @@ class HintHead(nn.Module):
     ) -> torch.Tensor:
         """Returns the weight of each hint at each position `(N, H, P, M)`, their sum below 1."""
         query, key = (
-            _apply(self.embed, it).unflatten(-1, (HEADS, DIMENSIONS)).transpose(1, 2)
+            _apply(self.embed, it).reshape(*it.shape[:2], HEADS, DIMENSIONS).transpose(1, 2)
             for it in (hidden, keys)
         )  # (N, H, P, D), (N, H, M, D)
         unlike = torch.cdist(query, key).square()
@@ -201,7 +201,7 @@ def count_hints(hinted: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
 
 def _make_linear(inputs: int, outputs: int) -> nn.Linear:
     """Returns a layer of zeros: without weights it draws no random numbers."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

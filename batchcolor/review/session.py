@@ -214,7 +214,8 @@ class ReviewSession:
         return given
 
     def _find_known_reference(self, shown: object, sidecar: Decision) -> str:
-        for decision in (sidecar, *self.items.store):
+        decisions: list[Decision] = [sidecar, *self.items.store]
+        for decision in decisions:
             names = [decision.reference, *(shot.reference for shot in decision.shots)]
             for name in names:
                 if name is not None and make_printable(name) == shown:

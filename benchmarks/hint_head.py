@@ -42,6 +42,9 @@ MAX_POSITIONS = 256
 RATE = 3e-3
 TOLERANCE = 0.01
 """Distance in the CbCr plane below which an error counts by its square, and above as it is."""
+CHANGE_COST = 0.3
+"""Price of a change of chroma, in errors of the same size: what a hint has likely nothing to do
+with stays as it is, so that one hint does not tint a picture."""
 
 Floats = NDArray[np.float16]
 
@@ -147,13 +150,14 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
         hinted, colors = draw_hints(photographs, numbers, chance)
         every, truth = photographs.take(numbers, chance.integers(0, FIELD**2, (BATCH, QUERIES)))
         found = head.spread(every, hinted, colors)
-        loss = measure_error(found, truth)
+        change = (found - every.chroma).norm(dim=-1).mean()
+        loss = measure_error(found, truth) + CHANGE_COST * change
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        sums += loss.item(), measure_error(every.chroma, truth).item()
+        sums += measure_error(found, truth).item(), measure_error(every.chroma, truth).item()
         if step % (steps // 10) == 0:
             mean, without = sums / (steps // 10)
             print(f"step {step}: error {mean:.5f}, without hints {without:.5f}", flush=True)

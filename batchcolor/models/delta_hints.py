@@ -31,7 +31,7 @@ LUMA_GAIN, DEVIATION_GAIN, CHROMA_GAIN = 4.0, 16.0, 8.0
 """Bring the values to about the variance of the features."""
 HINT_RADIUS = 1.5
 """Positions; hints within this distance share the weight of one: a stroke counts as several."""
-MIN_INFLUENCE = 0.1
+MIN_INFLUENCE = 0.2
 """Influence of hints below which they change nothing: a hint must not tint a whole picture."""
 MAX_HINTS = 1024
 """Positions of hints that are compared; of more, some are taken evenly."""

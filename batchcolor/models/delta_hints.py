@@ -31,8 +31,14 @@ LUMA_GAIN, DEVIATION_GAIN, CHROMA_GAIN = 4.0, 16.0, 8.0
 """Bring the values to about the variance of the features."""
 HINT_RADIUS = 1.5
 """Positions; hints within this distance share the weight of one: a stroke counts as several."""
-MIN_INFLUENCE = 0.2
-"""Influence of hints below which they change nothing: a hint must not tint a whole picture."""
+MIN_INFLUENCE = (0.1, 0.5)
+"""Influence up to which hints change nothing, for a small and for a large change: a hint must not
+tint a whole picture, and photographs have few of the strong colours that people give."""
+LARGE_CHANGE = 0.2
+"""Of chroma, in the CbCr plane."""
+FADED_LUMA_STD = (0.06, 0.12)
+"""Standard deviation of luma up to which the network takes no hints, and from which it takes them
+in full: features of faded pictures do not tell their parts apart. Hints are still propagated."""
 MAX_HINTS = 1024
 """Positions of hints that are compared; of more, some are taken evenly."""
 
@@ -121,8 +127,8 @@ class HintHead(nn.Module):
         shares = chosen[..., :-1].softmax(dim=-1)  # (N, P, 2 H)
         influence = (shares * confidence.repeat_interleave(2, dim=-1)).sum(dim=-1, keepdim=True)
         influence = influence * chosen[..., -1:].sigmoid()
-        influence = (influence - MIN_INFLUENCE).clamp(min=0) / (1 - MIN_INFLUENCE)
         correction = (shares[..., None] * options.reshape(*shares.shape, 2)).sum(dim=2)
+        influence = limit_influence(influence, correction) * measure_contrast(every)
         result: torch.Tensor = (every.chroma + influence * correction).clamp(-0.5, 0.5)
         return result
 
@@ -155,7 +161,24 @@ class HintHead(nn.Module):
             self.deviation.copy_(values.std(dim=0) + 1e-3)
             self.is_trained.fill_(1)
             self.empty.bias.fill_(-3.0)
+            self.choose.bias[-1] = 2.0
             self.distance.copy_(torch.linspace(0, 4, HEADS))
+
+
+def limit_influence(influence: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """Returns the influence of hints `(N, P, 1)` in 0..1 for changes of chroma `(N, P, 2)`."""
+    lowest, highest = MIN_INFLUENCE
+    size = (change.norm(dim=-1, keepdim=True) / LARGE_CHANGE).clamp(max=1)
+    least = lowest + (highest - lowest) * size
+    return (influence - least).clamp(min=0) / (1 - least)
+
+
+def measure_contrast(every: Positions) -> torch.Tensor:
+    """Returns `(N, 1, 1)`: 0 for faded pictures, 1 for those of normal contrast."""
+    luma = every.values[..., -STATISTICS] / LUMA_GAIN
+    lowest, highest = FADED_LUMA_STD
+    share: torch.Tensor = (luma.std(dim=1) - lowest) / (highest - lowest)
+    return share.clamp(0, 1)[:, None, None]
 
 
 def make_positions(features: torch.Tensor, luma: torch.Tensor, chroma: torch.Tensor) -> Positions:

@@ -153,7 +153,7 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
         change = (found - every.chroma).norm(dim=-1).mean()
         loss = measure_error(found, truth) + CHANGE_COST * change
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -170,7 +170,8 @@ def limit_influence(influence: torch.Tensor, change: torch.Tensor) -> torch.Tens
     lowest, highest = MIN_INFLUENCE
     size = (change.norm(dim=-1, keepdim=True) / LARGE_CHANGE).clamp(max=1)
     least = lowest + (highest - lowest) * size
-    return (influence - least).clamp(min=0) / (1 - least)
+    counted: torch.Tensor = (influence - least).clamp(min=0) / (1 - least)
+    return counted
 
 
 def measure_contrast(every: Positions) -> torch.Tensor:

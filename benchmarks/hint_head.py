@@ -112,8 +112,9 @@ class Photographs:
         square = torch.nn.functional.interpolate(picture, size=(SIDE, SIDE), mode="area")
         luma, cb, cr = (it[:, None] for it in rgb_to_ycbcr(*square.unbind(1)))
         with torch.inference_mode():
-            features = self._network.mean_features(luma)
-            chroma = self._network.head(features, luma)[:, :2]
+            fine, coarse = self._network.multi_scale_features(luma)
+            features = (fine + coarse) / 2
+            chroma = self._network.head(fine, coarse, luma)[:, :2]
             positions = make_positions(features, luma, chroma)
             truth = torch.nn.functional.interpolate(
                 torch.cat([cb, cr], dim=1), size=(FIELD, FIELD), mode="area"

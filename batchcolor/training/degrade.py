@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch.nn import functional
 
-from batchcolor.color import KB, KG, KR
+from batchcolor.color import KB, KG, KR, rgb_to_ycbcr
 
 PROBABILITY = 0.4
 """Probability of each degradation, for a picture that is degraded at all."""
@@ -22,22 +22,27 @@ PROBABILITY = 0.4
 
 def degrade_luma(pictures: torch.Tensor, share: float) -> torch.Tensor:
     """Returns luma `(N, 1, S, S)` of RGB pictures, degraded in this share of them."""
-    count, device = len(pictures), pictures.device
-    old = torch.rand(count, device=device) < share
-    luma = _remix_channels(pictures, _draw_mask(old))
-    luma = _blur(luma, _draw_mask(old))
-    luma = _adjust_tone(luma, _draw_mask(old))
-    luma = _vary_illumination(luma, _draw_mask(old))
-    luma = _add_scratches(luma, _draw_mask(old))
-    luma = _add_grain(luma, _draw_mask(old))
-    return _quantize_blocks(luma.clamp(0, 1), _draw_mask(old)).clamp(0, 1)
+    old = torch.rand(len(pictures), device=pictures.device) < share
+    luma = rgb_to_ycbcr(pictures[:, :1], pictures[:, 1:2], pictures[:, 2:])[0]
+    luma[old] = _degrade(pictures[old])
+    return luma
 
 
-def _draw_mask(old: torch.Tensor) -> torch.Tensor:
+def _degrade(pictures: torch.Tensor) -> torch.Tensor:
+    """Returns luma with a random selection of degradations for each picture."""
+    luma = _remix_channels(pictures, _draw_mask(pictures))
+    luma = _blur(luma, _draw_mask(pictures))
+    luma = _adjust_tone(luma, _draw_mask(pictures))
+    luma = _vary_illumination(luma, _draw_mask(pictures))
+    luma = _add_scratches(luma, _draw_mask(pictures))
+    luma = _add_grain(luma, _draw_mask(pictures))
+    return _quantize_blocks(luma.clamp(0, 1), _draw_mask(pictures)).clamp(0, 1)
+
+
+def _draw_mask(pictures: torch.Tensor) -> torch.Tensor:
     """Returns the mask of the pictures that get one degradation."""
-    return (old & (torch.rand(len(old), device=old.device) < PROBABILITY)).float()[
-        :, None, None, None
-    ]
+    count, device = len(pictures), pictures.device
+    return (torch.rand(count, 1, 1, 1, device=device) < PROBABILITY).float()
 
 
 def _uniform(low: float, high: float, count: int, device: torch.device) -> torch.Tensor:

@@ -16,6 +16,14 @@ WARM_UP = 0.02
 """Share of all steps in which the learning rate rises linearly; a cosine decay follows."""
 
 
+def freeze_encoder(recipe: Recipe, network: nn.Module) -> None:
+    """Excludes the parameters below `encoder` from training if their rate is zero."""
+    if recipe.encoder_rate == 0:
+        for name, value in network.named_parameters():
+            if name.startswith("encoder."):
+                value.requires_grad_(False)
+
+
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """Returns the recipe's optimizer. Other parameters than rate and decay are torch's defaults.
 
@@ -27,8 +35,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     encoder_rate = recipe.encoder_rate * recipe.learning_rate
     groups = [{"params": others}, *([{"params": encoder, "lr": encoder_rate}] if encoder else [])]
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
+        "adam": functools.partial(torch.optim.Adam, fused=True),
+        "adamw": functools.partial(torch.optim.AdamW, fused=True),
         "rmsprop": functools.partial(torch.optim.RMSprop, momentum=recipe.momentum),
         "sgd": functools.partial(torch.optim.SGD, momentum=recipe.momentum),
     }

@@ -24,7 +24,12 @@ from batchcolor.training.distributed import DistributedContext
 from batchcolor.training.loader import BatchLoader
 from batchcolor.training.losses import LOSSES
 from batchcolor.training.network import network_errors
-from batchcolor.training.optimization import make_ema_update, make_optimizer, make_scheduler
+from batchcolor.training.optimization import (
+    freeze_encoder,
+    make_ema_update,
+    make_optimizer,
+    make_scheduler,
+)
 from batchcolor.training.plan import TrainingPlan
 from batchcolor.training.records import EpochResult, Progress, Speeds
 from batchcolor.training.store import Store
@@ -40,9 +45,13 @@ class Trainer:
         self, plan: TrainingPlan, network: nn.Module, store: Store, context: DistributedContext
     ) -> None:
         self.plan, self.recipe, self.store, self.context = plan, plan.recipe, store, context
+        freeze_encoder(self.recipe, network)
         self.network = network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = (
-            DistributedDataParallel(self.network) if context.world_size > 1 else self.network
+            # Small crops of Delta do not use the correction of both scales.
+            DistributedDataParallel(self.network, find_unused_parameters=True)
+            if context.world_size > 1
+            else self.network
         )
         self.forward: Callable[..., torch.Tensor] = context.compile_forward(self.parallel)
         self.optimizer = make_optimizer(self.recipe, self.network)

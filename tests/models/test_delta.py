@@ -16,7 +16,8 @@ from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
 from batchcolor.inference.weights import find
 from batchcolor.models.builtin import DELTA
-from batchcolor.models.delta import Delta, Encoder, load_folded_weights
+from batchcolor.models.delta import Delta
+from batchcolor.models.delta_encoder import Encoder, InvertedResidual, load_folded_weights
 from batchcolor.models.delta_inference import DeltaForInference
 from batchcolor.models.delta_palette import (
     compute_pairwise_ciede2000,
@@ -107,11 +108,19 @@ def test_half_precision_gives_nearly_the_same_chroma(network, dtype):
     assert (half.float() - expected).abs().max() < 0.03
 
 
+def randomize_scale_head(network):
+    """Gives the correction of both scales weights that matter."""
+    torch.manual_seed(4)
+    for parameter in network.scale_head.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+
+
 @pytest.mark.parametrize("side", [96, 256])
 @pytest.mark.parametrize("vividness", [0.0, 0.5, 1.0])
 def test_the_rearranged_network_gives_the_same_chroma(network, side, vividness):
     module = copy.deepcopy(network)
     module.vividness = vividness
+    randomize_scale_head(module)
     luma = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     luma = functional.interpolate(luma, size=(side, side), mode="bicubic").clamp(0, 1)
     with torch.inference_mode():
@@ -150,10 +159,44 @@ def test_vividness_out_of_range_is_rejected(vividness):
 def test_loss_is_smallest_for_the_logits_of_the_target():
     network = Delta()
     target = torch.full((1, 2, 16, 16), 0.1)
-    right = network.soft_encode(target[..., :4, :4]).clamp(min=1e-6).log()
+    right = network.soft_encode(target[..., :4, :4]).clamp(min=1e-6).log().permute(0, 3, 1, 2)
     wrong = right.roll(40, dims=1)
     assert network.loss(right, target) < network.loss(torch.zeros_like(right), target)
     assert network.loss(torch.zeros_like(right), target) < network.loss(wrong, target)
+
+
+def test_weights_without_the_correction_of_both_scales_give_the_mean_of_both():
+    saved = Delta()
+    former = {key: it for key, it in saved.state_dict().items() if "scale_head" not in key}
+    assert len(former) < len(saved.state_dict())
+    loaded = Delta().eval()
+    loaded.load_state_dict(former)
+    fine, coarse = torch.randn(1, 80, 8, 8), torch.randn(1, 80, 4, 4)
+    logits = [loaded.classifier(it).log_softmax(dim=1) for it in (fine, coarse)]
+    enlarged = functional.interpolate(logits[1], size=(8, 8), mode="bilinear")
+    expected = (logits[0] + enlarged) / 2
+    torch.testing.assert_close(loaded.average_logits(fine, coarse), expected)
+
+
+@pytest.mark.parametrize(("side", "trained"), [(160, False), (192, True)])
+def test_large_crops_train_both_scales_together(side, trained):
+    network = Delta().train()
+    network(torch.rand(2, 1, side, side), torch.rand(2, 2, side, side) * 0.2).backward()
+    assert (network.scale_head[2].weight.grad is not None) == trained
+    assert network.classifier.weight.grad is not None
+
+
+def test_bfloat16_on_the_cpu_trains_depthwise_convolutions_in_float32():
+    block = InvertedResidual(8, 8, 5, 1, 6).to(memory_format=torch.channels_last)
+    dtypes = []
+    block.depthwise.register_forward_hook(lambda _, inputs, output: dtypes.append(output.dtype))
+    x = torch.randn(2, 8, 6, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        block(x).sum().backward()
+        with torch.no_grad():
+            block(x)
+    assert dtypes == [torch.float32, torch.bfloat16]
+    assert block.depthwise.weight.grad.isfinite().all()
 
 
 def random_pretrained():

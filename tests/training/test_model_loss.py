@@ -76,6 +76,7 @@ def test_the_encoder_has_its_own_learning_rate(photographs, tmp_path, make_train
         before = trainer.network.encoder.weight.detach().clone()
         trainer.advance()
         moved[rate] = float((trainer.network.encoder.weight.detach() - before).abs().max())
+        assert trainer.network.encoder.weight.requires_grad == (rate > 0)
     assert moved[0.0] == 0
     assert moved[1.0] > 1e-4
 

@@ -4,7 +4,7 @@ import time
 
 import batchcolor
 from batchcolor.pipeline import source_counter
-from tests.conftest import make_clip
+from tests.grey_media import make_clip
 
 
 def test_names_are_counted_after_the_first_picture(album, flat, serve, tmp_path, monkeypatch):

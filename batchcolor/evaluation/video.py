@@ -88,7 +88,7 @@ class _RowMeter:
         for frame, chroma in stabilized:
             self.flicker.add(frame.guide, chroma)
             is_shot_start = frame.position.is_shot_start
-            self.swing.add(frame.guide, chroma, is_shot_start=is_shot_start)
+            self.swing.add(frame.guide, chroma, frame.position.match)
             self.shot.add(frame.guide, chroma, frame.position.match)
             self.scene.add(frame.guide, chroma, is_shot_start=is_shot_start)
             if self.frames % COMPARED_INTERVAL == 0:

@@ -5,14 +5,17 @@ import math
 import numpy as np
 
 from batchcolor.evaluation.swing import SwingMeter
+from batchcolor.video.temporal.motion import match_frames
 
 SIDE = 64
 
 
 def measure(lumas, chromas, rate=10.0, starts=(0,)):
     meter = SwingMeter(rate)
+    before = lumas[0]
     for number, (luma, chroma) in enumerate(zip(lumas, chromas, strict=True)):
-        meter.add(luma, chroma, is_shot_start=number in starts)
+        meter.add(luma, chroma, None if number in starts else match_frames(before, luma))
+        before = luma
     return meter
 
 
@@ -54,3 +57,18 @@ def test_a_cut_is_not_a_swing():
 def test_fields_of_any_side_are_measured():
     fields = [np.full((2, 16, 16), n / 255, np.float32) for n in range(20)]
     assert math.isclose(measure([flat(0.5)] * 20, fields).swing, 9, rel_tol=1e-3)
+
+
+def test_an_even_wall_that_the_camera_moves_along_does_not_count():
+    rng = np.random.default_rng(0)
+    scene = rng.uniform(0, 1, (16, 64)).repeat(4, 0).repeat(4, 1).astype(np.float32)
+    scene[:32] = 0.5  # the wall, above objects that show the movement
+    tint = np.linspace(0, 0.4, scene.shape[1], dtype=np.float32)
+    fields = np.broadcast_to(tint, (2, *scene.shape))
+    moving = [np.s_[..., :, 2 * n : 2 * n + SIDE] for n in range(30)]
+    still = [np.s_[..., :, :SIDE]] * 30
+    assert math.isnan(measure([scene[s] for s in moving], [fields[s] for s in moving]).swing)
+    assert measure([scene[s] for s in still], [fields[s] for s in moving]).swing > 5
+    both = [*still, *moving]
+    meter = measure([scene[s] for s in both], [fields[s] for s in both])
+    assert meter.swing == 0

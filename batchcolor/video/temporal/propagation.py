@@ -15,8 +15,8 @@ import numpy as np
 
 from batchcolor.video.temporal.motion import Field, Match, compute_box_mean, match_exposure
 
-RETENTION = np.float32(0.99)
-"""Weight of a frame in the mean of the next one where both match: half of it after 69 frames."""
+RETENTION = np.float32(0.998)
+"""Weight of a frame in the mean of the next one where both match: half of it after 346 frames."""
 MIN_CARRY = np.float32(1e-4)
 """Smallest factor of the sum, so that frames without chroma of their own have a mean anywhere."""
 MIN_WEIGHT = np.float32(1e-30)

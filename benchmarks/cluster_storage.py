@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import random
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         system.mkdir(bucket)
     _put_pictures(system, options.pictures)
     try:
-        report = _color_on_cluster(system, options.model)
+        report = _color_on_cluster(system, options.model, options.pictures)
         alone = _wait(_start("alone", options.model))
         _compare(system, report, alone)
     finally:
@@ -83,12 +84,13 @@ def _wait(process: subprocess.Popen[str]) -> dict[str, Any]:
     return report
 
 
-def _color_on_cluster(system: Any, model: str) -> dict[str, Any]:
-    """Runs the job on two nodes; one is killed when it has put the first results."""
+def _color_on_cluster(system: Any, model: str, pictures: int) -> dict[str, Any]:
+    """Runs the job on two nodes; one is killed at a random moment."""
+    moment = random.randrange(1, max(2, 2 * pictures // 3))
     with running_cluster(1) as cluster:
         node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
         process, begun = _start("colour", model, "--cluster", "auto"), time.monotonic()
-        while len(_names(system, "colour")) < 40 and process.poll() is None:
+        while len(_names(system, "colour")) < moment and process.poll() is None:
             time.sleep(0.2)
         kill_node(node)
         print(f"cluster-storage: a node is killed after {time.monotonic() - begun:.1f} s")

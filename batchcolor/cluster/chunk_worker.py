@@ -9,62 +9,37 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchcolor.cluster.chunk_journal import ChunkJournal
 from batchcolor.cluster.node_check import (
-    Installation,
     describe_installation,
     find_missing_path,
     find_version_mismatch,
     find_weights_mismatch,
     hash_weights,
 )
-from batchcolor.cluster.worker_storage import RemoteNames, WorkerStorage
+from batchcolor.cluster.worker_spec import WorkerSpec
+from batchcolor.cluster.worker_storage import WorkerStorage
 from batchcolor.errors import BatchcolorError, ExitCode
 from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
 from batchcolor.hooks.types import Reader
-from batchcolor.images.scan import SkippedEntry
+from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
-from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import FileCount, Plan
-from batchcolor.pipeline.planning.sources import Root
-from batchcolor.pipeline.planning.task import Task
+from batchcolor.pipeline.planning.task import ListOtherFormats, Task
 from batchcolor.pipeline.report import Report
 from batchcolor.storage.atomic import claim_folder
 from batchcolor.storage.journal import Journal, JournalEntry, absolute_source
+from batchcolor.storage.remote.input_location import read_local_copy
 
 if TYPE_CHECKING:
     from batchcolor.inference.runner import Runner
 
 MAX_CHECKED = 20
 """Sources that a node must see before it is used."""
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """All that a worker gets of the job, beside its chunks."""
-
-    settings: RunSettings
-    roots: tuple[Root, ...]
-    """The local ones."""
-    output: Path
-    model_options: Mapping[str, Any]
-    folder: str
-    """The working folder of the driver: relative paths begin there."""
-    shared_folder: Path | None
-    """A folder of this job in the output folder: a node that sees it sees the output. None for
-    an output on remote storage."""
-    remote_names: RemoteNames | None
-    """What folders of the driver stand for; None where all is local."""
-    with_plugins: bool
-    disabled_plugins: tuple[str, ...]
-    installation: Installation
-    """That of the driver."""
-    weights_hash: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +54,11 @@ class ChunkResult:
     fetched."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Source and reason of objects whose content shows that they are no pictures."""
+    other_formats: tuple[tuple[str, ScannedFile], ...] = ()
+    """Source and content of objects that are not what their suffix says: the driver names their
+    results anew."""
+    mismatch: str = ""
+    """Why this node cannot colour the chunk, of which it has begun nothing."""
     frames: int = 0
     frames_expected: int = 0
     too_large: int = 0
@@ -113,6 +93,7 @@ class ChunkPlan(Plan):
         *,
         fetches: bool = False,
         selects: bool = False,
+        list_other_formats: ListOtherFormats = tuple,
     ) -> Iterator[Task | SkippedEntry]:
         """Yields the tasks; with `suffixes` only those of local files with one of them."""
         if self.storage is not None:
@@ -145,6 +126,8 @@ class ChunkWorker:
         self._report: Report | None = None
         self._stop: ExitCode | None = None
         self._storage: WorkerStorage | None = None
+        self._weights: dict[str, str] = {}
+        """Digests of the weights of models that decisions name."""
 
     def prepare(self) -> str:
         """Loads plugins and model. Returns why this node cannot be used; empty where it can."""
@@ -156,13 +139,12 @@ class ChunkWorker:
         os.environ[DISABLE] = ",".join(disabled)
         self._plugins = load_plugins(spec.with_plugins)
         mismatch = find_version_mismatch(spec.installation, describe_installation(self._plugins))
-        paths = [root.path for root in spec.roots[:MAX_CHECKED]]
-        paths += [] if spec.shared_folder is None else [spec.shared_folder]
-        mismatch = mismatch or find_missing_path(paths)
         if mismatch:
             return mismatch
         model = spec.settings.model
         try:
+            if mismatch := self._find_missing_path():
+                return mismatch
             registered = self._plugins.find(model)
             digest = hash_weights(registered, spec.settings.weights)
             if mismatch := find_weights_mismatch(spec.weights_hash, digest, model):
@@ -174,12 +156,28 @@ class ChunkWorker:
             return f"it cannot begin: {error}"
         return ""
 
+    def _find_missing_path(self) -> str:
+        """Which file or folder of the job this node lacks; empty where it lacks none.
+
+        References and weights with a URL are copied to it. Raises UsageError where one cannot be.
+        """
+        spec = self.spec
+        paths = [root.path for root in spec.roots[:MAX_CHECKED]]
+        paths += [] if spec.shared_folder is None else [spec.shared_folder]
+        for path, url in spec.inputs[:MAX_CHECKED]:
+            if url and not path.exists():
+                read_local_copy(url)
+            paths.append(path)
+        return find_missing_path(paths)
+
     def color(self, tasks: tuple[Task, ...]) -> ChunkResult:
         """Colours a chunk. Raises internal errors only: all others are in the result."""
         from batchcolor.pipeline.executor import Pipeline
 
         assert self._plugins is not None  # `prepare` was called
         assert self._runner is not None
+        if mismatch := self._find_weights_mismatch(tasks):
+            return ChunkResult((), 0.0, mismatch=mismatch)
         started = time.monotonic()
         plan = self._make_plan(tasks)
         journal = ChunkJournal(plan.output, plan.shard)
@@ -196,6 +194,7 @@ class ChunkWorker:
             seconds=time.monotonic() - started,
             refused=tuple(refused),
             skipped=tuple(report.skipped_entries),
+            other_formats=() if self._storage is None else self._storage.take_other_formats(),
             frames=report.frames,
             frames_expected=report.frames_expected,
             too_large=report.too_large,
@@ -203,6 +202,24 @@ class ChunkWorker:
             exit_code=report.exit_code,
             message=report.message,
         )
+
+    def _find_weights_mismatch(self, tasks: Sequence[Task]) -> str:
+        """How weights of this node differ from those that the driver found for a model of a
+        decision; empty where they do not."""
+        assert self._plugins is not None
+        for task in tasks:
+            chosen = task.correction.model
+            if chosen is None or chosen.name == self.spec.settings.model:
+                continue
+            model = chosen.name
+            if model not in self._weights:
+                try:
+                    self._weights[model] = hash_weights(self._plugins.find(model), None)
+                except BatchcolorError as error:
+                    return f"it cannot load the model of a decision: {error}"
+            if found := find_weights_mismatch(task.weights_hash, self._weights[model], model):
+                return found
+        return ""
 
     def _make_plan(self, tasks: tuple[Task, ...]) -> ChunkPlan:
         spec, storage = self.spec, self._storage

@@ -13,23 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
+from batchcolor.cluster.assignments import Assignments
 from batchcolor.cluster.chunk import Chunk, ChunkQueue, ChunkSizer
-from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkResult, ChunkWorker, WorkerSpec
+from batchcolor.cluster.chunk_results import ChunkResults
+from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkResult, ChunkWorker
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
-from batchcolor.cluster.node_check import describe_installation, hash_weights
-from batchcolor.cluster.ray_cluster import Node, RayCluster, Reply, Worker, WorkerLost
+from batchcolor.cluster.node_check import hash_weights
+from batchcolor.cluster.ray_cluster import RayCluster, Reply, Worker, WorkerLost
 from batchcolor.cluster.task_stream import TaskStream
-from batchcolor.cluster.worker_storage import describe_names
+from batchcolor.cluster.worker_spec import make_worker_spec
 from batchcolor.cluster.workforce import Workforce
-from batchcolor.errors import (
-    WORKER,
-    ExitCode,
-    OutputError,
-    ProcessingError,
-    UsageError,
-)
+from batchcolor.errors import ExitCode, OutputError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.gallery.page import FIRST_PAGE
@@ -46,7 +41,7 @@ from batchcolor.pipeline.job import (
     refuse_existing,
 )
 from batchcolor.pipeline.observation.job_numbers import measure_report
-from batchcolor.pipeline.options.settings import LEAST_MEMORY, RunSettings
+from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
@@ -55,15 +50,8 @@ from batchcolor.pipeline.report import Report
 from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.in_flight import forget_interrupted
-from batchcolor.storage.journal import Journal, absolute_source
-from batchcolor.storage.mounts import name_of, set_tag
-
-PROGRESS_SECONDS = 2.0
-"""Between two questions to a worker how far it is."""
-DIED = (
-    "the process of its worker died each time, the last time with this file alone; the file, its "
-    "decoder or the model is faulty"
-)
+from batchcolor.storage.journal import Journal
+from batchcolor.storage.mounts import name_of
 
 
 def run_on_cluster(
@@ -140,14 +128,12 @@ class ClusterJob:
         self.stream = TaskStream(
             *(plan, journal, plugins, weights_hash, self.recorder, self.in_flight)
         )
-        spec = _make_spec(plan, plugins, weights_hash, self.in_flight.folder)
-        self.workforce = Workforce(cluster, self.report, lambda node: _fit(spec, node), kind)
-        self.queue, self.sizer = ChunkQueue(), ChunkSizer()
-        self._working: dict[Worker, Chunk] = {}
-        self._asked: dict[Worker, float] = {}
-        """When a worker that has a chunk was asked last how far it is."""
-        self._progress: dict[Worker, ChunkProgress] = {}
-        self._frames = self._frames_expected = self._chunks = 0
+        self.results = ChunkResults(self.recorder, self.stream)
+        spec = make_worker_spec(plan, plugins, weights_hash, self.in_flight.folder)
+        self.workforce = Workforce(cluster, self.report, spec, kind)
+        self.queue, self.sizer, self.assigned = ChunkQueue(), ChunkSizer(), Assignments()
+        self._chunks = 0
+        """The number of the last chunk."""
         self._signal: ExitCode | None = None
         self._is_stopping = False
 
@@ -179,7 +165,7 @@ class ClusterJob:
     # ---- one round ---------------------------------------------------------------------------
 
     def _is_finished(self) -> bool:
-        if self._working:
+        if self.assigned:
             return False
         return self._is_stopping or (self.stream.is_empty and not self.queue)
 
@@ -195,40 +181,41 @@ class ClusterJob:
             if self.queue or self.stream.has_tasks:
                 self.workforce.update()
             self._distribute()
-        self._ask_progress()
+        for worker in self.assigned.choose_asked():
+            self.cluster.call(worker, "find_progress")
         for reply in self.cluster.wait(TICK):
             self._receive(reply)
-        if not self._working and not self.workforce.has_workers:
+        if not self.assigned and not self.queue:
+            self.stream.plan_other_formats()
+        if not self.assigned and not self.workforce.has_workers:
             time.sleep(TICK)  # `wait` has nothing to wait for
 
     def _stop(self, code: ExitCode) -> None:
         self._is_stopping = True
-        for worker in self._working:
+        for worker in self.assigned.workers:
             self.cluster.call(worker, "interrupt", code)
 
     def _distribute(self) -> None:
         """Gives a chunk to each worker that has none."""
-        for worker in self.workforce.idle(self._working):
-            chunk = self.queue.take(worker.node.id, self.workforce.usable_nodes)
-            if chunk is None:
-                size = self.sizer.choose_size(self.stream.remaining, self.workforce.count)
-                tasks = self.stream.take(size)
-                if not tasks:
-                    continue
-                self._chunks += 1
-                chunk = Chunk(self._chunks, tasks)
-            self.in_flight.add(chunk)
-            self._working[worker] = chunk
-            self._asked[worker] = time.monotonic()
-            self.cluster.call(worker, "color", chunk.tasks)
+        usable, has_more = self.workforce.usable_nodes, True
+        for worker in self.workforce.idle(self.assigned.workers):
+            if not has_more and not self.queue:
+                break
+            chunk = self.queue.take(worker.node.id, usable)
+            if chunk is None and has_more:
+                chunk = self._take_chunk()
+                has_more = chunk is not None
+            if chunk is not None:
+                self.in_flight.add(chunk)
+                self.assigned.add(worker, chunk)
+                self.cluster.call(worker, "color", chunk.tasks)
 
-    def _ask_progress(self) -> None:
-        """Asks workers that have had a chunk for a while how far they are."""
-        now = time.monotonic()
-        for worker, asked in self._asked.items():
-            if now - asked > PROGRESS_SECONDS:
-                self._asked[worker] = now
-                self.cluster.call(worker, "find_progress")
+    def _take_chunk(self) -> Chunk | None:
+        """Returns a chunk of the next tasks; None where not enough are planned yet."""
+        size = self.sizer.choose_size(self.stream.remaining, self.workforce.count)
+        tasks = self.stream.take(size)
+        self._chunks += bool(tasks)
+        return Chunk(self._chunks, tasks) if tasks else None
 
     def _receive(self, reply: Reply) -> None:
         worker, value = reply.worker, reply.value
@@ -237,9 +224,8 @@ class ClusterJob:
         elif isinstance(value, ChunkResult):
             self._record(worker, value)
         elif isinstance(value, ChunkProgress):
-            if worker in self._working:
-                self._progress[worker] = value
-                self._show_progress()
+            self.assigned.set_progress(worker, value)
+            self._show_progress()
         elif reply.method == "prepare":
             self.workforce.receive(worker, value)
         elif isinstance(value, BaseException):
@@ -249,66 +235,41 @@ class ClusterJob:
 
     def _record(self, worker: Worker, result: ChunkResult) -> None:
         """Records what a worker finished of its chunk."""
-        chunk = self._release(worker)
-        left = {absolute_source(task.source.path): task for task in chunk.tasks}
-        failed = len(result.refused)
-        for entry in result.entries:
-            self.recorder.record_entry(left.pop(entry.source), entry)
-            failed += entry.outcome == "failed"
-        for source, step, reason in result.refused:
-            task = left.pop(source)
-            self.recorder.skip(replace(task, action="refused", step=step, reason=reason))
-        for source, reason in result.skipped:
-            path = left.pop(source).source.path
-            self.recorder.skip_entry(SkippedEntry(path, reason, is_foreign=True))
-            self.report.scanned -= 1
+        chunk = self.assigned.release(worker)
+        if result.mismatch:
+            self.workforce.refuse(worker.node, result.mismatch)
+            self.queue.put_back(chunk)
+            return
+        recorded = self.results.record(chunk, result)
         self.in_flight.remove(chunk)
-        self._frames += result.frames
-        self._frames_expected += result.frames_expected
-        self.report.too_large += result.too_large
-        for note in result.notes:
-            self.report.note(note)
         if self.plan.remote_output is not None:
             self.plan.remote_output.copy_journal(self.journal.path)
         self.sizer.add(len(chunk.tasks), result.seconds)
-        self.workforce.count_finished(worker, chunk, len(chunk.tasks) - len(left), failed)
+        self.workforce.count_finished(worker, chunk, recorded.finished, recorded.failed)
         self._show_progress()
         if result.exit_code == ExitCode.EXTERNAL_FAILURE:
             raise OutputError(result.message)
-        if left and not self._is_stopping:  # the worker was stopped by someone else
-            self._repeat(replace(chunk, tasks=tuple(left.values())), worker, is_node_lost=False)
+        if recorded.left and not self._is_stopping:  # the worker was stopped by someone else
+            self._repeat(replace(chunk, tasks=recorded.left), worker, is_node_lost=False)
 
     def _lose(self, worker: Worker, lost: WorkerLost) -> None:
         """Gives the chunk of a dead worker to another one; a file that is guilty has failed."""
         is_node_lost = self.workforce.lose(worker, lost.reason)
-        if worker not in self._working:
+        if worker not in self.assigned:
             return
-        chunk = self._release(worker)
-        if self._is_stopping:
-            return
-        self._repeat(chunk, worker, is_node_lost=is_node_lost)
+        chunk = self.assigned.release(worker)
+        if not self._is_stopping:
+            self._repeat(chunk, worker, is_node_lost=is_node_lost)
 
     def _repeat(self, chunk: Chunk, worker: Worker, *, is_node_lost: bool) -> None:
         failed = self.queue.add_lost(chunk, worker.node.id, is_node_lost=is_node_lost)
         if failed is not None:
-            if failed.found is not None:
-                set_tag(failed.source.path, failed.found.tag)
-            self.recorder.fail(failed, ProcessingError(WORKER, DIED))
-
-    def _release(self, worker: Worker) -> Chunk:
-        self._asked.pop(worker, None)
-        self._progress.pop(worker, None)
-        return self._working.pop(worker)
+            self.results.fail(failed)
 
     def _show_progress(self) -> None:
-        """Adds the frames of the films in work to those of the finished ones."""
-        values = self._progress.values()
-        self.report.frames = self._frames + sum(value.frames for value in values)
-        self.report.frames_expected = self._frames_expected + sum(
-            value.frames_expected for value in values
-        )
-        self.report.current = next((value.current for value in values if value.current), "")
-        self.workforce.show_progress(self._progress)
+        progress = self.assigned.progress
+        self.results.show_films(progress.values())
+        self.workforce.show_progress(progress)
 
     # ---- the end of the job ------------------------------------------------------------------
 
@@ -336,30 +297,3 @@ class ClusterJob:
             self.report.message = "stopped; run the same command again to resume"
         self.report.finish()
         return self.report
-
-
-def _make_spec(plan: Plan, plugins: Plugins, weights_hash: str, shared: Path) -> WorkerSpec:
-    """What all workers get. The driver has the report and the gallery."""
-    settings = plan.settings.model_copy(update={"report": None, "gallery": False})
-    return WorkerSpec(
-        settings=settings,
-        roots=tuple(root for root in plan.roots if root.remote is None),
-        output=plan.output,
-        model_options=plan.model_options,
-        folder=str(Path.cwd()),
-        shared_folder=shared if plan.remote_output is None else None,
-        remote_names=describe_names(plan) if plan.session is not None else None,
-        with_plugins=len(plugins.origins) > 1,
-        disabled_plugins=tuple(origin.package for origin in plugins.disabled),
-        installation=describe_installation(plugins),
-        weights_hash=weights_hash,
-    )
-
-
-def _fit(spec: WorkerSpec, node: Node) -> WorkerSpec:
-    """Gives a worker its part of the node: threads as it has cores, and its part of memory."""
-    settings = spec.settings
-    threads = settings.workers or node.cpus_each
-    memory = settings.max_memory or settings.memory // node.workers
-    changed = {"workers": threads, "max_memory": max(memory, LEAST_MEMORY)}
-    return replace(spec, settings=settings.model_copy(update=changed))

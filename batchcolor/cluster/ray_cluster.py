@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from batchcolor.cluster.chunk_worker import ChunkWorker, WorkerSpec
+from batchcolor.cluster.chunk_worker import ChunkWorker
+from batchcolor.cluster.worker_spec import WorkerSpec
 from batchcolor.errors import ClusterError, UsageError
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchcolor.cluster.chunk import FIRST_SIZE, MAX_BYTES
+from batchcolor.cluster.chunk import MAX_BYTES
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.hooks.manager import Plugins
-from batchcolor.images.scan import SkippedEntry
+from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.pipeline.records.recorder import Recorder
@@ -22,6 +22,9 @@ AHEAD = 4096
 """Tasks that are planned and that no worker has."""
 PATIENCE = 0.5
 """Seconds that a worker may wait for more tasks."""
+STOP_SECONDS = 0.2
+"""Between two checks whether the job stops."""
+CHANGED = "its content changed while the job ran; run the same command again"
 
 
 class TaskStream:
@@ -43,6 +46,11 @@ class TaskStream:
         self._next: Task | None = None
         self._taken_at = float("-inf")
         self._stop = threading.Event()
+        self._is_listed = threading.Event()
+        """Set when the sources are listed to their end."""
+        self._is_fetched = threading.Event()
+        """Set when every object that was listed has been fetched."""
+        self._other_formats: dict[str, tuple[Task, ScannedFile]] = {}
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=work, name=f"cluster-{work.__name__}", daemon=True)
@@ -67,6 +75,36 @@ class TaskStream:
         if self._error is not None:
             raise self._error
         return not is_planning and not self.has_tasks
+
+    def add_other_format(self, task: Task, found: ScannedFile) -> Task | None:
+        """Adds an object whose content, as a worker found it, is not what its suffix says.
+
+        It gets another task when all others are coloured, so that the names of results do not
+        depend on when workers find such objects. Returns the task, refused, where it is too late
+        for that: the content has changed again.
+        """
+        if self._is_fetched.is_set():
+            return replace(task, action="refused", step="scan", reason=CHANGED)
+        file = replace(found, path=task.source.path, relative=task.source.relative)
+        self._other_formats[str(task.source.path)] = task, file
+        return None
+
+    def plan_other_formats(self) -> None:
+        """Plans the objects of `add_other_format`. Called when no worker has a task."""
+        if self._is_listed.is_set() and not self.has_tasks:
+            self._is_fetched.set()
+
+    def _list_other_formats(self) -> Iterator[tuple[Task, ScannedFile]]:
+        """Yields them when all other objects are fetched."""
+        self._report.is_scanning = False
+        self._is_listed.set()
+        if self._plan.has_remote_sources:
+            while not self._is_fetched.wait(STOP_SECONDS):
+                if self._stop.is_set():
+                    return
+        for _, found in sorted(self._other_formats.items()):
+            yield found
+        self._other_formats.clear()
 
     @property
     def has_tasks(self) -> bool:
@@ -106,7 +144,7 @@ class TaskStream:
         return tuple(taken)
 
     def _has_enough(self, size: int) -> bool:
-        return self._tasks.qsize() >= min(size, FIRST_SIZE) or not self._threads[0].is_alive()
+        return self._tasks.qsize() >= size or self._is_listed.is_set()
 
     def _available(self) -> Iterator[Task]:
         if self._next is not None:
@@ -119,20 +157,21 @@ class TaskStream:
     def _plan_tasks(self) -> None:
         try:
             for task in self._plan.tasks(
-                self._journal, self._weights_hash, self._readers, selects=True
+                *(self._journal, self._weights_hash, self._readers),
+                selects=True,
+                list_other_formats=self._list_other_formats,
             ):
                 if self._stop.is_set():
                     return
                 if isinstance(task, SkippedEntry):
                     self._recorder.skip_entry(task)
                     continue
-                self._report.scanned += 1
+                self._report.scanned += not self._is_listed.is_set()
                 chosen = self._resume(task)
                 if chosen.action != "colour":
                     self._recorder.skip(chosen)
                 elif not self._put(chosen):
                     return
-            self._report.is_scanning = False
         except BaseException as error:
             self._error = error
 
@@ -155,7 +194,7 @@ class TaskStream:
         """Adds a task when there is room; False when the job stops."""
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
-                self._tasks.put(task, timeout=0.2)
+                self._tasks.put(task, timeout=STOP_SECONDS)
                 return True
         return False
 

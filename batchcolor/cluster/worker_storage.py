@@ -19,6 +19,7 @@ from batchcolor.pipeline.planning.remote_sources import RemoteFolder
 from batchcolor.pipeline.planning.remote_tasks import RemoteTasks
 from batchcolor.pipeline.planning.sources import list_roots, parse_sources
 from batchcolor.pipeline.planning.task import Task
+from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.locations import Url, url_name
 from batchcolor.storage.mounts import find_mount
 from batchcolor.storage.remote.remote_output import RemoteOutput
@@ -55,6 +56,7 @@ class WorkerStorage:
             for root in list_roots(sources, several=False):
                 if root.remote is not None:
                     self._folders[root.remote.mount.url] = root.remote
+        self._other_formats: list[tuple[str, ScannedFile]] = []
         self.output: RemoteOutput | None = None
         if isinstance(settings.output, Url):
             folder = self.session.make_folder(url_name(settings.output))
@@ -90,11 +92,23 @@ class WorkerStorage:
         for url, chosen in folders.items():
             planned = {task.source.path: task for task in chosen}
 
-            def refuse(file: ScannedFile, planned: Mapping[Path, Task] = planned) -> Task:
-                return _refuse_format(planned[file.path], file)
+            def find_planned(file: ScannedFile, planned: Mapping[Path, Task] = planned) -> Task:
+                return replace(planned[file.path], source=file)
 
-            remote = RemoteTasks(self._folders[url], readers, refuse, lambda file: True)
-            yield from remote.fetch_selected(chosen)
+            remote = RemoteTasks(self._folders[url], readers, find_planned, lambda file: True)
+            for item in remote.fetch_selected(chosen):
+                if isinstance(item, Task) and _needs_new_name(planned[item.source.path], item):
+                    source = absolute_source(item.source.path)
+                    self._other_formats.append((source, item.source))
+                    self.session.release(item.source.path)
+                else:
+                    yield item
+
+    def take_other_formats(self) -> tuple[tuple[str, ScannedFile], ...]:
+        """Returns the objects that were fetched since the last time and are not what their suffix
+        says, by their URL. They were not yielded."""
+        found, self._other_formats = tuple(self._other_formats), []
+        return found
 
     def close(self) -> None:
         """Ends all requests and removes the temporary files."""
@@ -103,16 +117,10 @@ class WorkerStorage:
         self.session.close()
 
 
-def _refuse_format(task: Task, file: ScannedFile) -> Task:
-    """The task of an object whose content is of another format than its name says.
-
-    The name of its result was chosen by its suffix, and could be that of another result.
-    """
-    if file.format is not None and not file.is_film and task.settings.target_format is not None:
-        return replace(task, source=file)
-    kind = "an unknown format" if file.format is None else file.format.name.upper()
-    reason = (
-        f"is {kind} by content, not by its suffix, and was planned by its name; rename it, or "
-        f"colour it without --cluster"
-    )
-    return replace(task, source=file, action="refused", step="plan", reason=reason)
+def _needs_new_name(planned: Task, found: Task) -> bool:
+    """Whether the content of an object is not what its suffix says, so that its result may have
+    another format and name than was planned."""
+    if found.source.format == planned.source.format:
+        return False
+    is_picture = found.source.format is not None and not found.source.is_film
+    return planned.source.is_film or not is_picture or planned.settings.target_format is None

@@ -6,12 +6,13 @@ Nodes may join, leave, or not have what the job needs. A worker that died is rep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchcolor.cluster.chunk import Chunk
-from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkWorker, WorkerSpec
+from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkWorker
 from batchcolor.cluster.ray_cluster import Node, RayCluster, Worker
+from batchcolor.cluster.worker_spec import WorkerSpec
 from batchcolor.errors import ClusterError, NodeMismatchError
 from batchcolor.pipeline.report import NodeStatus, Report
 
@@ -43,13 +44,14 @@ class Workforce:
         self,
         cluster: RayCluster,
         report: Report,
-        make_spec: Callable[[Node], WorkerSpec],
+        spec: WorkerSpec,
         kind: type[ChunkWorker],
     ) -> None:
-        self._cluster, self._report, self._make_spec, self._kind = cluster, report, make_spec, kind
+        self._cluster, self._report, self._spec, self._kind = cluster, report, spec, kind
         self._nodes: dict[str, _NodeState] = {}
         self._listed_at = float("-inf")
         self._none_since: float | None = None
+        self._none_ready_since: float | None = None
 
     @property
     def has_workers(self) -> bool:
@@ -67,8 +69,9 @@ class Workforce:
         return {id_ for id_, state in self._nodes.items() if state.is_usable}
 
     def idle(self, busy: Collection[Worker]) -> list[Worker]:
-        """Returns the workers that have no chunk."""
-        ready = (worker for state in self._nodes.values() for worker in state.ready)
+        """Returns the workers that may have a chunk and have none."""
+        usable = (state for state in self._nodes.values() if state.is_usable)
+        ready = (worker for state in usable for worker in state.ready)
         return [worker for worker in ready if worker not in busy]
 
     def update(self) -> None:
@@ -83,7 +86,7 @@ class Workforce:
         self._list_nodes()
         for state in self._nodes.values():
             while state.is_usable and len(state.workers) < state.node.workers:
-                spec = self._make_spec(state.node)
+                spec = self._spec.fit(state.node.cpus_each, state.node.workers)
                 state.workers.append(self._cluster.start_worker(state.node, spec, self._kind))
             state.status.workers = len(state.workers)
         self._check_usable(now)
@@ -107,6 +110,7 @@ class Workforce:
         states = list(self._nodes.values())
         if any(state.is_usable for state in states):
             self._none_since = None
+            self._note_waiting(states, now)
             return
         refused = [state for state in states if state.status.state == "not used"]
         if refused and not any(state.status.finished for state in states):
@@ -114,8 +118,22 @@ class Workforce:
             raise NodeMismatchError(f"no node of the cluster can be used: {reasons}")
         self._none_since = self._none_since or now
         if now - self._none_since > WAIT_SECONDS:
+            what = "is left" if states else "has a processor core for tasks (ray status lists them)"
+            reasons = "".join(f"; {it.node.name}: {it.status.reason}" for it in refused[:3])
             raise ClusterError(
-                "no node of the cluster is left; run the same command again to resume"
+                f"no node of the cluster {what}{reasons}; run the same command again to resume"
+            )
+
+    def _note_waiting(self, states: Sequence[_NodeState], now: float) -> None:
+        """Notes that no worker starts: other jobs may have the cores for hours."""
+        if any(state.ready for state in states):
+            self._none_ready_since = None
+            return
+        self._none_ready_since = self._none_ready_since or now
+        if now - self._none_ready_since > WAIT_SECONDS:
+            self._report.note(
+                "no worker was started for a minute: other jobs may have all cores or GPUs of the "
+                "cluster (ray status lists them); the job waited for them"
             )
 
     def receive(self, worker: Worker, mismatch: object) -> None:
@@ -128,6 +146,10 @@ class Workforce:
         elif mismatch != "":
             reason = f"its worker does not start ({mismatch})"
             self._refuse(state, mismatch if isinstance(mismatch, str) else reason)
+
+    def refuse(self, node: Node, mismatch: str) -> None:
+        """Gives no more chunks to a node, for this reason."""
+        self._refuse(self._nodes[node.id], mismatch)
 
     def _refuse(self, state: _NodeState, reason: str) -> None:
         if state.status.state == "not used":

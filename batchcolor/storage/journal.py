@@ -8,8 +8,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -284,20 +283,24 @@ class Journal:
 
         Raises OutputError. Call it from one thread at a time.
         """
-        self._waiting.append(entry)
-        if self._file is None and entry.outcome in ("failed", "skipped"):
+        self.extend((entry,))
+
+    def extend(self, entries: Collection[JournalEntry]) -> None:
+        """Writes a line for each entry, as `append` does, and flushes them together."""
+        self._waiting += entries
+        self._has_results |= any(entry.outcome in RESULTS for entry in entries)
+        if self._file is None and all(entry.outcome in ("failed", "skipped") for entry in entries):
             return
-        self._has_results |= entry.outcome in RESULTS
         self.open()
         self._write_waiting()
 
     def _write_waiting(self) -> None:
         assert self._file is not None
         entries, self._waiting = self._waiting, []
+        run = {"run": self.run} if self.run else {}
+        lines = [json.dumps({**entry.as_values(), **run}) + "\n" for entry in entries]
         try:
-            for entry in entries:
-                values = replace(entry, run=self.run).as_values()
-                self._file.write(json.dumps(values).encode() + b"\n")
+            self._file.write("".join(lines).encode())
             self._file.flush()
         except OSError as error:
             raise OutputError(

@@ -45,7 +45,7 @@ from batchcolor.pipeline.planning.sources import (
     has_nested,
 )
 from batchcolor.pipeline.planning.target_names import TargetNames
-from batchcolor.pipeline.planning.task import Task
+from batchcolor.pipeline.planning.task import ListOtherFormats, Task
 from batchcolor.pipeline.planning.task_actions import TaskActions
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.storage.mounts import find_mount
@@ -98,14 +98,16 @@ class Plan:
         *,
         fetches: bool = False,
         selects: bool = False,
+        list_other_formats: ListOtherFormats = tuple,
     ) -> Iterator[Task | SkippedEntry]:
         """Yields a task for every source once, in the same order every time.
 
         With `suffixes` only for local files with one of them. With `fetches` the file of each
         remote source that is to be coloured is there; without, its name says what it is. With
-        `selects` such tasks have the object, for a process that fetches it. Of a
-        shard, only for its own files; the names of their results are those that they have without
-        shards.
+        `selects` such tasks have the object, for a process that fetches it; it may find that an
+        object is not what its suffix says, and `list_other_formats`, which is called at the end,
+        yields its task and its content, for another task. Of a shard, only for its own files; the
+        names of their results are those that they have without shards.
         """
         from batchcolor.pipeline.planning.remote_tasks import RemoteTasks
 
@@ -155,6 +157,9 @@ class Plan:
                     yield self._make_task(file, root.below, names, journal, weights_hash)
                 else:  # a folder of frames, which is not opened
                     names.choose(root.below, file)
+        for former, content in list_other_formats():
+            new = self._make_task(content, former.below, names, journal, weights_hash)
+            yield replace(new, found=former.found)
 
     @property
     def shard(self) -> Shard | None:
@@ -325,7 +330,7 @@ class Plan:
         made_by = (self._fingerprint(format_, file, correction), weights_hash)
         action, replaces = self._actions.choose(file, target, correction, journal, made_by)
         strip = None if name.strip is None else self.output / name.strip
-        return Task(file, target, format_, *action, strip, correction, *made_by, replaces)
+        return Task(file, target, format_, *action, strip, correction, *made_by, replaces, below)
 
     def _find_film(self, file: ScannedFile) -> ScannedFile:
         """Returns a picture as a film where it is an animation and a film is asked for."""

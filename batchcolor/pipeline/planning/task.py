@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from batchcolor.images.formats import Format
 from batchcolor.images.scan import ScannedFile
@@ -33,6 +34,8 @@ class Task:
     weights_hash: str = ""
     replaces: bool = False
     """Whether an existing result is replaced, as asked or because its decision changed."""
+    below: Path = Path()
+    """The folder of its source in the output folder."""
     found: RemoteObject | None = None
     """The object on remote storage, where another process fetches it."""
 
@@ -40,3 +43,7 @@ class Task:
     def settings(self) -> RunSettings:
         """The options that hold for this source."""
         return self.correction.settings
+
+
+ListOtherFormats: TypeAlias = Callable[[], Iterable[tuple[Task, ScannedFile]]]
+"""Tasks of objects that are not what their suffix says, and their content."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
@@ -152,8 +152,14 @@ class Recorder:
             Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes)), None
         )
 
-    def record_entry(self, task: Task, entry: JournalEntry) -> None:
-        """Records the entry that another process of the job made for a task."""
+    def record_entries(self, made: Sequence[tuple[Task, JournalEntry]]) -> None:
+        """Records the entries that another process of the job made for tasks."""
+        with self._lock:
+            self.journal.extend([entry for _, entry in made])
+        for task, entry in made:
+            self._report_entry(task, entry)
+
+    def _report_entry(self, task: Task, entry: JournalEntry) -> None:
         target = self.plan.output / entry.target if entry.outcome in RESULTS else None
         status = cast("Status", entry.outcome)
         outcome = Outcome(
@@ -161,7 +167,7 @@ class Recorder:
         )
         if outcome.status == "skipped":
             self.report.count_colored_skipped()
-        self._record(outcome, entry)
+        self._record(outcome, None)
         if entry.outcome in RESULTS:
             self.report.count_bytes(max(0, task.source.size), entry.result_size)
         if entry.doubt is not None:

@@ -208,7 +208,9 @@ def list_codec_rows() -> list[tuple[str, str, str]]:
     rows = []
     for codec in CODECS:
         depths = {8}
-        if codec.max_bits > 8 and not codec.uses_palette:
+        if codec.is_animation:
+            depths = set(BIT_DEPTHS)
+        elif codec.max_bits > 8:
             offered = av.Codec(codec.encoder, "w").video_formats or ()
             depths = {int(depth[1]) for f in offered if (depth := re.search(r"p(\d+)le$", f.name))}
             depths |= {8 for f in offered if re.fullmatch(r"yuv4\d\dp", f.name)}

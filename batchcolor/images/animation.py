@@ -115,6 +115,18 @@ class AnimationReader:
         if self._kind == PNG:
             self._color = read_png_color(self._data, metadata, self._notes)
 
+    @property
+    def metadata_names(self) -> list[str]:
+        """Kinds of metadata beside pixels and profile that the file has."""
+        found = self._metadata
+        names = {
+            "EXIF": found.exif,
+            "XMP": found.xmp,
+            "IPTC": found.iptc,
+            "comments": found.comments,
+        }
+        return [name for name, content in names.items() if content]
+
     def read(self, number: int) -> tuple[Picture, float]:
         """Returns a frame, composited on those before it, and its duration in milliseconds.
 

@@ -6,6 +6,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -21,11 +22,20 @@ MAX_WEBP_DURATION = (1 << 24) - 1
 MAX_DELAY = 65535
 
 
+Duration = float | Fraction
+Place = tuple[int, int]
+ORIGIN: Place = (0, 0)
+
+
 class AnimationWriter(Protocol):
     """Appends frames to an empty file; `close` completes it."""
 
-    def append(self, encoded: bytes, duration: float) -> None:
-        """Appends a still picture as a frame of so many milliseconds."""
+    def append(self, encoded: bytes, duration: Duration, place: Place = ORIGIN) -> Fraction:
+        """Appends a still picture as a frame of so many milliseconds; returns those written.
+
+        A picture that is smaller than the canvas replaces the part at `place`, its left and top.
+        The first one has the size of the canvas.
+        """
 
     def close(self) -> None:
         """Writes what is known after the last frame."""
@@ -61,7 +71,7 @@ def open_animation_writer(
 class PngAnimationWriter:
     """Chunks of the first picture, and the samples of the others in fdAT (PNG, third edition).
 
-    All pictures have the same size and sample type.
+    All pictures have the same sample type.
     """
 
     def __init__(
@@ -70,12 +80,13 @@ class PngAnimationWriter:
         self._file, self._frames, self._loop = file, frames - has_default_image, loop
         self._has_default_image = has_default_image
         self._sequence = 0
-        self._size = b""
+        self._is_begun = False
         self._trailer: list[tuple[bytes, bytes]] = []
 
-    def append(self, encoded: bytes, duration: float) -> None:
+    def append(self, encoded: bytes, duration: Duration, place: Place = ORIGIN) -> Fraction:
         """Appends a PNG."""
-        is_first, has_samples = not self._size, False
+        is_first, has_samples = not self._is_begun, False
+        self._is_begun, size, delay = True, b"", _fit_delay(duration)
         if is_first:
             self._file.write(PNG_SIGNATURE)
         for kind, content in _iterate_png_chunks(encoded):
@@ -84,14 +95,14 @@ class PngAnimationWriter:
                     if is_first:
                         self._write(b"acTL", struct.pack(">II", self._frames, self._loop))
                     if not (is_first and self._has_default_image):
-                        self._write_control(duration)
+                        self._write_control(size, place, delay)
                     has_samples = True
                 if is_first:
                     self._write(kind, content)
                 else:
                     self._write(b"fdAT", struct.pack(">I", self._next()) + content)
             elif kind == b"IHDR":
-                self._size = content[:8]
+                size = content[:8]
                 if is_first:
                     self._write(kind, content)
             elif is_first and kind != b"IEND":
@@ -99,17 +110,18 @@ class PngAnimationWriter:
                     self._trailer.append((kind, content))
                 else:
                     self._write(kind, content)
+        return delay * 1000
 
     def close(self) -> None:
         """Writes the chunks that end the file."""
         for kind, content in (*self._trailer, (b"IEND", b"")):
             self._write(kind, content)
 
-    def _write_control(self, duration: float) -> None:
-        milliseconds = min(MAX_DELAY, round(duration))
-        place = struct.pack(">II", 0, 0)
-        timing = struct.pack(">HHBB", milliseconds, 1000, 0, 0)
-        self._write(b"fcTL", struct.pack(">I", self._next()) + self._size + place + timing)
+    def _write_control(self, size: bytes, place: Place, delay: Fraction) -> None:
+        numbers = struct.pack(">II", *place) + struct.pack(
+            ">HHBB", delay.numerator, delay.denominator, 0, 0
+        )
+        self._write(b"fcTL", struct.pack(">I", self._next()) + size + numbers)
 
     def _next(self) -> int:
         self._sequence += 1
@@ -118,6 +130,14 @@ class PngAnimationWriter:
     def _write(self, kind: bytes, content: bytes) -> None:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
         self._file.write(struct.pack(">I", len(content)) + kind + content + checksum)
+
+
+def _fit_delay(duration: Duration) -> Fraction:
+    """Returns milliseconds as seconds, exact where two numbers of 16 bits can be."""
+    seconds = (Fraction(duration) / 1000).limit_denominator(MAX_DELAY)
+    if seconds.numerator > MAX_DELAY:
+        seconds = Fraction(min(MAX_DELAY, round(duration)), 1000)
+    return seconds
 
 
 def _iterate_png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -138,10 +158,11 @@ class AvifAnimationWriter:
         self._writer = PngAnimationWriter(self._frames, frames, 0)
         self._durations: list[int] = []
 
-    def append(self, encoded: bytes, duration: float) -> None:
+    def append(self, encoded: bytes, duration: Duration, place: Place = ORIGIN) -> Fraction:
         """Appends a PNG."""
-        self._writer.append(encoded, duration)
+        self._writer.append(encoded, duration, place)
         self._durations.append(round(duration))
+        return Fraction(self._durations[-1])
 
     def close(self) -> None:
         """Encodes the frames, with the metadata of the first."""
@@ -161,7 +182,7 @@ class AvifAnimationWriter:
 
 
 class WebpAnimationWriter:
-    """The pictures' own chunks in ANMF, each over the whole canvas (RFC 9649, section 2.7)."""
+    """The pictures' own chunks in ANMF (RFC 9649, section 2.7). Places are even."""
 
     def __init__(self, file: BinaryIO, size: tuple[int, int], loop: int) -> None:
         self._file, self._loop = file, loop
@@ -170,7 +191,7 @@ class WebpAnimationWriter:
         self._is_begun = False
         self._trailer: list[tuple[bytes, bytes]] = []
 
-    def append(self, encoded: bytes, duration: float) -> None:
+    def append(self, encoded: bytes, duration: Duration, place: Place = ORIGIN) -> Fraction:
         """Appends a WebP."""
         chunks = list(_iterate_webp_chunks(encoded))
         if not self._is_begun:
@@ -179,9 +200,11 @@ class WebpAnimationWriter:
         if any(kind == b"ALPH" or _has_lossless_alpha(kind, data) for kind, data in samples):
             self._flags |= HAS_ALPHA
         milliseconds = min(MAX_WEBP_DURATION, round(duration))
-        control = bytes(6) + self._sides + milliseconds.to_bytes(3, "little")
+        numbers = (*(side // 2 for side in place), *(side - 1 for side in _read_webp_size(samples)))
+        control = b"".join(number.to_bytes(3, "little") for number in (*numbers, milliseconds))
         content = control + bytes((NO_BLENDING,)) + b"".join(_build_chunk(*c) for c in samples)
         self._file.write(_build_chunk(b"ANMF", content))
+        return Fraction(milliseconds)
 
     def _begin(self, chunks: list[tuple[bytes, bytes]]) -> None:
         """Writes the chunks before the frames; EXIF and XMP of the first picture follow them."""
@@ -215,6 +238,16 @@ def _iterate_webp_chunks(webp: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = int.from_bytes(webp[position + 4 : position + 8], "little")
         yield webp[position : position + 4], webp[position + 8 : position + 8 + size]
         position += 8 + size + size % 2
+
+
+def _read_webp_size(chunks: list[tuple[bytes, bytes]]) -> tuple[int, int]:
+    """Width and height in the header of VP8 (RFC 6386, 9.1) or VP8L."""
+    kind, content = next(chunk for chunk in chunks if chunk[0] != b"ALPH")
+    if kind == b"VP8L":
+        bits = int.from_bytes(content[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", content, 6)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def _has_lossless_alpha(kind: bytes, content: bytes) -> bool:

@@ -27,6 +27,8 @@ class Format:
     """Whether results can hold more than 8 bits per sample; AVIF and HEIC hold 10 or 12."""
     is_film: bool = False
     """Whether it is a container of moving pictures."""
+    still: Format | None = None
+    """The format of the pictures of an animation; None for others."""
     substitute: Format | None = None
     """The format of results where this one is not writable; None for PNG."""
     imageio_plugin: str = ""
@@ -202,6 +204,10 @@ OTHER_FILM = _read_only_film("film")
 """A source of unknown content that is no text: FFmpeg reads more containers than `sniff` knows."""
 ANIMATION = Format("animation", (), is_writable=False, supports_alpha=True, is_film=True)
 """An animated PNG, WebP or AVIF that becomes a film."""
+APNG = Format("apng", (".png",), supports_alpha=True, is_film=True, still=PNG)
+ANIMATED_WEBP = Format("awebp", (".webp",), supports_alpha=True, is_film=True, still=WEBP)
+ANIMATION_FORMATS = (APNG, ANIMATED_WEBP)
+"""Films and GIFs as animated PNG and WebP. Sources in them are `PNG` and `WEBP`."""
 IMAGE_SEQUENCE = Format("numbered frames", (), is_writable=False, is_film=True)
 """A folder of numbered pictures that is read as a film."""
 
@@ -237,7 +243,8 @@ def find_writable_format(name: str) -> Format:
     Raises UsageError for another name, which lists the output formats, and for a format whose
     encoder is not installed.
     """
-    writable = [k for k in (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS) if k.is_writable]
+    known_formats = (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS, *ANIMATION_FORMATS)
+    writable = [known for known in known_formats if known.is_writable]
     for known in writable:
         if name.lower() == known.name or f".{name.lower()}" in known.suffixes:
             if missing := describe_missing_encoder(known):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 
 from batchcolor.errors import ProcessingError
 
@@ -52,3 +53,8 @@ def format_av_error(error: BaseException) -> str:
     """Formats an error of FFmpeg or Python on one line, without the path."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is the picture of a cover."""
+    return bool(stream.disposition & Disposition.attached_pic)

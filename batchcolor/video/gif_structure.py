@@ -10,8 +10,6 @@ from collections.abc import Iterator
 SIGNATURES = (b"GIF87a", b"GIF89a")
 HEADER_SIZE, DESCRIPTOR_SIZE = 13, 10
 EXTENSION, IMAGE = 0x21, 0x2C
-CONTROL = bytes((EXTENSION, 0xF9, 4))
-"""The beginning of a graphic control extension; its flags follow."""
 HAS_TABLE = 0x80
 DEPTH = 0x07
 """Bits of flags: whether a colour table follows, and its size."""
@@ -20,14 +18,6 @@ DEPTH = 0x07
 def find_image(packet: bytes) -> int | None:
     """Returns the offset of the image descriptor, after a header and extensions; else None."""
     return next((place for place in _iterate_blocks(packet) if packet[place] == IMAGE), None)
-
-
-def find_control(packet: bytes) -> int | None:
-    """Returns the offset of the flags of the graphic control extension; else None."""
-    for place in _iterate_blocks(packet):
-        if packet.startswith(CONTROL, place) and len(packet) > place + len(CONTROL):
-            return place + len(CONTROL)
-    return None
 
 
 def _iterate_blocks(packet: bytes) -> Iterator[int]:

@@ -14,13 +14,13 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
-from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
+from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, is_cover, open_container
 from batchcolor.video.fields import DISPLAY_ORDERS, FIELD_ORDER_NAMES, PROBE_FRAMES, read_fields
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
@@ -105,7 +105,7 @@ def find_video_stream(container: InputContainer) -> VideoStream:
 
     Raises ProcessingError if there is none.
     """
-    candidates = [s for s in container.streams.video if not _is_cover(s)]
+    candidates = [s for s in container.streams.video if not is_cover(s)]
     if not candidates:
         content = (
             "only a cover picture"
@@ -158,7 +158,7 @@ def _read_source_info(
     fields = _read_fields(container, video, frame)
     if fields.order is not FieldOrder.PROGRESSIVE:
         notes.append(f"interlaced, {FIELD_ORDER_NAMES[fields.order]}; written interlaced")
-    others = [s for s in container.streams.video if s.index != video.index and not _is_cover(s)]
+    others = [s for s in container.streams.video if s.index != video.index and not is_cover(s)]
     if others:
         rest = ", ".join(str(stream.index) for stream in others)
         notes.append(f"has {1 + len(others)} video streams: {video.index} is coloured, {rest} not")
@@ -294,10 +294,6 @@ def _read_stream_end(path: Path, container: InputContainer, video: VideoStream) 
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
         return 0.0
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _choose_pixel_format(frame: VideoFrame, notes: list[str]) -> str:

@@ -22,6 +22,7 @@ from batchcolor.version import __version__
 MIME_TYPES = {
     **{"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "tiff": "image/tiff"},
     **{"avif": "image/avif", "heif": "image/heic", "gif": "image/gif", "jxl": "image/jxl"},
+    **{"apng": "image/png", "awebp": "image/webp"},
     **{"mp4": "video/mp4", "mov": "video/quicktime"},
 }
 """Types that c2pa-python reads and writes, by the name of the format."""

@@ -15,6 +15,7 @@ from batchcolor.pipeline.films.video_admission import Admission
 BITS_PER_PIXEL = {
     **{"h264": 0.15, "h265": 0.15, "av1": 0.1, "h264_nvenc": 0.2, "hevc_nvenc": 0.15},
     **{"prores": 5.4, "dnxhr": 5.4, "dv": 2.8, "ffv1": 3.3, "gif": 6.0},
+    **{"apng": 12.0, "awebp": 2.0},
 }
 """Bits of a coded pixel at 8 bits and the codec's default quality."""
 PICTURE_BITS = 12.0

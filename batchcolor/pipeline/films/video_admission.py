@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import ANIMATION, OTHER_FILM, Format
-from batchcolor.pipeline.films.video_sink import FileSink, FolderSink, VideoSink
+from batchcolor.pipeline.films.video_sink import AnimationSink, FileSink, FolderSink, VideoSink
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.video.ffmpeg import UnreadableFilmError
@@ -15,6 +15,7 @@ from batchcolor.video.input.animation_frames import AnimationFrames, probe_anima
 from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.input.shot_frames import Frames, ShotFrames
+from batchcolor.video.output.animation_muxer import check_streams
 from batchcolor.video.output.codec_choice import resolve_codec
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, find_skippable_streams
@@ -70,6 +71,9 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
         if task.target.exists():
             check_replaceable(task.target)
         output = resolve_output_spec(source, settings, task.format)
+    elif settings.video_codec.is_animation:
+        output = resolve_output_spec(source, settings, task.format)
+        output = replace(output, notes=(*output.notes, *check_streams(source, output)))
     else:
         output = _resolve_film_output(source, settings, task.format)
     limits, encoder_memory = _limit_encoder(output, memory)
@@ -96,7 +100,7 @@ def _probe_file(task: Task, max_pixels: int, max_frame_bytes: int) -> SourceInfo
 
 def _limit_encoder(output: OutputSpec, memory: int) -> tuple[EncoderLimits, int]:
     """Limits the encoder to what the decoder and the frames in flight leave; its bytes."""
-    if output.settings.to_frames:
+    if output.settings.to_frames or output.settings.video_codec.is_animation:
         return EncoderLimits(), MIN_FRAMES_IN_FLIGHT * output.frame_bytes
     others = (MIN_FRAMES_IN_FLIGHT + DECODER_FRAMES) * output.frame_format.frame_bytes
     return fit_encoder(output.settings, output.frame_bytes, memory + HEADROOM - others)
@@ -175,12 +179,13 @@ def open_part(admission: Admission, preview: TimeRange | None, *, strict: bool) 
             source, frame_format, preview=preview, max_pixels=admission.max_pixels
         )
     has_fixed_rate = admission.output.container in FIXED_RATE_CONTAINERS
+    repeats_last = has_fixed_rate or settings.to_frames or settings.video_codec.is_animation
     return VideoDecoder(
         source,
         frame_format,
         strict=strict,
         preview=preview,
-        repeat_last_frame=(settings.to_frames or has_fixed_rate) and not settings.has_only_shots,
+        repeat_last_frame=repeats_last and not settings.has_only_shots,
         fills_gaps=has_fixed_rate and not settings.has_only_shots,
     )
 
@@ -190,4 +195,6 @@ def open_sink(task: Task, admission: Admission, folder: Path, quality: int | Non
     source, output = admission.source, admission.output
     if output.settings.to_frames:
         return FolderSink(task, source, output, folder, quality)
+    if output.settings.video_codec.is_animation:
+        return AnimationSink(task, source, output, folder, quality)
     return FileSink(task, source, output, folder)

@@ -13,6 +13,7 @@ from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.atomic import publish, sync_to_disk
 from batchcolor.video.input.shot_frames import Frames, ShotFrames
 from batchcolor.video.numbered_frames import scan_image_sequence
+from batchcolor.video.output.animation_muxer import verify_animation, write_animation
 from batchcolor.video.output.image_sequence_writer import ImageSegments
 from batchcolor.video.output.muxer import Muxer, verify
 from batchcolor.video.output.output_spec import OutputSpec
@@ -122,6 +123,48 @@ class FileSink(VideoSink):
         verify(temporary, muxer)
         publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
         return [*muxer.notes, *muxer.streams.notes]
+
+
+class AnimationSink(VideoSink):
+    """Writes an animated PNG or WebP."""
+
+    segments: PacketSegments
+
+    def __init__(
+        self,
+        task: Task,
+        source: SourceInfo,
+        output: OutputSpec,
+        folder: Path,
+        quality: int | None,
+    ) -> None:
+        super().__init__(task, source, output)
+        self.segments = PacketSegments(folder, output, self.timeline, quality)
+
+    def mark(self, provenance: Provenance) -> None:
+        """As `VideoSink.mark`: metadata of the first picture."""
+        still = self.output.container.still
+        assert still is not None
+        self.segments.metadata = mark_metadata(Metadata(), provenance, still, [])
+
+    def commit(
+        self,
+        temporary: Path,
+        decoder: Frames | ShotFrames,
+        scan: PacketScan,
+        *,
+        replace: bool,
+    ) -> list[str]:
+        """As `VideoSink.commit`."""
+        frames = write_animation(temporary, self.segments, self.output)
+        self._check_count(frames, decoder.count)
+        self.check_source()
+        if self.sign is not None:
+            self.sign(temporary)
+        sync_to_disk(temporary)
+        verify_animation(temporary, self.output, frames)
+        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
+        return []
 
 
 class FolderSink(VideoSink):

@@ -60,8 +60,8 @@ class ColorOptions(SettingsModel):
         str | None,
         Option(
             "Colour",
-            "jpeg, png, webp, tiff, bmp, avif, heic or jxl; for films mp4, mkv, mov or gif "
-            "(default: the source's own).",
+            "jpeg, png, webp, tiff, bmp, avif, heic or jxl; for films mp4, mkv, mov, mxf, dv, "
+            "gif, apng or awebp, animated PNG and WebP (default: the source's own).",
             values=format_names,
         ),
     ] = None

@@ -23,8 +23,9 @@ class FilmOptions(SettingsModel):
         str,
         Option(
             "Films",
-            "auto, h264, h265, av1, prores, dnxhr, dv, ffv1, gif, h264_nvenc or hevc_nvenc; auto: "
-            "h264, or in MXF, MOV and DV files the film's own codec for editing.",
+            "auto, h264, h265, av1, prores, dnxhr, dv, ffv1, gif, apng, awebp, h264_nvenc or "
+            "hevc_nvenc; auto: h264, or in MXF, MOV and DV files the film's own codec for "
+            "editing.",
             values=codec_names,
         ),
     ] = "auto"

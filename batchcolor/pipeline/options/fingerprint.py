@@ -52,9 +52,10 @@ def fingerprint(
         "like": hash_path(settings.like) if settings.like else "",
         "film": _film_values(settings, target) if is_film else {},
     }
-    is_still_encoder = not is_film or settings.to_frames
-    if is_still_encoder and target.name in DEFAULT_QUALITY:
-        values["quality"] = settings.quality or DEFAULT_QUALITY[target.name]
+    still = target.still or target
+    is_still_encoder = not is_film or settings.to_frames or target.still is not None
+    if is_still_encoder and still.name in DEFAULT_QUALITY:
+        values["quality"] = settings.quality or DEFAULT_QUALITY[still.name]
     if settings.no_mark:
         values["mark"] = False
     if not is_film and settings.profile != RunSettings.model_fields["profile"].default:

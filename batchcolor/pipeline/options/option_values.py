@@ -10,7 +10,12 @@ from typing import TypeVar
 
 from batchcolor.errors import UsageError
 from batchcolor.hooks.options import parse_key_values
-from batchcolor.images.formats import FORMATS, MODERN_FORMATS, VIDEO_FORMATS
+from batchcolor.images.formats import (
+    ANIMATION_FORMATS,
+    FORMATS,
+    MODERN_FORMATS,
+    VIDEO_FORMATS,
+)
 from batchcolor.storage.remote.input_location import read_local_copy
 from batchcolor.storage.shard import Shard, parse_shard
 from batchcolor.video.time_range import TimeRange, parse_time_range
@@ -122,9 +127,8 @@ def codec_names() -> list[str]:
 
 def format_names() -> list[str]:
     """The formats that are written."""
-    return [
-        known.name for known in (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS) if known.is_writable
-    ]
+    every = (*FORMATS, *MODERN_FORMATS, *VIDEO_FORMATS, *ANIMATION_FORMATS)
+    return [known.name for known in every if known.is_writable]
 
 
 def model_option_keys() -> list[str]:

@@ -16,7 +16,7 @@ from batchcolor.images.animation_writer import (
     open_animation_writer,
 )
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.formats import AVIF
+from batchcolor.images.formats import AVIF, PNG, WEBP
 from batchcolor.images.header import BYTES_PER_PIXEL
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.tiff.tiff_file import PageHeader
@@ -29,6 +29,9 @@ ENCODER_BYTES_PER_PIXEL = {AVIF.name: 100}
 """The frames that an encoder of video keeps, measured with libaom, by format name."""
 
 
+ANIMATED_FORMATS = (PNG, WEBP, AVIF)
+
+
 class AnimationTask(DocumentTask):
     """One animation. The first frame decides whether it is in colour already."""
 
@@ -38,7 +41,10 @@ class AnimationTask(DocumentTask):
         pixels = header.width * header.height
         memory = task.source.size + pixels * BYTES_PER_PIXEL
         page = PageHeader(header.width, header.height, memory, 4 * pixels, 0, "<")
-        super().__init__(task, [page] * header.frames, context)
+        # The default image of a PNG is none of the frames that other formats show.
+        self._skipped = int(header.has_default_image and task.format != PNG)
+        frames = header.frames - self._skipped
+        super().__init__(task, [page] * frames, context)
         self.share += pixels * ENCODER_BYTES_PER_PIXEL.get(task.format.name, 0)
         self._header = header
         self._page_task = replace(task, format=find_frame_format(task.format))
@@ -65,9 +71,9 @@ class AnimationTask(DocumentTask):
             raise ProcessingError("decode", "damaged: its number of frames is not that stated")
         size = self._header.width, self._header.height
         self._animation = open_animation_writer(
-            *(file, self.task.format, size, self._header.frames, self._reader.loop),
+            *(file, self.task.format, size, len(self.pages), self._reader.loop),
             quality=self.context.settings.quality,
-            has_default_image=self._header.has_default_image,
+            has_default_image=self._header.has_default_image and not self._skipped,
         )
 
     def _close_writer(self) -> None:
@@ -78,7 +84,7 @@ class AnimationTask(DocumentTask):
         assert self._reader is not None
         with self.context.decoder.hold(self.task.source.path, DECODE, number):
             try:
-                picture, duration = self._reader.read(number)
+                picture, duration = self._reader.read(number + self._skipped)
             except Exception as error:  # Pillow raises any type of error
                 raise ProcessingError("decode", describe_error(error)) from error
         self._durations[number] = duration
@@ -119,7 +125,7 @@ def open_animation(task: Task, context: DocumentContext) -> AnimationTask | None
         return None
     context.decoder.check_frames(task.source)
     check_size(header.width, header.height, context.settings.max_pixels)
-    if task.format != task.source.format:
+    if task.format not in ANIMATED_FORMATS:
         raise ProcessingError(
             LIMITS,
             f"is an animation of {header.frames} frames, and {task.format.name} is not written "

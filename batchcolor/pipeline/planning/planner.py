@@ -335,7 +335,8 @@ class Plan:
     def _find_film(self, file: ScannedFile) -> ScannedFile:
         """Returns a picture as a film where it is an animation and a film is asked for."""
         target = self.settings.target_format
-        is_asked = self.settings.to_frames or (target is not None and target.is_film)
+        is_film = target is not None and target.is_film and target.still is None
+        is_asked = self.settings.to_frames or is_film
         if file.is_film or not is_asked or read_animation_header(file.path, file.format) is None:
             return file
         return replace(file, format=ANIMATION)

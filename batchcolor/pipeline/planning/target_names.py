@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from batchcolor.images.animation import read_animation_header
 from batchcolor.images.formats import IMAGE_SEQUENCE, PNG, Format
 from batchcolor.images.scan import ScannedFile, SkippedEntry, UnopenedFile
 from batchcolor.pipeline.options.settings import RunSettings
@@ -93,6 +94,8 @@ class TargetNames:
             return choose_container(self.settings.films, file.format)
         if asked is not None and not asked.is_film:
             return asked
+        if asked is not None and asked.still is not None and _is_animation(file):
+            return asked.still
         return file.format.result_format if file.format is not None else PNG
 
     def _choose_path(self, below: Path, file: ScannedFile, format_: Format, order: int) -> Path:
@@ -158,6 +161,10 @@ class TargetNames:
         if file.is_film and _film_ending(previous) != self.settings.films.name_suffix:
             return None
         return Path(previous)
+
+
+def _is_animation(file: ScannedFile) -> bool:
+    return read_animation_header(file.path, file.format) is not None
 
 
 def _candidates(stem: str, qualifier: str, ending: str) -> Iterator[str]:

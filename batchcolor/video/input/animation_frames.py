@@ -14,7 +14,7 @@ from batchcolor.color import BT601
 from batchcolor.errors import ProcessingError
 from batchcolor.images.animation import AnimationReader, read_animation_header
 from batchcolor.images.decode_errors import describe_error
-from batchcolor.images.decode_options import DEFAULT_OPTIONS
+from batchcolor.images.decode_options import DecodeOptions
 from batchcolor.images.picture import Picture, check_size
 from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (
@@ -32,6 +32,8 @@ from batchcolor.video.time_range import TimeRange, make_start_error
 
 TICK = Fraction(1, 1000)
 """Time base: durations are in milliseconds."""
+OPTIONS = DecodeOptions(profile="srgb")
+"""Films have no ICC profile."""
 DEFAULT_DURATION = 100
 """Milliseconds of a frame that states none, as browsers show it."""
 
@@ -44,6 +46,7 @@ def probe_animation(path: Path, max_pixels: int) -> SourceInfo:
     reader, first = _open(path, max_pixels)
     durations = [shown for _, shown in _iterate(reader, first)]
     reader.close()
+    kept_out = ", ".join(reader.metadata_names)
     width, height, has_alpha = reader.size[0], reader.size[1], reader.has_alpha
     usual = Counter(durations).most_common(1)[0][0]
     end = float(sum(durations) * TICK)
@@ -65,6 +68,7 @@ def probe_animation(path: Path, max_pixels: int) -> SourceInfo:
         container_end=end,
         loop=loop,
         is_animation=True,
+        notes=(f"{kept_out} of the animation dropped",) if kept_out else (),
     )
 
 
@@ -77,7 +81,7 @@ def _open(path: Path, max_pixels: int) -> tuple[AnimationReader, int]:
         raise ProcessingError("decode", "damaged, or no animation")
     check_size(header.width, header.height, max_pixels)
     try:
-        return AnimationReader(found, DEFAULT_OPTIONS), int(header.has_default_image)
+        return AnimationReader(found, OPTIONS), int(header.has_default_image)
     except Exception as error:  # Pillow raises any type of error
         raise ProcessingError("decode", describe_error(error)) from error
 

@@ -8,18 +8,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from batchcolor.images.formats import DV, GIF, IMAGE_SEQUENCE, MKV, MOV, MP4, MXF, Format
+from batchcolor.images.formats import (
+    ANIMATED_WEBP,
+    APNG,
+    DV,
+    GIF,
+    IMAGE_SEQUENCE,
+    MKV,
+    MOV,
+    MP4,
+    MXF,
+    Format,
+)
 from batchcolor.video.output.codecs import AUTO, USUAL_CODEC, VideoSettings
 from batchcolor.video.output.dnxhd import can_encode_dnxhd
 from batchcolor.video.source_info import SourceInfo
 
 KEPT_CODECS = {"prores": "prores", "dnxhd": "dnxhr", "dvvideo": "dv"}
 """Codecs of editing and tapes that results keep, by FFmpeg's name of the source's."""
+OWN_CODECS = {GIF: "gif", APNG: "apng", ANIMATED_WEBP: "awebp"}
+"""The codec of containers that have only one."""
 KEPT_IN_MXF = {**KEPT_CODECS, "ffv1": "ffv1"}
 
 
 def choose_container(settings: VideoSettings, own: Format | None) -> Format:
     """Returns the container of a result: `own`, the source's, if the codec allows it."""
+    if settings.video_codec.is_animation:
+        return settings.video_codec.containers[0]
     if own == GIF:
         return own
     accepted = settings.video_codec.containers
@@ -35,13 +50,13 @@ def resolve_codec(
 ) -> VideoSettings:
     """Returns the settings with the codec for a container; `source` is None before it is probed.
 
-    GIF has its own codec, without quality options. Raises UsageError if the codec does not take
-    the settings.
+    GIF and animated PNG and WebP have their own codecs, without quality options. Raises UsageError
+    if the codec does not take the settings.
     """
     if settings.to_frames:
         return settings
-    if container == GIF:
-        return replace(settings, codec="gif", crf=None, preset=None, bit_depth=None)
+    if own_codec := OWN_CODECS.get(container):
+        return replace(settings, codec=own_codec, crf=None, preset=None, bit_depth=None)
     if settings.codec != AUTO:
         return settings
     return replace(settings, codec=_choose_codec(settings, container, source))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import DV, GIF, MKV, MOV, MP4, MXF, Format
+from batchcolor.images.formats import ANIMATED_WEBP, APNG, DV, GIF, MKV, MOV, MP4, MXF, Format
 from batchcolor.video.frame_format import BIT_DEPTHS
 from batchcolor.video.time_range import TimeRange
 
@@ -54,6 +54,11 @@ class VideoCodec:
     """Whether its bitstream states which field of an interlaced frame comes first."""
     uses_palette: bool = False
     """Whether frames have a palette of 256 colours, one of them transparent."""
+
+    @property
+    def is_animation(self) -> bool:
+        """Whether its frames are pictures of PNG or WebP."""
+        return self.containers[0].still is not None
 
 
 X264_PRESETS = (
@@ -116,7 +121,9 @@ CODECS = (
         is_lossless=True,
         states_field_order=True,
     ),
-    VideoCodec("gif", "gif", (GIF,), needs_even_size=False, uses_palette=True),
+    VideoCodec("gif", "gif", (GIF,), needs_even_size=False, max_bits=8, uses_palette=True),
+    VideoCodec("apng", "apng", (APNG,), needs_even_size=False, max_bits=16, is_lossless=True),
+    VideoCodec("awebp", "libwebp", (ANIMATED_WEBP,), needs_even_size=False, max_bits=8),
 )
 
 

@@ -70,10 +70,6 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.pix_fmt = "pal8" if uses_palette else frame_format.pixel_format
     context.time_base, context.framerate = output.time_base, output.rate
     if uses_palette:
-        if frame_format.has_alpha:
-            # FFmpeg would drop pixels of the last row when it crops transparent columns, and
-            # encode differences from a frame that `GifJoiner` has disposed of.
-            context.options = context.options | {"gifflags": "-offsetting-transdiff"}
         return
     tags = frame_format.tags
     context.color_range, context.colorspace = tags.range, tags.matrix

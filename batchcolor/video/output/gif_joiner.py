@@ -8,24 +8,15 @@ from batchcolor.video.gif_structure import (
     HAS_TABLE,
     HEADER_SIZE,
     SIGNATURES,
-    find_control,
     find_image,
     table_size,
 )
 
-DISPOSAL, TO_BACKGROUND = 0b11100, 0b01000
-"""Bits of flags, and their value where the area of the frame becomes transparent after it."""
-
 
 class GifJoiner:
-    """Removes the headers of later encoders; their colour tables move to the frames.
+    """Removes the headers of later encoders; their colour tables move to the frames."""
 
-    With `has_alpha` every frame is removed before the next: FFmpeg keeps one that is opaque, and
-    it would be seen through the transparent pixels of the next.
-    """
-
-    def __init__(self, *, has_alpha: bool) -> None:
-        self._has_alpha = has_alpha
+    def __init__(self) -> None:
         self._is_begun = False
         self._table = b""
         self._depth = 0
@@ -33,14 +24,6 @@ class GifJoiner:
 
     def join(self, packet: bytes) -> bytes:
         """Returns the next packet as the muxer appends it: the first one alone has a header."""
-        packet = self._join(packet)
-        place = find_control(packet) if self._has_alpha else None
-        if place is None:
-            return packet
-        flags = packet[place] & ~DISPOSAL | TO_BACKGROUND
-        return packet[:place] + bytes((flags,)) + packet[place + 1 :]
-
-    def _join(self, packet: bytes) -> bytes:
         if packet.startswith(SIGNATURES):
             if not self._is_begun:
                 self._is_begun = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -23,8 +22,9 @@ from batchcolor.storage.atomic import (
     set_modification_time,
     sync_to_disk,
 )
-from batchcolor.video.color_conversion import to_deep_rgb, to_jpeg_planes, to_rgb
+from batchcolor.video.color_conversion import to_jpeg_planes
 from batchcolor.video.numbered_frames import list_numbered_frames
+from batchcolor.video.output.frame_pixels import render_pixels
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import Timeline
@@ -126,13 +126,7 @@ class ImageSegments(Segments):
                 np.ascontiguousarray(np.rot90(view_plane(frame, n), turns)) for n in range(3)
             )
             return encode(JoinedImage(JPEG, luma=y, cb=cb, cr=cr), metadata, self.quality)
-        if frame_format.bits > 8:
-            pixels: Any = to_deep_rgb(frame, frame_format)
-        else:
-            rgb = "rgba" if frame_format.has_alpha else "rgb24"
-            pixels = to_rgb(frame, frame_format, rgb).to_ndarray()
-        upright = np.ascontiguousarray(np.rot90(pixels, turns))
-        joined = JoinedImage(kind, rgb=upright, bits=frame_format.bits)
+        joined = JoinedImage(kind, rgb=render_pixels(frame, frame_format), bits=frame_format.bits)
         return encode(joined, metadata, self.quality)
 
     def _flush(self) -> dict[str, int]:

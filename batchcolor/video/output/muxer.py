@@ -82,7 +82,7 @@ class Muxer:
             self.streams.close()
             raise
         is_gif = output.container == GIF
-        self._gif = GifJoiner(has_alpha=output.frame_format.has_alpha) if is_gif else None
+        self._gif = GifJoiner() if is_gif else None
         alternatives = (MKV, MP4, MOV) if is_gif else output.settings.video_codec.containers
         try:
             for _ in self.streams.add_streams(self.container, alternatives):

@@ -63,7 +63,7 @@ def choose_muxer_options(
 def _choose_gif_options(
     container: InputContainer, output: OutputSpec
 ) -> tuple[dict[str, str], list[str]]:
-    tags = ", ".join(sorted(_list_tag_names(container) - {"comment"}))
+    tags = ", ".join(sorted(list_tag_names(container) - {"comment"}))
     notes = [f"gif has no tags but a comment: {tags} dropped"] if tags else []
     return {"loop": str(output.loop)}, notes
 
@@ -72,7 +72,7 @@ def _note_fixed_rate_losses(
     container: InputContainer, source: SourceInfo, kind: Format
 ) -> list[str]:
     """Returns notes of what MXF and DV do not hold: tags (DV), chapters, an offset of streams."""
-    tags = ", ".join(sorted(_list_tag_names(container) - DV_TAGS)) if kind == DV else ""
+    tags = ", ".join(sorted(list_tag_names(container) - DV_TAGS)) if kind == DV else ""
     notes = [f"dv has no tags: {tags} dropped"] if tags else []
     if container.chapters():
         notes.append(f"{kind.name} has no chapters: dropped")
@@ -104,7 +104,7 @@ def _choose_mp4_options(
     """Chooses between MP4's two tag lists: standard names, which allow a cover, or any names, which
     do not. Any names are used if a tag would be lost and there is no cover."""
     options = ALLOW_EXPERIMENTAL | _choose_timescale(container, source, output)
-    other_tags = sorted(_list_tag_names(container) - MP4_TAGS)
+    other_tags = sorted(list_tag_names(container) - MP4_TAGS)
     has_cover = any(s.disposition & Disposition.attached_pic for s in container.streams)
     if other_tags and has_cover:
         tags = ", ".join(other_tags)
@@ -127,5 +127,6 @@ def _choose_timescale(
     return {"movie_timescale": str(finest)} if 0 < finest <= MAX_TIMESCALE else {}
 
 
-def _list_tag_names(container: InputContainer) -> set[str]:
+def list_tag_names(container: InputContainer) -> set[str]:
+    """Returns the names of a film's tags, without those that muxers write themselves."""
     return {name.lower() for name in container.metadata} - MUXER_OWNED_TAGS

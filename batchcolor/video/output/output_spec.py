@@ -76,8 +76,10 @@ def resolve_output_spec(
     `skippable_streams` are those not to be copied, by index, each with a note or an empty string.
     Raises UsageError if the encoder accepts no YUV, ProcessingError if the source is unreadable.
     """
-    if settings.to_frames:
-        frame_format, notes = _resolve_picture_frame_format(source, container)
+    still = container.still if settings.video_codec.is_animation else container
+    if settings.to_frames or settings.video_codec.is_animation:
+        assert still is not None
+        frame_format, notes = _resolve_picture_frame_format(source, still)
     else:
         frame_format, notes = _resolve_film_frame_format(source, settings)
         if source.hdr != HdrMetadata() and settings.video_codec.encoder not in HDR_PARAMETERS:

@@ -18,12 +18,15 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from batchcolor.errors import ProcessingError
+from batchcolor.images.metadata.model import Metadata
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.video.ffmpeg import format_av_error
 from batchcolor.video.fields import read_field_order, set_field_order
 from batchcolor.video.frame_format import FieldOrder
+from batchcolor.video.output.animation_coder import AnimationCoder
 from batchcolor.video.output.encoders import create_encoder
-from batchcolor.video.output.gif_palette import GifPalette
+from batchcolor.video.output.frame_coder import CodedFrame, FrameCoder
+from batchcolor.video.output.gif_coder import GifCoder
 from batchcolor.video.output.h264_picture_timing import set_picture_structure
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments
@@ -51,24 +54,33 @@ class StoredPacket:
 class PacketSegments(Segments):
     """Segments of encoded packets; call `read_packets` after the last one is closed."""
 
-    def __init__(self, folder: Path, output: OutputSpec, timeline: Timeline) -> None:
+    def __init__(
+        self, folder: Path, output: OutputSpec, timeline: Timeline, quality: int | None = None
+    ) -> None:
         super().__init__(folder, output, timeline)
-        self._encoder: VideoCodecContext | None = None
-        self._palette: GifPalette | None = None
+        self.metadata = Metadata()
+        """Written to the first picture of an animation; `quality` is that of its pictures."""
+        self._quality = quality
+        self._encoder: VideoCodecContext | FrameCoder | None = None
         self._packets: list[StoredPacket] = []
         self._field_orders: dict[int, FieldOrder] = {}
         """Of H.264 frames in the encoder, by their timestamps."""
 
     def _encode_frame(self, frame: VideoFrame) -> None:
         if self._encoder is None:
-            self._encoder = create_encoder(self.output)
-            uses_palette = self.output.settings.video_codec.uses_palette
-            self._palette = GifPalette(self.output) if uses_palette else None
+            self._encoder = self._make_encoder()
         frame = self._set_fields(frame)
         frame.pict_type = 0  # the encoder chooses keyframes; those of the source do not count
-        if self._palette is not None:
-            frame = self._palette.apply(frame)
         self._encode(frame)
+
+    def _make_encoder(self) -> VideoCodecContext | FrameCoder:
+        codec = self.output.settings.video_codec
+        if codec.uses_palette:
+            return GifCoder(self.output)
+        if codec.is_animation:
+            metadata = Metadata() if self.state.segments else self.metadata
+            return AnimationCoder(self.output, metadata, self._quality)
+        return create_encoder(self.output)
 
     def _set_fields(self, frame: VideoFrame) -> VideoFrame:
         """Returns the frame with its field order, which encoders write into the bitstream."""
@@ -97,12 +109,22 @@ class PacketSegments(Segments):
 
     def _encode(self, frame: VideoFrame | None) -> None:
         assert self._encoder is not None
+        if not isinstance(self._encoder, VideoCodecContext):
+            self._store_coded(self._encoder.encode(frame))
+            return
         try:
             self._store(self._encoder.encode(frame))
         except FFmpegError as error:  # some are OSErrors, which would count as errors of the disk
             raise ProcessingError(
                 "encode", f"{self.output.settings.codec}: {format_av_error(error)}"
             ) from error
+
+    def _store_coded(self, frames: list[CodedFrame]) -> None:
+        for frame in frames:
+            pts, duration = self.timeline.source_pts(frame.pts)
+            self._packets.append(
+                StoredPacket(frame.pts, pts, pts, duration, frame.is_keyframe, frame.data)
+            )
 
     def _store(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:

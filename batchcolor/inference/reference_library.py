@@ -23,8 +23,13 @@ Luma = NDArray[np.float32]
 SIDE = 24
 """Side of the squares of luma that are compared, in pixels."""
 MAX_REFERENCES = 10_000
-TIME = re.compile(r"(?<!\d)(?:(\d{1,2})[-_.:h])?(\d{1,2})[-_.:m](\d{2}(?!\d)(?:\.\d+)?)s?")
-"""A time in a file name: 1h02m03s, 00-01-30, 1m30s."""
+TIME = re.compile(
+    r"(?<!\d)(?:"
+    r"(?:(?P<h>\d{1,2})h)?(?P<m>\d{1,2})m(?P<s>\d{1,2}(?:\.\d+)?)(?!\d)s?"
+    r"|(?P<hours>\d{1,2})([-_.:])(?P<minutes>\d{2})\5(?P<seconds>\d{2}(?!\d)(?:\.\d+)?)"
+    r")"
+)
+"""A time in a file name: 1h02m03s, 1m30s, t00m12s, 00-01-30. Two numbers alone state none."""
 DATE = re.compile(
     r"(?<!\d)(?:"
     r"[12]\d{3}([-_. ])\d{1,2}\1\d{1,2}"
@@ -33,7 +38,12 @@ DATE = re.compile(
     r")(?!\d)"
 )
 """A date in a file name: 1950-05-12, 12.5.1950, 19500512. It states neither time nor frame."""
-NUMBER = re.compile(r"\d+")
+FRAME = re.compile(r"(?<![a-z])(?:frame|f)[-_. #]*(\d+)", re.IGNORECASE)
+"""A frame number in a file name: frame-000123, Frame 12, f0042."""
+NUMBERED = re.compile(r"\d{5,}")
+"""The name of a numbered frame. Shorter numbers may be years or those of photographs."""
+FILM_AND_NUMBER = re.compile(r"[-_. ]*(\d+)")
+"""What follows the name of a film in the name of one of its frames: reel1-000123."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +52,11 @@ class Reference:
 
     path: Path
     descriptor: NDArray[np.float32]
-    seconds: float | None
-    """The time in its name, for films."""
-    frame: int | None
-    """The frame number in its name, where it has no time."""
 
-    def find_frame(self, rate: float) -> int | None:
+    def find_frame(self, rate: float, film: str) -> int | None:
         """The number of the frame that its name states, at `rate` frames a second."""
-        return self.frame if self.seconds is None else round(self.seconds * rate)
+        seconds, frame = parse_position(self.path.stem, film)
+        return frame if seconds is None else round(seconds * rate)
 
 
 class ReferenceLibrary:
@@ -89,7 +96,7 @@ class ReferenceLibrary:
         own = [it for it in self.references if is_named_after(it.path.name, film)]
         numbered = []
         for reference in own or self.references:
-            number = reference.find_frame(rate)
+            number = reference.find_frame(rate, film)
             if number is not None:
                 numbered.append((number, reference.path))
         if not numbered:
@@ -127,19 +134,26 @@ def _read_references(paths: list[Path]) -> Iterator[Reference]:
                 image = ImageOps.exif_transpose(opened).convert("L").convert("F")
         except Exception:  # not a picture: a decoder may raise anything
             continue
-        seconds, frame = parse_position(path.stem)
-        yield Reference(path, describe_luma(image), seconds, frame)
+        yield Reference(path, describe_luma(image))
 
 
-def parse_position(stem: str) -> tuple[float | None, int | None]:
-    """Returns the time in seconds or the frame number that a file name states, its last one.
+def parse_position(stem: str, film: str = "") -> tuple[float | None, int | None]:
+    """Returns the time in seconds or the frame number that a file name states.
 
-    Dates are not read as times.
+    A number is that of a frame after the word frame or f, after the name of the `film`, or as the
+    whole name with five digits or more. Dates and other numbers state nothing.
     """
     stem = DATE.sub(" ", stem)
     times = list(TIME.finditer(stem))
     if times:
-        hours, minutes, seconds = times[-1].groups()
-        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds), None
-    numbers = NUMBER.findall(stem)
-    return None, int(numbers[-1]) if numbers else None
+        found = times[-1]
+        hours, minutes = found["h"] or found["hours"] or 0, found["m"] or found["minutes"]
+        return 3600 * int(hours) + 60 * int(minutes) + float(found["s"] or found["seconds"]), None
+    rest = stem[len(film) :] if film and is_named_after(stem, film) else ""
+    numbered = FILM_AND_NUMBER.fullmatch(rest)
+    if numbered is not None:
+        return None, int(numbered[1])
+    if NUMBERED.fullmatch(stem):
+        return None, int(stem)
+    frames = FRAME.findall(stem)
+    return None, int(frames[-1]) if frames else None

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.video.chroma_location import read_chroma_location
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, is_cover, open_container
 from batchcolor.video.fields import DISPLAY_ORDERS, FIELD_ORDER_NAMES, PROBE_FRAMES, read_fields
 from batchcolor.video.frame_format import (
@@ -173,13 +174,22 @@ def _read_source_info(
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
         codec=video.codec_context.name,
-        timecode=read_timecode(frame) or _read_group_timecode(path, video),
+        timecode=_read_timecode(path, video, frame),
+        chroma_location=_read_chroma_location(video, frame_format),
         hdr=read_hdr_metadata(frame),
         is_rgb=frame.format.is_rgb,
         loop=LOOP_FOREVER if gif is None else gif.loop,
         has_estimated_pts=has_estimated_pts,
         notes=tuple(notes),
     )
+
+
+def _read_chroma_location(video: VideoStream, frame_format: FrameFormat) -> str:
+    """Returns the location of chroma samples, which only 4:2:0 leaves open."""
+    if frame_format.chroma != "420":
+        return ""
+    context = video.codec_context
+    return read_chroma_location(context.name, bytes(context.extradata or b""))
 
 
 def read_frame_format(
@@ -234,10 +244,10 @@ def _read_fields(container: InputContainer, video: VideoStream, first: VideoFram
     return read_fields(stream_order, frames)
 
 
-def _read_group_timecode(path: Path, video: VideoStream) -> str:
-    """Returns the timecode of the first group of pictures of MPEG; empty without one."""
+def _read_timecode(path: Path, video: VideoStream, frame: VideoFrame) -> str:
+    """Returns the timecode of the first frame, of MPEG that of its group; empty without one."""
     if video.codec_context.name not in ("mpeg1video", "mpeg2video"):
-        return ""
+        return read_timecode(frame)
     with open_container(path) as container, suppress(*DECODE_ERRORS):
         packets = container.demux(container.streams[video.index])
         return parse_group_timecode(bytes(next(packets)))

@@ -36,6 +36,8 @@ class SourceInfo:
     """FFmpeg's name of its codec; empty for a folder of pictures."""
     timecode: str = ""
     """Timecode that the first frame states (DPX, MPEG-2, H.264, H.265); empty without one."""
+    chroma_location: str = ""
+    """Where chroma samples of 4:2:0 lie, by FFmpeg's name; empty where nothing states it."""
     hdr: HdrMetadata = field(default_factory=HdrMetadata)
     """Static HDR metadata of the first frame."""
     is_rgb: bool = False

@@ -38,8 +38,19 @@ def test_nearest_reference_has_like_luma_also_darker_or_mirrored(tmp_path: Path,
 @pytest.mark.parametrize(
     ("stem", "seconds", "frame"),
     [
+        ("frame-000120", None, 120),
+        ("reel2 Frame 7", None, 7),
+        ("f0042", None, 42),
+        ("000123", None, 123),
         ("film-000120", None, 120),
-        ("film2_7", None, 7),
+        ("film_7", None, 7),
+        ("portrait-000120", None, None),
+        ("film2_7", None, None),
+        ("IMG_1931", None, None),
+        ("1931", None, None),
+        ("12-30", None, None),
+        ("photograph 12 of 20", None, None),
+        ("t00m12s", 12, None),
         ("film 00-01-30", 90, None),
         ("at 1h02m03s", 3723, None),
         ("1m30", 90, None),
@@ -49,15 +60,16 @@ def test_nearest_reference_has_like_luma_also_darker_or_mirrored(tmp_path: Path,
         ("wedding 12.5.1950", None, None),
         ("scan_19500512", None, None),
         ("1950-05-12 reel 3 00-01-30", 90, None),
-        ("19500512_0042", None, 42),
+        ("19500512_0042", None, None),
+        ("19500512_f0042", None, 42),
     ],
 )
 def test_names_state_frames_or_times(stem, seconds, frame):
-    assert parse_position(stem) == (seconds, frame)
+    assert parse_position(stem, "film") == (seconds, frame)
 
 
 def test_a_shot_gets_the_first_reference_from_its_beginning_on(tmp_path: Path):
-    for name in ("a-10.png", "a-00-00-04.png", "other-5.png"):
+    for name in ("a-10.png", "a-00-00-04.png", "frame-5.png"):
         scene(1).save(tmp_path / name)
     library = ReferenceLibrary(tmp_path)
     found = {first: library.find_for_frame(first, 25, "a") for first in (0, 10, 11, 100, 500)}
@@ -66,7 +78,7 @@ def test_a_shot_gets_the_first_reference_from_its_beginning_on(tmp_path: Path):
     assert names == {0: "a-10.png", 10: "a-10.png", 11: time, 100: time, 500: time}
     other = library.find_for_frame(0, 25, "film of another name")
     assert other is not None
-    assert other.name == "other-5.png"
+    assert other.name == "frame-5.png"
 
 
 def test_folder_without_pictures_is_refused(tmp_path: Path):

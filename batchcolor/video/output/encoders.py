@@ -71,6 +71,9 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.time_base, context.framerate = output.time_base, output.rate
     if uses_palette:
         return
+    if output.chroma_location:
+        location = {"chroma_sample_location": output.chroma_location}
+        context.options = context.options | location
     tags = frame_format.tags
     context.color_range, context.colorspace = tags.range, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer

@@ -9,7 +9,7 @@ import av
 
 from batchcolor.color import BT601, BT709
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import JPEG, MXF, Format
+from batchcolor.images.formats import JPEG, MKV, MXF, Format
 from batchcolor.video.ffmpeg import open_container
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
@@ -28,6 +28,8 @@ from batchcolor.video.source_info import SourceInfo
 
 CHROMA_SUBSAMPLINGS = ("420", "411", "422", "444")
 """In the order of preference where the encoder has not that of the source."""
+CODECS_WITH_CHROMA_LOCATION = ("h264", "h265", "av1")
+"""Codecs whose bitstream states where chroma samples lie."""
 NTSC_DV_HEIGHT = 480
 """DV has 4:1:1 at this height and no 4:2:0 (IEC 61834-2)."""
 
@@ -51,6 +53,8 @@ class OutputSpec:
     """Seconds per tick of timestamps."""
     loop: int
     """Loop count of a GIF."""
+    chroma_location: str = ""
+    """As `SourceInfo.chroma_location`; the encoder or the container states it."""
     hdr: HdrMetadata = field(default_factory=HdrMetadata)
     """Static HDR metadata that the encoder writes."""
     skipped_streams: tuple[int, ...] = ()
@@ -86,6 +90,10 @@ def resolve_output_spec(
             notes.append(f"HDR mastering metadata dropped: {settings.codec} is written without it")
         if container == MXF and settings.codec == "prores" and frame_format.is_interlaced:
             notes.append("the frames state the field order, mxf states none for prores")
+    location = source.chroma_location if frame_format.chroma == "420" else ""
+    if location and not (container == MKV or settings.codec in CODECS_WITH_CHROMA_LOCATION):
+        notes.append(f"position of chroma samples ({location}) dropped: only mkv states it")
+        location = ""
     skipped = skippable_streams or {}
     if settings.has_only_shots and source.has_packets and not settings.to_frames:
         skipped, more = _skip_other_streams(source)
@@ -104,6 +112,7 @@ def resolve_output_spec(
         rate=source.rate,
         time_base=source.time_base,
         loop=source.loop,
+        chroma_location=location,
         hdr=source.hdr,
         skipped_streams=tuple(skipped),
         notes=(*notes, *filter(None, skipped.values())),

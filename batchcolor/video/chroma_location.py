@@ -12,8 +12,11 @@ from collections.abc import Iterator
 
 NAMES = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of the types 0 to 5."""
-CENTERED_CODECS = ("mpeg1video", "mjpeg", "theora", "h263")
-"""Codecs whose chroma is always in the centre of four luma samples."""
+FIXED_LOCATIONS = {
+    **dict.fromkeys(("mpeg1video", "mjpeg", "theora", "h263"), "center"),
+    "dvvideo": "topleft",
+}
+"""Of codecs that have one location, by FFmpeg's names."""
 H264_SPS, H265_SPS = 7, 33
 START_CODE = re.compile(b"\0\0\1")
 EMULATION = re.compile(b"\0\0\3")
@@ -26,8 +29,8 @@ def read_chroma_location(codec: str, extradata: bytes) -> str:
 
     `extradata` is the header of the codec in either form: start codes, or that of MP4.
     """
-    if codec in CENTERED_CODECS:
-        return "center"
+    if codec in FIXED_LOCATIONS:
+        return FIXED_LOCATIONS[codec]
     kinds = {"h264": (H264_SPS, _parse_h264), "hevc": (H265_SPS, _parse_h265)}
     if codec not in kinds:
         return ""

@@ -55,7 +55,8 @@ def to_upright_rgb(frame: VideoFrame, frame_format: FrameFormat, width: int) -> 
     """Returns a small upright picture of a frame, RGB `(height, width, 3)`.
 
     Applies the matrix and range of `frame_format`, which an untagged stream has as well, its
-    rotation and its sample aspect ratio. `width` is the width after rotation.
+    rotation and its sample aspect ratio. High dynamic range is tone-mapped. `width` is the width
+    after rotation.
     """
     aspect = float(frame_format.sample_aspect_ratio or 1)
     shown_width, shown_height = frame.width * aspect, float(frame.height)
@@ -65,7 +66,12 @@ def to_upright_rgb(frame: VideoFrame, frame_format: FrameFormat, width: int) -> 
     else:
         height = max(2, round(shown_height * width / shown_width))
         size = (width, height)
-    small = _convert(frame, frame_format, "rgb24", size).to_ndarray()
+    high_range = frame_format.dynamic_range
+    if high_range is None:
+        small = _convert(frame, frame_format, "rgb24", size).to_ndarray()
+    else:
+        signals = _convert(frame, frame_format, "rgb48le", size).to_ndarray() / 65535
+        small = np.rint(high_range.show(signals) * 255)
     return np.ascontiguousarray(np.rot90(small, frame_format.rotation // 90)).astype(
         np.uint8, copy=False
     )

@@ -27,6 +27,8 @@ DISPLAY_GAMMA, HLG_GAMMA = 2.4, 1.2
 """Of standard displays (ITU-R BT.1886), and the system gamma of HLG at `PEAK` (BT.2100)."""
 KNEE = 0.9
 """Signal of standard range from which the tone curve compresses."""
+LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
+"""Shares of R, G and B in the luminance of HLG (ITU-R BT.2100, table 5)."""
 MIN_GAIN = 1e-3
 TABLE_SIZE = 4096
 PRIMARY_CONVERSIONS = {
@@ -52,6 +54,27 @@ class DynamicRange:
     def tone_map(self, signal: Array) -> Array:
         """Returns the signals 0..1 of standard range for luma signals 0..1 of the film."""
         light = _decode_grey(self.transfer, signal) / REFERENCE_WHITE
+        return self._compress(light)
+
+    def show(self, rgb: Array) -> Array:
+        """Returns R, G, B `(..., 3)` of standard range and BT.709, for signals 0..1 of the film."""
+        light = _decode_grey(self.transfer, rgb)
+        if self.transfer == HLG:  # the system gamma is that of the luminance of the pixel
+            scene = (light / PEAK) ** (1 / HLG_GAMMA)
+            gain = np.maximum(scene @ LUMINANCE, 1e-9) ** (HLG_GAMMA - 1)
+            light = PEAK * scene * gain[..., None]
+        conversion = PRIMARY_CONVERSIONS.get(self.primaries)
+        if conversion is not None:
+            light = np.maximum(light @ np.linalg.inv(conversion).T, 0)
+        light /= REFERENCE_WHITE
+        brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-9)
+        # The brightest of R, G and B decides, so that none is clipped and the hue stays.
+        mapped = self._compress(brightest) ** DISPLAY_GAMMA
+        shown: Array = (light / brightest * mapped) ** (1 / DISPLAY_GAMMA)
+        return shown
+
+    def _compress(self, light: Array) -> Array:
+        """Returns the signals of standard range for light, of which 1 is the reference white."""
         value = light ** (1 / DISPLAY_GAMMA)
         peak = (PEAK / REFERENCE_WHITE) ** (1 / DISPLAY_GAMMA)
         # The compression begins with the slope of the identity and ends flat at the peak.

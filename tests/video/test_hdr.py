@@ -223,3 +223,14 @@ def test_closed_captions_stay_in_h264(command, flat, tmp_path):
     assert command("run", "film.h264", "-m", flat, "-o", "out").returncode == 0
     after = read_first(tmp_path / "out" / "film.mkv").side_data.get(Type.A53_CC)
     assert bytes(after) == bytes(before)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_shown_colours_are_the_tone_curve_for_grey_and_keep_their_hue(transfer):
+    film = DynamicRange(transfer, 9)
+    grey = np.linspace(0.02, 1, 50)
+    shown = film.show(np.repeat(grey[:, None], 3, axis=1))
+    assert np.abs(shown - film.tone_map(grey)[:, None]).max() < 0.02
+    red = film.show(np.array([[0.5, 0.3, 0.3], [0.9, 0.4, 0.4]]))
+    assert (red[:, 0] > red[:, 1] + 0.1).all()
+    assert red.max() <= 1

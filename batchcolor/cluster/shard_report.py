@@ -6,8 +6,9 @@ Times are durations that each process measured: times of day of several computer
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,12 +124,14 @@ class MergedReport:
         }
 
 
-def merge_reports(output: Path, remote: str = "") -> MergedReport:
+def merge_reports(
+    output: Path, remote: str = "", is_running: Callable[[Shard | None], bool] | None = None
+) -> MergedReport:
     """Returns the report of the last job on an output folder.
 
-    `remote` is the URL of the output of which `output` has a copy of the state: there are no locks
-    that tell whether a shard is running. Raises UsageError for a folder without results of
-    batchcolor.
+    `remote` is the URL of the output of which `output` has a copy of the state; whether the process
+    of a shard exists is what `is_running` tells then, else its local lock. Raises UsageError for a
+    folder without results of batchcolor.
     """
     records = _select_last_job(read_records(output))
     if not records and not has_journal(output):
@@ -136,7 +139,8 @@ def merge_reports(output: Path, remote: str = "") -> MergedReport:
             f"{remote or output}: not an output folder of batchcolor: it has no journal; name the "
             f"folder that is --output of run"
         )
-    shards = [_measure(output, one, has_locks=not remote) for one in records]
+    is_running = is_running or partial(_is_locked, output)
+    shards = [_measure(output, one, is_running) for one in records]
     shards = shards or [_read_journal(output)]
     total = _add_up([*shards, *(waiting := list(_list_not_started(records)))], records)
     shards = sorted([*shards, *waiting], key=lambda one: int(one.shard.partition("/")[0] or 0))
@@ -158,7 +162,9 @@ def _select_last_job(records: Sequence[RunRecord]) -> list[RunRecord]:
     return selected
 
 
-def _measure(output: Path, record: RunRecord, *, has_locks: bool) -> ShardProgress:
+def _measure(
+    output: Path, record: RunRecord, is_running: Callable[[Shard | None], bool]
+) -> ShardProgress:
     """The progress of a shard: its record, and what its journal has after the record."""
     outcomes = _read_outcomes(journal_path(output, record.shard), record.journal_start)
     written = Counter(outcome for outcome, _ in outcomes.values())
@@ -176,7 +182,7 @@ def _measure(output: Path, record: RunRecord, *, has_locks: bool) -> ShardProgre
     is_counted = record.is_planned or record.counted is not None
     return ShardProgress(
         shard=shard,
-        state=_find_state(output, record, has_locks=has_locks),
+        state=_find_state(record, is_running),
         host=record.host,
         planned=max(record.planned, finished) if is_counted else None,
         is_exact=record.is_planned,
@@ -200,11 +206,10 @@ def _read_outcomes(journal: Path, start: int) -> dict[str, tuple[str, tuple[str,
     return found
 
 
-def _find_state(output: Path, record: RunRecord, *, has_locks: bool) -> State:
+def _find_state(record: RunRecord, is_running: Callable[[Shard | None], bool]) -> State:
     if record.state != "running":
         return "complete" if record.state == "ended" else "stopped"
-    is_running = not has_locks or _is_locked(output, record.shard)
-    return "running" if is_running else "interrupted"
+    return "running" if is_running(record.shard) else "interrupted"
 
 
 def _is_locked(output: Path, shard: Shard | None) -> bool:

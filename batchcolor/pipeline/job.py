@@ -125,7 +125,8 @@ def run_plan(
 
 def open_journal(plan: Plan) -> Journal:
     """The journal of a job, or of its shard, which is locked as a context manager."""
-    return Journal(plan.output, lock=not plan.settings.no_lock, shard=plan.shard)
+    guard = None if plan.remote_output is None else plan.remote_output.guard
+    return Journal(plan.output, lock=not plan.settings.no_lock, shard=plan.shard, guard=guard)
 
 
 def finish_empty_shard(plan: Plan) -> Report:

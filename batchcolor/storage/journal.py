@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from batchcolor.errors import OutputError
 from batchcolor.storage import atomic
@@ -51,6 +51,19 @@ __all__ = [
 ]
 
 
+class OutputGuard(Protocol):
+    """The lock of an output on storage that other computers write to as well."""
+
+    def acquire(self, shard: Shard | None, *, is_locked: bool) -> list[str]:
+        """Takes the lock; `is_locked`: the local state folder is locked. Returns notes.
+
+        Raises OutputLockedError, OutputError.
+        """
+
+    def release(self) -> None:
+        """Releases the lock."""
+
+
 class Journal:
     """The journal of one output folder, locked while it is open for writing.
 
@@ -61,7 +74,15 @@ class Journal:
     A folder that this job made and that holds no result at the end is removed, except by a shard.
     """
 
-    def __init__(self, output: Path, *, lock: bool = True, shard: Shard | None = None) -> None:
+    def __init__(
+        self,
+        output: Path,
+        *,
+        lock: bool = True,
+        shard: Shard | None = None,
+        guard: OutputGuard | None = None,
+    ) -> None:
+        """`guard` locks an output that is not only on this computer, after the local lock."""
         self.output, self.shard = output, shard
         self.folder = output / STATE_FOLDER
         self.path = journal_path(output, shard)
@@ -76,6 +97,7 @@ class Journal:
         self.notes: list[str] = []
         """What the user should know of the folder."""
         self._lock = OutputLock(self.folder, shard) if lock else None
+        self._guard = guard if lock else None
         self._identity: tuple[tuple[str, int, int, int], ...] | None = None
         self._read()
 
@@ -164,6 +186,17 @@ class Journal:
 
     def _acquire(self) -> None:
         """Locks the folder. Where its file system has no locks, continues without one."""
+        self._acquire_local()
+        if self._guard is None:
+            return
+        try:
+            self.notes += self._guard.acquire(self.shard, is_locked=self._lock is not None)
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+
+    def _acquire_local(self) -> None:
         if self._lock is not None and not self._lock.acquire():
             self._lock = None
             what = "run only one job on it at a time" if self.shard is None else "run a shard once"
@@ -200,6 +233,8 @@ class Journal:
         atomic.release_folder(self.output, self.shard)
         if is_empty:
             self._remove_created()
+        if self._guard is not None:
+            self._guard.release()
         if self._lock is not None:
             self._lock.release()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from filelock import BaseFileLock, Timeout
 
 from batchcolor.errors import OutputLockedError
 from batchcolor.storage.folder_lock import is_lockable, make_lock
+from batchcolor.storage.mounts import name_of
 from batchcolor.storage.shard import WHOLE, Shard, parse_tag
 
 LOCK_NAME, SHARD_PREFIX = "lock", "lock-"
 START_NAME = "start.lock"
 """Held for a moment by a process that looks for the locks of others and takes its own."""
+PLACE_NAME = "place"
+"""Identifies the folder: a lock on remote storage of the same place was held by a job that has
+ended."""
 LOCK_SECONDS = 2.0
 """How long a job waits for another one that is just ending."""
 START_SECONDS = 60.0
@@ -54,7 +59,8 @@ class OutputLock:
                     raise
                 holder = self._shard or WHOLE
             if time.monotonic() > end:
-                raise OutputLockedError(self._describe(holder))
+                output = name_of(self._folder.parent)
+                raise OutputLockedError(describe_conflict(self._shard, holder, output))
             time.sleep(PAUSE)
 
     def release(self) -> None:
@@ -64,7 +70,8 @@ class OutputLock:
     def remove(self) -> None:
         """Removes the files of the lock, which stays held: for a folder that is removed."""
         self.path.unlink(missing_ok=True)
-        (self._folder / START_NAME).unlink(missing_ok=True)
+        for name in (START_NAME, PLACE_NAME):
+            (self._folder / name).unlink(missing_ok=True)
 
     def _find_holder(self) -> Shard | None:
         """A running job that may have a source in common; WHOLE: one without shards."""
@@ -81,26 +88,26 @@ class OutputLock:
             if shard is not None:
                 yield path, shard
 
-    def _describe(self, holder: Shard) -> str:
-        output = self._folder.parent
-        if self._shard is None and holder == WHOLE:
-            return f"another job is writing to {output}; wait for it, or choose another --output"
-        if self._shard is None:
-            return (
-                f"shard {holder} of another job is writing to {output}; wait for all shards, or "
-                f"choose another --output"
-            )
-        if holder == self._shard:
-            return f"shard {holder} is running on {output} already; wait for it to end"
-        if holder == WHOLE:
-            return (
-                f"a job without --shard is writing to {output}; wait for it, or choose another "
-                f"--output"
-            )
+
+def describe_conflict(own: Shard | None, holder: Shard, output: str) -> str:
+    """Why a job or shard cannot be started, and what to do."""
+    if own is None and holder == WHOLE:
+        return f"another job is writing to {output}; wait for it, or choose another --output"
+    if own is None:
         return (
-            f"shard {holder} is writing to {output} and has sources in common with shard "
-            f"{self._shard}; wait for it, or give all shards one N"
+            f"shard {holder} of another job is writing to {output}; wait for all shards, or "
+            f"choose another --output"
         )
+    if holder == own:
+        return f"shard {holder} is running on {output} already; wait for it to end"
+    if holder == WHOLE:
+        return (
+            f"a job without --shard is writing to {output}; wait for it, or choose another --output"
+        )
+    return (
+        f"shard {holder} is writing to {output} and has sources in common with shard "
+        f"{own}; wait for it, or give all shards one N"
+    )
 
 
 def _is_held(lock: BaseFileLock) -> bool:
@@ -111,3 +118,16 @@ def _is_held(lock: BaseFileLock) -> bool:
         return True
     lock.release()
     return False
+
+
+def read_place(folder: Path) -> str:
+    """What identifies a local state folder: a random text in it, made when it is needed first."""
+    path = folder / PLACE_NAME
+    try:
+        text = path.read_text()
+    except OSError:
+        text = ""
+    if not text:
+        text = uuid.uuid4().hex
+        path.write_text(text)
+    return text

@@ -211,7 +211,7 @@ def _open_folder(
 
 def _exists(store: Store, path: str, session: RemoteSession) -> bool:
     try:
-        return session.retry.call(lambda: store.stat(path)) is not None
+        return session.retry.call(lambda: store.has_object(path))
     except StorageError:
         return False  # some servers deny what does not exist
 

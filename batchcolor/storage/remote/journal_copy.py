@@ -23,6 +23,8 @@ SECONDS = 30.0
 """Between two copies while a job runs."""
 GROWTH = 1.1
 """Factor by which a journal grows between two copies, so that copying stays a small part."""
+MAX_MERGES = 5
+"""Attempts to write a journal that others write as well, before it is replaced."""
 RECORDS = "progress*.json"
 OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", RECORDS)
 """What else of the state folder is kept on remote storage, as patterns of names."""
@@ -47,6 +49,8 @@ class JournalCopies:
         self._store, self._base, self._folder, self._retry = store, base, folder, retry
         self._copied: dict[str, tuple[int, int]] = {}
         """Size and time of change of each file at its last copy."""
+        self._tags: dict[str, str] = {}
+        """The tag of each object when it was last read or written."""
         self._next = time.monotonic() + SECONDS
 
     def fetch(self, objects: list[RemoteObject]) -> None:
@@ -56,6 +60,8 @@ class JournalCopies:
             name = found.key.rpartition("/")[2]
             if not is_journal(name) and not is_other_state(name):
                 continue
+            if found.tag and found.tag == self._tags.get(name):
+                continue
             path = found.path
             content = self._retry.call(lambda path=path: self._store.read(path))  # type: ignore[misc]
             local = self._folder / name
@@ -64,6 +70,7 @@ class JournalCopies:
             if merged != own:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_atomic(local, merged)
+            self._tags[name] = found.tag
 
     def copy_sometimes(self, journal: Path) -> None:
         """Copies a journal that is due. Raises OutputError."""
@@ -92,12 +99,37 @@ class JournalCopies:
         identity, content = _identify(path), path.read_bytes()
         target = f"{self._base.rstrip('/')}/{STATE_FOLDER}/{path.name}"
         try:
-            self._retry.call(lambda: self._store.write(content, target))
+            if self._store.has_conditions and is_journal(path.name):
+                written = self._write_merged(path.name, content, target)
+            else:
+                written = self._retry.call(lambda: self._store.write(content, target))
         except StorageError as error:
             raise OutputError(
                 f"the journal cannot be written to the output: {error}; run the same command again"
             ) from error
         self._copied[path.name] = identity
+        self._tags[path.name] = written.tag
+
+    def _write_merged(self, name: str, content: bytes, target: str) -> RemoteObject:
+        """Writes a journal; where another job has written to it since, with the lines of both.
+
+        Raises StorageError.
+        """
+        merged, tag = content, self._tags.get(name, "")
+        for _ in range(MAX_MERGES):
+            try:
+                return self._retry.call(lambda: self._store.write_if(merged, target, tag))  # noqa: B023
+            except StorageError as error:
+                if error.kind not in ("changed", "missing"):
+                    break
+            try:
+                found = self._retry.call(lambda: self._store.read_guarded(target))
+                merged, tag = merge_lines(found.content, content), found.tag
+            except StorageError as error:
+                if error.kind != "missing":
+                    raise
+                merged, tag = content, ""
+        return self._retry.call(lambda: self._store.write(merged, target))
 
 
 def _is_record(name: str) -> bool:

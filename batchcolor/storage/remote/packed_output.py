@@ -64,6 +64,7 @@ class PackedOutput:
         self.folder = find_output_folder(Url(name))
         add_mount(Mount(self.folder, self.shown))
         self._former: Path | None = None
+        self._former_tag = ""
         self._sizes: dict[str, int] = {}
         """Members of the tar file of an earlier job."""
         self.stop_job: Callable[[BaseException], None] = lambda error: None
@@ -83,6 +84,10 @@ class PackedOutput:
             ) from error
 
     @property
+    def guard(self) -> None:
+        """None: the tar file is replaced as a whole, if it is still the one that was read."""
+
+    @property
     def is_there(self) -> bool:
         """Whether an earlier job made the tar file."""
         return self._former is not None
@@ -98,7 +103,10 @@ class PackedOutput:
             if error.kind == "missing":
                 return None
             raise OutputError(f"{self.shown} cannot be used: {error}") from error
-        return None if found is None else self._session.fetch_archive(opened)
+        if found is None:
+            return None
+        self._former_tag = found.tag
+        return self._session.fetch_archive(opened)
 
     def remove_leftovers(self) -> None:
         """Does nothing: results that are not packed yet are used by the next run."""
@@ -155,6 +163,7 @@ class PackedOutput:
                 else:
                     opened = self._remote
                     retry = Retry(self._session.retry.retries)  # not ended by a signal
+                    self._check_former(retry)
                     retry.call(lambda: opened.store.put(temporary, opened.path))
         except StorageError as error:
             raise OutputError(f"{self.shown} cannot be written: {error}") from error
@@ -164,6 +173,22 @@ class PackedOutput:
             if path.name != STATE_FOLDER:
                 with contextlib.suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _check_former(self, retry: Retry) -> None:
+        """Raises OutputError where another job has written the tar file meanwhile."""
+        assert self._remote is not None
+        opened = self._remote
+        try:
+            current = retry.call(lambda: opened.store.stat(opened.path))
+        except StorageError as error:
+            if error.kind != "missing":
+                raise
+            current = None
+        if (current.tag if current else "") != self._former_tag:
+            raise OutputError(
+                f"{self.shown} was written by another job while this one ran; run the same command "
+                f"again, which adds what it lacks"
+            )
 
     def _write(self, temporary: Path, members: Iterator[PackedMember]) -> None:
         with contextlib.ExitStack() as stack:

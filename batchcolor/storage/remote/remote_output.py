@@ -21,13 +21,16 @@ from batchcolor.errors import OutputError, ProcessingError, UsageError
 from batchcolor.storage.journal import STATE_FOLDER, JournalEntry
 from batchcolor.storage.locations import Url
 from batchcolor.storage.mounts import Mount, add_mount
+from batchcolor.storage.output_lock import read_place
 from batchcolor.storage.remote.errors import StorageError, is_missing_bucket
 from batchcolor.storage.remote.journal_copy import JournalCopies
 from batchcolor.storage.remote.object_index import ObjectIndex
 from batchcolor.storage.remote.open_store import OpenedUrl
+from batchcolor.storage.remote.remote_lock import RemoteLock
 from batchcolor.storage.remote.retry import Retry
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.store import RemoteObject
+from batchcolor.storage.shard import Shard
 from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
 
 THREADS = 32
@@ -60,9 +63,9 @@ class RemoteOutput:
         add_mount(Mount(self.folder, url.shown))
         self.retry = Retry(session.retry.retries)
         """Not ended by a signal: results in flight are put first."""
-        self._copies = JournalCopies(
-            self._store, self._base, self.folder / STATE_FOLDER, self.retry
-        )
+        self._state = self.folder / STATE_FOLDER
+        self._copies = JournalCopies(self._store, self._base, self._state, self.retry)
+        self._lock = RemoteLock(self._store, self._base, url.shown, self.retry)
         self._index = ObjectIndex()
         self._late = 0
         self._pool = ThreadPoolExecutor(THREADS, "put")
@@ -70,6 +73,7 @@ class RemoteOutput:
         self._idle = threading.Condition()
         self._pending = 0
         self._is_aborted = False
+        self._lost: OutputError | None = None
         self._copying = threading.Lock()
         self.stop_job: Callable[[BaseException], None] = lambda error: None
         """Ends the job with an error of the storage, or of what is called when a result is put."""
@@ -102,6 +106,35 @@ class RemoteOutput:
             for path in self.folder.iterdir():
                 if path.name != STATE_FOLDER:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    # ---- the lock ------------------------------------------------------------------------
+
+    @property
+    def guard(self) -> RemoteOutput:
+        """What keeps jobs of other computers away: this, for its journal."""
+        return self
+
+    def acquire(self, shard: Shard | None, *, is_locked: bool) -> list[str]:
+        """As `OutputGuard.acquire`; then reads what another job has added to the journals."""
+        self._lock.on_lost = self._stop_without_copies
+        self._lock.acquire(shard, read_place(self._state) if is_locked else "")
+        try:
+            state = list(self._store.list(f"{self._base}/{STATE_FOLDER}"))
+            self._copies.fetch(state)
+        except StorageError as error:
+            if error.kind != "missing":
+                self._lock.release()
+                raise self._unreachable(error) from error
+        return [self._lock.note] if self._lock.note else []
+
+    def release(self) -> None:
+        """Releases the lock."""
+        self._lock.release()
+
+    def _stop_without_copies(self, error: OutputError) -> None:
+        """Ends the job: another one has the lock, and writes the journals."""
+        self._is_aborted, self._lost = True, error
+        self.stop_job(error)
 
     # ---- what is there -------------------------------------------------------------------
 
@@ -151,7 +184,7 @@ class RemoteOutput:
         try:
             if not self._is_aborted:
                 self._put_all(files, done, failed)
-                if self._copying.acquire(blocking=False):
+                if self._lost is None and self._copying.acquire(blocking=False):
                     try:
                         self._copies.copy_sometimes(journal)
                     finally:
@@ -190,8 +223,10 @@ class RemoteOutput:
     def copy_journal(self, journal: Path) -> None:
         """Copies the journal if that is due: for a job whose workers put the results.
 
-        Raises OutputError.
+        Raises OutputError, also when another job has taken the lock.
         """
+        if self._lost is not None:
+            raise self._lost
         self._copies.copy_sometimes(journal)
 
     def wait(self, seconds: float) -> bool:
@@ -207,7 +242,8 @@ class RemoteOutput:
 
     def finish(self, journal: Path) -> None:
         """Copies the journal. Raises OutputError."""
-        self._copies.copy_all(journal)
+        if self._lost is None:
+            self._copies.copy_all(journal)
         self._remove_empty_folders()
 
     def _remove_empty_folders(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import fsspec.config
 from fsspec.asyn import sync
 
 from batchcolor.storage.remote.errors import IncompleteDownloadError, StorageError
-from batchcolor.storage.remote.store import RemoteObject, Store, make_object
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject, Store, make_object
 
 CHUNK = 2**20
 PART = 64 * 2**20
@@ -37,6 +38,8 @@ def make_options() -> dict[str, Any]:
 class S3Store(Store):
     """Objects of S3."""
 
+    has_conditions = True
+
     def list(self, base: str) -> Iterator[RemoteObject]:
         """As `Store.list`, in the order of the keys, one page of 1,000 objects in memory."""
         bucket, prefix, _ = self.fs.split_path(base)
@@ -57,6 +60,15 @@ class S3Store(Store):
             arguments["ContinuationToken"] = page["NextContinuationToken"]
         if is_empty and prefix:
             raise StorageError("missing", "it does not exist")
+
+    def has_object(self, path: str) -> bool:
+        """As `Store.has_object`, without a listing, which `stat` asks for where there is none."""
+        bucket, key, _ = self.fs.split_path(path)
+        try:
+            self.fs.call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
 
     def fetch(self, found: RemoteObject, target: Path) -> None:
         """As `Store.fetch`: one request, which the server refuses for another version."""
@@ -90,7 +102,28 @@ class S3Store(Store):
 
     def write(self, content: bytes, path: str) -> RemoteObject:
         """As `Store.write`."""
+        return self._put(content, path)
+
+    def write_if(self, content: bytes, path: str, tag: str) -> RemoteObject:
+        """As `Store.write_if`."""
+        condition = {"IfMatch": f'"{tag}"'} if tag else {"IfNoneMatch": "*"}
+        return self._put(content, path, **condition)
+
+    def read_guarded(self, path: str) -> GuardedObject:
+        """As `Store.read_guarded`."""
+        return sync(self.fs.loop, self._read_guarded, path)  # type: ignore[no-any-return]
+
+    async def _read_guarded(self, path: str) -> GuardedObject:
         bucket, key, _ = self.fs.split_path(path)
-        answer = self.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content)
+        answer = await self.fs._call_s3("get_object", Bucket=bucket, Key=key, **self.fs.req_kw)
+        async with answer["Body"] as body:
+            content = await body.read()
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age = (now - answer["LastModified"]).total_seconds()
+        return GuardedObject(content, str(answer["ETag"]).strip('"'), age)
+
+    def _put(self, content: bytes, path: str, **condition: str) -> RemoteObject:
+        bucket, key, _ = self.fs.split_path(path)
+        answer = self.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
         tag = str(answer.get("ETag", "")).strip('"')
         return RemoteObject(path, key.rpartition("/")[2], len(content), tag=tag)

@@ -99,6 +99,13 @@ class Store:
             return None
         return make_object(path, path.rpartition("/")[2], info)
 
+    def has_object(self, path: str) -> bool:
+        """Whether there is an object of this path."""
+        try:
+            return self.stat(path) is not None
+        except FileNotFoundError:
+            return False
+
     def fetch(self, found: RemoteObject, target: Path) -> None:
         """Writes an object to a local file, whole and of one version.
 

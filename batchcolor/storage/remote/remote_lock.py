@@ -196,7 +196,7 @@ class RemoteLock:
         """Renews the lock until it is released. Runs in a thread."""
         while not self._stop.wait(RENEWAL):
             try:
-                if self._write(self._tag):
+                if self._write(self._tag) or self._restore():
                     continue
             except StorageError:
                 continue  # it may be reached again before the lock ends
@@ -208,6 +208,10 @@ class RemoteLock:
                 )
             )
             return
+
+    def _restore(self) -> bool:
+        """Writes the object again where it was removed."""
+        return self._read(self._path) is None and self._write("")
 
     def release(self) -> None:
         """Releases the lock. May be called without `acquire`."""

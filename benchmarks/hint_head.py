@@ -42,7 +42,7 @@ MAX_POSITIONS = 256
 RATE = 3e-3
 TOLERANCE = 0.01
 """Distance in the CbCr plane below which an error counts by its square, and above as it is."""
-CHANGE_COST = 0.3
+CHANGE_COST = 0.1
 """Price of a change of chroma, in errors of the same size: what a hint has likely nothing to do
 with stays as it is, so that one hint does not tint a picture."""
 

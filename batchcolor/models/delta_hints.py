@@ -31,7 +31,7 @@ LUMA_GAIN, DEVIATION_GAIN, CHROMA_GAIN = 4.0, 16.0, 8.0
 """Bring the values to about the variance of the features."""
 HINT_RADIUS = 1.5
 """Positions; hints within this distance share the weight of one: a stroke counts as several."""
-MIN_INFLUENCE = (0.1, 0.5)
+MIN_INFLUENCE = (0.1, 0.6)
 """Influence up to which hints change nothing, for a small and for a large change: a hint must not
 tint a whole picture, and photographs have few of the strong colours that people give."""
 LARGE_CHANGE = 0.2

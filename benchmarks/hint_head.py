@@ -40,6 +40,8 @@ MAX_PATCHES = 128
 MAX_POSITIONS = 256
 """Of the hints of a picture in training."""
 RATE = 3e-3
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
 TOLERANCE = 0.01
 """Distance in the CbCr plane below which an error counts by its square, and above as it is."""
 CHANGE_COST = 0.1
@@ -64,6 +66,9 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         started = time.process_time()
         photographs = Photographs(Path(stored), network, files)
         print(f"{len(photographs)} photographs, {time.process_time() - started:.0f} s of CPU time")
+        if len(photographs) == 0:
+            print(f"hint-head: {options.data} has no photographs; name a folder of them")
+            return
         train(network.hints, photographs, options.steps or STEPS)
         print(f"trained, {time.process_time() - started:.0f} s of CPU time")
     write(options.fit, state, network.hints, len(photographs))
@@ -72,8 +77,9 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
 def spread_files(folder: Path, limit: int) -> list[Path]:
     """Returns at most `limit` files below a folder, each of its folders in equal shares."""
     by_folder: dict[Path, list[Path]] = {}
-    for path in sorted(folder.rglob("*.jp*g")) + sorted(folder.rglob("*.png")):
-        by_folder.setdefault(path.parent, []).append(path)
+    for path in sorted(folder.rglob("*.*")):
+        if path.is_file():
+            by_folder.setdefault(path.parent, []).append(path)
     found: list[Path] = []
     groups = sorted(by_folder.values(), key=len)
     for number, group in enumerate(groups):
@@ -144,8 +150,8 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
     some = chance.integers(0, FIELD**2, (64, 64))
     head.start_training(photographs.take(numbers, some)[0].values.flatten(0, 1))
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
-    sums = np.zeros(2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: find_rate(step, steps))
+    sums, interval = np.zeros(2), max(1, steps // 10)
     for step in range(1, steps + 1):
         numbers = chance.integers(0, len(photographs), BATCH)
         hinted, colors = draw_hints(photographs, numbers, chance)
@@ -159,11 +165,17 @@ def train(head: HintHead, photographs: Photographs, steps: int) -> None:
         optimizer.step()
         schedule.step()
         sums += measure_error(found, truth).item(), measure_error(every.chroma, truth).item()
-        if step % (steps // 10) == 0:
-            mean, without = sums / (steps // 10)
+        if step % interval == 0:
+            mean, without = sums / interval
             print(f"step {step}: error {mean:.5f}, without hints {without:.5f}", flush=True)
             sums[:] = 0
     head.requires_grad_(False)
+
+
+def find_rate(step: int, steps: int) -> float:
+    """Returns the learning rate of a step as a share of `RATE`: it rises, and falls as a cosine."""
+    rise = max(1, round(WARM_UP * steps))
+    return min(1.0, (step + 1) / rise) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def measure_error(chroma: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

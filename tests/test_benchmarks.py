@@ -174,7 +174,7 @@ def test_tests_marked_cuda_are_run_and_counted(tmp_path):
     assert (counts["failed"], counts["names"]) == (0, "")
 
 
-def test_the_doubt_of_delta_is_measured_and_its_coefficients_are_fitted(tmp_path, monkeypatch):
+def test_the_doubt_of_delta_is_measured_and_its_coefficients_are_fitted(benchmark, tmp_path):
     import shutil
 
     from batchcolor.inference.weights import verify
@@ -191,7 +191,7 @@ def test_the_doubt_of_delta_is_measured_and_its_coefficients_are_fitted(tmp_path
     assert json.loads((tmp_path / "delta.json").read_text())["doubt"]["photographs"] >= 6
 
 
-def test_the_part_of_delta_that_takes_hints_is_trained_and_all_else_stays(tmp_path):
+def test_the_part_of_delta_that_takes_hints_is_trained_and_all_else_stays(benchmark, tmp_path):
     import shutil
 
     from safetensors.torch import load_file
@@ -199,16 +199,19 @@ def test_the_part_of_delta_that_takes_hints_is_trained_and_all_else_stays(tmp_pa
     from batchcolor.inference.weights import load, verify
     from batchcolor.models.delta import Delta
 
-    folder = flowers(tmp_path / "flowers", 1)
+    folder = tmp_path / "flowers" / "more"
+    folder.parent.mkdir()
+    number = len(list(flowers(folder, 1).iterdir()))
+    (folder / "notes.txt").write_text("no photograph")
     for name in ("delta.safetensors", "delta.json"):
         shutil.copy(ROOT / "weights" / name, tmp_path)
     weights = tmp_path / "delta.safetensors"
     former = load_file(weights)
-    limits = ("--limit", 3, "--steps", 10, "--folder", tmp_path)
-    printed = benchmark("hint-head", "--data", folder, "--fit", weights, *limits)
+    limits = ("--steps", 10, "--folder", tmp_path)
+    printed = benchmark("hint-head", "--data", folder.parent, "--fit", weights, *limits)
     assert len(re.findall(r"^step \d+: error 0\.\d+, without hints", printed, re.MULTILINE)) == 10
     verify(weights)
-    assert json.loads((tmp_path / "delta.json").read_text())["hints"]["photographs"] == 3
+    assert json.loads((tmp_path / "delta.json").read_text())["hints"]["photographs"] == number
     found = load_file(weights)
     assert all((found[name] == former[name]).all() for name in former if "hints." not in name)
     network = Delta()

@@ -1,9 +1,9 @@
 """Builds a balanced folder of training photographs: no subject more often than others.
 
-    python -m benchmarks.balanced_photographs PHOTOGRAPHS BALANCED --most 400
+    python -m benchmarks.balanced_photographs PHOTOGRAPHS BALANCED --per-cluster 400
 
 Photographs are grouped by what they show, not by where they come from: the deepest features of
-the encoder of Delta, averaged over the picture, are clustered by k-means. At most `--most`
+the encoder of Delta, averaged over the picture, are clustered by k-means. At most `--per-cluster`
 photographs of a cluster are kept, from as many folders as possible, and hard-linked into
 BALANCED, where `batchcolor train delta --data BALANCED` finds them. Without BALANCED, only the
 distribution is printed.
@@ -57,7 +57,7 @@ def read_luma(path: Path) -> Floats:
     with Image.open(path) as image:
         image.draft("L", (SIDE, SIDE))
         square = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(square, np.float32) / 255
+    return np.asarray(square, np.float32) / np.float32(255)
 
 
 def describe(files: Sequence[Path], encoder: Encoder) -> Floats:
@@ -86,8 +86,8 @@ def cluster(features: Floats, count: int) -> Labels:
     return np.asarray(vq(features, centres)[0], np.int64)
 
 
-def keep_balanced(labels: Labels, folders: Sequence[str], most: int) -> list[int]:
-    """Returns indices of at most `most` photographs of each cluster, in ascending order.
+def keep_balanced(labels: Labels, folders: Sequence[str], per_cluster: int) -> list[int]:
+    """Returns indices of at most `per_cluster` photographs of each cluster, in ascending order.
 
     The folders of a cluster take turns, so that a small source is kept before the rest of a large
     one. Which photographs of a folder are kept is random, and the same in each run.
@@ -99,7 +99,7 @@ def keep_balanced(labels: Labels, folders: Sequence[str], most: int) -> list[int
     kept: list[int] = []
     for by_folder in queues.values():
         turns = zip_longest(*(by_folder[folder] for folder in sorted(by_folder)))
-        kept += [index for turn in turns for index in turn if index is not None][:most]
+        kept += [index for turn in turns for index in turn if index is not None][:per_cluster]
     return sorted(kept)
 
 
@@ -135,7 +135,9 @@ def main() -> None:
     parser.add_argument("photographs", type=Path, help="folder with a folder for each source")
     parser.add_argument("output", type=Path, nargs="?", help="folder of hard links, same disk")
     parser.add_argument("--clusters", type=int, default=300, help="number of clusters")
-    parser.add_argument("--most", type=int, default=400, help="photographs kept of each cluster")
+    parser.add_argument(
+        "--per-cluster", type=int, default=400, help="photographs kept of each cluster"
+    )
     parser.add_argument("--limit", type=int, default=0, help="use only so many, drawn at random")
     options = parser.parse_args()
     files = sorted(p for p in options.photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -145,7 +147,7 @@ def main() -> None:
     if not files:
         parser.error(f"{options.photographs}: no photographs")
     labels = cluster(describe(files, load_encoder()), options.clusters)
-    kept = keep_balanced(labels, [str(path.parent) for path in files], options.most)
+    kept = keep_balanced(labels, [str(path.parent) for path in files], options.per_cluster)
     print("all: ", format_distribution(labels))
     print("kept:", format_distribution(labels[kept]))
     if options.output:

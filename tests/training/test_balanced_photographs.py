@@ -71,7 +71,7 @@ def test_frequent_subject_is_reduced_and_rare_ones_are_kept(
         (photographs / kind).mkdir(parents=True)
         for seed in range(count):
             draw(kind, seed).save(photographs / kind / f"{seed}.png")
-    run(monkeypatch, str(photographs), str(output), "--clusters", "4", "--most", "8")
+    run(monkeypatch, str(photographs), str(output), "--clusters", "4", "--per-cluster", "8")
     assert "all:  48 photographs" in capsys.readouterr().out
     counts = {kind: len(list((output / kind).iterdir())) for kind in ("stripes", "disc", "noise")}
     assert counts["disc"] == counts["noise"] == 4

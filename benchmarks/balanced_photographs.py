@@ -28,7 +28,8 @@ from batchcolor.hooks.manager import load_plugins
 from batchcolor.inference.backends.torch import TorchBackend
 from batchcolor.inference.load_options import LoadOptions
 from batchcolor.inference.runner import load_runner
-from batchcolor.models.delta import Delta, Encoder
+from batchcolor.models.delta import Delta
+from batchcolor.models.delta_encoder import Encoder
 from benchmarks.training_photographs import SUFFIXES
 
 SIDE = 96

@@ -55,8 +55,8 @@ def test_a_second_driver_on_another_computer_is_refused_until_the_lock_has_ended
     while not objects(bucket, "album/out"):
         assert job.poll() is None, job.communicate()
         time.sleep(0.2)
-    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "another computer"))
-    refused = command(*words)
+    other = {"BATCHCOLOR_CACHE": str(tmp_path / "another computer")}
+    refused = command(*words, **other)
     assert refused.returncode == 2
     text = " ".join(refused.stderr.split())
     assert "another job is writing to s3://album/out; wait for it, or choose another" in text
@@ -64,9 +64,9 @@ def test_a_second_driver_on_another_computer_is_refused_until_the_lock_has_ended
     assert "if it has been killed or lost, its lock ends in" in text
     job.send_signal(signal.SIGKILL)
     job.wait()
-    assert command(*words).returncode == 2
+    assert command(*words, **other).returncode == 2
     monkeypatch.setattr(remote_lock, "EXPIRY", 0.0)
-    resumed = command(*words)
+    resumed = command(*words, **other)
     assert resumed.returncode == 0, resumed.stderr
     assert len(objects(bucket, "album/out")) == 4
     assert bucket.info("album/out/.batchcolor/lock.json")["size"] == 0

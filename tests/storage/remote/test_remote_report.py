@@ -20,23 +20,23 @@ def test_shards_of_two_machines_are_added_up(bucket, command, flat, album, tmp_p
 
 
 def test_a_report_counts_results_since_the_last_copy_of_the_journal(
-    bucket, command, flat, album, monkeypatch, tmp_path
+    bucket, command, flat, album, tmp_path
 ):
     folder, out = album(4), "s3://album/out"
     assert command("run", folder, "-m", flat, "-o", out).returncode == 0
-    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "another computer"))
+    other = {"BATCHCOLOR_CACHE": str(tmp_path / "another computer")}
     state = "album/out/.batchcolor/"
     lines = bucket.cat_file(f"{state}journal.jsonl").splitlines(keepends=True)
     bucket.pipe_file(f"{state}journal.jsonl", lines[0])
     record = json.loads(bucket.cat_file(f"{state}progress.json"))
     record |= {"state": "running", "colored": 1}
     bucket.pipe_file(f"{state}progress.json", json.dumps(record).encode())
-    found = json.loads(command("report", out, "--json").stdout)
+    found = json.loads(command("report", out, "--json", **other).stdout)
     assert found["shards"][0]["state"] == "interrupted"
     assert (found["total"]["done"], found["total"]["planned"]) == (4, 4)
     lock = {"owner": "a", "place": "", "host": "other", "process": 1, "since": ""}
     bucket.pipe_file(f"{state}lock.json", json.dumps(lock).encode())
-    found = json.loads(command("report", out, "--json").stdout)
+    found = json.loads(command("report", out, "--json", **other).stdout)
     assert found["shards"][0]["state"] == "running"
 
 

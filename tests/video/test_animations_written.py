@@ -95,6 +95,14 @@ def test_animated_pictures_change_their_format_and_keep_metadata(
         assert image.getexif()[0x010E] == "Aunt Ida"
 
 
+@pytest.mark.parametrize(("loop", "note"), [(1, "is shown once"), (3, "is shown 3 times"), (0, "")])
+def test_loop_count_that_avif_drops_is_noted(command, flat, tmp_path, loop, note):
+    write_gif(tmp_path / "a.png", loop=loop)
+    result = command("run", "a.png", "-m", flat, "-o", "out", "--format", "avif", "-v")
+    assert result.returncode == 0, result.stderr
+    assert (f"{note}: avif always repeats it" in result.stderr) == bool(note)
+
+
 @pytest.mark.parametrize("has_alpha", [False, True])
 def test_frames_of_a_gif_are_no_larger_than_what_changes(command, flat, tmp_path, has_alpha):
     grey = write_gif(tmp_path / "a.gif", has_alpha=has_alpha)

@@ -108,6 +108,13 @@ class AnimationTask(DocumentTask):
             assert self._animation is not None
             self._animation.append(page.content, page.duration)
 
+    def _format_notes(self) -> list[str]:
+        loop = 0 if self._reader is None else self._reader.loop
+        if not loop or self.task.format != AVIF or self._copied:
+            return super()._format_notes()
+        times = "once" if loop == 1 else f"{loop} times"
+        return [*super()._format_notes(), f"is shown {times}: avif always repeats it"]
+
     def _count_written(self, temporary: Path) -> int:
         with Image.open(temporary) as image:
             return int(getattr(image, "n_frames", 1))

@@ -126,21 +126,32 @@ def link_photographs(files: Sequence[Path], source: Path, output: Path) -> None:
     for path in files:
         target = output / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
         os.link(path, target)
+
+
+def find_output_fault(photographs: Path, output: Path) -> str:
+    """Returns why photographs cannot be linked into this folder; empty where they can."""
+    source, target = photographs.resolve(), output.resolve()
+    if source in (target, *target.parents):
+        return f"{output}: is part of {photographs}; name a folder outside it"
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        return f"{output}: is not an empty folder; remove it, or name a new one"
+    return ""
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path, help="folder with a folder for each source")
-    parser.add_argument("output", type=Path, nargs="?", help="folder of hard links, same disk")
+    parser.add_argument("output", type=Path, nargs="?", help="new folder of hard links, same disk")
     parser.add_argument("--clusters", type=int, default=300, help="number of clusters")
     parser.add_argument(
         "--per-cluster", type=int, default=400, help="photographs kept of each cluster"
     )
     parser.add_argument("--limit", type=int, default=0, help="use only so many, drawn at random")
     options = parser.parse_args()
+    if options.output and (fault := find_output_fault(options.photographs, options.output)):
+        parser.error(fault)
     files = sorted(p for p in options.photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
     if options.limit and options.limit < len(files):
         drawn = np.random.default_rng(0).choice(len(files), options.limit, replace=False)

@@ -87,3 +87,23 @@ def test_folder_without_photographs_is_an_error(
         run(monkeypatch, str(tmp_path))
     assert stopped.value.code == 2
     assert "no photographs" in capsys.readouterr().err
+
+
+def test_output_within_the_photographs_or_with_files_is_an_error_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs, filled = tmp_path / "photographs", tmp_path / "filled"
+    for folder in (photographs, filled):
+        folder.mkdir()
+        draw("disc", 0).save(folder / "0.png")
+    for output, reason in (
+        (photographs, "is part of"),
+        (photographs / "balanced", "is part of"),
+        (filled, "is not an empty folder"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            run(monkeypatch, str(photographs), str(output), "--clusters", "1")
+        assert stopped.value.code == 2
+        assert reason in capsys.readouterr().err
+    assert [path.name for path in photographs.iterdir()] == ["0.png"]
+    assert [path.name for path in filled.iterdir()] == ["0.png"]

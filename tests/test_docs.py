@@ -38,7 +38,7 @@ OF_OTHERS = {
     *("--nproc-per-node", "--standalone", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"),
     *("--index-url", "--head", "--address"),
     *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
-    *("--plot", "--fit", "--side", "--clusters", "--per-cluster"),
+    *("--plot", "--fit", "--side", "--clusters", "--per-cluster", "--folder", "--steps"),
     "--dist",
 }
 """Options of other programs and of the benchmarks that the pages mention."""

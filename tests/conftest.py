@@ -22,6 +22,7 @@ from PIL import Image
 from batchcolor.cli.app import main
 from batchcolor.hooks.manager import clear_plugin_cache
 from batchcolor.video.output import segments
+from batchcolor.video.output.thread_scheduling import keep_scheduling
 
 from .grey_media import grey_picture, make_clip
 
@@ -90,6 +91,13 @@ SHORT_SEGMENTS = """
     batchcolor.video.output.segments.SEGMENT_FRAMES = 25
 """
 """Stores a segment every 25 frames, so that films of tests are short."""
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """Undoes the real-time priority that SVT-AV1 gives a test that encodes with it."""
+    with keep_scheduling():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

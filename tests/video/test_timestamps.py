@@ -10,7 +10,7 @@ import pytest
 
 from batchcolor.color import BT601
 from batchcolor.video.frame_format import FrameFormat
-from batchcolor.video.output.timestamps import Timeline
+from batchcolor.video.output.timestamps import Timeline, compute_decoding_timestamps
 from batchcolor.video.source_info import SourceInfo
 
 
@@ -183,3 +183,10 @@ def test_short_last_frame_of_mp4_stays_short(make_clip, command, flat, tmp_path,
     for path in (clip, tmp_path / "out" / "film.mp4"):
         with av.open(str(path)) as film:
             assert film.streams.video[0].duration == 24 * 512 + 100
+
+
+def test_decoding_timestamps_that_x265_never_set_are_replaced():
+    pts = np.array([0, 3750])
+    unset = np.array([-4396770241120767045, -4396770241120763295])
+    assert compute_decoding_timestamps(pts, unset).tolist() == [0, 3750]
+    assert compute_decoding_timestamps(pts, np.array([-3750, 0])).tolist() == [-3750, 0]

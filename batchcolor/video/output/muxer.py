@@ -25,6 +25,7 @@ from batchcolor.video.output.mxf_tags import convert_tags
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
 from batchcolor.video.output.stream_copier import open_streams
+from batchcolor.video.output.thread_scheduling import keep_scheduling
 from batchcolor.video.output.timestamps import PacketScan, Timeline, compute_decoding_timestamps
 from batchcolor.video.source_info import SourceInfo
 
@@ -43,7 +44,8 @@ def dry_run_mux(source: SourceInfo, output: OutputSpec) -> None:
     try:
         muxer = Muxer(io.BytesIO(), source, output)
         try:
-            muxer.container.start_encoding()
+            with keep_scheduling():
+                muxer.container.start_encoding()
         except (*DECODE_ERRORS, TypeError) as error:
             raise _make_refusal(output, error) from error
     except MEDIA_ERRORS as error:
@@ -130,6 +132,7 @@ class Muxer:
         usable = COMMENT_ONLY if self.output.container in (MOV, GIF) else FILM_TAGS
         add_film_mark(self.container.metadata, provenance, usable)
 
+    @keep_scheduling()
     def write(self, segments: PacketSegments, scan: PacketScan, missing: int) -> None:
         """Muxes all packets with the other streams and closes the container.
 

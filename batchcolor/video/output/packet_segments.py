@@ -30,6 +30,7 @@ from batchcolor.video.output.gif_coder import GifCoder
 from batchcolor.video.output.h264_picture_timing import set_picture_structure
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segments import Segments
+from batchcolor.video.output.thread_scheduling import keep_scheduling
 from batchcolor.video.output.timestamps import Timeline
 
 PACKET_HEADER = struct.Struct("<qqqq?I")
@@ -113,7 +114,9 @@ class PacketSegments(Segments):
             self._store_coded(self._encoder.encode(frame))
             return
         try:
-            self._store(self._encoder.encode(frame))
+            with keep_scheduling():
+                packets = self._encoder.encode(frame)
+            self._store(packets)
         except FFmpegError as error:  # some are OSErrors, which would count as errors of the disk
             raise ProcessingError(
                 "encode", f"{self.output.settings.codec}: {format_av_error(error)}"

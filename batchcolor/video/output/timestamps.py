@@ -145,13 +145,19 @@ class Timeline:
         self.encoder_pts, self._last = state["encoder_pts"], state["last"]
 
 
+MAX_DELAY = 2**40
+"""Ticks; a decoding timestamp that is longer before the presentation was never set."""
+
+
 def compute_decoding_timestamps(pts: Ticks, encoder_dts: Ticks) -> Ticks:
     """Returns increasing decoding timestamps for packets in decoding order, none after its `pts`.
 
     Those of the encoder are used if they already are so. Otherwise, where source timestamps
-    decrease or repeat, each is before the presentation of all following packets.
+    decrease or repeat, or where x265 leaves those of a film uninitialized that is shorter than its
+    delay, each is before the presentation of all following packets.
     """
-    if (np.diff(encoder_dts) > 0).all() and (encoder_dts <= pts).all():
+    is_near = (encoder_dts > pts - MAX_DELAY).all()
+    if is_near and (np.diff(encoder_dts) > 0).all() and (encoder_dts <= pts).all():
         return encoder_dts
     numbers = np.arange(len(pts))
     lowest: Ticks = np.minimum.accumulate((pts - numbers)[::-1])[::-1] + numbers

@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchcolor.storage.mounts import find_mount
+
 DECISION_SUFFIX = ".batchcolor.json"
 HINTS_SUFFIX = ".hints.png"
 
@@ -48,7 +50,8 @@ def find_hinted_picture(path: Path) -> Path | None:
 class CompanionFinder:
     """Finds the companion files of pictures. Thread-safe.
 
-    Keeps the names in the last folder, as pictures come folder after folder.
+    Keeps the names in the last folder, as pictures come folder after folder; not those of a folder
+    that stands for a remote one, where files come and go.
     """
 
     def __init__(self) -> None:
@@ -56,6 +59,9 @@ class CompanionFinder:
 
     def find(self, picture: Path, suffix: str) -> Path | None:
         """Returns the file with that suffix beside a picture; None where there is none."""
+        if find_mount(str(picture)) is not None:
+            candidates = (picture.with_name(base + suffix) for base in (picture.name, picture.stem))
+            return next((path for path in candidates if path.is_file()), None)
         folder, names = self._last
         if picture.parent != folder or not names:
             folder, names = picture.parent, _list_companions(picture.parent)

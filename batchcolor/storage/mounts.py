@@ -25,6 +25,8 @@ class Mount:
     url: str
     tags: dict[str, str] = field(default_factory=dict)
     """The tag of each file that is there at the moment, by its path."""
+    companions: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    """The companion files that are there for a file, by the path of that file."""
 
     @property
     def prefix(self) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fsspec.utils import glob_translate
@@ -14,6 +15,11 @@ from batchcolor.errors import UsageError
 from batchcolor.images.companion_files import is_decision_file, is_hints_file
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.images.system_files import describe_system_folder, is_system_file
+from batchcolor.pipeline.planning.remote_companions import (
+    WithCompanions,
+    attach_companions,
+    list_companion_keys,
+)
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, absolute_source
 from batchcolor.storage.locations import Url, describe_url, find_archive_kind, url_name
 from batchcolor.storage.mounts import Mount
@@ -64,18 +70,50 @@ class RemoteFolder:
             for found in self.list():
                 yield found.key
 
-    def list_entries(self) -> Iterator[RemoteObject | SkippedEntry]:
+    def list_with_companions(self) -> Iterator[WithCompanions]:
+        """As `list_entries`, each object with its companion files. Raises StorageError."""
+        if self.single is not None:
+            yield self.single, tuple(self._find_companions(self.single))
+            return
+        companions: dict[str, RemoteObject] = {}
+        is_sorted = self.store.is_sorted
+        if not is_sorted:
+            for _ in self.list_entries(companions):
+                pass
+        entries = self.list_entries(companions if is_sorted else None)
+        yield from attach_companions(entries, companions, is_sorted=is_sorted)
+
+    def _find_companions(self, found: RemoteObject) -> Iterator[RemoteObject]:
+        """Asks for the companion files of a single object, where the storage has listings: a web
+        server may answer with a page whatever the name is."""
+        if self.mount.url.startswith(("http://", "https://")):
+            return
+        folder = found.path.removesuffix(found.key)
+        for keys in list_companion_keys(found.key):
+            existing = (key for key in keys if _exists(self.store, folder + key, self.session))
+            if (key := next(existing, None)) is not None:
+                path = folder + key
+                companion = self.session.retry.call(partial(self.store.stat, path))
+                if companion is not None:
+                    yield companion
+
+    def list_entries(
+        self, companions: dict[str, RemoteObject] | None = None
+    ) -> Iterator[RemoteObject | SkippedEntry]:
         """Yields the objects that may be sources, and what is skipped by its name.
 
-        Hidden and system files and colour hints are one entry each for the whole source. Raises
-        StorageError.
+        Hidden and system files and colour hints are one entry each for the whole source.
+        `companions` gets the companion files, by their keys. Raises StorageError.
         """
         if self.single is not None:
             yield self.single
             return
         filtered = _NameFilter(self.mount, include_results=self.include_results)
         for found in self.store.list(self.base):
-            if self.pattern is not None and not self.pattern.match(found.path):
+            is_selected = self.pattern is None or self.pattern.match(found.path)
+            if companions is not None and _NameFilter.is_companion(found.key):
+                companions[found.key] = found
+            if not is_selected:
                 continue
             reason = filtered.describe(found.key)
             if reason is None:
@@ -100,6 +138,12 @@ class _NameFilter:
         self._hints: list[str] = []
         self._system: list[str] = []
         self._counts = [0, 0]
+
+    @staticmethod
+    def is_companion(key: str) -> bool:
+        """Whether an object is a companion file of a picture or film."""
+        name = key.rpartition("/")[2]
+        return (is_hints_file(name) or is_decision_file(name)) and not is_system_file(name)
 
     def describe(self, key: str) -> SkippedEntry | None:
         """Why an object is skipped; `SILENT` where another entry says it; None where it is not."""

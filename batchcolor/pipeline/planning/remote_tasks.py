@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ from batchcolor.images.scan import (
     is_expected_name,
 )
 from batchcolor.images.sniff import HEAD_SIZE, sniff
+from batchcolor.pipeline.planning.remote_companions import WithCompanions
 from batchcolor.pipeline.planning.remote_sources import RemoteFolder
 from batchcolor.pipeline.planning.task import Task
 from batchcolor.storage.remote.errors import StorageError
@@ -36,6 +38,10 @@ IDENTIFY_AHEAD = 64
 UNKNOWN_SIZE = 2**20
 """Bytes that are reserved for an object of unknown size."""
 NO_NAME = "not a picture or film by its name"
+PAINTED_IN_CLUSTER = (
+    "its painted colour hints are on remote storage, which jobs with --cluster do not read; colour "
+    "it without --cluster, or list the hints in a decision"
+)
 
 MakeTask: TypeAlias = Callable[[ScannedFile], Task]
 Planned: TypeAlias = Task | SkippedEntry
@@ -87,19 +93,26 @@ class RemoteTasks:
 
     def plan(self) -> Iterator[Task | SkippedEntry]:
         """Yields what would be done, as far as names tell. Fetches nothing."""
-        for entry in self._list():
-            planned = self._plan_one(entry)
+        for entry, companions in self._list():
+            planned = self._plan_one(entry, companions)
             if planned is not None:
                 yield planned.task if isinstance(planned, _Candidate) else planned
             if isinstance(entry, RemoteObject):
                 self.mount.tags.pop(str(self._path(entry)), None)
+                self.session.release_companions(self._path(entry))
 
     def select(self) -> Iterator[Task | SkippedEntry]:
         """Yields the same tasks, with the objects that are to be coloured: for `fetch_selected`."""
         for item in self._plan_all():
-            yield (
-                replace(item.item.task, found=item.item.found) if isinstance(item, Sized) else item
-            )
+            if not isinstance(item, Sized):
+                yield item
+                continue
+            task = item.item.task
+            self.session.release_companions(task.source.path)
+            if task.correction.painted is None:
+                yield replace(task, found=item.item.found)
+            else:
+                yield replace(task, action="refused", step="scan", reason=PAINTED_IN_CLUSTER)
 
     def fetch(self) -> Iterator[Task | SkippedEntry]:
         """Yields the same tasks, each when its file is there, until `RemoteSession.release`."""
@@ -127,19 +140,21 @@ class RemoteTasks:
         for item in prefetcher.run(planned, self._fetch_one):
             yield self._finish(item) if isinstance(item, _Fetched) else item
 
-    def _list(self) -> Iterator[RemoteObject | SkippedEntry]:
+    def _list(self) -> Iterator[WithCompanions]:
         """The objects of the source; an error of the listing is a failure of the source."""
         try:
-            yield from self.folder.list_entries()
+            yield from self.folder.list_with_companions()
         except StorageError as error:
             reason = f"the listing cannot be read to its end: {error}"
-            yield SkippedEntry(self.mount.folder, reason, failed=True)
+            yield SkippedEntry(self.mount.folder, reason, failed=True), ()
 
     def _plan_all(self) -> Iterator[Task | SkippedEntry | Sized[_Candidate]]:
         entries = map_in_order(self.session.pool, self._identify, self._list(), IDENTIFY_AHEAD)
-        for entry in entries if self._needs_identity else self._list():
-            planned = self._plan_one(entry)
+        for entry, companions in entries if self._needs_identity else self._list():
+            planned = self._plan_one(entry, companions)
             if not isinstance(planned, _Candidate):
+                if isinstance(entry, RemoteObject):
+                    self.session.release_companions(self._path(entry))
                 if planned is not None:
                     yield planned
                 continue
@@ -155,22 +170,25 @@ class RemoteTasks:
         """Whether listings of this store lack sizes and tags."""
         return self.folder.single is None and not self.folder.store.lists_tags
 
-    def _identify(self, entry: RemoteObject | SkippedEntry) -> RemoteObject | SkippedEntry:
+    def _identify(self, listed: WithCompanions) -> WithCompanions:
+        entry, companions = listed
         if isinstance(entry, SkippedEntry) or entry.is_identified:
-            return entry
+            return listed
         name = entry.key.rpartition("/")[2]
         if Path(name).suffix and not is_expected_name(name, self.readers):
-            return entry
+            return listed
         try:
             found = self.session.retry.call(lambda: self.folder.store.stat(entry.path))
         except StorageError as error:
-            return SkippedEntry(self._path(entry), str(error), failed=True)
-        return entry if found is None else replace(found, key=entry.key)
+            return SkippedEntry(self._path(entry), str(error), failed=True), ()
+        return listed if found is None else (replace(found, key=entry.key), companions)
 
     def _path(self, found: RemoteObject) -> Path:
         return self.mount.folder.joinpath(*found.key.split("/"))
 
-    def _plan_one(self, entry: RemoteObject | SkippedEntry) -> Planned | _Candidate | None:
+    def _plan_one(
+        self, entry: RemoteObject | SkippedEntry, companions: Sequence[RemoteObject]
+    ) -> Planned | _Candidate | None:
         """What happens to an object, as far as its name, size and tag tell.
 
         None where it is no source of this job.
@@ -195,10 +213,31 @@ class RemoteTasks:
             entry.mtime_ns,
             guess_format(suffix),
         )
+        error = self._fetch_companions(path, companions)
         task = self.make_task(provisional)
+        if error:
+            return replace(task, action="refused", step="scan", reason=error)
         if task.action not in ("colour", "exists"):
             return task
         return _Candidate(task, entry, is_expected=is_expected)
+
+    def _fetch_companions(self, path: Path, companions: Sequence[RemoteObject]) -> str:
+        """Fetches the companion files of an object; returns why that failed, or nothing."""
+        store = self.folder.store
+        targets = tuple(path.with_name(one.key.rpartition("/")[2]) for one in companions)
+        self.session.hold_companions(path, targets)
+        for found, target in zip(companions, targets, strict=True):
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                incomplete = target.with_name(f"{target.name}.part")
+                self.session.retry.call(partial(store.fetch, found, incomplete))
+                set_time(incomplete, found.mtime_ns)
+                incomplete.replace(target)
+            except StorageError as error:
+                return f"{target.name} beside it cannot be read: {error}"
+            except OSError as error:
+                return f"no local copy of {target.name}: {error.strerror or error}"
+        return ""
 
     def _fetch_one(self, candidate: _Candidate, size: int) -> _Fetched:
         """Fetches an object. Runs in a thread of the session."""

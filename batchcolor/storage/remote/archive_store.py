@@ -22,6 +22,7 @@ class ArchiveStore(Store):
 
     is_concurrent = False
     is_writable = False
+    is_sorted = False
 
     def __init__(self, fs: Any, archive: Path) -> None:
         super().__init__(fs)

@@ -117,8 +117,30 @@ class RemoteSession:
         with self._lock:
             self._held[str(path)] = size
 
+    def hold_companions(self, path: Path, companions: tuple[Path, ...]) -> None:
+        """Notes that companion files are there for a file until it is released."""
+        mount = find_mount(str(path))
+        if mount is not None and companions:
+            with self._lock:
+                mount.companions[str(path)] = companions
+
+    def release_companions(self, path: Path) -> None:
+        """Removes the companion files of a file that no other file has as well."""
+        mount = find_mount(str(path))
+        if mount is None or str(path) not in mount.companions:
+            return
+        with self._lock:
+            companions = mount.companions.pop(str(path), ())
+            still = {one for held in mount.companions.values() for one in held}
+            for companion in set(companions) - still:
+                with contextlib.suppress(OSError):
+                    companion.unlink(missing_ok=True)
+
     def release(self, path: Path) -> None:
-        """Removes a fetched file, and its name from the mount. Does nothing for other files."""
+        """Removes a fetched file with its companion files, and its name from the mount.
+
+        Does nothing for other files.
+        """
         text = str(path)
         mount = find_mount(text)
         if mount is None:
@@ -126,6 +148,7 @@ class RemoteSession:
         with self._lock:
             size = self._held.pop(text, None)
         mount.tags.pop(text, None)
+        self.release_companions(path)
         if size is not None:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)  # its folder stays: another file may be about to come

@@ -66,6 +66,8 @@ class Store:
     is_writable = True
     has_conditions = False
     """Whether an object can be written on the condition that it is still the one that was read."""
+    is_sorted = True
+    """Whether a listing has the files of a folder in the order of their names."""
     lists_tags = True
     """Whether a listing has the size and the tag of each object."""
 

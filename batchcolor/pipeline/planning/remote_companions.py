@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from batchcolor.images.companion_files import DECISION_SUFFIX, HINTS_SUFFIX
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.storage.remote.errors import StorageError
 from batchcolor.storage.remote.store import RemoteObject
 
 Entry: TypeAlias = RemoteObject | SkippedEntry
@@ -29,13 +30,19 @@ def attach_companions(
     the listing is not sorted by key, all of them.
     """
     waiting: deque[Entry] = deque()
-    for entry in entries:
-        key = entry.key if isinstance(entry, RemoteObject) else None
-        while waiting and (not is_sorted or _is_past(waiting[0], key)):
+    try:
+        for entry in entries:
+            key = entry.key if isinstance(entry, RemoteObject) else None
+            while waiting and (not is_sorted or _is_past(waiting[0], key)):
+                yield _attach(waiting.popleft(), companions)
+            if is_sorted and key is not None and not waiting:
+                _drop_passed(companions, key)
+            waiting.append(entry)
+    except StorageError:
+        # What was listed is coloured; a companion that the next run finds colours it again.
+        while waiting:
             yield _attach(waiting.popleft(), companions)
-        if is_sorted and key is not None and not waiting:
-            _drop_passed(companions, key)
-        waiting.append(entry)
+        raise
     while waiting:
         yield _attach(waiting.popleft(), companions)
 

@@ -6,18 +6,16 @@ without the repetitions of that library, which wait for minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from fsspec.asyn import sync
 
-from batchcolor.storage.remote.errors import IncompleteDownloadError, StorageError
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, Store, make_object
+from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
 
-PAGE = 1000
-"""Objects in a page of a listing."""
 CONFIGURATION: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 30}
 """Of each request."""
 
@@ -27,32 +25,18 @@ def make_options() -> dict[str, Any]:
     return {"use_listings_cache": False}
 
 
-class AzureStore(Store):
+class AzureStore(BucketStore):
     """Blobs of Azure. Their tag is the ETag."""
 
-    has_conditions = True
-
-    def list(self, base: str) -> Iterator[RemoteObject]:
-        """As `Store.list`, in the order of the names, one page in memory."""
-        container, prefix, _ = self.fs.split_path(base)
-        prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-        token, is_empty = None, True
-        while True:
-            entries, token = self.retry.call(
-                lambda: sync(self.fs.loop, self._list_page, container, prefix, token)  # noqa: B023
-            )
-            for entry in entries:
-                is_empty = False
-                if not _is_folder(entry):
-                    name = entry.name
-                    yield _make(f"{container}/{name}", name[len(prefix) :], entry)
-            if not token:
-                break
-        if is_empty and prefix:
-            raise StorageError("missing", "it does not exist")
+    def list_page(
+        self, bucket: str, prefix: str, token: str | None, size: int = PAGE
+    ) -> tuple[Sequence[Listed], str | None]:
+        """As `BucketStore.list_page`."""
+        entries, following = sync(self.fs.loop, self._list_page, bucket, prefix, token, size)
+        return [(it.name, None if _is_folder(it) else _describe(it)) for it in entries], following
 
     async def _list_page(
-        self, container: str, prefix: str, token: str | None, size: int = PAGE
+        self, container: str, prefix: str, token: str | None, size: int
     ) -> tuple[Sequence[Any], str | None]:
         async with self.fs.service_client.get_container_client(container) as client:
             listing = client.list_blobs(
@@ -78,7 +62,7 @@ class AzureStore(Store):
                 async with self._open(path) as client:
                     entry = await client.get_blob_properties(**CONFIGURATION)
                 if not _is_folder(entry):
-                    return _make(path, key.rpartition("/")[2], entry)
+                    return make_object(path, key.rpartition("/")[2], _describe(entry))
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", "") == "ContainerNotFound":
                     raise
@@ -88,13 +72,8 @@ class AzureStore(Store):
             raise FileNotFoundError(path)
         return None
 
-    def fetch(self, found: RemoteObject, target: Path) -> None:
-        """As `Store.fetch`: every request is refused for another version."""
-        size = sync(self.fs.loop, self._fetch, found, target)
-        if found.size is not None and size != found.size:
-            raise IncompleteDownloadError(f"{size} of {found.size} bytes arrived")
-
-    async def _fetch(self, found: RemoteObject, target: Path) -> int:
+    async def download(self, found: RemoteObject, target: Path) -> int:
+        """As `BucketStore.download`."""
         async with self._open(found.path) as client:
             stream = await client.download_blob(**_match(found.tag), **CONFIGURATION)
             with target.open("wb") as file:
@@ -176,16 +155,15 @@ class AzureStore(Store):
         return self.fs.service_client.get_blob_client(container, key)
 
 
-def _make(path: str, key: str, entry: Any) -> RemoteObject:
-    info = {"size": entry.size, "etag": entry.etag, "last_modified": entry.last_modified}
-    return make_object(path, key, info)
+def _describe(entry: Any) -> dict[str, Any]:
+    return {"size": entry.size, "etag": entry.etag, "last_modified": entry.last_modified}
 
 
 def _is_folder(entry: Any) -> bool:
     """Whether a blob stands for a folder, as a hierarchical namespace and consoles make it."""
     values = {name.lower(): text for name, text in (entry.metadata or {}).items()}
     is_marked = "true" in (values.get("hdi_isfolder"), values.get("is_directory"))
-    return is_marked or (entry.name.endswith("/") and entry.size == 0)
+    return is_marked or is_folder_name(entry.name, entry.size)
 
 
 def _match(tag: str) -> dict[str, Any]:

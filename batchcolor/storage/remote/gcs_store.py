@@ -7,7 +7,8 @@ failures for minutes themselves and list a whole bucket into memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,20 @@ from urllib.parse import quote
 
 from fsspec.asyn import sync
 
+from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
 from batchcolor.storage.remote.errors import (
     ChangedObjectError,
     HttpStatusError,
     IncompleteDownloadError,
-    StorageError,
 )
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, Store, make_object
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
 
 CHUNK = 2**20
-PAGE = 1000
-"""Objects in a page of a listing."""
 PART = 64 * 2**20
 """Files from twice this size are written in parts, and appear when the last one is there."""
 BOUNDARY = "batchcolor-7d1f0e5c4b3a"
 NO_BUCKET = "NoSuchBucket"
+MAX_READS = 5
 FIELDS = "items(name,size,generation,updated),nextPageToken"
 
 
@@ -38,38 +38,21 @@ def make_options() -> dict[str, Any]:
     return {"use_listings_cache": False}
 
 
-class GcsStore(Store):
+class GcsStore(BucketStore):
     """Objects of Google Cloud Storage. Their tag is the generation."""
 
-    has_conditions = True
-
-    def list(self, base: str) -> Iterator[RemoteObject]:
-        """As `Store.list`, in the order of the names, one page in memory."""
-        bucket, prefix, _ = self.fs.split_path(base)
-        prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-        token, is_empty = None, True
-        while True:
-            page = self.retry.call(lambda: self._list_page(bucket, prefix, token))  # noqa: B023
-            for entry in page.get("items", ()):
-                is_empty = False
-                name = entry["name"]
-                if name.endswith("/") and int(entry.get("size", 0)) == 0:  # a folder of a console
-                    continue
-                yield _make(f"{bucket}/{name}", name[len(prefix) :], entry)
-            token = page.get("nextPageToken")
-            if not token:
-                break
-        if is_empty and prefix:
-            raise StorageError("missing", "it does not exist")
-
-    def _list_page(self, bucket: str, prefix: str, token: str | None) -> dict[str, Any]:
+    def list_page(
+        self, bucket: str, prefix: str, token: str | None, size: int = PAGE
+    ) -> tuple[Sequence[Listed], str | None]:
+        """As `BucketStore.list_page`."""
         url = f"{self.fs.base}b/{quote(bucket, safe='')}/o"
-        values = {"prefix": prefix or None, "pageToken": token, "maxResults": PAGE}
+        values = {"prefix": prefix or None, "pageToken": token, "maxResults": size}
         try:
             _, content = self._request("GET", url, {**values, "fields": FIELDS})
         except FileNotFoundError as error:
             raise FileNotFoundError(NO_BUCKET) from error
-        return dict(json.loads(content))
+        page = json.loads(content)
+        return [_read_entry(entry) for entry in page.get("items", ())], page.get("nextPageToken")
 
     def stat(self, path: str) -> RemoteObject | None:
         """As `Store.stat`."""
@@ -81,17 +64,12 @@ class GcsStore(Store):
             except FileNotFoundError:
                 pass
         prefix = f"{key.rstrip('/')}/" if key.strip("/") else ""
-        if not self._list_page(bucket, prefix, None).get("items") and prefix:
+        if prefix and not self.list_page(bucket, prefix, None, 1)[0]:
             raise FileNotFoundError(path)
         return None
 
-    def fetch(self, found: RemoteObject, target: Path) -> None:
-        """As `Store.fetch`: one request, which the server refuses for another generation."""
-        size = sync(self.fs.loop, self._fetch, found, target)
-        if found.size is not None and size != found.size:
-            raise IncompleteDownloadError(f"{size} of {found.size} bytes arrived")
-
-    async def _fetch(self, found: RemoteObject, target: Path) -> int:
+    async def download(self, found: RemoteObject, target: Path) -> int:
+        """As `BucketStore.download`: one request."""
         size = 0
         async with await self._open("GET", self._url(found.path), _media(found)) as answer:
             await _check(answer, found.path)
@@ -148,7 +126,13 @@ class GcsStore(Store):
         return self._upload(content, path, {"ifGenerationMatch": tag or "0"})
 
     def read_guarded(self, path: str) -> GuardedObject:
-        """As `Store.read_guarded`."""
+        """As `Store.read_guarded`: an object that is written between the requests is read again."""
+        for _ in range(MAX_READS - 1):
+            with suppress(ChangedObjectError):
+                return self._read_once(path)
+        return self._read_once(path)
+
+    def _read_once(self, path: str) -> GuardedObject:
         headers, described = self._request("GET", self._url(path))
         found = _make(path, "", json.loads(described))
         now = parsedate_to_datetime(headers["Date"]).timestamp()
@@ -203,9 +187,17 @@ class GcsStore(Store):
         )
 
 
+def _read_entry(entry: Mapping[str, Any]) -> Listed:
+    name = entry["name"]
+    return name, None if is_folder_name(name, int(entry.get("size", 0))) else _describe(entry)
+
+
 def _make(path: str, key: str, entry: Mapping[str, Any]) -> RemoteObject:
-    info = {name: entry.get(name) for name in ("size", "generation", "updated")}
-    return make_object(path, key, info)
+    return make_object(path, key, _describe(entry))
+
+
+def _describe(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: entry.get(name) for name in ("size", "generation", "updated")}
 
 
 def _media(found: RemoteObject) -> dict[str, str]:

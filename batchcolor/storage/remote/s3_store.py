@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import fsspec.config
 from fsspec.asyn import sync
 
-from batchcolor.storage.remote.errors import IncompleteDownloadError, StorageError
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, Store, make_object
+from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
+from batchcolor.storage.remote.errors import IncompleteDownloadError
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject
 
 CHUNK = 2**20
 PART = 64 * 2**20
@@ -35,31 +36,20 @@ def make_options() -> dict[str, Any]:
     return {"use_listings_cache": False, "config_kwargs": {**CONFIGURATION, **given}}
 
 
-class S3Store(Store):
+class S3Store(BucketStore):
     """Objects of S3."""
 
-    has_conditions = True
-
-    def list(self, base: str) -> Iterator[RemoteObject]:
-        """As `Store.list`, in the order of the keys, one page of 1,000 objects in memory."""
-        bucket, prefix, _ = self.fs.split_path(base)
-        prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-        arguments = {"Bucket": bucket, "Prefix": prefix, **self.fs.req_kw}
-        is_empty = True
-        while True:
-            page = self.retry.call(lambda: self.fs.call_s3("list_objects_v2", **arguments))
-            for entry in page.get("Contents", ()):
-                is_empty = False
-                name, size = entry["Key"], entry["Size"]
-                if name.endswith("/") and size == 0:  # a folder, as consoles make it
-                    continue
-                info = {**entry, "size": size}
-                yield make_object(f"{bucket}/{name}", name[len(prefix) :], info)
-            if not page.get("IsTruncated"):
-                break
-            arguments["ContinuationToken"] = page["NextContinuationToken"]
-        if is_empty and prefix:
-            raise StorageError("missing", "it does not exist")
+    def list_page(
+        self, bucket: str, prefix: str, token: str | None, size: int = PAGE
+    ) -> tuple[Sequence[Listed], str | None]:
+        """As `BucketStore.list_page`."""
+        more = {"ContinuationToken": token} if token else {}
+        page = self.fs.call_s3(
+            "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=size, **more, **self.fs.req_kw
+        )
+        return [_read_entry(entry) for entry in page.get("Contents", ())], (
+            page["NextContinuationToken"] if page.get("IsTruncated") else None
+        )
 
     def has_object(self, path: str) -> bool:
         """As `Store.has_object`, without a listing, which `stat` asks for where there is none."""
@@ -70,13 +60,8 @@ class S3Store(Store):
             return False
         return True
 
-    def fetch(self, found: RemoteObject, target: Path) -> None:
-        """As `Store.fetch`: one request, which the server refuses for another version."""
-        size = sync(self.fs.loop, self._fetch, found, target)
-        if found.size is not None and size != found.size:
-            raise IncompleteDownloadError(f"{size} of {found.size} bytes arrived")
-
-    async def _fetch(self, found: RemoteObject, target: Path) -> int:
+    async def download(self, found: RemoteObject, target: Path) -> int:
+        """As `BucketStore.download`: one request."""
         bucket, key, _ = self.fs.split_path(found.path)
         match = {"IfMatch": f'"{found.tag}"'} if found.tag else {}
         answer = await self.fs._call_s3(
@@ -127,3 +112,8 @@ class S3Store(Store):
         answer = self.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
         tag = str(answer.get("ETag", "")).strip('"')
         return RemoteObject(path, key.rpartition("/")[2], len(content), tag=tag)
+
+
+def _read_entry(entry: dict[str, Any]) -> Listed:
+    name, size = entry["Key"], entry["Size"]
+    return name, None if is_folder_name(name, size) else {**entry, "size": size}

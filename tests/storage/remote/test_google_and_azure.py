@@ -13,6 +13,7 @@ import batchcolor
 from batchcolor.errors import ExitCode
 from batchcolor.storage.locations import Url
 from batchcolor.storage.remote.local_copy import make_local_copy
+from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.write_location import write_location
 
 from .fault_proxy import Fault
@@ -130,3 +131,15 @@ def test_reports_weights_and_tar_shards(cloud, flat, grey_picture):
         assert packed.getnames() == ["0.cls", "0.jpg"]
         assert Image.open(packed.extractfile("0.jpg")).mode == "RGB"
     assert batchcolor.run(f"{cloud.url}/shards/0.tar", output=made, model=flat).skipped == 1
+
+
+def test_an_object_that_is_written_while_it_is_read_for_a_condition_is_read_again(cloud):
+    cloud.write("state", b"first")
+    opened = RemoteSession(retries=1).open(f"{cloud.url}/state")
+    change = Fault("none", "GET", "alt=media", 1, before=lambda: cloud.write("state", b"second"))
+    cloud.proxy.faults.append(change)
+    found = opened.store.read_guarded(opened.path)
+    current = opened.store.stat(opened.path)
+    assert (found.content, found.tag) == (cloud.read("state"), current.tag)
+    if cloud.url.startswith("gs"):  # Azure answers with content and tag at once
+        assert (found.content, change.times) == (b"second", 0)

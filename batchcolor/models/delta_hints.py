@@ -29,8 +29,11 @@ NEIGHBOURHOOD = 9
 """Side of the square around a position whose luma is described, in positions."""
 LUMA_GAIN, DEVIATION_GAIN, CHROMA_GAIN = 4.0, 16.0, 8.0
 """Bring the values to about the variance of the features."""
+FIELD = 64
+"""Side of the field at Delta's working size, in positions."""
 HINT_RADIUS = 1.5
-"""Positions; hints within this distance share the weight of one: a stroke counts as several."""
+"""Positions of that field; hints within this distance share the weight of one: a stroke counts as
+several."""
 MIN_INFLUENCE = (0.1, 0.6)
 """Influence up to which hints change nothing, for a small and for a large change: a hint must not
 tint a whole picture, and photographs have few of the strong colours that people give."""
@@ -118,7 +121,7 @@ class HintHead(nn.Module):
         nearest = torch.cat([mean[..., :2] - every.chroma[:, None], mean[..., 2:]], dim=-1)
         options = nearest.permute(0, 2, 1, 3).flatten(2)  # (N, P, H 4)
         confidence = confidence.transpose(1, 2)  # (N, P, H)
-        number = count_hints(hinted.places, every.places).log1p() / 4
+        number = count_hints(hinted.places).log1p() / 4
         columns = [
             *(hidden, CHROMA_GAIN * every.chroma, every.values[..., -STATISTICS, None]),
             *(number.expand(-1, hidden.shape[1], 1), confidence, CHROMA_GAIN * options),
@@ -147,7 +150,7 @@ class HintHead(nn.Module):
         unlike = torch.cdist(query, key).square()
         distance = torch.cdist(every.places, hinted.places).square()[:, None]
         unlike = unlike + distance * self.distance.float().exp()[:, None, None]
-        logits = weigh_hints(hinted.places, every.places).log()[:, None, None] - unlike
+        logits = weigh_hints(hinted.places).log()[:, None, None] - unlike
         empty = _apply(self.empty, hidden).transpose(1, 2)[..., None]  # (N, H, P, 1)
         return torch.cat([empty, logits], dim=-1).softmax(dim=-1)[..., 1:]
 
@@ -208,19 +211,16 @@ def reduce_hints(hints: torch.Tensor, side: int) -> torch.Tensor:
     return torch.cat([(mask > 0).to(mean.dtype), mean * (mask > 0)], dim=1)
 
 
-def weigh_hints(hinted: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
-    """Returns the weight `(N, M)` in 0..1 of hints at places `(N, M, 2)`: less where they crowd.
-
-    `every`: all places of the pictures.
-    """
-    radius = HINT_RADIUS / 64
+def weigh_hints(hinted: torch.Tensor) -> torch.Tensor:
+    """Returns the weight `(N, M)` in 0..1 of hints at places `(N, M, 2)`: less where they crowd."""
+    radius = HINT_RADIUS / FIELD
     near = torch.exp(-torch.cdist(hinted, hinted).square() / (2 * radius**2))
     return 1 / near.sum(dim=-1)
 
 
-def count_hints(hinted: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
+def count_hints(hinted: torch.Tensor) -> torch.Tensor:
     """Returns how many hints there are `(N, 1, 1)`, as `weigh_hints` counts them."""
-    return weigh_hints(hinted, every).sum(dim=-1)[:, None, None]
+    return weigh_hints(hinted).sum(dim=-1)[:, None, None]
 
 
 def _make_linear(inputs: int, outputs: int) -> nn.Linear:

@@ -182,7 +182,7 @@ class _Routes:
         def render() -> tuple[bytes, list[str]]:
             shot, engine = self._find_shot(item, body), self.session.engine
             data = encode_preview(engine.render(item, job, decision, side, shot))
-            return data, engine.find_notes(item, job, decision)
+            return data, engine.find_notes(item, job, decision, shot)
 
         data, notes = await run_in_threadpool(render)
         shown = json.dumps([make_printable(note) for note in notes])  # ASCII, as headers are

@@ -133,17 +133,21 @@ class Engine:
         assert rgb is not None
         return Image.fromarray(rgb)
 
-    def find_notes(self, item: ReviewItem, job: RunSettings, decision: Decision) -> list[str]:
+    def find_notes(
+        self, item: ReviewItem, job: RunSettings, decision: Decision, shot: Shot | None = None
+    ) -> list[str]:
         """Returns what a person should know about a decision: hints that contradict each other, a
         reference without colour.
 
-        Raises ProcessingError and UsageError.
+        `shot`: as for `render`. Raises ProcessingError and UsageError.
         """
         decision = add_sidecar(item, decision)
+        if shot is not None:
+            decision = find_shot_look(decision, shot)
         if decision.state == "rejected":
             return []
         with self._lock:
-            hints = self._prepare_hints(item, self._read(item), decision)
+            hints = self._prepare_hints(item, self._read(item, shot), decision)
             notes = list(hints.notes) if hints is not None else []
             reference = self._find_reference(item, job, decision)
             if reference is not None and not reference.is_dir():

@@ -43,14 +43,15 @@ def encode_film(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a film of two shots and of a picture."""
+    """Results of a film of two shots, of a picture in colour and of a grey one."""
     folder = tmp_path_factory.mktemp("films")
     (folder / "films").mkdir()
     encode_film(folder / "films" / "film.mkv")
     blue = Image.merge("RGB", [draw_shot(seed) for seed in (2, 2, 3)])
     blue.save(folder / "films" / "picture.png")  # in colour: its result is a copy
+    draw_shot(4).save(folder / "films" / "grey.png")
     report = batchcolor.run(folder / "films", output=folder / "out", model="beta", codec="ffv1")
-    assert report.done == 1
+    assert report.done == 2
     assert not report.failures
     return folder / "out"
 
@@ -157,6 +158,21 @@ def test_a_shot_is_read_from_its_first_frame_in_every_container(make_clip, tmp_p
         shot = Shot(number, 0.0, frames[number].pts, 0)
         read = [frame.pts for frame in read_from(film, shot)]
         assert read == [frame.pts for frame in frames[number:]]
+
+
+def test_notes_of_a_preview_are_those_of_its_shot(review, results):
+    page = review(results)
+    film = page.find("film.mkv")
+    wait_for_shots(page, film["id"])
+    decision = {"shots": [{"frame": 0, "reference_id": page.find("grey.png")["id"]}]}
+    notes = []
+    for shot in range(2):
+        body = {"decision": decision, "side": 100, "shot": shot}
+        status, headers, content = page.request("POST", f"/api/items/{film['id']}/preview", body)
+        assert status == 200, content
+        notes.append(json.loads(headers["batchcolor-notes"]))
+    assert "grey.png: is toned or nearly grey" in notes[0][0]
+    assert notes[1] == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
@@ -81,6 +82,15 @@ class VideoSink(ABC):
                 "commit", f"{frames} of the source's {wanted} frames were written"
             )
 
+    def _publish(self, temporary: Path, check: Callable[[], None], *, replace: bool) -> None:
+        """Signs, checks and publishes a complete temporary file. Raises as `commit`."""
+        self.check_source()
+        if self.sign is not None:
+            self.sign(temporary)
+        sync_to_disk(temporary)
+        check()
+        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
+
 
 class FileSink(VideoSink):
     """Writes a film with all other streams of its source."""
@@ -116,12 +126,7 @@ class FileSink(VideoSink):
         finally:
             muxer.abort()
         self._check_count(muxer.frames, decoder.count)
-        self.check_source()
-        if self.sign is not None:
-            self.sign(temporary)
-        sync_to_disk(temporary)
-        verify(temporary, muxer)
-        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
+        self._publish(temporary, partial(verify, temporary, muxer), replace=replace)
         return [*muxer.notes, *muxer.streams.notes]
 
 
@@ -158,12 +163,8 @@ class AnimationSink(VideoSink):
         """As `VideoSink.commit`."""
         frames = write_animation(temporary, self.segments, self.output)
         self._check_count(frames, decoder.count)
-        self.check_source()
-        if self.sign is not None:
-            self.sign(temporary)
-        sync_to_disk(temporary)
-        verify_animation(temporary, self.output, frames)
-        publish(temporary, self.task.target, replace=replace, mtime_ns=self.task.source.mtime_ns)
+        check = partial(verify_animation, temporary, self.output, frames)
+        self._publish(temporary, check, replace=replace)
         return []
 
 

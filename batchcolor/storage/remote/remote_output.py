@@ -125,6 +125,9 @@ class RemoteOutput:
             if error.kind != "missing":
                 self._lock.release()
                 raise self._unreachable(error) from error
+        except BaseException:
+            self._lock.release()
+            raise
         return [self._lock.note] if self._lock.note else []
 
     def release(self) -> None:

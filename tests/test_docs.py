@@ -39,7 +39,7 @@ OF_OTHERS = {
     *("--index-url", "--head", "--address"),
     *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
     *("--plot", "--fit", "--side", "--clusters", "--per-cluster", "--folder", "--steps"),
-    "--dist",
+    *("--dist", "--max-worker-restart"),
 }
 """Options of other programs and of the benchmarks that the pages mention."""
 

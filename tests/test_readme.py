@@ -46,7 +46,7 @@ def attic(tmp_path: Path) -> Path:
 def test_installation_takes_one_line_and_the_tests_another() -> None:
     assert shell_lines()[0] == "pip install ."
     assert shell_lines()[-1].startswith("pip install '.[test]'")
-    assert shell_lines()[-1].endswith("&& pytest -n 2 --dist loadfile")
+    assert shell_lines()[-1].endswith("&& pytest -n 2 --dist loadfile --max-worker-restart 0")
 
 
 @pytest.mark.parametrize(

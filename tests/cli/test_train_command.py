@@ -60,9 +60,6 @@ def signal_at_step(monkeypatch, default_signals) -> Callable[[signal.Signals, in
     return arrange
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ, reason="a signal can end a process of pytest -n"
-)
 @pytest.mark.parametrize(
     ("number", "code"),
     [

@@ -395,3 +395,36 @@ assert "openvino_telemetry" not in sys.modules
         assert done.stdout.strip() == expected, done.stderr
     results = [(tmp_path / name / "one.jpg").read_bytes() for name in ("first", "second")]
     assert results[0] == results[1]
+
+
+SIGNAL_AFTER_TWO_MODELS = """
+import gc, os, signal, threading
+import batchcolor
+
+received = []
+signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+loaded = [batchcolor.load_colorizer("beta"), batchcolor.load_colorizer("alpha")]
+assert all("OpenVINO" in repr(model) for model in loaded), loaded
+
+def free():
+    del loaded[0]
+    gc.collect()
+    loaded.clear()
+    gc.collect()
+
+if IN_THREAD:
+    thread = threading.Thread(target=free)
+    thread.start()
+    thread.join()
+else:
+    free()
+os.kill(os.getpid(), signal.SIGTERM)
+assert received == [signal.SIGTERM]
+"""
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_signal_reaches_its_handler_after_the_models_are_freed(in_thread):
+    code = SIGNAL_AFTER_TWO_MODELS.replace("IN_THREAD", str(in_thread))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ EXPORT_VERSION = 4
 """Changed when the code of this folder exports models in another way."""
 EXPORTING = threading.Lock()
 """torch exports one model at a time in a process."""
+CREATING = threading.Lock()
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -125,6 +126,23 @@ class OpenVinoBackend:
         yield
 
 
+def get_core() -> openvino.Core:
+    """Returns the only core of this process, which is never freed. Raises RuntimeError.
+
+    A core gives the thread that creates it another stack for signal handlers, and frees that
+    stack with itself. If cores are freed in another order than the reverse of their creation, or by
+    another thread, the freed stack stays in use, and the next signal, as of Ctrl-C, is a
+    segmentation fault.
+    """
+    with CREATING:
+        return _create_core()
+
+
+@cache
+def _create_core() -> openvino.Core:
+    return openvino.Core()
+
+
 def load_openvino(
     source: ModelSource,
     batch_size: int,
@@ -138,7 +156,7 @@ def load_openvino(
     BackendUnavailableError, and for a model without an export what `load_torch` raises.
     """
     try:
-        core = openvino.Core()
+        core = get_core()
         capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     except RuntimeError as error:
         raise BackendUnavailableError(f"cannot be loaded ({format_error(error)})") from error

@@ -23,8 +23,9 @@ from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
 from batchcolor.video.color_conversion import to_upright_rgb
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error, open_container
+from batchcolor.video.frame_conversion import fit_frame
 from batchcolor.video.frame_format import FrameFormat
-from batchcolor.video.input.decoder import VideoDecoder, fit_frame
+from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.planes import read_luma
 from batchcolor.video.probe import probe
 from batchcolor.video.source_info import SourceInfo

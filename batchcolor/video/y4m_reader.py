@@ -21,8 +21,8 @@ from batchcolor.errors import ProcessingError
 from batchcolor.storage.standard_input import StandardInput
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error
 from batchcolor.video.fields import DISPLAY_ORDERS
+from batchcolor.video.frame_conversion import fit_frame
 from batchcolor.video.frame_format import FieldOrder, Fields
-from batchcolor.video.input.decoder import fit_frame
 from batchcolor.video.probe import check_frame_size, read_frame_format
 from batchcolor.video.source_info import SourceInfo
 

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
-from batchcolor.color import BT709
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, open_container
-from batchcolor.video.fields import copy_field_order
-from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
+from batchcolor.video.frame_conversion import copy_frame, fit_frame
+from batchcolor.video.frame_format import FrameFormat
 from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.input.corruption import detect_corruption
-from batchcolor.video.input.gif_damage import GifInspector
+from batchcolor.video.input.damage_log import DamageLog
+from batchcolor.video.input.gif_damage import GifInspector, is_truncated_gif
 from batchcolor.video.input.lost_frames import LeapDetector, LostFrameDetector
 from batchcolor.video.input.resume_place import find_resume_place
 from batchcolor.video.input.seeking import find_key_frame, skip_to_key_frame
-from batchcolor.video.planes import view_plane
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.time_range import TimeRange, make_start_error
 
-GIF_TRAILER_WINDOW = 64
-"""Bytes at the end of a GIF in which its trailer is searched; some programs append zeros."""
 MAX_DEMUX_ERRORS = 8
 """Consecutive demuxer errors after which the rest of the file is skipped."""
 
@@ -81,7 +75,7 @@ class VideoDecoder:
         self._decoded, self._decoded_until = 0, 0
         """Number of decoded frames, also those before a preview, and tick at which they end."""
         self.count = 0
-        self.damaged = 0
+        self._damage = DamageLog(is_strict=strict)
         self.discarded = 0
         """Frames that an edit list of the file hides."""
         self._all_discarded = 0
@@ -89,7 +83,6 @@ class VideoDecoder:
         self.number_of_first_decoded = 0
         """Frames before those that are decoded, in a resumed film."""
         self.notes: list[str] = []
-        self._first_damage = ""
         self._is_size_change_noted = False
 
     def __iter__(self) -> Iterator[VideoFrame]:
@@ -132,7 +125,7 @@ class VideoDecoder:
     @property
     def is_flawless(self) -> bool:
         """Whether nothing had to be reported so far."""
-        return not (self.damaged or self.notes)
+        return not (self._damage.count or self.notes)
 
     def resume(self, skip: int, marks: Sequence[FrameMark], discarded: int) -> None:
         """Sets `skip`; where the film can be seeked, most of these frames are not decoded.
@@ -284,12 +277,8 @@ class VideoDecoder:
             )
             if is_before:
                 return
-        place = f" at {float(pts * self.source.time_base):.2f} s" if pts is not None else ""
-        if self.strict:
-            raise ProcessingError(LIMITS, f"damaged{place}: {reason} (--strict)")
-        if not self.damaged:
-            self._first_damage = f"{place}: {reason}"
-        self.damaged += 1
+        second = None if pts is None else float(pts * self.source.time_base)
+        self._damage.add(second, reason)
         self._is_gap_near |= is_lost
 
     def _count_decoded(self, frame: VideoFrame) -> int:
@@ -331,20 +320,12 @@ class VideoDecoder:
             end = self._decoded_until * self.source.time_base - self._origin
             raise make_start_error(self.preview, float(end))
         if not self.count:
-            place = f" (damaged{self._first_damage})" if self.damaged else ""
+            place = self._damage.describe_first()
             raise ProcessingError("decode", f"no frame can be decoded{place}")
-        if _is_truncated_gif(self.source.path):
+        if is_truncated_gif(self.source.path):
             self._report_damage(None, "the end of the file is missing")
-        if self.damaged:
-            many = (
-                "1 damaged place"
-                if self.damaged == 1
-                else f"{self.damaged} damaged places, the first"
-            )
-            self.notes.append(
-                f"{many}{self._first_damage}; intact frames keep their times, and lost frames "
-                f"are replaced by the last intact one"
-            )
+        if self._damage.count:
+            self.notes.append(self._damage.describe())
         elif (leaps := self._leaps.describe(self.source.time_base)) and self._gif is None:
             self.notes.append(leaps)
         if self.missing:
@@ -352,52 +333,3 @@ class VideoDecoder:
             if self.strict:
                 raise ProcessingError(LIMITS, f"{text} (--strict)")
             self.notes.append(text)
-
-
-def _is_truncated_gif(path: Path) -> bool:
-    """Whether it is a GIF without its trailer; its header has no number of frames to check."""
-    with path.open("rb") as file:
-        if file.read(4) != b"GIF8":
-            return False
-        file.seek(-min(GIF_TRAILER_WINDOW, path.stat().st_size), os.SEEK_END)
-        return not file.read().rstrip(b"\0").endswith(b";")
-
-
-def copy_frame(frame: VideoFrame) -> VideoFrame:
-    """Returns a copy of a frame with the same samples and timestamps."""
-    copy = VideoFrame(frame.width, frame.height, frame.format.name)
-    for index in range(len(frame.planes)):
-        view_plane(copy, index)[...] = view_plane(frame, index)
-    copy.pts, copy.time_base, copy.duration = frame.pts, frame.time_base, frame.duration
-    return copy_field_order(frame, copy)
-
-
-def fit_frame(
-    frame: VideoFrame, frame_format: FrameFormat, *, is_rgb: bool, is_full_range: bool
-) -> VideoFrame:
-    """Converts a frame to a size, pixel format and range; returns it if it has them.
-
-    Timestamps are kept. `is_rgb`: whether decoded frames are RGB, at full range; `is_full_range`:
-    whether decoded YUV is. Raises ProcessingError.
-    """
-    size = (frame_format.width, frame_format.height)
-    is_range_kept = is_rgb or is_full_range == frame_format.is_full_range
-    is_format_kept = frame.format.name == frame_format.pixel_format and is_range_kept
-    if is_format_kept and (frame.width, frame.height) == size:
-        return frame
-    span = FULL_RANGE if frame_format.is_full_range else LIMITED_RANGE
-    colorspace = Colorspace.ITU709 if is_rgb and frame_format.matrix == BT709 else None
-    try:
-        converted = frame.reformat(
-            width=frame_format.width,
-            height=frame_format.height,
-            format=frame_format.pixel_format,
-            dst_colorspace=colorspace,
-            src_color_range=FULL_RANGE if is_rgb or is_full_range else LIMITED_RANGE,
-            dst_color_range=span,
-        )
-    except DECODE_ERRORS as error:
-        raise ProcessingError("decode", format_av_error(error)) from error
-    converted.pts, converted.time_base = frame.pts, frame.time_base
-    converted.duration = frame.duration
-    return converted

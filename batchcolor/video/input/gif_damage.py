@@ -7,7 +7,9 @@ to 23.
 from __future__ import annotations
 
 import io
+import os
 import struct
+from pathlib import Path
 
 from PIL import Image
 
@@ -25,6 +27,8 @@ from batchcolor.video.gif_structure import (
 PIXELS_DAMAGED = "its pixels are damaged"
 MAX_PIXELS = 2**26
 """Of a larger frame, a check would take more memory than was reserved."""
+TRAILER_WINDOW = 64
+"""Bytes at the end of a GIF in which its trailer is searched; some programs append zeros."""
 PALETTE = bytes(3 * 256)
 """Any colours: only the codes are checked."""
 
@@ -72,3 +76,12 @@ def _is_decodable(data: bytes, width: int, height: int, flags: int) -> bool:
     except Exception:  # of any type
         return False
     return bool(width and height)
+
+
+def is_truncated_gif(path: Path) -> bool:
+    """Whether it is a GIF without its trailer; its header has no number of frames to check."""
+    with path.open("rb") as file:
+        if file.read(4) != b"GIF8":
+            return False
+        file.seek(-min(TRAILER_WINDOW, path.stat().st_size), os.SEEK_END)
+        return not file.read().rstrip(b"\0").endswith(b";")

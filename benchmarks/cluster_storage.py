@@ -1,7 +1,7 @@
 """The command of the documentation from bucket to bucket, with a node that is killed.
 
-Two nodes of a Ray cluster and an S3 server (moto) run on this machine. Objects, journal and report
-are compared with those of a job without a cluster.
+Two nodes of a Ray cluster and an S3 server (moto) run on this machine. Objects, journal, report and
+merged report are compared with those of a job without a cluster.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from benchmarks.cluster import STORE, kill_node, running_cluster
 
 ENDED = ("done", "skipped", "failed", "existed", "copied", "exit_code", "failures", "passed_over")
 """Of the reports, what has to be equal."""
+TIMES = ("seconds", "images_per_second", "host")
+"""Of the merged reports, what differs."""
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
@@ -117,8 +119,25 @@ def _compare(system: Any, report: dict[str, Any], alone: dict[str, Any]) -> None
     assert journals[0] == journals[1]
     for key in ENDED:
         assert report[key] == alone[key], (key, report[key], alone[key])
+    merged = [_read_merged_report(bucket) for bucket in ("colour", "alone")]
+    assert merged[0] == merged[1], merged
     states = [f"{node['name']} {node['state']} {node['finished']}" for node in report["nodes"]]
     print(
-        f"cluster-storage: {len(names)} objects, {len(journals[0])} lines of the journal and the "
-        f"reports are equal byte for byte; nodes: {', '.join(states)}"
+        f"cluster-storage: {len(names)} objects, {len(journals[0])} lines of the journal, the "
+        f"reports and the merged reports are equal; nodes: {', '.join(states)}"
     )
+
+
+def _read_merged_report(bucket: str) -> dict[str, Any]:
+    """The document of `batchcolor report`, without what names the bucket and without times."""
+    words = ("report", f"s3://{bucket}/album", "--json")
+    found = subprocess.run(
+        [sys.executable, "-m", "batchcolor", *words], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 3, found.stderr  # the damaged object
+    merged: dict[str, Any] = json.loads(found.stdout)
+    del merged["output"]
+    for part in (merged["total"], *merged["shards"]):
+        for name in TIMES:
+            part.pop(name, None)
+    return merged

@@ -75,7 +75,8 @@ class WorkerStorage:
             if task.source.path.is_relative_to(place):
                 below = task.source.path.relative_to(place)
                 path = self._folders[url].mount.folder / below
-                return replace(task, source=replace(task.source, path=path))
+                task = replace(task, source=replace(task.source, path=path))
+                return _translate_hints(task)
         raise AssertionError(f"{task.source.path} is in no source")
 
     def fetch(
@@ -115,6 +116,15 @@ class WorkerStorage:
         if self.output is not None:
             self.output.close()
         self.session.close()
+
+
+def _translate_hints(task: Task) -> Task:
+    """Painted hints lie beside their picture, here as on the driver."""
+    correction = task.correction
+    if correction.painted is None:
+        return task
+    painted = task.source.path.with_name(correction.painted.name)
+    return replace(task, correction=replace(correction, painted=painted))
 
 
 def _needs_new_name(planned: Task, found: Task) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,41 +59,88 @@ def read_journal(output: Path) -> list[str]:
     return sorted(json.dumps({**json.loads(line), "run": 0}) for line in lines)
 
 
-def test_objects_are_planned_by_their_content_as_on_one_machine(color, album):
-    fsspec = pytest.importorskip("fsspec")
-    memory, source = fsspec.filesystem("memory"), album(4)
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """The storage in memory of fsspec, empty before and after."""
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def read_objects(memory: Any, folder: str) -> tuple[dict[str, bytes], list[str]]:
+    """The results of an output in memory, and the lines of its journal without tags."""
+    files = {
+        path.removeprefix(folder): memory.cat_file(path)
+        for path in memory.find(folder)
+        if STATE_FOLDER not in path or path.endswith("journal.jsonl")
+    }
+    lines = files.pop(f"/{STATE_FOLDER}/journal.jsonl").splitlines()
+    return files, sorted(json.dumps({**json.loads(line), "result_tag": ""}) for line in lines)
+
+
+def test_objects_are_planned_by_their_content_as_on_one_machine(color, album, memory):
+    source = album(4)
     for name in ("001.tif", "001.bmp", "picture.jpg"):  # each is PNG by content
         Image.new("L", (40, 30), 90).save(source / name, "PNG")
     (source / "garbage.jpg").write_bytes(b"nothing that is known")
-    memory.put(str(source), "/scans", recursive=True)
-    try:
-        report = color("memory://scans", ThreadCluster("a", "b"), output="memory://colour")
-        alone = color("memory://scans", None, output="memory://alone")
-        again = color("memory://scans", ThreadCluster("a"), output="memory://colour")
-        found, expected = (
-            {
-                path.removeprefix(folder): memory.cat_file(path)
-                for path in memory.find(folder)
-                if STATE_FOLDER not in path or path.endswith("journal.jsonl")
-            }
-            for folder in ("/colour", "/alone")
-        )
-    finally:
-        for folder in ("/scans", "/colour", "/alone"):
-            memory.rm(folder, recursive=True)
-    journals = [
-        sorted(
-            json.dumps({**json.loads(line), "result_tag": ""})
-            for line in files.pop(f"/{STATE_FOLDER}/journal.jsonl").splitlines()
-        )
-        for files in (found, expected)
-    ]
-    assert found == expected
-    assert journals[0] == journals[1]
+    memory.put(f"{source}/", "/scans/", recursive=True)
+    report = color("memory://scans", ThreadCluster("a", "b"), output="memory://colour")
+    alone = color("memory://scans", None, output="memory://alone")
+    again = color("memory://scans", ThreadCluster("a"), output="memory://colour")
+    found, journal = read_objects(memory, "/colour")
+    assert (found, journal) == read_objects(memory, "/alone")
     assert {"/picture.png", "/001.png"} < found.keys()
     assert (report.done, report.failed) == (alone.done, alone.failed) == (7, 1)
     assert report.total == alone.total == 8
     assert (again.done, again.skipped, again.failed) == (0, 7, 1)
+
+
+def paint(path: Path, size: tuple[int, int]) -> None:
+    """Writes painted colour hints: the upper half in red."""
+    painted = Image.new("RGBA", size)
+    painted.paste((220, 40, 30, 255), (0, 0, size[0], size[1] // 2))
+    painted.save(path)
+
+
+def test_decisions_and_painted_hints_beside_objects_count_as_on_one_machine(color, album, memory):
+    source = album(6)
+    shutil.copy(source / "001.jpg", source / "001.jpeg")  # with the same hints
+    paint(source / "001.hints.png", (96, 64))
+    Image.new("L", (96, 64), 90).save(source / "wrong.jpg", "PNG")
+    Image.new("L", (96, 64), 90).save(source / "plain.jpg", "PNG")
+    paint(source / "wrong.jpg.hints.png", (96, 64))
+    for name in ("wrong", "003"):
+        (source / f"{name}.batchcolor.json").write_text(json.dumps({"strength": 0.4}))
+    paint(source / "005.jpg.hints.png", (50, 50))  # does not fit
+    memory.put(f"{source}/", "/scans/", recursive=True)
+    report = color("memory://scans", ThreadCluster("a", "b"), output="memory://colour")
+    alone = color("memory://scans", None, output="memory://alone")
+    found, journal = read_objects(memory, "/colour")
+    assert (found, journal) == read_objects(memory, "/alone")
+    assert (report.done, report.failed) == (alone.done, alone.failed) == (8, 1)
+    reasons = [[(one.step, one.reason) for one in each.failures] for each in (report, alone)]
+    assert reasons[0] == reasons[1]
+    assert found["/wrong.png"] != found["/plain.png"]
+    color("memory://scans", ThreadCluster("a"), output="memory://colour")
+    assert read_objects(memory, "/colour") == (found, journal)
+    memory.rm("/scans/001.hints.png")
+    again = color("memory://scans", ThreadCluster("a"), output="memory://colour")
+    assert (again.done, again.skipped, again.failed) == (2, 6, 1)
+
+
+def test_painted_hints_that_change_while_a_cluster_runs_fail_their_picture_alone(
+    color, album, memory
+):
+    source, nodes = album(2), ThreadCluster("a")
+    paint(source / "001.hints.png", (96, 64))
+    memory.put(f"{source}/", "/scans/", recursive=True)
+    nodes.before_color = lambda node, tasks: memory.pipe_file("/scans/001.hints.png", b"other")
+    report = color("memory://scans", nodes, output="memory://colour")
+    assert (report.done, report.failed) == (1, 1)
+    (failure,) = report.failures
+    assert (failure.source.name, failure.step) == ("001.jpg", "scan")
+    assert "001.hints.png beside it cannot be read" in failure.reason
 
 
 def test_a_node_that_joins_later_gets_work_and_one_that_leaves_costs_nothing(color, album):

@@ -123,6 +123,7 @@ class Plan:
             if self.reports_bad_lines and (self.shard is None or self.shard.index == 1):
                 yield from self.corrections.list_bad_lines()
         seen: set[str] | None = set() if has_nested(self.roots) else None
+        remote: dict[tuple[Path, Path], RemoteTasks] = {}
         for root in self.roots:
             if root.remote is not None:
                 if not suffixes:  # films are not probed ahead of the work: they would be fetched
@@ -135,6 +136,7 @@ class Plan:
                     )
                     accept = partial(self._accept_remote, root, names, seen)
                     tasks = RemoteTasks(root.remote, readers, make_task, accept)
+                    remote[root.remote.mount.folder, root.below] = tasks
                     planned = tasks.select() if selects else tasks.plan()
                     for task in tasks.fetch() if fetches else planned:
                         if isinstance(task, Task) or self._is_own_entry(root, task):
@@ -158,8 +160,9 @@ class Plan:
                 else:  # a folder of frames, which is not opened
                     names.choose(root.below, file)
         for former, content in list_other_formats():
-            new = self._make_task(content, former.below, names, journal, weights_hash)
-            yield replace(new, found=former.found)
+            mount = find_mount(str(former.source.path))
+            assert mount is not None
+            yield remote[mount.folder, former.below].select_again(former, content)
 
     @property
     def shard(self) -> Shard | None:

@@ -7,6 +7,7 @@ fetched, whole, by threads; once it is a local file, its content counts, as for 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TypeAlias
 
 from batchcolor.errors import LIMITS
 from batchcolor.hooks.types import Reader
+from batchcolor.images.companion_files import is_hints_file
 from batchcolor.images.formats import guess_format
 from batchcolor.images.scan import (
     ScannedFile,
@@ -38,10 +40,6 @@ IDENTIFY_AHEAD = 64
 UNKNOWN_SIZE = 2**20
 """Bytes that are reserved for an object of unknown size."""
 NO_NAME = "not a picture or film by its name"
-PAINTED_IN_CLUSTER = (
-    "its painted colour hints are on remote storage, which jobs with --cluster do not read; colour "
-    "it without --cluster, or list the hints in a decision"
-)
 
 MakeTask: TypeAlias = Callable[[ScannedFile], Task]
 Planned: TypeAlias = Task | SkippedEntry
@@ -55,6 +53,8 @@ class _Candidate:
     found: RemoteObject
     is_expected: bool
     """Whether its name says that it is a picture or film."""
+    companions: tuple[RemoteObject, ...] = ()
+    """Those that are here already; those that are fetched with it are in `task`."""
 
     @property
     def is_sniffed(self) -> bool:
@@ -107,12 +107,18 @@ class RemoteTasks:
             if not isinstance(item, Sized):
                 yield item
                 continue
-            task = item.item.task
-            self.session.release_companions(task.source.path)
-            if task.correction.painted is None:
-                yield replace(task, found=item.item.found)
-            else:
-                yield replace(task, action="refused", step="scan", reason=PAINTED_IN_CLUSTER)
+            candidate = item.item
+            self.session.release_companions(candidate.task.source.path)
+            yield replace(candidate.task, found=candidate.found, companions=candidate.companions)
+
+    def select_again(self, previous: Task, content: ScannedFile) -> Task:
+        """A task of `select` by the content of its object, which another process has found."""
+        path = previous.source.path
+        error = self._fetch_companions(path, previous.companions)
+        task = self.make_task(content)
+        task = replace(task, found=previous.found, companions=previous.companions)
+        self.session.release_companions(path)
+        return replace(task, action="refused", step="scan", reason=error) if error else task
 
     def fetch(self) -> Iterator[Task | SkippedEntry]:
         """Yields the same tasks, each when its file is there, until `RemoteSession.release`."""
@@ -219,7 +225,7 @@ class RemoteTasks:
             return replace(task, action="refused", step="scan", reason=error)
         if task.action not in ("colour", "exists"):
             return task
-        return _Candidate(task, entry, is_expected=is_expected)
+        return _Candidate(task, entry, is_expected, tuple(companions))
 
     def _fetch_companions(self, path: Path, companions: Sequence[RemoteObject]) -> str:
         """Fetches the companion files of an object; returns why that failed, or nothing."""
@@ -229,7 +235,8 @@ class RemoteTasks:
         for found, target in zip(companions, targets, strict=True):
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                incomplete = target.with_name(f"{target.name}.part")
+                # Threads fetch companions that two pictures share at the same time.
+                incomplete = target.with_name(f"{threading.get_ident()}.part")
                 self.session.retry.call(partial(store.fetch, found, incomplete))
                 set_time(incomplete, found.mtime_ns)
                 incomplete.replace(target)
@@ -251,6 +258,8 @@ class RemoteTasks:
                     return _Fetched(candidate, size, "not a picture or film", is_foreign=True)
                 if candidate.task.action == "exists" and kind == candidate.task.source.format:
                     return _Fetched(candidate, size, is_kept=True)
+            if error := self._fetch_companions(path, _list_hints(candidate.task)):
+                return _Fetched(candidate, size, error)
             path.parent.mkdir(parents=True, exist_ok=True)
             retry.call(lambda: store.fetch(found, path))
             set_time(path, found.mtime_ns)
@@ -287,3 +296,10 @@ class RemoteTasks:
         if found.format == task.source.format:
             return replace(task, source=found)
         return self.make_task(found)
+
+
+def _list_hints(task: Task) -> Sequence[RemoteObject]:
+    """The painted hints of a task of `select`; a decision is part of the task already."""
+    if task.correction.painted is None:
+        return ()
+    return [companion for companion in task.companions if is_hints_file(companion.key)]

@@ -38,6 +38,8 @@ class Task:
     """The folder of its source in the output folder."""
     found: RemoteObject | None = None
     """The object on remote storage, where another process fetches it."""
+    companions: tuple[RemoteObject, ...] = ()
+    """The companion files of that object."""
 
     @property
     def settings(self) -> RunSettings:

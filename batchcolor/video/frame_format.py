@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
-from batchcolor.color import BT601, BT709, Matrix
+from batchcolor.color import BT601, BT709, BT2020, Matrix
 from batchcolor.video.hdr import HLG, PQ, DynamicRange
 
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG."""
 MATRIX_BT709, MATRIX_BT601 = 1, 6
 """Matrix coefficients of ITU-T H.273, table 4."""
+MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
+"""Supported matrix coefficients, by the same code points."""
 HD_WIDTH, HD_HEIGHT = 1280, 576
 """Frames at least so wide, or higher than this, are BT.709 if untagged, as in players."""
 BIT_DEPTHS = (8, 10, 12, 14, 16)

@@ -18,6 +18,7 @@ from batchcolor.color import Matrix, ycbcr_to_rgb
 
 PQ, HLG = 16, 18
 """Transfer characteristics of ITU-T H.273, table 3."""
+HDR_NAMES = {PQ: "PQ", HLG: "HLG"}
 BT2020_PRIMARIES, P3_PRIMARIES = 9, 12
 REFERENCE_WHITE = 203.0
 PEAK = 1000.0

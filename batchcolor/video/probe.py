@@ -18,7 +18,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from batchcolor.color import BT601, BT709, BT2020, Matrix
+from batchcolor.color import BT601, Matrix
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.video.chroma_location import read_chroma_location
 from batchcolor.video.ffmpeg import DECODE_ERRORS, format_av_error, is_cover, open_container
@@ -27,6 +27,7 @@ from batchcolor.video.frame_format import (
     BIT_DEPTHS,
     FULL_RANGE,
     LIMITED_RANGE,
+    MATRICES,
     MATRIX_BT601,
     ColorTags,
     FieldOrder,
@@ -42,13 +43,11 @@ from batchcolor.video.frame_metadata import (
     read_timecode,
 )
 from batchcolor.video.gif_header import GifHeader, is_gif, read_gif_header
+from batchcolor.video.hdr import HDR_NAMES
 from batchcolor.video.input.corruption import is_truncated_avi
 from batchcolor.video.input.gif_damage import GifInspector
 from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
 
-MATRICES = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
-"""Supported matrix coefficients of ITU-T H.273, table 4."""
-HDR = {16: "PQ", 18: "HLG"}
 PTS_PROBE_FRAMES = 48
 """Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
 CHROMA_LAYOUTS = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (4, 1): "411"}
@@ -174,6 +173,7 @@ def _read_source_info(
         container_end=((container.duration or 0) + max(0, container.start_time or 0))
         / av.time_base,
         codec=video.codec_context.name,
+        lossless_codec=_name_lossless_codec(video, frame),
         timecode=_read_timecode(path, video, frame),
         chroma_location=_read_chroma_location(video, frame_format),
         hdr=read_hdr_metadata(frame),
@@ -182,6 +182,13 @@ def _read_source_info(
         has_estimated_pts=has_estimated_pts,
         notes=tuple(notes),
     )
+
+
+def _name_lossless_codec(video: VideoStream, frame: VideoFrame) -> str:
+    """Returns the name of a codec that is always lossless; empty for others, and for a palette."""
+    codec = video.codec_context.codec
+    is_lossless = codec.lossless and not codec.lossy and not frame.format.has_palette
+    return video.codec_context.name if is_lossless and codec.name != "gif" else ""
 
 
 def _read_chroma_location(video: VideoStream, frame_format: FrameFormat) -> str:
@@ -212,8 +219,8 @@ def read_frame_format(
 def _note_dropped_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
     """Returns notes about properties of the frames that the result does not have."""
     notes, is_gif = [], video.codec_context.name == "gif"
-    if frame.color_trc in HDR:
-        notes.append(f"HDR ({HDR[frame.color_trc]}): tone-mapped for the model, written as HDR")
+    if name := HDR_NAMES.get(frame.color_trc):
+        notes.append(f"HDR ({name}): tone-mapped for the model, written as HDR")
     if lost := list_lost_metadata(frame):
         notes.append(f"{', '.join(lost)} dropped")
     if not is_gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):

@@ -34,6 +34,8 @@ class SourceInfo:
     """Second at which the last stream of the container ends, as `end`."""
     codec: str = ""
     """FFmpeg's name of its codec; empty for a folder of pictures."""
+    lossless_codec: str = ""
+    """Name of its codec, or of the format of its pictures, if it loses nothing; else empty."""
     timecode: str = ""
     """Timecode that the first frame states (DPX, MPEG-2, H.264, H.265); empty without one."""
     chroma_location: str = ""

@@ -112,3 +112,24 @@ def test_encoder_output_is_deterministic(grainy_clip, flat, process, tmp_path, n
             packets.append([bytes(packet) for packet in film.demux(video=0)])
     assert len(packets[0]) >= 40
     assert packets[0] == packets[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "note"),
+    [
+        ("film.avi", "huffyuv", [], "huffyuv is lossless, h264 is lossy; --codec ffv1"),
+        ("film.mkv", "ffv1", [], "ffv1 is lossless, h264 is lossy; --codec ffv1"),
+        ("film.mkv", "ffv1", ["--codec", "ffv1"], ""),
+        ("film.mkv", "ffv1", ["--codec", "h264"], ""),
+        ("film.mkv", "ffv1", ["--crf", "12"], ""),
+        ("film.mp4", "libx264", [], ""),
+    ],
+)
+def test_lossless_film_that_becomes_lossy_by_default_is_noted(
+    make_clip, command, flat, tmp_path, name, codec, options, note
+):
+    make_clip(tmp_path / name, codec=codec, frames=3, pixel_format="yuv422p")
+    result = command("run", name, "-m", flat, "-o", "out", *options)
+    assert result.returncode == 0, result.stderr
+    assert ("is lossless" in result.stderr) == bool(note)
+    assert note in " ".join(result.stderr.split())

@@ -1,5 +1,6 @@
 """High dynamic range: models see standard range, colours look the same, metadata stays."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -176,6 +177,54 @@ def test_timecode_of_mpeg_groups_is_kept(command, flat, tmp_path):
     assert command("run", "film.mpg", "-m", flat, "-o", "out").returncode == 0
     with av.open(str(tmp_path / "out" / "film.mkv")) as film:
         assert film.streams.video[0].metadata["TIMECODE"] == "01:02:03:04"
+
+
+def read_png_chunks(path):
+    data, place, chunks = path.read_bytes(), 8, {}
+    while place < len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        chunks.setdefault(data[place + 4 : place + 8].decode(), data[place + 8 : place + 8 + size])
+        place += 12 + size
+    return chunks
+
+
+@pytest.mark.parametrize("options", [["--to-frames"], ["--codec", "apng"]])
+def test_pictures_in_png_state_transfer_and_mastering_metadata(command, flat, tmp_path, options):
+    write_hdr10(tmp_path / "film.mp4")
+    result = command("run", "film.mp4", "-m", flat, "-o", "out", *options)
+    assert result.returncode == 0, result.stderr
+    picture = sorted((tmp_path / "out").rglob("*.png"))[0]
+    chunks = read_png_chunks(picture)
+    assert list(chunks).index("cICP") < list(chunks).index("IDAT")
+    assert tuple(chunks["cICP"]) == (9, PQ, 0, 1)
+    own = read_hdr_metadata(read_first(tmp_path / "film.mp4"))
+    *points, highest, lowest = struct.unpack(">8H2I", chunks["mDCV"])
+    assert [point / 50000 for point in points] == pytest.approx(list(map(float, own.mastering[:8])))
+    assert [lowest / 1e4, highest / 1e4] == pytest.approx(list(map(float, own.mastering[8:])))
+    assert struct.unpack(">2I", chunks["cLLI"]) == (1000 * 10000, 400 * 10000)
+
+
+def test_film_of_pictures_that_state_their_transfer_is_hdr(command, flat, tmp_path):
+    write_hdr10(tmp_path / "film.mp4")
+    result = command("run", "film.mp4", "-m", flat, "-o", "out", "--to-frames")
+    assert result.returncode == 0, result.stderr
+    (tmp_path / "out" / "film-frames").rename(tmp_path / "frames")
+    words = ("run", "frames", "-m", flat, "-o", "again", "--frames", "--codec", "h265")
+    result = command(*words, "--include-results", "--if-colored", "recolor")
+    assert result.returncode == 0, result.stderr
+    assert "HDR (PQ): tone-mapped for the model" in result.stderr
+    first = read_first(tmp_path / "again" / "frames.mp4")
+    assert (first.colorspace, first.color_primaries, first.color_trc) == (9, 9, PQ)
+    own = read_hdr_metadata(read_first(tmp_path / "film.mp4"))
+    assert read_hdr_metadata(first) == own
+
+
+def test_pictures_that_do_not_state_the_transfer_are_noted(command, flat, tmp_path):
+    write_hdr10(tmp_path / "film.mp4")
+    words = ("run", "film.mp4", "-m", flat, "-o", "out", "--to-frames", "--format", "jpeg")
+    result = command(*words)
+    assert result.returncode == 0, result.stderr
+    assert "jpeg does not state PQ" in result.stderr
 
 
 def write_elementary(path, message):

@@ -238,3 +238,14 @@ def test_empty_streams_are_kept_or_reported(make_clip, flat, command, tmp_path, 
         assert (note in text) == (container == "mp4")
     assert "2 video streams: 0 is coloured, 1 not" in text
     assert "copied" not in text
+
+
+@pytest.mark.parametrize(("options", "is_noted"), [((), False), (("--format", "mkv"), True)])
+def test_priming_of_aac_before_zero_is_noted_in_mkv(
+    make_clip, command, flat, tmp_path, options, is_noted
+):
+    make_clip(tmp_path / "film.mp4", audio=("aac",), frames=25)
+    result = command("run", "film.mp4", "-m", flat, "-o", "out", *options)
+    assert result.returncode == 0, result.stderr
+    note = "audio stream 1 starts 0.021 s before zero: kept with its time"
+    assert (note in " ".join(result.stderr.split())) == is_noted

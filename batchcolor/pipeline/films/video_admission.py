@@ -16,7 +16,7 @@ from batchcolor.video.input.decoder import VideoDecoder
 from batchcolor.video.input.image_sequence_reader import ImageSequenceReader, probe_image_sequence
 from batchcolor.video.input.shot_frames import Frames, ShotFrames
 from batchcolor.video.output.animation_muxer import check_streams
-from batchcolor.video.output.codec_choice import resolve_codec
+from batchcolor.video.output.codec_choice import describe_loss, resolve_codec
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, find_skippable_streams
 from batchcolor.video.output.encoder_memory import EncoderLimits, fit_encoder
@@ -79,7 +79,9 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
     limits, encoder_memory = _limit_encoder(output, memory)
     output = replace(output, encoder_limits=limits)
     limited = [] if limits.lookahead is None else [LIMITED.format(limits.lookahead)]
-    notes = (*filter(None, [task.source.note]), *source.notes, *output.notes, *limited)
+    lossy = [describe_loss(job.films, settings, source)]
+    own = filter(None, [task.source.note, *lossy])
+    notes = (*own, *source.notes, *output.notes, *limited)
     frames = batch_size * job.every
     usage = _estimate_memory(output, encoder_memory, memory, frames, job.stabilize)
     return Admission(source, output, notes, job.max_pixels, *usage)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
+from batchcolor.images.formats import PNG, Format
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planning.task import Task
@@ -21,6 +22,7 @@ from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import PacketScan, Timeline
+from batchcolor.video.png_color_chunks import describe_colors
 from batchcolor.video.source_info import SourceInfo
 
 
@@ -74,6 +76,12 @@ class VideoSink(ABC):
         if not is_same:
             self.segments.remove()
             raise ProcessingError("commit", "the source changed while it was coloured")
+
+    def _describe_colors(self, kind: Format | None) -> Metadata:
+        """Returns the metadata that states the colour space of pictures of a format."""
+        if kind != PNG:
+            return Metadata()
+        return describe_colors(self.output.frame_format, self.output.hdr)
 
     def _check_count(self, frames: int, wanted: int) -> None:
         if frames != wanted:
@@ -145,12 +153,13 @@ class AnimationSink(VideoSink):
     ) -> None:
         super().__init__(task, source, output)
         self.segments = PacketSegments(folder, output, self.timeline, quality)
+        self.segments.metadata = self._describe_colors(output.container.still)
 
     def mark(self, provenance: Provenance) -> None:
         """As `VideoSink.mark`: metadata of the first picture."""
         still = self.output.container.still
         assert still is not None
-        self.segments.metadata = mark_metadata(Metadata(), provenance, still, [])
+        self.segments.metadata = mark_metadata(self.segments.metadata, provenance, still, [])
 
     def commit(
         self,
@@ -183,11 +192,12 @@ class FolderSink(VideoSink):
     ) -> None:
         super().__init__(task, source, output)
         self.segments = ImageSegments(folder, task.target, source, output, self.timeline, quality)
+        self.segments.metadata = self._describe_colors(output.container)
 
     def mark(self, provenance: Provenance) -> None:
         """As `VideoSink.mark`: metadata of each picture."""
         container = self.output.container
-        self.segments.metadata = mark_metadata(Metadata(), provenance, container, [])
+        self.segments.metadata = mark_metadata(self.segments.metadata, provenance, container, [])
 
     def commit(
         self,

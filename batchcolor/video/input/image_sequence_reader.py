@@ -14,6 +14,7 @@ from PIL import Image
 
 from batchcolor.errors import LIMITS, ProcessingError
 from batchcolor.images.decode import decode
+from batchcolor.images.formats import BMP, DPX, PNG, TIFF
 from batchcolor.images.header import estimate_memory, read_pages
 from batchcolor.images.picture import Picture
 from batchcolor.images.readers.dpx import is_dpx, read_dpx_header
@@ -21,17 +22,21 @@ from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
     FULL_RANGE,
+    MATRICES,
     ColorTags,
     FrameFormat,
     choose_default_matrix,
     name_pixel_format,
 )
 from batchcolor.video.frame_mark import FrameMark
+from batchcolor.video.hdr import HDR_NAMES
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
 from batchcolor.video.planes import view_plane
+from batchcolor.video.png_color_chunks import read_colors
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.time_range import TimeRange, make_start_error
 
+LOSSLESS_FORMATS = (PNG, TIFF, BMP, DPX)
 MAX_LISTED_NAMES = 5
 """Names listed in a note; the rest are counted."""
 
@@ -50,6 +55,11 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
         notes.append(f"frame {missing} missing; replaced by the previous frame")
     picture = _decode_first_readable(frames, max_pixels)
     matrix, matrix_tag = choose_default_matrix(picture.width, picture.height)
+    standard = ColorTags(range=FULL_RANGE, matrix=matrix_tag)  # the range of pictures
+    tags, hdr = read_colors(picture.metadata, standard)
+    if tags.transfer in HDR_NAMES:
+        name = HDR_NAMES[tags.transfer]
+        notes.append(f"HDR ({name}): tone-mapped for the model, written as HDR")
     return SourceInfo(
         path=folder,
         stream=0,
@@ -57,18 +67,24 @@ def probe_image_sequence(folder: Path, fps: Fraction, max_pixels: int) -> Source
             width=picture.width,
             height=picture.height,
             pixel_format=name_pixel_format("420", _find_depth(picture)),
-            matrix=matrix,
-            tags=ColorTags(range=FULL_RANGE, matrix=matrix_tag),  # the range of pictures
+            matrix=MATRICES.get(tags.matrix, matrix),
+            tags=tags,
         ),
+        hdr=hdr,
         rate=fps,
         time_base=1 / fps,
         frames=len(frames.paths),
         end=float(frames.length / fps),
         container_end=float(frames.length / fps),
         is_image_sequence=True,
+        lossless_codec=picture.format.name if _is_lossless(picture) else "",
         timecode=_read_timecode(next(iter(frames.paths.values()))),
         notes=tuple(notes),
     )
+
+
+def _is_lossless(picture: Picture) -> bool:
+    return picture.is_lossless or picture.format in LOSSLESS_FORMATS
 
 
 def _find_depth(picture: Picture) -> int:

@@ -28,6 +28,7 @@ KEPT_CODECS = {"prores": "prores", "dnxhd": "dnxhr", "dvvideo": "dv"}
 """Codecs of editing and tapes that results keep, by FFmpeg's name of the source's."""
 OWN_CODECS = {GIF: "gif", APNG: "apng", ANIMATED_WEBP: "awebp"}
 """The codec of containers that have only one."""
+EDITING_CODECS = ("prores", "dnxhr", "dv")
 KEPT_IN_MXF = {**KEPT_CODECS, "ffv1": "ffv1"}
 
 
@@ -78,6 +79,22 @@ def _choose_codec(settings: VideoSettings, container: Format, source: SourceInfo
     if kept == "dnxhr" and not is_possible:
         kept = "prores"
     return kept
+
+
+def describe_loss(asked: VideoSettings, chosen: VideoSettings, source: SourceInfo) -> str:
+    """Returns a note where a lossless film gets a lossy codec without being asked for it.
+
+    `asked` are the settings of the job, `chosen` those for this film. Empty where nothing is lost,
+    and where a codec or quality is asked for.
+    """
+    is_asked = asked.codec != AUTO or asked.has_quality or asked.to_frames
+    if is_asked or not source.lossless_codec or chosen.video_codec.is_lossless:
+        return ""
+    editing = "" if chosen.codec in EDITING_CODECS else ", --codec prores is for editing"
+    return (
+        f"{source.lossless_codec} is lossless, {chosen.codec} is lossy; "
+        f"--codec ffv1 is lossless (mkv){editing}"
+    )
 
 
 def _fits_dv(settings: VideoSettings) -> bool:

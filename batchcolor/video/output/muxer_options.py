@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 
 from batchcolor.images.formats import DV, GIF, MKV, MXF, Format
 from batchcolor.video.output.output_spec import OutputSpec
@@ -96,6 +98,26 @@ def _choose_matroska_options(
     shift = f"{float(-start * source.time_base):.6f}"
     note = f"starts before zero, which mkv cannot store: all streams are delayed by {shift} s"
     return {"output_ts_offset": shift}, [note]
+
+
+def describe_early_audio(packet: Packet[Stream], delay: Fraction) -> str:
+    """Returns a note if the first packet of an audio stream begins before zero in Matroska.
+
+    The samples before zero are those that an encoder puts before the sound, as of AAC. `delay` is
+    that of all streams, in seconds. Empty if there is nothing to note: Opus states the number of
+    these samples itself.
+    """
+    stream = packet.stream
+    context = stream.codec_context
+    if packet.pts is None or stream.type != "audio" or context is None or context.name == "opus":
+        return ""
+    seconds = packet.pts * packet.time_base + delay
+    if seconds >= 0:
+        return ""
+    return (
+        f"audio stream {stream.index} starts {float(-seconds):.3f} s before zero: kept with its "
+        "time, but in mkv players do not know that they may skip it"
+    )
 
 
 def _choose_mp4_options(

@@ -16,7 +16,11 @@ from batchcolor.errors import ProcessingError
 from batchcolor.images.formats import MKV, MOV, MP4, MXF, Format
 from batchcolor.video.ffmpeg import DECODE_ERRORS, DEMUXER_OPTIONS, format_av_error, to_ffmpeg_url
 from batchcolor.video.output.containers import refuses_stream, suggest_container
-from batchcolor.video.output.muxer_options import MUXER_OWNED_TAGS, choose_muxer_options
+from batchcolor.video.output.muxer_options import (
+    MUXER_OWNED_TAGS,
+    choose_muxer_options,
+    describe_early_audio,
+)
 from batchcolor.video.output.mxf_audio import MxfAudio
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.pcm_transcoder import (
@@ -53,6 +57,8 @@ class StreamCopier:
         """Last decoding time of each stream."""
         self._packets = self._demux()
         self._audio = MxfAudio()
+        self._delay = Fraction(0)
+        """Seconds that the muxer adds to all times."""
         self._cut: StreamCut | None = None
 
     def cut(self, target: OutputContainer, start: Fraction, end: Fraction) -> None:
@@ -70,6 +76,7 @@ class StreamCopier:
         """Returns the options of the result's muxer."""
         options, notes = choose_muxer_options(self._input, self.source, self.output)
         self.notes += notes
+        self._delay = Fraction(options.get("output_ts_offset", 0))
         return options
 
     def add_streams(self, target: OutputContainer, alternatives: Sequence[Format]) -> Iterator[int]:
@@ -198,10 +205,16 @@ class StreamCopier:
                 return
             self._next_packet = None
             if not _is_empty_subtitle(packet):
-                self._with_packets.add(packet.stream_index)
+                self._note_first(packet)
                 self._make_monotonic(packet)
                 self._audio.count(self._targets[packet.stream_index].target, packet)
                 target.mux(list(self._targets[packet.stream_index].convert_packet(packet)))
+
+    def _note_first(self, packet: Packet[Stream]) -> None:
+        is_first = packet.stream_index not in self._with_packets
+        self._with_packets.add(packet.stream_index)
+        if is_first and self.output.container == MKV:
+            self.notes += filter(None, [describe_early_audio(packet, self._delay)])
 
     def pad_audio(self, target: OutputContainer, end: Fraction) -> None:
         """Appends silence to audio that ends before the picture, at `end` seconds."""

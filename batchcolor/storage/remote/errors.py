@@ -15,6 +15,7 @@ TRANSIENT_CODES = frozenset(
         *("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling"),
         *("ThrottlingException", "TooManyRequests", "TooManyRequestsException", "OperationAborted"),
         *("RequestLimitExceeded", "BandwidthLimitExceeded", "ServerBusy", "429", "500", "503"),
+        "ConditionalRequestConflict",
     }
 )
 """Codes in the answers of S3 and of what is compatible with it."""
@@ -54,12 +55,22 @@ MISSING = {
 """What does not exist, by the code in the answer."""
 
 
+UNSUPPORTED_STATUS = frozenset({405, 501})
+"""Of answers to requests with a header or method that a server does not have."""
+
+
 class StorageError(Exception):
     """An operation on remote storage failed. `str` is a sentence without credentials."""
 
-    def __init__(self, kind: Kind, sentence: str) -> None:
+    def __init__(self, kind: Kind, sentence: str, status: int | None = None) -> None:
+        """`status` is that of the server's answer, if there was one."""
         super().__init__(sentence)
-        self.kind = kind
+        self.kind, self.status = kind, status
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the server does not have what was asked for, such as conditions."""
+        return self.status in UNSUPPORTED_STATUS
 
 
 class IncompleteDownloadError(Exception):
@@ -90,8 +101,9 @@ def classify(error: BaseException) -> Kind:
     code = _find_code(error)
     if code in CHANGED_CODES:
         return "changed"
-    status = getattr(error, "status", None) or getattr(error, "status_code", None)
-    if isinstance(status, int):
+    if code in TRANSIENT_CODES:
+        return "transient"
+    if (status := find_status(error)) is not None and status >= 400:
         if status in (401, 403):
             return "denied"
         if status in TRANSIENT_STATUS:
@@ -99,8 +111,6 @@ def classify(error: BaseException) -> Kind:
         if status in (404, 410):
             return "missing"
         return "changed" if status == 412 else "other"
-    if code in TRANSIENT_CODES:
-        return "transient"
     is_timeout = isinstance(error, TimeoutError | ConnectionError | socket.timeout)
     if is_timeout or names & TRANSIENT_NAMES:
         return "transient"
@@ -135,6 +145,19 @@ def explain(error: BaseException) -> str:
 def is_missing_bucket(error: StorageError) -> bool:
     """Whether not only an object or folder does not exist."""
     return any(text in str(error) for text in MISSING.values())
+
+
+def find_status(error: BaseException) -> int | None:
+    """The status of the answer that an error of a library is about; None where there is none."""
+    for one in (error, error.__cause__):
+        response = getattr(one, "response", None)
+        if isinstance(response, dict):  # of botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        else:
+            status = getattr(one, "status", None) or getattr(one, "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
 
 
 def _find_code(error: BaseException) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -126,11 +125,16 @@ class GcsStore(BucketStore):
         return self._upload(content, path, {"ifGenerationMatch": tag or "0"})
 
     def read_guarded(self, path: str) -> GuardedObject:
-        """As `Store.read_guarded`: an object that is written between the requests is read again."""
-        for _ in range(MAX_READS - 1):
-            with suppress(ChangedObjectError):
+        """As `Store.read_guarded`: an object that is written between the requests is read again.
+
+        One that is written each time is there all the same: `Retry` reads it after a wait.
+        """
+        for _ in range(MAX_READS):
+            try:
                 return self._read_once(path)
-        return self._read_once(path)
+            except ChangedObjectError:
+                continue
+        raise IncompleteDownloadError("it is written again and again by another program")
 
     def _read_once(self, path: str) -> GuardedObject:
         headers, described = self._request("GET", self._url(path))

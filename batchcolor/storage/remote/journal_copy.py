@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,8 +26,8 @@ SECONDS = 30.0
 """Between two copies while a job runs."""
 GROWTH = 1.1
 """Factor by which a journal grows between two copies, so that copying stays a small part."""
-MAX_MERGES = 5
-"""Attempts to write a journal that others write as well, before it is replaced."""
+MAX_MERGES = 8
+"""Attempts to write a journal that others write as well; then its lines stay here."""
 RECORDS = "progress*.json"
 OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", RECORDS)
 """What else of the state folder is kept on remote storage, as patterns of names."""
@@ -41,6 +44,10 @@ def is_other_state(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in OTHER_STATE)
 
 
+class ContentionError(StorageError):
+    """A journal was written by others each time when this job tried to."""
+
+
 class JournalCopies:
     """The state folder of one remote output."""
 
@@ -51,6 +58,8 @@ class JournalCopies:
         """Size and time of change of each file at its last copy."""
         self._tags: dict[str, str] = {}
         """The tag of each object when it was last read or written."""
+        self._foreign: dict[str, bytes] = {}
+        """Lines that each object had then, and the journal here has not."""
         self._next = time.monotonic() + SECONDS
 
     def fetch(self, objects: list[RemoteObject]) -> None:
@@ -71,16 +80,21 @@ class JournalCopies:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_atomic(local, merged)
             self._tags[name] = found.tag
+            self._foreign.pop(name, None)
 
     def copy_sometimes(self, journal: Path) -> None:
-        """Copies a journal that is due. Raises OutputError."""
+        """Copies a journal that is due. Raises OutputError.
+
+        One that others write at the same moment is left to the next copy.
+        """
         if time.monotonic() < self._next:
             return
         size = _identify(journal)[0]
         if size > GROWTH * self._copied.get(journal.name, (0, 0))[0]:
-            self._copy(journal)
-            if _find_record(journal).is_file():
-                self._copy(_find_record(journal))
+            with self._translated(), suppress(ContentionError):
+                self._copy(journal)
+                if _find_record(journal).is_file():
+                    self._copy(_find_record(journal))
         self._next = time.monotonic() + SECONDS
 
     def copy_all(self, journal: Path) -> None:
@@ -93,43 +107,69 @@ class JournalCopies:
         )
         for path in (journal, *others):
             if path.is_file() and _identify(path) != self._copied.get(path.name):
-                self._copy(path)
+                with self._translated():
+                    self._copy(path)
 
-    def _copy(self, path: Path) -> None:
-        identity, content = _identify(path), path.read_bytes()
-        target = f"{self._base.rstrip('/')}/{STATE_FOLDER}/{path.name}"
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            if self._store.has_conditions and is_journal(path.name):
-                written = self._write_merged(path.name, content, target)
-            else:
-                written = self._retry.call(lambda: self._store.write(content, target))
+            yield
         except StorageError as error:
             raise OutputError(
                 f"the journal cannot be written to the output: {error}; run the same command again"
             ) from error
+
+    def _copy(self, path: Path) -> None:
+        identity, content = _identify(path), path.read_bytes()
+        target = f"{self._base.rstrip('/')}/{STATE_FOLDER}/{path.name}"
+        if not is_journal(path.name):
+            written = self._retry.call(lambda: self._store.write(content, target))
+        elif self._store.has_conditions:
+            written = self._write_merged(path.name, content, target)
+        else:
+            written = self._read_and_write(content, target)
         self._copied[path.name] = identity
         self._tags[path.name] = written.tag
 
     def _write_merged(self, name: str, content: bytes, target: str) -> RemoteObject:
         """Writes a journal; where another job has written to it since, with the lines of both.
 
-        Raises StorageError.
+        Never without a condition where the storage has them: raises ContentionError where others
+        write each time, and StorageError.
         """
-        merged, tag = content, self._tags.get(name, "")
-        for _ in range(MAX_MERGES):
+        there, tag = self._foreign.get(name, b""), self._tags.get(name, "")
+        for attempt in range(MAX_MERGES):
+            merged = merge_lines(there, content)
             try:
-                return self._retry.call(lambda: self._store.write_if(merged, target, tag))  # noqa: B023
+                written = self._retry.call(lambda: self._store.write_if(merged, target, tag))  # noqa: B023
+                self._foreign[name] = _find_foreign(there, content)
+                return written
             except StorageError as error:
+                if error.is_unsupported:
+                    return self._read_and_write(content, target)
                 if error.kind not in ("changed", "missing"):
-                    break
+                    raise
+            if attempt:
+                self._retry.wait(attempt - 1)
             try:
                 found = self._retry.call(lambda: self._store.read_guarded(target))
-                merged, tag = merge_lines(found.content, content), found.tag
+                there, tag = found.content, found.tag
             except StorageError as error:
-                if error.kind != "missing":
+                if error.kind == "missing":
+                    there, tag = b"", ""
+                elif error.kind != "changed":  # then it is written without success, and read again
                     raise
-                merged, tag = content, ""
-        return self._retry.call(lambda: self._store.write(merged, target))
+        raise ContentionError("changed", "other jobs write it at the same moment")
+
+    def _read_and_write(self, content: bytes, target: str) -> RemoteObject:
+        """Writes a journal with the lines that are there, to storage without conditions."""
+        try:
+            there = self._retry.call(lambda: self._store.read(target))
+        except StorageError as error:
+            if error.kind != "missing":
+                raise
+            there = b""
+        return self._retry.call(lambda: self._store.write(merge_lines(there, content), target))
 
 
 def _is_record(name: str) -> bool:
@@ -173,10 +213,32 @@ def merge_lines(remote: bytes, local: bytes) -> bytes:
 
     An incomplete last line is dropped: its picture is processed again.
     """
-    complete = [line for line in remote.split(b"\n")[:-1] if line]
-    known = set(complete)
-    own = [line for line in local.split(b"\n")[:-1] if line]
-    if known.issubset(own):
+    there, own = _split_lines(remote), _split_lines(local)
+    if not _subtract(there, own):
         return local
-    lines = complete + [line for line in own if line not in known]
+    return _join_lines(there + _subtract(own, there))
+
+
+def _find_foreign(there: bytes, content: bytes) -> bytes:
+    return _join_lines(_subtract(_split_lines(there), _split_lines(content)))
+
+
+def _split_lines(content: bytes) -> list[bytes]:
+    return [line for line in content.split(b"\n")[:-1] if line]
+
+
+def _join_lines(lines: list[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
+
+
+def _subtract(lines: list[bytes], others: list[bytes]) -> list[bytes]:
+    """The lines that the others have not, or not as often: a picture may fail twice and be coloured
+    in between."""
+    counts = Counter(others)
+    found = []
+    for line in lines:
+        if counts[line]:
+            counts[line] -= 1
+        else:
+            found.append(line)
+    return found

@@ -33,8 +33,6 @@ SUFFIX = ".json"
 LOCK_STEM, SHARD_PREFIX = "lock", "lock-"
 MAX_ATTEMPTS = 10
 """To take a lock that others take and release at the same moment."""
-UNCONDITIONAL = ("NotImplemented", "501", "405")
-"""In the answers of servers that refuse conditions."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class RemoteLock:
                 if self._write("" if found is None else found.tag):
                     break
             except StorageError as error:
-                if any(code in str(error) for code in UNCONDITIONAL):
+                if error.is_unsupported:
                     return self._note_missing()
                 raise
         else:
@@ -135,7 +133,7 @@ class RemoteLock:
         try:
             return self._retry.call(lambda: self._store.read_guarded(path))
         except StorageError as error:
-            if error.kind in ("missing", "changed"):
+            if error.kind == "missing":
                 return None
             raise
 

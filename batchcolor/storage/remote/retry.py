@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from batchcolor.storage.remote.errors import StorageError, classify, explain
+from batchcolor.storage.remote.errors import StorageError, classify, explain, find_status
 
 T = TypeVar("T")
 FIRST_WAIT, LONGEST_WAIT = 0.25, 20.0
@@ -43,10 +43,13 @@ class Retry:
                 is_stopped = self.stop is not None and self.stop.is_set()
                 if kind != "transient" or attempt == self.retries or is_stopped:
                     tried = f" ({attempt + 1} attempts)" if attempt else ""
-                    raise StorageError(kind, explain(error) + tried) from error
-                self._wait(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+                    sentence = explain(error) + tried
+                    raise StorageError(kind, sentence, find_status(error)) from error
+                self.wait(attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, attempt: int) -> None:
+        """Waits before the repetition with this number, from 0; less where the job is stopped."""
+        seconds = min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)
         event = self.stop or threading.Event()
         event.wait(seconds * random.uniform(0.5, 1.0))

@@ -12,7 +12,7 @@ from fsspec.asyn import sync
 
 from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
 from batchcolor.storage.remote.errors import IncompleteDownloadError
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
 
 CHUNK = 2**20
 PART = 64 * 2**20
@@ -44,29 +44,77 @@ class S3Store(BucketStore):
     ) -> tuple[Sequence[Listed], str | None]:
         """As `BucketStore.list_page`."""
         more = {"ContinuationToken": token} if token else {}
-        page = self.fs.call_s3(
-            "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=size, **more, **self.fs.req_kw
-        )
+        values = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": size, **more}
+        page = sync(self.fs.loop, self._ask, "list_objects_v2", **values)
         return [_read_entry(entry) for entry in page.get("Contents", ())], (
             page["NextContinuationToken"] if page.get("IsTruncated") else None
         )
 
     def has_object(self, path: str) -> bool:
         """As `Store.has_object`, without a listing, which `stat` asks for where there is none."""
-        bucket, key, _ = self.fs.split_path(path)
         try:
-            self.fs.call_s3("head_object", Bucket=bucket, Key=key)
+            self._describe(path)
         except FileNotFoundError:
             return False
         return True
 
+    def stat(self, path: str) -> RemoteObject | None:
+        """As `Store.stat`."""
+        bucket, key, _ = self.fs.split_path(path)
+        if key.strip("/"):
+            try:
+                return make_object(path, key.rpartition("/")[2], self._describe(path))
+            except FileNotFoundError:
+                pass
+        prefix = f"{key.rstrip('/')}/" if key.strip("/") else ""
+        if not self.list_page(bucket, prefix, None, 1)[0] and prefix:
+            raise FileNotFoundError(path)
+        return None
+
+    def _describe(self, path: str) -> dict[str, Any]:
+        """Size, tag and time of an object. Raises FileNotFoundError."""
+        bucket, key, _ = self.fs.split_path(path)
+        answer = sync(self.fs.loop, self._ask, "head_object", Bucket=bucket, Key=key)
+        return {**answer, "size": answer["ContentLength"]}
+
+    async def _ask(self, request: str, **values: Any) -> Any:
+        """The answer to one request. `call_s3` of s3fs repeats some itself, which `Retry` does."""
+        from botocore.exceptions import ClientError
+        from s3fs.errors import translate_boto_error
+
+        await self.fs.set_session()
+        method = getattr(await self.fs.get_s3(values["Bucket"]), request)
+        try:
+            return await method(**self.fs._get_s3_method_kwargs(method, **values))
+        except ClientError as error:
+            raise translate_boto_error(error) from error
+
+    async def _get(self, path: str, **values: str) -> Any:
+        bucket, key, _ = self.fs.split_path(path)
+        return await self._ask("get_object", Bucket=bucket, Key=key, **values)
+
+    async def _read(self, path: str, **values: str) -> tuple[bytes, dict[str, Any]]:
+        """The content of an object or of a part of it, and the answer."""
+        answer = await self._get(path, **values)
+        async with answer["Body"] as body:
+            return await body.read(), answer
+
+    def read(self, path: str) -> bytes:
+        """As `Store.read`."""
+        content: bytes = sync(self.fs.loop, self._read, path)[0]
+        return content
+
+    def read_head(self, found: RemoteObject, size: int) -> bytes:
+        """As `Store.read_head`."""
+        if found.size == 0:
+            return b""
+        values = {"Range": f"bytes=0-{size - 1}", **_match(found.tag)}
+        content: bytes = sync(self.fs.loop, self._read, found.path, **values)[0]
+        return content[:size]
+
     async def download(self, found: RemoteObject, target: Path) -> int:
         """As `BucketStore.download`: one request."""
-        bucket, key, _ = self.fs.split_path(found.path)
-        match = {"IfMatch": f'"{found.tag}"'} if found.tag else {}
-        answer = await self.fs._call_s3(
-            "get_object", Bucket=bucket, Key=key, **match, **self.fs.req_kw
-        )
+        answer = await self._get(found.path, **_match(found.tag))
         size = 0
         async with answer["Body"] as body:
             with target.open("wb") as file:
@@ -91,27 +139,26 @@ class S3Store(BucketStore):
 
     def write_if(self, content: bytes, path: str, tag: str) -> RemoteObject:
         """As `Store.write_if`."""
-        condition = {"IfMatch": f'"{tag}"'} if tag else {"IfNoneMatch": "*"}
-        return self._put(content, path, **condition)
+        return self._put(content, path, **(_match(tag) or {"IfNoneMatch": "*"}))
 
     def read_guarded(self, path: str) -> GuardedObject:
         """As `Store.read_guarded`."""
-        return sync(self.fs.loop, self._read_guarded, path)  # type: ignore[no-any-return]
-
-    async def _read_guarded(self, path: str) -> GuardedObject:
-        bucket, key, _ = self.fs.split_path(path)
-        answer = await self.fs._call_s3("get_object", Bucket=bucket, Key=key, **self.fs.req_kw)
-        async with answer["Body"] as body:
-            content = await body.read()
+        content, answer = sync(self.fs.loop, self._read, path)
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         age = (now - answer["LastModified"]).total_seconds()
         return GuardedObject(content, str(answer["ETag"]).strip('"'), age)
 
     def _put(self, content: bytes, path: str, **condition: str) -> RemoteObject:
         bucket, key, _ = self.fs.split_path(path)
-        answer = self.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+        values = {"Bucket": bucket, "Key": key, "Body": content, **condition}
+        answer = sync(self.fs.loop, self._ask, "put_object", **values)
         tag = str(answer.get("ETag", "")).strip('"')
         return RemoteObject(path, key.rpartition("/")[2], len(content), tag=tag)
+
+
+def _match(tag: str) -> dict[str, str]:
+    """The condition that an object has this tag."""
+    return {"IfMatch": f'"{tag}"'} if tag else {}
 
 
 def _read_entry(entry: dict[str, Any]) -> Listed:

@@ -112,6 +112,22 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.fixture
+def proxy(
+    bucket: Any, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[FaultProxy]:
+    """A proxy before the S3 server, which jobs use; `bucket` reaches the server itself."""
+    import s3fs
+
+    made = FaultProxy(moto_url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.start())
+    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield made
+    s3fs.S3FileSystem.clear_instance_cache()
+    made.stop()
+
+
 @pytest.fixture(scope="session")
 def google_url() -> Iterator[str]:
     """The address of a server of Google Cloud Storage on loopback."""
@@ -141,17 +157,17 @@ class Cloud:
                 self.write(f"{below}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
     def write(self, key: str, content: bytes) -> None:
-        self.store.write(content, f"{self._base}/{key}")
+        self.store.write(content, f"{self.path}/{key}")
 
     def read(self, key: str) -> bytes:
-        return self.store.read(f"{self._base}/{key}")
+        return self.store.read(f"{self.path}/{key}")
 
     def delete(self, key: str) -> None:
-        self.store.delete(f"{self._base}/{key}")
+        self.store.delete(f"{self.path}/{key}")
 
     def objects(self, below: str) -> dict[str, bytes]:
         """The objects of a folder without the state folder."""
-        found = self.store.list(f"{self._base}/{below}")
+        found = self.store.list(f"{self.path}/{below}")
         return {
             one.key: self.store.read(one.path)
             for one in found
@@ -159,7 +175,8 @@ class Cloud:
         }
 
     @property
-    def _base(self) -> str:
+    def path(self) -> str:
+        """The path of the folder in the store."""
         return self.url.partition("://")[2]
 
 

@@ -10,13 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import Message
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code>'
-    "<Message>{code} of the test</Message></Error>"
+    "<Message>{message}</Message></Error>"
 )
-CODES = {403: "AccessDenied", 429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
+CODES = {
+    **{403: "AccessDenied", 405: "MethodNotAllowed", 409: "ConditionalRequestConflict"},
+    **{429: "TooManyRequests", 500: "InternalError", 501: "NotImplemented", 503: "SlowDown"},
+}
 
 
 @dataclass
@@ -30,6 +34,10 @@ class Fault:
     times: int = 10**9
     hide: str = ""
     """For "hidden": the key that a listing lacks."""
+    header: str = ""
+    """A header that the request has."""
+    message: str = ""
+    """In the answer; empty: the code of the status."""
     before: Callable[[], object] = lambda: None
     """Called before the request is answered."""
 
@@ -63,9 +71,10 @@ class FaultProxy:
         """The number of requests that match."""
         return sum(method == one and part in path for one, path in self.requests)
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, headers: Message) -> Fault | None:
         for fault in self.faults:
-            if fault.times > 0 and fault.method == method and fault.part in path:
+            has_header = not fault.header or fault.header in headers
+            if fault.times > 0 and fault.method == method and fault.part in path and has_header:
                 fault.times -= 1
                 return fault
         return None
@@ -84,12 +93,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.proxy.requests.append((self.command, path))
         time.sleep(self.proxy.latency)
-        fault = self.proxy.take(self.command, path)
+        fault = self.proxy.take(self.command, path, self.headers)
         if fault is not None:
             fault.before()
         if fault is not None and isinstance(fault.kind, int):
             code = CODES[fault.kind]
-            content = b"" if self.command == "HEAD" else ERROR.format(code=code).encode()
+            text = ERROR.format(code=code, message=fault.message or f"{code} of the test")
+            content = b"" if self.command == "HEAD" else text.encode()
             self._answer(fault.kind, {"Content-Type": "application/xml"}, content, len(content))
             return
         if fault is not None and fault.kind == "silent":

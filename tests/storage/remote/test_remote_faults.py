@@ -9,22 +9,9 @@ from PIL import Image
 
 import batchcolor
 from batchcolor.errors import ExitCode
+from batchcolor.storage.remote import s3_store
 
-from .fault_proxy import Fault, FaultProxy
-
-
-@pytest.fixture
-def proxy(bucket, moto_url, monkeypatch, tmp_path):
-    """A proxy before the server, which jobs use; `bucket` reaches the server itself."""
-    import s3fs
-
-    made = FaultProxy(moto_url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", made.start())
-    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield made
-    s3fs.S3FileSystem.clear_instance_cache()
-    made.stop()
+from .fault_proxy import Fault
 
 
 @pytest.fixture
@@ -148,16 +135,12 @@ def test_a_listing_that_breaks_off_is_one_failure_and_what_was_listed_is_coloure
     proxy, source, flat, monkeypatch
 ):
     proxy.faults.append(Fault(500, "GET", "continuation-token"))
-    import s3fs
+    original = s3_store.S3Store.list_page
 
-    original = s3fs.S3FileSystem.call_s3
+    def list_small_page(self, bucket, prefix, token, size=2):
+        return original(self, bucket, prefix, token, size)
 
-    def list_small_pages(self, method, *arguments, **more):
-        if method == "list_objects_v2":
-            more["MaxKeys"] = 2
-        return original(self, method, *arguments, **more)
-
-    monkeypatch.setattr(s3fs.S3FileSystem, "call_s3", list_small_pages)
+    monkeypatch.setattr(s3_store.S3Store, "list_page", list_small_page)
     report = batchcolor.run(source, output="s3://album/out", model=flat, retries=0)
     assert (report.done, report.failed, report.exit_code) == (2, 1, ExitCode.SOME_FAILED)
     assert "the listing cannot be read to its end" in failures(report)[0][1]

@@ -9,14 +9,14 @@ import time
 import pytest
 
 import batchcolor
-from batchcolor.errors import OutputLockedError
-from batchcolor.storage.remote import remote_lock
-from batchcolor.storage.remote.journal_copy import JournalCopies
+from batchcolor.errors import OutputError, OutputLockedError
+from batchcolor.storage.remote import remote_lock, retry
 from batchcolor.storage.remote.remote_lock import RemoteLock
 from batchcolor.storage.remote.retry import Retry
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.shard import Shard
 
+from .fault_proxy import Fault
 from .test_remote_output import GATED, objects
 
 
@@ -130,20 +130,41 @@ def test_storage_that_ignores_conditions_is_noted(make_lock, monkeypatch):
     assert "run only one job on it at a time" in lock.note
 
 
-def test_a_copy_of_a_journal_keeps_the_lines_of_another_job(bucket, tmp_path):
-    session = RemoteSession(retries=1)
-    opened = session.open("s3://album/out")
-    journals = []
-    for name in ("one", "other"):
-        folder = tmp_path / name
-        folder.mkdir()
-        journals.append(folder / "journal.jsonl")
-        journals[-1].write_text(f'{{"source": "{name}"}}\n')
-        copies = JournalCopies(opened.store, opened.path, folder, Retry(1))
-        copies.copy_all(journals[-1])
-    lines = bucket.cat_file("album/out/.batchcolor/journal.jsonl").splitlines()
-    assert sorted(lines) == [b'{"source": "one"}', b'{"source": "other"}']
-    session.close()
+def test_a_message_with_the_digits_of_a_status_is_not_that_status(proxy, make_lock, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.0)
+    proxy.faults.append(Fault(503, "PUT", "lock.json", message="request 405A501 was throttled"))
+    with pytest.raises(OutputError, match=r"cannot be locked: .* request 405A501"):
+        make_lock().acquire(None, "")
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_storage_that_refuses_conditions_is_noted(status, proxy, make_lock):
+    proxy.faults.append(Fault(status, "PUT", "lock.json", header="If-None-Match"))
+    lock = make_lock()
+    lock.acquire(None, "")
+    assert "no conditional writes" in lock.note
+
+
+def test_a_lock_that_is_renewed_at_each_reading_is_held(cloud, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.0)
+    opened = RemoteSession(retries=0).open(cloud.url)
+    holder, other = (RemoteLock(opened.store, opened.path, cloud.url, Retry(1)) for _ in range(2))
+    holder.acquire(None, "")
+    path = f"{cloud.path}/.batchcolor/lock.json"
+    renewals = iter(range(1000))
+
+    def renew() -> None:
+        cloud.store.write(holder._holder.encode(next(renewals)), path)
+
+    renewal = Fault("none", "GET", "alt=media", times=7, before=renew)  # two parts: only of Google
+    cloud.proxy.faults.append(renewal)
+    assert other.is_held(None)
+    with pytest.raises(OutputLockedError):
+        other.acquire(None, "")
+    renewal.times = 10**9
+    if cloud.url.startswith("gs"):
+        with pytest.raises(OutputError, match=r"cannot be locked: .*written again and again"):
+            other.acquire(None, "")
 
 
 def test_a_job_without_a_lock_is_not_refused(bucket, album, flat, make_lock):

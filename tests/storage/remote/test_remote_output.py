@@ -15,7 +15,6 @@ from PIL import Image
 
 import batchcolor
 from batchcolor.storage.journal import JournalEntry
-from batchcolor.storage.remote.journal_copy import merge_lines
 from batchcolor.storage.remote.object_index import ObjectIndex
 from batchcolor.storage.remote.store import RemoteObject
 
@@ -177,13 +176,6 @@ def test_a_dry_run_puts_nothing(bucket, album, command, flat):
     assert "Results would be in s3://album/out" in result.stdout
     assert "-> s3://album/out/001.jpg" in result.stdout
     assert bucket.find("album") == []
-
-
-def test_lines_of_two_journals_are_merged():
-    assert merge_lines(b"a\nb\n", b"a\nb\nc\n") == b"a\nb\nc\n"
-    assert merge_lines(b"a\nb\nc\n", b"a\n") == b"a\nb\nc\n"
-    assert merge_lines(b"a\nx\n", b"a\nc\ntorn") == b"a\nx\nc\n"
-    assert merge_lines(b"", b"a\n") == b"a\n"
 
 
 def test_the_index_knows_names_sizes_and_tags():

@@ -179,12 +179,14 @@ class TaskStream:
         """A task whose result a worker of a killed driver may have written, to be done again.
 
         A result on a disk has the modification time of its source; one that was changed since is
-        kept.
+        kept. Such a worker may live for some seconds more: what it writes meanwhile is replaced.
         """
-        if task.action != "exists" or not self._in_flight.interrupted:
+        if task.action not in ("colour", "exists") or not self._in_flight.interrupted:
             return task
         if absolute_source(task.source.path) not in self._in_flight.interrupted:
             return task
+        if task.action == "colour":
+            return replace(task, replaces=True)
         is_file = self._plan.remote_output is None and not task.target.is_dir()
         if is_file and task.target.stat().st_mtime_ns != task.source.mtime_ns:
             return task

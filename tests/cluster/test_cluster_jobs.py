@@ -303,3 +303,23 @@ def test_results_of_a_killed_driver_without_a_line_in_the_journal_are_done_again
     kept = read_results(tmp_path / "out")
     assert kept == {**results, edited: b"edited by a person"}
     assert not (state / "cluster").exists()
+
+
+def test_results_that_workers_of_a_killed_driver_write_late_are_done_again(color, album, tmp_path):
+    source, nodes = album(3), ThreadCluster("a")
+    records = tmp_path / "out" / STATE_FOLDER / "cluster" / "1-1"
+    records.mkdir(parents=True)
+    sources = [str(path) for path in source.rglob("*.jpg")]
+    (records / "chunk-1.json").write_text(json.dumps(sources))
+
+    def write_late(node: str, tasks: tuple[Any, ...]) -> None:
+        for task in tasks:
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            task.target.write_bytes(b"by a worker that has not ended yet")
+
+    nodes.before_color = write_late
+    report = color(source, nodes)
+    assert (report.done, report.existed, report.failed) == (3, 0, 0)
+    color(source, None, "alone")
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+    assert read_journal(tmp_path / "out") == read_journal(tmp_path / "alone")

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -29,6 +30,8 @@ from batchcolor.errors import (
 )
 from batchcolor.hooks.manager import clear_plugin_cache
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
+from batchcolor.storage.locations import Url
+from batchcolor.storage.remote.remote_output import find_output_folder
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'batchcolor[ray]'")
 
@@ -43,13 +46,16 @@ CONTROLLED = """
     calls = 0
 
     class Controlled:
-        # Waits while the file GATE exists. Blocks for ever after a picture where BLOCK names a
-        # file, which it makes then. Ends its process for a white picture.
+        # Waits while the file GATE exists, at a black picture while HOLD exists. Blocks for ever
+        # after a picture where BLOCK names a file, which it makes then. Ends its process for a
+        # white picture.
         def __call__(self, luma):
             global calls
             import torch
             calls += 1
             while os.path.exists(os.environ["GATE"]):
+                time.sleep(0.02)
+            while float(luma.mean()) < 0.05 and os.path.exists(os.environ["HOLD"]):
                 time.sleep(0.02)
             block = os.environ.get("BLOCK")
             while block and calls > 1:
@@ -111,6 +117,7 @@ def cluster(packages: Path, storage: dict[str, str]) -> Iterator[Any]:
         path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
         patch.setenv("PYTHONPATH", path)
         patch.setenv("GATE", str(packages / "gate"))
+        patch.setenv("HOLD", str(packages / "hold"))
         for name, value in storage.items():
             patch.setenv(name, value)
         made = Cluster(
@@ -150,6 +157,7 @@ def color(
     monkeypatch.syspath_prepend(str(packages))
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     monkeypatch.setenv("GATE", str(packages / "gate"))
+    monkeypatch.setenv("HOLD", str(packages / "hold"))
     clear_plugin_cache()
 
     def run(source: Path | str, name: str = "out", **arguments: Any) -> batchcolor.Report:
@@ -158,6 +166,27 @@ def color(
 
     yield run
     clear_plugin_cache()
+
+
+@pytest.fixture
+def system(storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The S3 server as a file system of fsspec."""
+    if not storage:
+        pytest.skip("the S3 server of the tests needs s3fs, moto and flask")
+    import s3fs
+
+    for name, value in storage.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+
+
+def read_objects(system: Any, bucket: str) -> tuple[dict[str, bytes], list[bytes]]:
+    """The results in a bucket, and the lines of its journal."""
+    files = {path.partition("/")[2]: system.cat_file(path) for path in system.find(bucket)}
+    lines = files[f"album/{STATE_FOLDER}/{JOURNAL_NAME}"].splitlines()
+    results = {name: data for name, data in files.items() if STATE_FOLDER not in name}
+    return results, sorted(lines)
 
 
 def read_results(output: Path) -> dict[str, bytes]:
@@ -223,45 +252,58 @@ def test_a_killed_node_costs_nothing_and_results_equal_those_of_one_machine(
     assert (again.done, again.skipped, again.failed) == (0, 20, 1)
 
 
-def test_objects_and_reports_of_a_cluster_are_those_of_one_machine(
-    color, storage, album, packages, monkeypatch
-):
-    if not storage:
-        pytest.skip("the S3 server of the tests needs s3fs, moto and flask")
-    import s3fs
-
-    for name, value in storage.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    system, source = s3fs.S3FileSystem(skip_instance_cache=True), album(6)
+def test_objects_and_reports_of_a_cluster_are_those_of_one_machine(color, system, album):
+    source = album(6)
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     Image.new("L", (40, 30), 90).save(source / "wrong.jpg", "PNG")
     (source / "notes").write_bytes(b"no picture, and without a suffix")
-    system.mkdir("scans")
+    for bucket in ("scans", "colour", "alone"):
+        system.mkdir(bucket)
     system.put(str(source), "scans/album", recursive=True)
-
-    def run(name: str, **arguments: Any) -> tuple[batchcolor.Report, dict[str, bytes]]:
-        system.mkdir(name)
-        report = color("s3://scans/album", output=f"s3://{name}/album", **arguments)
-        system.invalidate_cache()
-        files = {path.partition("/")[2]: system.cat_file(path) for path in system.find(name)}
-        return report, files
-
-    report, files = run("colour")
-    alone, expected = run("alone", cluster=None)
-    journals = [
-        sorted(found.pop(f"album/{STATE_FOLDER}/{JOURNAL_NAME}").splitlines())
-        for found in (files, expected)
-    ]
+    report = color("s3://scans/album", output="s3://colour/album")
+    alone = color("s3://scans/album", output="s3://alone/album", cluster=None)
+    files, journal = read_objects(system, "colour")
+    assert (files, journal) == read_objects(system, "alone")
     assert (report.done, alone.done) == (7, 7)
-    assert {name: files[name] for name in files if STATE_FOLDER not in name} == {
-        name: data for name, data in expected.items() if STATE_FOLDER not in name
-    }
     assert "album/wrong.png" in files
-    assert journals[0] == journals[1]
     assert [reason for name, reason in report.skipped_entries if name.endswith("notes")]
     assert report.skipped_entry_count == alone.skipped_entry_count == 1
     assert report.output == "s3://colour/album"
+
+
+def test_a_job_whose_driver_is_killed_is_resumed_at_once_by_the_same_command(
+    color, system, started, packages, tmp_path
+):
+    source, hold = tmp_path / "album", packages / "hold"
+    source.mkdir()
+    for number in range(6):  # the last one is black
+        Image.new("L", (96, 64), 0 if number == 5 else 60 + number).save(source / f"{number}.jpg")
+    for bucket in ("killed-scans", "killed-colour", "killed-alone"):
+        system.mkdir(bucket)
+    system.put(str(source), "killed-scans/album", recursive=True)
+    hold.touch()
+    words = ["run", "s3://killed-scans/album", "-o", "s3://killed-colour/album", "--quiet"]
+    words += ["-m", "controlled", "--batch-size", "1", "--cluster", "auto"]
+    path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "batchcolor", *words], env={**os.environ, "PYTHONPATH": path}
+    )
+    started.append(driver)
+    while sum(name.endswith(".jpg") for name in system.find("killed-colour")) < 5:
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    state = find_output_folder(Url("s3://killed-colour/album")) / STATE_FOLDER
+    assert list(state.glob("cluster/*/chunk-*.json"))
+    hold.unlink()
+    report = color("s3://killed-scans/album", output="s3://killed-colour/album")
+    color("s3://killed-scans/album", output="s3://killed-alone/album", cluster=None)
+    assert (report.done + report.skipped, report.existed, report.failed) == (6, 0, 0)
+    assert report.done >= 1
+    assert read_objects(system, "killed-colour") == read_objects(system, "killed-alone")
+    assert not (state / "cluster").exists()
+    assert system.cat_file(f"killed-colour/album/{STATE_FOLDER}/lock.json") == b""
 
 
 def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(

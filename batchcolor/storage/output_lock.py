@@ -24,6 +24,8 @@ LOCK_SECONDS = 2.0
 """How long a job waits for another one that is just ending."""
 START_SECONDS = 60.0
 """How long a job waits while others start: hundreds of shards may start at once."""
+CHECK_SECONDS = 1.0
+"""After which a job looks whether the file system has locks at all."""
 PAUSE = 0.05
 
 
@@ -44,21 +46,25 @@ class OutputLock:
 
         Raises OutputLockedError where a job is running that may have a source in common.
         """
-        end = time.monotonic() + LOCK_SECONDS
+        began = time.monotonic()
         while True:
             try:
-                with self._start.acquire(timeout=START_SECONDS):
+                with self._start.acquire(timeout=CHECK_SECONDS):
                     holder = self._find_holder()
                     if holder is None:
                         self._own.acquire(timeout=0)
                         return True
-            except (Timeout, NotImplementedError, OSError) as error:
+            except Timeout:  # others start, or the file system refuses each lock as held
                 if not is_lockable(self._folder):
                     return False
-                if not isinstance(error, Timeout):
-                    raise
+                if time.monotonic() < began + START_SECONDS:
+                    continue
                 holder = self._shard or WHOLE
-            if time.monotonic() > end:
+            except (NotImplementedError, OSError):
+                if not is_lockable(self._folder):
+                    return False
+                raise
+            if time.monotonic() > began + LOCK_SECONDS:
                 output = name_of(self._folder.parent)
                 raise OutputLockedError(describe_conflict(self._shard, holder, output))
             time.sleep(PAUSE)

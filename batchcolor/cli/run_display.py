@@ -149,6 +149,8 @@ class RunView:
             self._say(f"  {describe_node(node)}")
         if is_url(report.output):
             self._say(f"Results: {report.output}")
+            if report.gallery and report.exit_code != ExitCode.EXTERNAL_FAILURE:
+                self._say(f"Gallery: {report.gallery}")
             return
         output = Path(report.output).absolute()
         if output.exists():

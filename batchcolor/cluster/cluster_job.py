@@ -27,7 +27,7 @@ from batchcolor.cluster.workforce import Workforce
 from batchcolor.errors import ExitCode, OutputError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
-from batchcolor.pipeline.gallery.page import FIRST_PAGE
+from batchcolor.pipeline.gallery.open_gallery import open_gallery
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job import (
     TICK,
@@ -118,10 +118,8 @@ class ClusterJob:
         provenance = ProvenanceRecorder(plan, owned.spec, plugins)
         self.gallery: GalleryWriter | None = None
         if plan.settings.gallery:
-            self.gallery = GalleryWriter(
-                plan.output, owned.spec.name, plugins.readers(), plan.shard
-            )
-            self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
+            self.gallery = open_gallery(plan, owned.spec.name, plugins.readers())
+            self.report.gallery = self.gallery.place.first_page
         self.recorder = Recorder(
             *(plan, provenance, journal, self.report, plugins, self.gallery, observe)
         )

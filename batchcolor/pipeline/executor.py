@@ -23,7 +23,7 @@ from batchcolor.inference.runner import Prediction, Runner
 from batchcolor.pipeline.decode_watch import DecodeWatch
 from batchcolor.pipeline.films.film_prober import FilmProber
 from batchcolor.pipeline.films.video_task import VideoTask
-from batchcolor.pipeline.gallery.page import FIRST_PAGE
+from batchcolor.pipeline.gallery.open_gallery import open_gallery
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.items.document_item import PageItem
 from batchcolor.pipeline.items.frame_item import FrameItem
@@ -81,8 +81,8 @@ class Pipeline:
         self.encoder = PictureEncoder(self.settings, self.provenance)
         self.gallery: GalleryWriter | None = None
         if self.settings.gallery:
-            self.gallery = GalleryWriter(plan.output, runner.name, self.readers, plan.shard)
-            self.report.gallery = str(self.gallery.folder / FIRST_PAGE)
+            self.gallery = open_gallery(plan, runner.name, self.readers)
+            self.report.gallery = self.gallery.place.first_page
         observers = None if is_part else plugins
         self.recorder = Recorder(
             *(plan, self.provenance, journal, self.report, observers, self.gallery, observe)

@@ -15,7 +15,7 @@ from batchcolor.hooks.types import Outcome
 from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.decisions.store import DecisionStore
-from batchcolor.pipeline.gallery.writer import find_gallery_folder
+from batchcolor.pipeline.gallery.open_gallery import check_gallery
 from batchcolor.pipeline.observation.job_numbers import measure_job
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
@@ -222,7 +222,7 @@ def plan_job(
     plan = make_plan(settings, missing)
     try:
         if settings.gallery:
-            find_gallery_folder(plan.output)
+            check_gallery(plan)
         owned = plugins.find(settings.model)
         check_model(settings, owned)
         options = canonical_options(owned.spec, dict(settings.loading.options))

@@ -50,16 +50,17 @@ class GalleryEntry:
         return (*names, f"pictures/{self.key}-before.jpg") if self.kind == "coloured" else (*names,)
 
 
-def describe_state(source: Path, target: Path | None) -> str:
-    """Sizes and times of change of source and result: equal while both are unchanged."""
-    parts = []
-    for path in (source, target):
-        try:
-            status = path.stat() if path else None
-            parts.append(f"{status.st_size} {status.st_mtime_ns} {status.st_ino}" if status else "")
-        except OSError:
-            parts.append("")
-    return "; ".join(parts)
+SEPARATOR = "; "
+"""Between the state of a source and that of its result."""
+
+
+def describe_file(path: Path) -> str:
+    """Size and time of change of a file: equal while it is unchanged; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def entries_path(output: Path, shard: Shard | None = None) -> Path:
@@ -101,8 +102,8 @@ def read_entries_of(path: Path) -> dict[str, GalleryEntry]:
 
 
 def _is_present(output: Path, entry: GalleryEntry) -> bool:
-    target = output / entry.name if entry.kind != "failed" else None
-    return entry.state == describe_state(Path(entry.source), target)
+    target = "" if entry.kind == "failed" else describe_file(output / entry.name)
+    return entry.state.rpartition(SEPARATOR)[2] == target
 
 
 def write_entries(path: Path, entries: Iterable[GalleryEntry]) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import Timeout
 
-from batchcolor.errors import OutputError, ProcessingError, UsageError
+from batchcolor.errors import OutputError, ProcessingError
 from batchcolor.hooks.types import Outcome, Reader
 from batchcolor.pipeline.gallery.entries import (
+    SEPARATOR,
     GalleryEntry,
-    describe_state,
+    describe_file,
     entries_path,
     list_entries_of_shards,
     natural_key,
@@ -23,11 +25,14 @@ from batchcolor.pipeline.gallery.entries import (
     read_entries_of,
     write_entries,
 )
-from batchcolor.pipeline.gallery.page import FIRST_PAGE, GENERATOR, render_pages
+from batchcolor.pipeline.gallery.held_files import HeldFiles
+from batchcolor.pipeline.gallery.page import render_pages
+from batchcolor.pipeline.gallery.places import GalleryPlace
 from batchcolor.pipeline.previews import encode_preview, find_file, read_result, read_source, shrink
-from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.folder_lock import make_lock
 from batchcolor.storage.journal import STATE_FOLDER, absolute_source
+from batchcolor.storage.mounts import find_tag
+from batchcolor.storage.remote.store import RemoteObject
 from batchcolor.storage.shard import Shard
 
 SIDE, THUMB_SIDE = 1600, 480
@@ -39,45 +44,71 @@ SHARD_PAGE_SECONDS = 60.0
 LOCK_NAME, LOCK_SECONDS = "gallery.lock", 60.0
 """Held by the shard that writes the pages, so that the last one writes the pictures of all."""
 
+MAX_HELD = 64
+"""Outcomes whose files are held for the gallery; then the job waits for it."""
+POLL = 0.1
+FetchSource = Callable[[Path, RemoteObject | None, Path], Path]
+"""A local file with a source, fetched to a folder where it is on remote storage."""
 
-def find_gallery_folder(output: Path) -> Path:
-    """The folder of the gallery: beside the output folder, so that it can be sent alone.
 
-    Raises UsageError where it belongs to something else.
-    """
-    absolute = output.absolute()
-    folder = absolute.with_name(f"{absolute.name}-gallery")
-    first = folder / FIRST_PAGE
-    is_gallery = first.is_file() and GENERATOR in first.read_bytes()[:2000]
-    if folder.exists() and not is_gallery and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"--gallery writes to {folder}, which exists and is not a gallery; rename it"
-        )
-    return folder
+@dataclass(frozen=True)
+class _Waiting:
+    """An outcome that waits for its entry."""
+
+    outcome: Outcome
+    state: str
+    files: HeldFiles
+    found: RemoteObject | None
 
 
 class GalleryWriter:
     """Writes pictures and pages for the outcomes of a job. `add` may be called by any thread."""
 
     def __init__(
-        self, output: Path, model: str, readers: Sequence[Reader], shard: Shard | None = None
+        self,
+        place: GalleryPlace,
+        model: str,
+        readers: Sequence[Reader],
+        shard: Shard | None,
+        fetch_source: FetchSource,
     ) -> None:
-        """Raises UsageError."""
-        self.output, self.model, self.readers, self.shard = output, model, readers, shard
+        self.place, self.output = place, place.output
+        self.model, self.readers, self.shard = model, readers, shard
+        self._fetch_source = fetch_source
         self._seconds = PAGE_SECONDS if shard is None else SHARD_PAGE_SECONDS
-        self.folder = find_gallery_folder(output)
         self.error: OutputError | None = None
         self._entries: dict[str, GalleryEntry] = {}
         """Of all shards as they were at the start, and the own ones as they are."""
         self._own: dict[str, GalleryEntry] = {}
         """Those that a shard writes."""
-        self._queue: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._slots = threading.Semaphore(MAX_HELD)
         self._is_ending, self._is_aborted = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, outcome: Outcome) -> None:
-        """Adds the outcome of a picture or film."""
-        self._queue.put(outcome)
+    def add(self, outcome: Outcome, found: RemoteObject | None = None) -> None:
+        """Adds the outcome of a picture or film; `found` is its object on remote storage.
+
+        Local copies of remote files may be removed when this returns.
+        """
+        tag = find_tag(outcome.source)
+        source = describe_file(outcome.source) if tag is None else tag
+        result = "" if outcome.target is None else self.place.describe_result(outcome.target)
+        files = HeldFiles(self.output / STATE_FOLDER)
+        if outcome.status != "failed":
+            files.hold(outcome.source, outcome.target)
+        if files.is_holding and not self._acquire_slot():
+            files.release()
+        self._queue.put(_Waiting(outcome, f"{source}{SEPARATOR}{result}", files, found))
+
+    def _acquire_slot(self) -> bool:
+        """Waits until fewer files are held; False where the gallery has ended."""
+        while self._thread is not None and self._thread.is_alive():
+            if self._is_aborted.is_set():
+                return False
+            if self._slots.acquire(timeout=POLL):
+                return True
+        return False
 
     def start(self) -> None:
         """Starts the thread."""
@@ -100,15 +131,24 @@ class GalleryWriter:
 
     def _run(self) -> None:
         try:
+            self.place.open()
             self._entries = read_entries(self.output)
             self._own = read_entries_of(entries_path(self.output, self.shard))
             self._work()
         except OutputError as error:
             self.error = error
         except OSError as error:
-            self.error = OutputError(f"{self.folder} cannot be written ({error.strerror})")
+            self.error = OutputError(f"{self.place.name} cannot be written ({error.strerror})")
         except Exception as error:  # else the thread would end without a word
-            self.error = OutputError(f"{self.folder} is incomplete (internal error: {error!r})")
+            self.error = OutputError(f"{self.place.name} is incomplete (internal error: {error!r})")
+        finally:
+            self._release_all()
+
+    def _release_all(self) -> None:
+        """Removes what is held for outcomes that get no entry."""
+        with suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait().files.release()
 
     def _work(self) -> None:
         is_changed, written = True, 0.0
@@ -117,23 +157,29 @@ class GalleryWriter:
                 self._write_pages()
                 is_changed, written = False, time.monotonic()
             try:
-                outcome = self._queue.get(timeout=0.1)
+                waiting = self._queue.get(timeout=POLL)
             except queue.Empty:
                 if self._is_ending.is_set():
                     break
                 continue
-            is_changed |= self._add(outcome)
+            try:
+                is_changed |= self._add(waiting)
+            finally:
+                if waiting.files.is_holding:
+                    waiting.files.release()
+                    self._slots.release()
         self._write_pages()
 
-    def _add(self, outcome: Outcome) -> bool:
+    def _add(self, waiting: _Waiting) -> bool:
         """Makes the entry of an outcome; returns whether the pages change."""
-        entry = self._make_entry(outcome)
+        entry = self._make_entry(waiting)
         if entry is None or entry == self._entries.get(entry.source):
             return False
         self._entries[entry.source] = self._own[entry.source] = entry
         return True
 
-    def _make_entry(self, outcome: Outcome) -> GalleryEntry | None:
+    def _make_entry(self, waiting: _Waiting) -> GalleryEntry | None:
+        outcome, state = waiting.outcome, waiting.state
         target, source = outcome.target, absolute_source(outcome.source)
         if outcome.status == "failed":
             reason = outcome.reason.partition(" (")[0]  # without what the user of the job can do
@@ -141,27 +187,30 @@ class GalleryWriter:
         if target is None:
             return None  # in colour already, and skipped as asked
         name = target.relative_to(self.output).as_posix()
-        state = describe_state(outcome.source, target)
         former = self._entries.get(source)
-        if former and (former.name, former.state) == (name, state) and self._has_files(former):
+        if former and (former.name, former.state) == (name, state) and self.place.has(former):
             return former
+        files = waiting.files
         try:
-            return self._write_pictures(name, state, outcome.source, target, outcome.status)
+            result = files.target or self.place.fetch_result(target, files.make_folder("after"))
+            return self._write_pictures(name, waiting, result)
         except ProcessingError as error:
             return GalleryEntry(source, name, state, "failed", reason=error.reason)
+        finally:
+            files.remove_folders()
 
-    def _has_files(self, entry: GalleryEntry) -> bool:
-        return all((self.folder / name).is_file() for name in entry.files)
-
-    def _write_pictures(
-        self, name: str, state: str, source: Path, target: Path, status: str
-    ) -> GalleryEntry:
-        after = read_result(target, SIDE)
-        is_film = find_file(target).is_film
-        kind = "copied" if status == "copied" else "coloured"
-        entry = GalleryEntry(absolute_source(source), name, state, kind, is_film, *after.size)
+    def _write_pictures(self, name: str, waiting: _Waiting, result: Path) -> GalleryEntry:
+        outcome, files = waiting.outcome, waiting.files
+        after = read_result(result, SIDE)
+        is_film = find_file(result).is_film
+        kind = "copied" if outcome.status == "copied" else "coloured"
+        source = absolute_source(outcome.source)
+        entry = GalleryEntry(source, name, waiting.state, kind, is_film, *after.size)
         if kind == "coloured":
-            before = read_source(source, SIDE, self.readers)
+            path = files.source or self._fetch_source(
+                outcome.source, waiting.found, files.make_folder("before")
+            )
+            before = read_source(path, SIDE, self.readers)
             if before.size != after.size:  # rounding; a preview must lie exactly below the other
                 before = before.resize(after.size)
             self._write(f"pictures/{entry.key}-before.jpg", encode_preview(before))
@@ -196,12 +245,12 @@ class GalleryWriter:
         pages = render_pages(kept, self.output.absolute().name, self.model)
         for name, page in reversed(pages.items()):
             self._write(name, page)
-        for path in self.folder.glob("page-*.html"):
-            if path.name not in pages:
-                path.unlink(missing_ok=True)
+        for name in self.place.list_pages():
+            if name not in pages:
+                self.place.remove(name)
 
     def _is_there(self, entry: GalleryEntry) -> bool:
-        return (self.output / entry.name).exists()
+        return self.place.has_result(entry.name)
 
     def _write(self, name: str, data: bytes) -> None:
-        write_atomic(self.folder / name, data)
+        self.place.write(name, data)

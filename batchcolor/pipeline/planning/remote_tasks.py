@@ -224,7 +224,7 @@ class RemoteTasks:
         if error:
             return replace(task, action="refused", step="scan", reason=error)
         if task.action not in ("colour", "exists"):
-            return task
+            return replace(task, found=entry)
         return _Candidate(task, entry, is_expected, tuple(companions))
 
     def _fetch_companions(self, path: Path, companions: Sequence[RemoteObject]) -> str:
@@ -285,7 +285,7 @@ class RemoteTasks:
             self.session.release(path)
             return SkippedEntry(path, fetched.error, is_foreign=True)
         if fetched.is_kept:
-            return task
+            return replace(task, found=fetched.candidate.found)
         if fetched.error:
             return replace(task, action="refused", step="scan", reason=fetched.error)
         is_source = self.folder.single is not None

@@ -59,9 +59,12 @@ def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Ur
         )
     if settings.frames and has_remote_sources:
         raise UsageError("--frames takes folders on this computer: copy the frames there first")
-    if settings.gallery:
+    is_remote = has_remote_sources or isinstance(output, Url)
+    if settings.gallery and settings.cluster is not None and is_remote:
         raise UsageError(
-            "--gallery shows files on this computer, and a source or the output is not there"
+            "--gallery with --cluster shows files that all nodes see as files, and a source or the "
+            "output is on remote storage; run the same command with --gallery and without "
+            "--cluster afterwards"
         )
 
     if isinstance(output, Url):
@@ -73,6 +76,12 @@ def _check_remote_output(settings: RunSettings, roots: Sequence[Root], output: U
         raise UsageError("--to-frames writes folders on this computer: choose another --output")
     if settings.watch:
         raise UsageError("--watch writes to a folder on this computer: choose another --output")
+    if settings.gallery and settings.shard is not None:
+        raise UsageError(
+            f"--gallery shows the results of all shards, and shards on several computers cannot "
+            f"write one gallery at {output.shown}; run the same command with --gallery and without "
+            f"--shard when all are done"
+        )
     place = f"{output.shown.rstrip('/')}/"
     for root in roots:
         if root.remote is None or root.remote.single is not None:

@@ -33,6 +33,7 @@ from batchcolor.storage.journal import (
     head_tail_digest,
 )
 from batchcolor.storage.mounts import find_mount, name_of
+from batchcolor.storage.remote.store import RemoteObject
 
 MAX_SKIPPED = 1000
 """Skipped entries that the report lists, of each kind; further ones are counted."""
@@ -148,9 +149,8 @@ class Recorder:
         if task.action == "done before":
             notes += self._add_missing_sidecars(task)
         source, target = task.source.path, task.target
-        self._record(
-            Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes)), None
-        )
+        outcome = Outcome(source, target, "skipped", reason=task.action, notes=tuple(notes))
+        self._record(outcome, None, task.found)
 
     def record_entries(self, made: Sequence[tuple[Task, JournalEntry]]) -> None:
         """Records the entries that another process of the job made for tasks."""
@@ -273,7 +273,9 @@ class Recorder:
             lambda error: self.fail(task, error),
         )
 
-    def _record(self, outcome: Outcome, entry: JournalEntry | None) -> None:
+    def _record(
+        self, outcome: Outcome, entry: JournalEntry | None, found: RemoteObject | None = None
+    ) -> None:
         with self._lock:
             if entry is not None:
                 self.journal.append(entry)
@@ -281,7 +283,7 @@ class Recorder:
             if self.plugins is not None:
                 self.plugins.done(outcome)
             if self.gallery is not None:
-                self.gallery.add(outcome)
+                self.gallery.add(outcome, found)
             if self._observe is not None:
                 self._observe(outcome)
         if self.plan.session is not None:

@@ -14,7 +14,12 @@ from typing import Any
 from fsspec.asyn import sync
 
 from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
+from batchcolor.storage.remote.store import (
+    GuardedObject,
+    RemoteObject,
+    find_content_type,
+    make_object,
+)
 
 CONFIGURATION: dict[str, Any] = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 30}
 """Of each request."""
@@ -107,9 +112,17 @@ class AzureStore(BucketStore):
     async def _upload(
         self, content: Any, size: int, path: str, condition: dict[str, Any]
     ) -> RemoteObject:
+        from azure.storage.blob import ContentSettings
+
+        settings = ContentSettings(content_type=find_content_type(path))
         async with self._open(path) as client:
             answer = await client.upload_blob(
-                content, length=size, overwrite=True, **condition, **CONFIGURATION
+                content,
+                length=size,
+                overwrite=True,
+                content_settings=settings,
+                **condition,
+                **CONFIGURATION,
             )
         info = {"size": size, "etag": answer["etag"], "last_modified": answer["last_modified"]}
         return make_object(path, path.rpartition("/")[2], info)

@@ -21,7 +21,12 @@ from batchcolor.storage.remote.errors import (
     HttpStatusError,
     IncompleteDownloadError,
 )
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
+from batchcolor.storage.remote.store import (
+    GuardedObject,
+    RemoteObject,
+    find_content_type,
+    make_object,
+)
 
 CHUNK = 2**20
 PART = 64 * 2**20
@@ -109,7 +114,7 @@ class GcsStore(BucketStore):
         head = (
             f"--{BOUNDARY}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
             f"{json.dumps({'name': key})}\r\n--{BOUNDARY}\r\n"
-            f"Content-Type: application/octet-stream\r\n\r\n"
+            f"Content-Type: {find_content_type(key)}\r\n\r\n"
         )
         body = b"".join((head.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()))
         url = f"{self.fs._location}/upload/storage/v1/b/{quote(bucket, safe='')}/o"

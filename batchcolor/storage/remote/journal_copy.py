@@ -17,7 +17,7 @@ from pathlib import Path
 
 from batchcolor.errors import OutputError
 from batchcolor.storage.atomic import write_atomic
-from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER
+from batchcolor.storage.journal import DECISIONS_NAME, JOURNAL_NAME, STATE_FOLDER
 from batchcolor.storage.remote.errors import StorageError
 from batchcolor.storage.remote.retry import Retry
 from batchcolor.storage.remote.store import RemoteObject, Store
@@ -29,7 +29,9 @@ GROWTH = 1.1
 MAX_MERGES = 8
 """Attempts to write a journal that others write as well; then its lines stay here."""
 RECORDS = "progress*.json"
-OTHER_STATE = ("jobs.jsonl", "decisions.jsonl", RECORDS)
+REWRITTEN = ("jobs.jsonl", "gallery.jsonl")
+"""Files of lines that are replaced at the end of each job: the last job knows best."""
+OTHER_STATE = (*REWRITTEN, DECISIONS_NAME, RECORDS)
 """What else of the state folder is kept on remote storage, as patterns of names."""
 
 
@@ -75,7 +77,7 @@ class JournalCopies:
             content = self._retry.call(lambda path=path: self._store.read(path))  # type: ignore[misc]
             local = self._folder / name
             own = local.read_bytes() if local.is_file() else b""
-            merged = merge_lines(content, own) if is_journal(name) else _choose(content, own, name)
+            merged = _merge(content, own, name)
             if merged != own:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_atomic(local, merged)
@@ -122,7 +124,7 @@ class JournalCopies:
     def _copy(self, path: Path) -> None:
         identity, content = _identify(path), path.read_bytes()
         target = f"{self._base.rstrip('/')}/{STATE_FOLDER}/{path.name}"
-        if not is_journal(path.name):
+        if _is_record(path.name):
             written = self._retry.call(lambda: self._store.write(content, target))
         elif self._store.has_conditions:
             written = self._write_merged(path.name, content, target)
@@ -183,10 +185,13 @@ def _find_record(journal: Path) -> Path:
     return journal.with_name(stem + journal.stem.removeprefix(Path(JOURNAL_NAME).stem) + ".json")
 
 
-def _choose(remote: bytes, local: bytes, name: str) -> bytes:
-    """The content of a file of which both have one: that here, of records that of the later run."""
+def _merge(remote: bytes, local: bytes, name: str) -> bytes:
+    """The content of a file of which both may have one: all lines, of records that of the later
+    run."""
+    if name in REWRITTEN:
+        return merge_lines(local, remote)
     if not _is_record(name):
-        return local or remote
+        return merge_lines(remote, local)
     return remote if _read_run(remote) > _read_run(local) else local
 
 

@@ -13,7 +13,7 @@ probability of 1 in 20,000; a result would then be kept, or made again."""
 
 
 class ObjectIndex:
-    """The names of objects, and their size and tag as one number. Not for several threads."""
+    """The names of objects, and their size and tag as one number."""
 
     def __init__(self, objects: Iterable[RemoteObject] = ()) -> None:
         self._states: dict[int, int] = {}
@@ -29,6 +29,11 @@ class ObjectIndex:
 
     def __contains__(self, key: str) -> bool:
         return _hash(key) in self._states
+
+    def describe(self, key: str) -> str:
+        """What an object is: changes with its size or tag, empty where there is none."""
+        state = self._states.get(_hash(key))
+        return "" if state is None else f"{state:x}"
 
     def has(self, key: str, size: int, tag: str) -> bool:
         """Whether there is an object of this size and with this tag."""

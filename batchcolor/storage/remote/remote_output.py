@@ -164,6 +164,18 @@ class RemoteOutput:
             return False
         return not self._index.has(self._key(target), made.result_size, made.result_tag)
 
+    def describe_result(self, target: Path) -> str:
+        """What a result is: changes with its object, empty where there is none."""
+        return self._index.describe(self._key(target))
+
+    def fetch_result(self, target: Path, local: Path) -> None:
+        """Fetches a result. Raises ProcessingError."""
+        path = self._path(self._key(target))
+        try:
+            self.retry.call(lambda: self._store.fetch(RemoteObject(path, "", None), local))
+        except StorageError as error:
+            raise ProcessingError("commit", f"its result cannot be read: {error}") from error
+
     def _key(self, target: Path) -> str:
         return target.relative_to(self.folder).as_posix()
 
@@ -221,6 +233,8 @@ class RemoteOutput:
                     f"correct the cause and run the same command again"
                 ) from error
         assert found is not None
+        key = self._key(files[-1])
+        self._index.add(RemoteObject(found.path, key, found.size, tag=found.tag))
         done(found)
 
     def copy_journal(self, journal: Path) -> None:

@@ -12,7 +12,12 @@ from fsspec.asyn import sync
 
 from batchcolor.storage.remote.bucket_store import PAGE, BucketStore, Listed, is_folder_name
 from batchcolor.storage.remote.errors import IncompleteDownloadError
-from batchcolor.storage.remote.store import GuardedObject, RemoteObject, make_object
+from batchcolor.storage.remote.store import (
+    GuardedObject,
+    RemoteObject,
+    find_content_type,
+    make_object,
+)
 
 CHUNK = 2**20
 PART = 64 * 2**20
@@ -151,6 +156,7 @@ class S3Store(BucketStore):
     def _put(self, content: bytes, path: str, **condition: str) -> RemoteObject:
         bucket, key, _ = self.fs.split_path(path)
         values = {"Bucket": bucket, "Key": key, "Body": content, **condition}
+        values["ContentType"] = find_content_type(key)
         answer = sync(self.fs.loop, self._ask, "put_object", **values)
         tag = str(answer.get("ETag", "")).strip('"')
         return RemoteObject(path, key.rpartition("/")[2], len(content), tag=tag)

@@ -6,6 +6,7 @@ Errors are those of fsspec and of the library below it; `retry.Retry` repeats an
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -225,6 +226,11 @@ def _parse_time(text: str) -> int | None:
         with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
             return int(parse(text).timestamp())
     return None
+
+
+def find_content_type(path: str) -> str:
+    """The type by the suffix of an object, with which browsers and consoles show it."""
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 def set_time(path: Path, mtime_ns: int) -> None:

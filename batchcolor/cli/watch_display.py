@@ -11,6 +11,7 @@ from batchcolor.cli.console import make_console, print_line
 from batchcolor.cli.run_display import RunView
 from batchcolor.errors import make_printable
 from batchcolor.pipeline.report import Report
+from batchcolor.storage.mounts import name_of
 
 LISTED_NAMES = 3
 
@@ -49,7 +50,8 @@ class WatchDisplay:
         failed = {str(outcome.source) for outcome in report.failures}
         if not self.verbose:  # else each was shown when it failed
             for outcome in report.failures:
-                name, reason = make_printable(outcome.source), make_printable(outcome.reason)
+                name = make_printable(name_of(outcome.source))
+                reason = make_printable(outcome.reason)
                 print_line(self.console, f"failed: {name}: {reason}")
         if self.quiet:
             return
@@ -71,7 +73,7 @@ class WatchDisplay:
     def wait(self, folders: Sequence[Path]) -> None:
         """States what is watched, and how to end it."""
         if not self.quiet:
-            listed = ", ".join(make_printable(folder) for folder in folders)
+            listed = ", ".join(make_printable(name_of(folder)) for folder in folders)
             self._say(f"waiting for pictures in {listed}; Ctrl-C ends")
 
     def _say(self, text: str) -> None:

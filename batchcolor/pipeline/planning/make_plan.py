@@ -67,7 +67,12 @@ def _make_session(settings: RunSettings) -> RemoteSession:
 def _make_plan(
     settings: RunSettings, missing: Sequence[SkippedEntry], session: RemoteSession | None
 ) -> Plan:
-    sources = parse_sources(settings.sources, session, include_results=settings.include_results)
+    sources = parse_sources(
+        settings.sources,
+        session,
+        include_results=settings.include_results,
+        may_be_empty=settings.watch,
+    )
     named = [*sources, *(Source(entry.path, "file") for entry in missing)]
     wanted = settings.output or default_output(named)
     remote_output: AnyOutput | None = None

@@ -139,7 +139,7 @@ class Plan:
                     remote[root.remote.mount.folder, root.below] = tasks
                     planned = tasks.select() if selects else tasks.plan()
                     for task in tasks.fetch() if fetches else planned:
-                        if isinstance(task, Task) or self._is_own_entry(root, task):
+                        if isinstance(task, Task) or self._reports_remote(root, task):
                             yield task
                 continue
             for file in self._scan(root, readers, suffixes):
@@ -184,6 +184,11 @@ class Plan:
             return self._is_own(root, Path(root.path.name))
         return self._is_own(root, Path(os.path.relpath(entry.path, root.path)))
 
+    def _reports_remote(self, root: Root, entry: SkippedEntry) -> bool:
+        """Whether this job reports an entry of remote storage."""
+        is_accepted = self.accept is None or entry.path == root.path or self.accept(entry.path)
+        return is_accepted and self._is_own_entry(root, entry)
+
     def _list_missing(self) -> Iterator[SkippedEntry]:
         for entry in self.missing:
             if self.is_own_name(entry.path.as_posix()):
@@ -193,6 +198,8 @@ class Plan:
         self, root: Root, names: TargetNames, seen: set[str] | None, file: UnopenedFile
     ) -> bool:
         """Whether this job has an object as a source: not one of another shard, and each once."""
+        if self.accept is not None and not self.accept(file.path):
+            return False
         if seen is not None:
             source = absolute_source(file.path)
             if source in seen:
@@ -253,6 +260,8 @@ class Plan:
         """Yields the suffix of each file, and whether it is in the shard of this job."""
         if root.remote is not None:
             for key in root.remote.list_keys():
+                if self.accept is not None and not self.accept(root.path / key):
+                    continue
                 yield os.path.splitext(key)[1].lower(), self._is_own(root, Path(key))  # noqa: PTH122
             return
         if self.accept is None and self.shard is None:

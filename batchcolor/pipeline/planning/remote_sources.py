@@ -23,7 +23,7 @@ from batchcolor.pipeline.planning.remote_companions import (
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, absolute_source
 from batchcolor.storage.locations import Url, describe_url, find_archive_kind, url_name
 from batchcolor.storage.mounts import Mount
-from batchcolor.storage.remote.errors import StorageError
+from batchcolor.storage.remote.errors import StorageError, is_missing_bucket
 from batchcolor.storage.remote.open_store import OpenedUrl, open_archive
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.store import RemoteObject, Store
@@ -206,10 +206,11 @@ class _NameFilter:
 
 
 def open_remote_source(
-    url: str, session: RemoteSession, *, include_results: bool = False
+    url: str, session: RemoteSession, *, include_results: bool = False, may_be_empty: bool = False
 ) -> RemoteFolder:
     """The folder, pattern, object or archive that a URL names.
 
+    `may_be_empty`: a folder of a bucket that has no objects yet counts as one.
     Raises UsageError where it does not exist, cannot be reached, or holds results of batchcolor.
     """
     opened = session.open(url)
@@ -217,7 +218,7 @@ def open_remote_source(
     magic = HTTP_MAGIC if scheme in ("http", "https") else MAGIC
     if magic.search(opened.path):
         return _open_pattern(opened, session, magic, include_results=include_results)
-    found = session.ask(opened, lambda: opened.store.stat(opened.path))
+    found = _stat(opened, session, may_be_empty=may_be_empty)
     if found is None:
         return _open_folder(opened, opened.path, session, include_results=include_results)
     if kind := find_archive_kind(url_name(url)):
@@ -227,6 +228,17 @@ def open_remote_source(
     folder = describe_url(url).rstrip("/").rpartition("/")[0]
     mount = session.mount(folder)
     return RemoteFolder(session, opened.store, opened.path, mount, single=found)
+
+
+def _stat(opened: OpenedUrl, session: RemoteSession, *, may_be_empty: bool) -> RemoteObject | None:
+    """The object that a URL names; None for a folder. Raises UsageError."""
+    try:
+        return session.retry.call(lambda: opened.store.stat(opened.path))
+    except StorageError as error:
+        is_new = error.kind == "missing" and not is_missing_bucket(error)
+        if may_be_empty and is_new and opened.store.is_writable:
+            return None
+        raise UsageError(f"{opened.shown}: {error}") from error
 
 
 def open_local_archive(path: Path, kind: str, session: RemoteSession) -> RemoteFolder:

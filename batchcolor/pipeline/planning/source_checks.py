@@ -52,11 +52,6 @@ def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Ur
     """Raises UsageError for options that take plain folders, where a source or the output is not
     one, and for an output among the sources."""
     has_remote_sources = any(root.remote is not None for root in roots)
-    if settings.watch and has_remote_sources:
-        raise UsageError(
-            "--watch takes folders on this computer: remote storage reports no changes; run the "
-            "same command again from time to time instead, which colours what is new"
-        )
     if settings.frames and has_remote_sources:
         raise UsageError("--frames takes folders on this computer: copy the frames there first")
     is_remote = has_remote_sources or isinstance(output, Url)
@@ -74,8 +69,6 @@ def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Ur
 def _check_remote_output(settings: RunSettings, roots: Sequence[Root], output: Url) -> None:
     if settings.to_frames:
         raise UsageError("--to-frames writes folders on this computer: choose another --output")
-    if settings.watch:
-        raise UsageError("--watch writes to a folder on this computer: choose another --output")
     if settings.gallery and settings.shard is not None:
         raise UsageError(
             f"--gallery shows the results of all shards, and shards on several computers cannot "

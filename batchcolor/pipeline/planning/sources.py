@@ -60,10 +60,12 @@ def parse_sources(
     session: RemoteSession | None = None,
     *,
     include_results: bool = False,
+    may_be_empty: bool = False,
 ) -> list[Source]:
     """The sources with these names. Raises UsageError, which names all files that are missing.
 
-    The URLs among them are opened in the `session`.
+    The URLs among them are opened in the `session`; with `may_be_empty` also those of folders
+    without objects.
     """
     names = list(dict.fromkeys(name for text in texts for name in _expand_archives(text)))
     missing = [name for name in names if name and is_missing(name)]
@@ -73,7 +75,10 @@ def parse_sources(
             f"no such file or folder: {', '.join(missing[:MAX_NAMED])}{more}; "
             f"correct the names or leave them out"
         )
-    return [parse_source(name, session, include_results=include_results) for name in names]
+    return [
+        parse_source(name, session, include_results=include_results, may_be_empty=may_be_empty)
+        for name in names
+    ]
 
 
 def is_missing(text: str) -> bool:
@@ -110,13 +115,19 @@ def describe_missing(text: str) -> str | None:
 
 
 def parse_source(
-    text: str, session: RemoteSession | None = None, *, include_results: bool = False
+    text: str,
+    session: RemoteSession | None = None,
+    *,
+    include_results: bool = False,
+    may_be_empty: bool = False,
 ) -> Source:
     """The source with this name. Raises UsageError where there is none."""
     if not text:  # an unset shell variable; the current folder is `.`
         raise UsageError("a SOURCE is empty; name a folder, files or a glob")
     if session is not None and is_remote(text):
-        return _parse_remote(text, session, include_results=include_results)
+        return _parse_remote(
+            text, session, include_results=include_results, may_be_empty=may_be_empty
+        )
     if is_url(text):
         raise UsageError(f"{describe_url(text)}: name a folder or file on this computer")
     text = strip_local_scheme(text)
@@ -136,14 +147,18 @@ def parse_source(
     raise UsageError(f"no such file or folder: {text}; correct the name or leave it out")
 
 
-def _parse_remote(text: str, session: RemoteSession, *, include_results: bool) -> Source:
+def _parse_remote(
+    text: str, session: RemoteSession, *, include_results: bool, may_be_empty: bool
+) -> Source:
     from batchcolor.pipeline.planning import remote_sources
 
     kind = None if is_url(text) else find_archive_kind(text)
     if kind is not None:
         folder = remote_sources.open_local_archive(Path(text), kind, session)
     else:
-        folder = remote_sources.open_remote_source(text, session, include_results=include_results)
+        folder = remote_sources.open_remote_source(
+            text, session, include_results=include_results, may_be_empty=may_be_empty
+        )
     return Source(folder.mount.folder, "remote", remote=folder, text=text)
 
 

@@ -1,8 +1,9 @@
 """`run --watch`: a job that stays, and colours what arrives in its source folders.
 
 The folders are listed again whenever the system reports a change, and every few minutes: an event
-that is lost only costs time. What is complete is coloured by an ordinary job on these files, so
-that every rule of a job holds: names, journal, resume, failures.
+that is lost only costs time. Remote storage reports no changes; it is listed at an interval. What
+is complete is coloured by an ordinary job on these files, so that every rule of a job holds: names,
+journal, resume, failures.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ from batchcolor.pipeline.job import (
 )
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.planner import Plan
+from batchcolor.pipeline.planning.sources import Root, is_remote
 from batchcolor.pipeline.report import Report
 from batchcolor.pipeline.watch.arrivals import Arrivals
+from batchcolor.pipeline.watch.object_arrivals import ObjectArrivals
 from batchcolor.signals import handle_signals
+from batchcolor.storage.mounts import name_of
 from batchcolor.storage.network_folder import is_on_network
+from batchcolor.storage.remote.errors import StorageError
 
 LISTING_SECONDS = 300.0
 """Between two listings of the folders when no change is reported."""
@@ -47,6 +52,8 @@ LISTING_SHARE = 0.1
 """Of the time that listing the folders may take while changes are reported all the time."""
 POLL_MS = 2000
 """Between two listings where the system does not report changes."""
+REMOTE_SECONDS = 10.0
+"""Between two listings of remote storage, or longer where that would exceed `LISTING_SHARE`."""
 
 
 class WatchView(Protocol):
@@ -90,27 +97,46 @@ def run_watch(
     Returns the report of all rounds. A signal while nothing is in work ends with the exit code of
     the finished files, else with that of the signal. Raises what `job.run` raises at its start.
     """
-    watchfiles = _import_watchfiles()
+    watchfiles = None if all(map(is_remote, settings.sources)) else _import_watchfiles()
     plan, owned = plan_job(settings, plugins, missing)
-    for root in plan.roots:
+    with plan.open_session():
+        for root in plan.roots:
+            _check_root(root)
+        runner = load_job_runner(settings, owned)
+        if settings.if_exists == "error":
+            refuse_existing(plan, plugins, runner.weights_hash)
+        job = _WatchJob(plan, plugins, view, Report(runner.name, name_of(plan.output)))
+        with (
+            open_metrics(settings) as metrics,
+            handle_signals(job.interrupt),
+            job.report_changes(watchfiles),
+        ):
+            job.run(
+                lambda part: run_plan(
+                    *(part, runner, plugins, view.watch, job.signals),
+                    metrics=metrics,
+                    observe=observe,
+                )
+            )
+        return job.finish()
+
+
+def _check_root(root: Root) -> None:
+    """Raises UsageError for a source in which nothing can arrive."""
+    if root.remote is None:
         if not root.path.is_dir():
             raise UsageError(f"--watch takes folders, and {root.path} is a file; name its folder")
-
-    runner = load_job_runner(settings, owned)
-    if settings.if_exists == "error":
-        refuse_existing(plan, plugins, runner.weights_hash)
-    job = _WatchJob(plan, plugins, view, Report(runner.name, str(plan.output)))
-    with (
-        open_metrics(settings) as metrics,
-        handle_signals(job.interrupt),
-        job.report_changes(watchfiles),
-    ):
-        job.run(
-            lambda part: run_plan(
-                *(part, runner, plugins, view.watch, job.signals), metrics=metrics, observe=observe
-            )
+        return
+    name = root.remote.name
+    if root.remote.single is not None:
+        raise UsageError(f"--watch takes folders, and {name} has one file as source; name a folder")
+    if not root.remote.store.is_concurrent:
+        raise UsageError(f"--watch takes folders, and {name} is an archive")
+    if not root.remote.store.lists_tags:
+        raise UsageError(
+            f"--watch cannot watch {name}: pages of web servers state neither sizes nor tags; run "
+            f"the same command from time to time instead"
         )
-    return job.finish()
 
 
 def _import_watchfiles() -> Any:
@@ -129,6 +155,9 @@ class _WatchJob:
         self.plan, self.view, self.total = plan, view, total
         self.settings = plan.settings
         readers = plugins.readers()
+        self.remote_roots = [root for root in plan.roots if root.remote is not None]
+        self.local_roots = [root for root in plan.roots if root.remote is None]
+        self.objects, self._next_remote = ObjectArrivals(), 0.0
         self.arrivals = Arrivals(
             self.settings.settle,
             lambda path: is_complete(path, self.settings.max_pixels, readers),
@@ -147,7 +176,7 @@ class _WatchJob:
             started = time.monotonic()
             self._list_folders(started)
             taken = time.monotonic() - started
-            ready = self.arrivals.take(time.monotonic())
+            ready = self.arrivals.take(time.monotonic()) | self.objects.take()
             if ready and not self._work(work, plan, ready, is_first=not is_waiting):
                 return
             if ready:
@@ -159,8 +188,9 @@ class _WatchJob:
             self._sleep(taken)
 
     def _list_folders(self, now: float) -> None:
+        self._list_remote()
         paths: list[Path] = []
-        for root in self.plan.roots:
+        for root in self.local_roots:
             if not root.path.is_dir():
                 raise OutputError(
                     f"the source folder {root.path} is gone; "
@@ -169,6 +199,25 @@ class _WatchJob:
             include_results = self.settings.include_results
             paths.extend(scan_paths(root.path, include_results=include_results))
         self.arrivals.update(paths, now)
+
+    def _list_remote(self) -> None:
+        """Lists the folders on remote storage, if it is time.
+
+        Raises OutputError; a fault that may pass is left to the next listing.
+        """
+        started = time.monotonic()
+        if not self.remote_roots or started < self._next_remote:
+            return
+        try:
+            self.objects.update(self.remote_roots)
+        except StorageError as error:
+            if error.kind != "transient":
+                names = ", ".join(name_of(root.path) for root in self.remote_roots)
+                raise OutputError(
+                    f"{names} cannot be listed: {error}; run the same command again when it can"
+                ) from error
+        now = time.monotonic()
+        self._next_remote = now + max(REMOTE_SECONDS, (now - started) / LISTING_SHARE)
 
     def _work(
         self, work: Callable[[Plan], Report], plan: Plan, ready: frozenset[Path], *, is_first: bool
@@ -180,6 +229,7 @@ class _WatchJob:
             if is_first and not self.total.scanned:
                 raise
             self.arrivals.put_back(ready)  # another job writes to the output: try again later
+            self.objects.put_back(ready)
             self._stop.wait(PENDING_SECONDS)
             return True
         self.total.gallery = report.gallery
@@ -194,6 +244,8 @@ class _WatchJob:
     def _sleep(self, taken: float) -> None:
         """Waits for a change, or until files may be complete."""
         end = time.monotonic() + (PENDING_SECONDS if self.arrivals.has_pending else LISTING_SECONDS)
+        if self.remote_roots:
+            end = min(end, self._next_remote)
         pause = time.monotonic() + taken / LISTING_SHARE
         while not self._stop.is_set() and time.monotonic() < end:
             if self._changed.wait(TICK) and time.monotonic() >= pause:
@@ -223,9 +275,12 @@ class _WatchJob:
         """Sets `_changed` at every change in the folders, in a thread of its own.
 
         Where the system cannot watch them, as beyond its limit on watched folders, it is set every
-        `POLL_MS`.
+        `POLL_MS`. Without local folders it is never set.
         """
-        paths = [root.path for root in self.plan.roots]
+        paths = [root.path for root in self.local_roots]
+        if not paths:
+            yield
+            return
         polls = True if any(is_on_network(path) for path in paths) else None
 
         def wait_for_changes() -> None:

@@ -88,6 +88,7 @@ class RemoteLock:
             if self._tag:
                 self._release()
             raise OutputError(f"{self._shown} cannot be locked: {error}") from error
+        self._stop.clear()  # of an earlier round of the same job
         self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
         self._thread.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,18 @@ def make_plan(settings: RunSettings, missing: Sequence[SkippedEntry] = ()) -> Pl
         raise
 
 
+def _place_frames(source: Source) -> Source:
+    """A source of `--frames`; one on remote storage with the folder to which it is fetched.
+
+    Raises UsageError.
+    """
+    if source.remote is None:
+        return source
+    from batchcolor.pipeline.planning.remote_frames import find_frames_path
+
+    return replace(source, path=find_frames_path(source.remote))
+
+
 def _open_session(settings: RunSettings) -> RemoteSession | None:
     """What a job with URLs or archives needs; None where everything is a plain file."""
     if not (any(map(is_remote, settings.sources)) or isinstance(settings.output, Url)):
@@ -83,6 +96,7 @@ def _make_plan(
         remote_output, output = open_output(wanted, settings, session)
     if settings.films.fps is not None:
         check_folders(sources)
+        sources = [_place_frames(source) for source in sources]
     roots = tuple(list_roots(sources, several=len(named) > 1))
     if session is not None:
         check_remote(settings, roots, wanted)

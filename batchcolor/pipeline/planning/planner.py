@@ -134,6 +134,9 @@ class Plan:
                         journal=journal,
                         weights_hash=weights_hash,
                     )
+                    if self.settings.films.fps is not None:
+                        yield from self._list_remote_frames(root, make_task, fetches=fetches)
+                        continue
                     accept = partial(self._accept_remote, root, names, seen)
                     tasks = RemoteTasks(root.remote, readers, make_task, accept)
                     remote[root.remote.mount.folder, root.below] = tasks
@@ -183,6 +186,16 @@ class Plan:
         if entry.path == root.path:
             return self._is_own(root, Path(root.path.name))
         return self._is_own(root, Path(os.path.relpath(entry.path, root.path)))
+
+    def _list_remote_frames(
+        self, root: Root, make_task: Callable[[ScannedFile], Task], *, fetches: bool
+    ) -> Iterator[Task | SkippedEntry]:
+        """Yields the film of a folder of frames on remote storage, if this shard has it."""
+        from batchcolor.pipeline.planning.remote_frames import RemoteFrames
+
+        name = frames_name(root)
+        if root.remote is not None and self._is_own(root, name):
+            yield from RemoteFrames(root.remote, root.path).tasks(name, make_task, fetches=fetches)
 
     def _reports_remote(self, root: Root, entry: SkippedEntry) -> bool:
         """Whether this job reports an entry of remote storage."""

@@ -53,7 +53,7 @@ def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Ur
     one, and for an output among the sources."""
     has_remote_sources = any(root.remote is not None for root in roots)
     if settings.frames and has_remote_sources:
-        raise UsageError("--frames takes folders on this computer: copy the frames there first")
+        _check_remote_frames(settings)
     is_remote = has_remote_sources or isinstance(output, Url)
     if settings.gallery and settings.cluster is not None and is_remote:
         raise UsageError(
@@ -64,6 +64,21 @@ def check_remote(settings: RunSettings, roots: Sequence[Root], output: Path | Ur
 
     if isinstance(output, Url):
         _check_remote_output(settings, roots, output)
+
+
+def _check_remote_frames(settings: RunSettings) -> None:
+    """Raises UsageError for what does not go with frames on remote storage."""
+    options = {
+        "--watch": settings.watch,
+        "--gallery": settings.gallery,
+        "--cluster": settings.cluster is not None,
+    }
+    for option, is_given in options.items():
+        if is_given:
+            raise UsageError(
+                f"{option} with --frames takes folders on this computer: copy the frames there "
+                f"first, or leave {option} out"
+            )
 
 
 def _check_remote_output(settings: RunSettings, roots: Sequence[Root], output: Url) -> None:

@@ -151,6 +151,8 @@ class RemoteSession:
         self.release_companions(path)
         if size is not None:
             with contextlib.suppress(OSError):
+                if path.is_dir():  # of frames
+                    shutil.rmtree(path, ignore_errors=True)
                 path.unlink(missing_ok=True)  # its folder stays: another file may be about to come
             self.space.release(size)
 

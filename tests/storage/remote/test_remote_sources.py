@@ -195,7 +195,7 @@ def test_a_source_that_cannot_be_opened_is_named_without_credentials(source, mes
 
 
 @pytest.mark.parametrize("option", ["--frames", "--watch"])
-def test_options_for_local_folders_are_refused(option, command, pictures, tmp_path):
+def test_options_for_folders_refuse_archives(option, command, pictures, tmp_path):
     result = command("run", pack_zip(pictures, tmp_path / "a.zip"), "-o", "out", option)
     assert result.returncode == 2
     assert option in result.stderr

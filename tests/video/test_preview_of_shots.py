@@ -28,7 +28,7 @@ def draw(shot, number):
 def make_shots(tmp_path):
     """Writes a film of three shots at 25 frames per second, with sound and a chapter."""
 
-    def make(name, codec="libx264", pixels="yuv420p"):
+    def make(name, codec="libx264", pixels="yuv420p", lengths=SHOTS):
         path = tmp_path / name
         with av.open(str(path), "w") as film:
             stream = film.add_stream(codec, rate=25)
@@ -40,7 +40,7 @@ def make_shots(tmp_path):
                 sound = film.add_stream("aac", rate=48000, layout="mono")
                 chapter = {"id": 0, "start": 0, "end": 1, "time_base": Fraction(1)}
                 film.set_chapters([chapter | {"metadata": {"title": "One"}}])
-            shots = [shot for shot, length in enumerate(SHOTS) for _ in range(length)]
+            shots = [shot for shot, length in enumerate(lengths) for _ in range(length)]
             for number, shot in enumerate(shots):
                 frame = VideoFrame.from_ndarray(draw(shot, number), "yuv420p").reformat(
                     format=pixels
@@ -119,6 +119,51 @@ def test_gif_shows_each_shot_for_a_second(make_shots, flat, command, tmp_path, r
     film = read_film(tmp_path / "out" / "film-preview-shots.gif")
     assert film.times == [0, 1, 2]
     assert film.seconds == pytest.approx(3, abs=0.05)
+
+
+def test_killed_preview_resumes_and_equals_an_uninterrupted_one(
+    make_shots, start_film, command, tmp_path
+):
+    clip = make_shots("film.mkv", lengths=[2] * 45)
+    options = ("--preview", "shots")
+    process = start_film(clip, tmp_path / "out", *options, calls=30)
+    process.kill()
+    process.communicate()
+    words = ("run", clip, "-m", "gated-film", "--batch-size", "1", *options)
+    resumed = command(*words, "-o", "out", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    document = json.loads(resumed.stdout)
+    assert any("resumed at frame 25" in note for note in document["notes"])
+    assert command(*words, "-o", "whole").returncode == 0
+    films = [tmp_path / folder / "film-preview-shots.mkv" for folder in ("out", "whole")]
+    packets = []
+    for path in films:
+        with av.open(str(path)) as film:
+            packets.append([(p.pts, bytes(p)) for p in film.demux(video=0) if p.size])
+    assert len(packets[0]) == 25 + document["frames"]
+    assert document["frames"] > 10
+    assert packets[0] == packets[1]
+
+
+def test_mxf_shows_each_shot_for_a_frame_without_timecode(make_shots, flat, command, tmp_path):
+    with av.open(str(make_shots("film.mkv"))) as film:
+        frames = [frame.to_ndarray() for frame in film.decode(video=0)]
+    with av.open(str(tmp_path / "film.mxf"), "w") as film:
+        film.metadata["timecode"] = "10:00:00:00"
+        stream = film.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 64, 48, "yuv420p", 9_000_000
+        for number, pixels in enumerate(frames):
+            frame = VideoFrame.from_ndarray(pixels, "yuv420p")
+            frame.pts = number
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    result = command("run", "film.mxf", "-m", flat, "-o", "out", "--preview", "shots")
+    assert result.returncode == 0, result.stderr
+    assert "the timecode is that of the film's beginning: dropped" in result.stderr
+    with av.open(str(tmp_path / "out" / "film-preview-shots.mxf")) as film:
+        assert film.metadata.get("timecode") in (None, "00:00:00:00")
+        times = [frame.pts * frame.time_base for frame in film.decode(video=0)]
+    assert times == [Fraction(number, 25) for number in range(3)]
 
 
 def test_shots_are_not_for_a_pipe():

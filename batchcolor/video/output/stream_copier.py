@@ -106,8 +106,7 @@ class StreamCopier:
             else:
                 self._add_stream(target, stream, alternatives)
         tags = _select_tags(self._input.metadata)
-        if self.output.settings.starts_later:
-            tags.pop("timecode", None)
+        self._drop_timecode(tags)
         target.metadata.update(tags)
         chapters = self._input.chapters()
         if chapters and not self.output.settings.has_only_shots:
@@ -121,8 +120,14 @@ class StreamCopier:
             target.metadata.setdefault("reel_name", reels[0])
         if self.source.timecode and "timecode" not in self._input.metadata:
             target.metadata.setdefault("timecode", self.source.timecode)
-        if self.output.settings.starts_later and target.metadata.pop("timecode", ""):
-            self.notes.append("the timecode is that of the film's beginning: dropped")
+        self._drop_timecode(target.metadata)
+
+    def _drop_timecode(self, tags: dict[str, str]) -> None:
+        """Removes the timecode of the film's beginning from a result that begins later."""
+        note = "the timecode is that of the film's beginning: dropped"
+        is_dropped = self.output.settings.starts_later and tags.pop("timecode", "")
+        if is_dropped and note not in self.notes:
+            self.notes.append(note)
 
     def _add_stream(
         self, target: OutputContainer, stream: Stream, alternatives: Sequence[Format]

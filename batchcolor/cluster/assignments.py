@@ -34,6 +34,12 @@ class Assignments:
         return self._chunks.keys()
 
     @property
+    def films(self) -> int:
+        """Chunks of whole films."""
+        chunks = self._chunks.values()
+        return sum(chunk.tasks[0].source.is_film and not chunk.is_part for chunk in chunks)
+
+    @property
     def progress(self) -> Mapping[Worker, ChunkProgress]:
         """The last answers of workers that have a chunk."""
         return self._progress

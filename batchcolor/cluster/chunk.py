@@ -33,6 +33,21 @@ class Chunk:
     node_losses: int = 0
     died_on: frozenset[str] = frozenset()
     """The nodes on which a worker died with it."""
+    divides_into: int = 0
+    """The most parts into which its film is to be divided, before any of it is coloured; 0 where
+    its tasks are coloured."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a film."""
+        return self.tasks[0].part is not None
+
+    @property
+    def call(self) -> tuple[str, tuple[object, ...]]:
+        """The method of a worker, and its arguments."""
+        if self.divides_into:
+            return "divide", (self.tasks[0], self.divides_into)
+        return "color", (self.tasks,)
 
     @property
     def is_repeated(self) -> bool:

@@ -61,13 +61,17 @@ class ChunkResults:
             path = left.pop(source).source.path
             self._recorder.skip_entry(SkippedEntry(path, reason, is_foreign=True))
             self._report.scanned -= 1
+        self.record_part(result)
+        finished = len(chunk.tasks) - len(left) - len(again)
+        return RecordedChunk(tuple(left.values()), finished, failed + len(refused))
+
+    def record_part(self, result: ChunkResult) -> None:
+        """Records what the report says of a chunk beside the outcomes of its tasks."""
         self._frames += result.frames
         self._frames_expected += result.frames_expected
         self._report.too_large += result.too_large
         for note in result.notes:
             self._report.note(note)
-        finished = len(chunk.tasks) - len(left) - len(again)
-        return RecordedChunk(tuple(left.values()), finished, failed + len(refused))
 
     def fail(self, task: Task) -> None:
         """Records a file whose workers died."""

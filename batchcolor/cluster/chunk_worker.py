@@ -27,6 +27,8 @@ from batchcolor.errors import BatchcolorError, ExitCode
 from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
 from batchcolor.hooks.types import Reader
 from batchcolor.images.scan import ScannedFile, SkippedEntry
+from batchcolor.pipeline.films.film_survey import Division, divide_film
+from batchcolor.pipeline.films.video_admission import probe_film
 from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
 from batchcolor.pipeline.planning.planner import FileCount, Plan
 from batchcolor.pipeline.planning.task import ListOtherFormats, Task
@@ -202,6 +204,26 @@ class ChunkWorker:
             exit_code=report.exit_code,
             message=report.message,
         )
+
+    def divide(self, task: Task, parts: int) -> Division:
+        """Divides a film into parts for several workers. It stays whole where that fails: the
+        cause is reported when it is coloured."""
+        from batchcolor.pipeline.executor import Pipeline
+
+        assert self._plugins is not None  # `prepare` was called
+        assert self._runner is not None
+        plan = self._make_plan((task,))
+        journal = ChunkJournal(plan.output, plan.shard)
+        pipeline = Pipeline(plan, self._runner, self._plugins, journal, is_part=True)
+        try:
+            memory, squares = pipeline.budget.limit, self._runner.squares_at_once
+            admission = probe_film(task, self.spec.settings, memory, squares)
+            pipeline.context.open_output()
+            return divide_film(
+                task, admission, pipeline.context, parts, lambda: self._stop is not None
+            )
+        except (BatchcolorError, OSError):
+            return Division()
 
     def _find_weights_mismatch(self, tasks: Sequence[Task]) -> str:
         """How weights of this node differ from those that the driver found for a model of a

@@ -18,6 +18,7 @@ from batchcolor.cluster.assignments import Assignments
 from batchcolor.cluster.chunk import Chunk, ChunkQueue, ChunkSizer
 from batchcolor.cluster.chunk_results import ChunkResults
 from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkResult, ChunkWorker
+from batchcolor.cluster.divided_films import DividedFilms
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.cluster.node_check import hash_weights
 from batchcolor.cluster.ray_cluster import RayCluster, Reply, Worker, WorkerLost
@@ -27,6 +28,7 @@ from batchcolor.cluster.workforce import Workforce
 from batchcolor.errors import ExitCode, OutputError, UsageError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
 from batchcolor.images.scan import SkippedEntry
+from batchcolor.pipeline.films.film_survey import Division
 from batchcolor.pipeline.gallery.open_gallery import open_gallery
 from batchcolor.pipeline.gallery.writer import GalleryWriter
 from batchcolor.pipeline.job import (
@@ -130,6 +132,7 @@ class ClusterJob:
         spec = make_worker_spec(plan, plugins, weights_hash, self.in_flight.folder)
         self.workforce = Workforce(cluster, self.report, spec, kind)
         self.queue, self.sizer, self.assigned = ChunkQueue(), ChunkSizer(), Assignments()
+        self.films = DividedFilms(plan, self.report, self.stream, self.queue)
         self._chunks = 0
         """The number of the last chunk."""
         self._signal: ExitCode | None = None
@@ -206,14 +209,18 @@ class ClusterJob:
             if chunk is not None:
                 self.in_flight.add(chunk)
                 self.assigned.add(worker, chunk)
-                self.cluster.call(worker, "color", chunk.tasks)
+                method, arguments = chunk.call
+                self.cluster.call(worker, method, *arguments)
 
     def _take_chunk(self) -> Chunk | None:
         """Returns a chunk of the next tasks; None where not enough are planned yet."""
         size = self.sizer.choose_size(self.stream.remaining, self.workforce.count)
         tasks = self.stream.take(size)
         self._chunks += bool(tasks)
-        return Chunk(self._chunks, tasks) if tasks else None
+        if not tasks:
+            return None
+        others = self.workforce.count - 1 - self.assigned.films
+        return self.films.begin(Chunk(self._chunks, tasks), others)
 
     def _receive(self, reply: Reply) -> None:
         worker, value = reply.worker, reply.value
@@ -221,6 +228,8 @@ class ClusterJob:
             self._lose(worker, value)
         elif isinstance(value, ChunkResult):
             self._record(worker, value)
+        elif isinstance(value, Division):
+            self.films.divide(self.assigned.release(worker), value)
         elif isinstance(value, ChunkProgress):
             self.assigned.set_progress(worker, value)
             self._show_progress()
@@ -238,6 +247,9 @@ class ClusterJob:
             self.workforce.refuse(worker.node, result.mismatch)
             self.queue.put_back(chunk)
             return
+        if chunk.is_part:
+            self._record_part(chunk, worker, result)
+            return
         recorded = self.results.record(chunk, result)
         self.in_flight.remove(chunk)
         if self.plan.remote_output is not None:
@@ -250,6 +262,18 @@ class ClusterJob:
         if recorded.left and not self._is_stopping:  # the worker was stopped by someone else
             self._repeat(replace(chunk, tasks=recorded.left), worker, is_node_lost=False)
 
+    def _record_part(self, chunk: Chunk, worker: Worker, result: ChunkResult) -> None:
+        """Records a part of a film, whose failures are those of the film when it is coloured."""
+        self.results.record_part(result)
+        self.workforce.count_finished(worker, chunk, 0, 0)
+        self._show_progress()
+        if result.exit_code == ExitCode.EXTERNAL_FAILURE:
+            raise OutputError(result.message)
+        if result.exit_code in (ExitCode.DONE, ExitCode.SOME_FAILED):
+            self.films.finish_part(chunk)
+        elif not self._is_stopping:  # the worker was stopped by someone else
+            self._repeat(chunk, worker, is_node_lost=False)
+
     def _lose(self, worker: Worker, lost: WorkerLost) -> None:
         """Gives the chunk of a dead worker to another one; a file that is guilty has failed."""
         is_node_lost = self.workforce.lose(worker, lost.reason)
@@ -261,7 +285,9 @@ class ClusterJob:
 
     def _repeat(self, chunk: Chunk, worker: Worker, *, is_node_lost: bool) -> None:
         failed = self.queue.add_lost(chunk, worker.node.id, is_node_lost=is_node_lost)
-        if failed is not None:
+        if failed is not None and (chunk.is_part or chunk.divides_into):
+            self.films.give_up(chunk)
+        elif failed is not None:
             self.results.fail(failed)
 
     def _show_progress(self) -> None:

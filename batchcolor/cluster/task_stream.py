@@ -24,6 +24,8 @@ PATIENCE = 0.5
 """Seconds that a worker may wait for more tasks."""
 STOP_SECONDS = 0.2
 """Between two checks whether the job stops."""
+LISTING_SECONDS = 0.1
+"""How long a film may wait for the end of the listing, before it counts as one of many."""
 CHANGED = "its content changed while the job ran; run the same command again"
 
 
@@ -110,6 +112,16 @@ class TaskStream:
     def has_tasks(self) -> bool:
         """Whether a task is planned and not taken."""
         return self._next is not None or not self._tasks.empty()
+
+    @property
+    def films_waiting(self) -> int | None:
+        """Films that were not taken; None before all sources are listed."""
+        if not self._is_listed.wait(LISTING_SECONDS):
+            return None
+        with self._tasks.mutex:
+            waiting: list[Task] = [*self._tasks.queue]
+        waiting += [] if self._next is None else [self._next]
+        return sum(task.source.is_film for task in waiting)
 
     @property
     def remaining(self) -> int | None:

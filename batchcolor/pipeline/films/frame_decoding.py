@@ -34,6 +34,8 @@ class FrameDecoding:
         self._is_preview_of_shots = isinstance(self.frames, ShotFrames)
         if isinstance(self.frames, ShotFrames):
             self.frames.is_stopped = self._is_stopped
+        self.end: int | None = None
+        """The frame up to which a part of a film is coloured; None for the whole film."""
         self.numbers = FilmNumbers()
         """Where the frames are in the film, of a preview that starts later."""
         self.in_flight = ByteBudget(
@@ -92,10 +94,15 @@ class FrameDecoding:
         """Decodes every frame and submits it to inference, until the film fails."""
         try:
             for frame in self.frames:
-                if self._status.error is not None or not self.in_flight.acquire(1):
+                if self._status.is_ended or not self.in_flight.acquire(1):
                     self._status.enter(VideoState.INTERRUPTED)
                     break
-                self._submit(self._prepare(frame))
+                item = self._prepare(frame)
+                if self._is_behind_part(item):
+                    self.in_flight.release(1)
+                    break
+                self._submit(item)
+                del frame, item  # the wait for room must not keep their memory
         except ProcessingError as error:
             self._status.fail(error)
         except MEDIA_ERRORS as error:
@@ -108,6 +115,10 @@ class FrameDecoding:
             is_last = self._in_inference == 0
         if is_last:
             self.coloured.end()
+
+    def _is_behind_part(self, item: FrameItem) -> bool:
+        """Whether no frame of the part depends on this one and those that follow."""
+        return self.end is not None and item.number >= self.end and item.is_shot_start
 
     def _submit(self, item: FrameItem) -> None:
         if item.is_replayed and not self._context.is_temporal:

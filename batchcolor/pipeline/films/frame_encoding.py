@@ -12,7 +12,7 @@ from batchcolor.errors import ProcessingError
 from batchcolor.pipeline.films.frame_decoding import FrameDecoding
 from batchcolor.pipeline.films.video_admission import Admission, open_frames
 from batchcolor.pipeline.films.video_sink import VideoSink
-from batchcolor.pipeline.films.video_states import FilmStatus
+from batchcolor.pipeline.films.video_states import FilmStatus, VideoState
 from batchcolor.pipeline.items.frame_item import FrameItem
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.task import Task
@@ -113,8 +113,7 @@ class FrameEncoding:
             return
         first = block[0][0].number
         for item, chroma in block:
-            is_written = item.number < self.resumed_at
-            if not is_written:
+            if item.number >= self.resumed_at and not self._status.is_ended:
                 self._encode_one(item, _take_frame(item, again), chroma, first)
             if again is None:
                 self._decoding.in_flight.release(1)
@@ -134,6 +133,8 @@ class FrameEncoding:
             self._segments.close_segment(
                 self._stabilizer.state(), shot, replay, is_flawless=is_flawless
             )
+            if self._segments.state.frames == self._decoding.end:
+                self._status.enter(VideoState.INTERRUPTED)
         self.done += 1
         self._report_progress(self._sink.timeline.seconds)
 

@@ -22,7 +22,8 @@ class VideoState(Enum):
     MUXING = auto()
     DONE = auto()
     INTERRUPTED = auto()
-    """The job stopped before the last frame; the finished segments stay for the next job."""
+    """The job stopped before the last frame, or the part of the film that it colours is complete;
+    the finished segments stay for the next job."""
     FAILED = auto()
 
 
@@ -30,7 +31,7 @@ TRANSITIONS = {
     VideoState.PROBED: {VideoState.ADMITTED, VideoState.FAILED},
     VideoState.ADMITTED: {VideoState.DECODING, VideoState.FAILED},
     VideoState.DECODING: {VideoState.ENCODING, VideoState.INTERRUPTED, VideoState.FAILED},
-    VideoState.ENCODING: {VideoState.MUXING, VideoState.FAILED},
+    VideoState.ENCODING: {VideoState.MUXING, VideoState.INTERRUPTED, VideoState.FAILED},
     VideoState.MUXING: {VideoState.DONE, VideoState.FAILED},
     VideoState.DONE: set(),
     VideoState.INTERRUPTED: {VideoState.FAILED},

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from batchcolor.errors import ProcessingError
+from batchcolor.pipeline.films.film_parts import adopt_parts, find_part_folder, read_part
 from batchcolor.pipeline.films.frame_decoding import FrameDecoding
 from batchcolor.pipeline.films.frame_encoding import FrameEncoding
 from batchcolor.pipeline.films.room import count_frames
@@ -31,6 +32,8 @@ from batchcolor.pipeline.result_signing import describe_unsigned, sign_in_place
 from batchcolor.storage.atomic import temporary_path
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
 from batchcolor.video.output.containers import check_frame_rate
+from batchcolor.video.output.segment_state import DamagedStateError
+from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import PacketScan, scan_packets
 from batchcolor.video.temporal.film_colors import ColorRules
 from batchcolor.video.temporal.motion import Field
@@ -48,13 +51,18 @@ class VideoTask:
         self.notes = list(admission.notes)
         self._status = FilmStatus(context.cancellation)
         self._resume_point = context.find_resume_point(task)
-        self._sink = open_sink(task, admission, self._resume_point.folder, context.settings.quality)
+        folder = self._resume_point.folder
+        if task.part is not None:
+            folder = find_part_folder(self._resume_point, task.part)
+        self._sink = open_sink(task, admission, folder, context.settings.quality)
         self._decoding = FrameDecoding(self, admission, context, self._status)
         self._encoding = FrameEncoding(
             *(task, admission, self._sink, self._decoding, self._status),
             *(context.settings, context.report, self._make_color_rules()),
         )
         self._packets = PacketScan()
+        self._parts = 0
+        """Parts that several processes have coloured."""
 
     def run(self) -> None:
         """From admission to the last decoded frame. The encoding thread reports the outcome."""
@@ -70,6 +78,8 @@ class VideoTask:
             self.context.fail(self.task, error, self.share)
             return
         self._status.enter(VideoState.DECODING)
+        if self._encoding.resumed_at == self._decoding.end:  # the part is complete
+            self._status.enter(VideoState.INTERRUPTED)
         self.context.report.expect(self._encoding.expected - self._encoding.done)
         self.context.start_thread(f"film-{self.task.target.name}", self._encode_and_report)
         self._decoding.run()
@@ -115,10 +125,26 @@ class VideoTask:
         self.context.open_output()
         segments = self._sink.segments
         with temporary_path(self.task.target):  # translates errors of the disk
-            self.notes += segments.resume(self._resume_point.fingerprint)
+            self.notes += self._resume_segments(segments)
         discarded = self._packets.discarded
         self._encoding.resume(self._decoding.resume(segments, discarded), discarded)
         self._status.enter(VideoState.ADMITTED)
+
+    def _resume_segments(self, segments: Segments) -> list[str]:
+        """Restores the segments of an earlier job, of a part, or of all parts; returns notes.
+
+        Raises ProcessingError, OSError, OutputError.
+        """
+        point, number = self._resume_point, self.task.part
+        if number is None:
+            self._parts = adopt_parts(point)
+            return segments.resume(point.fingerprint)
+        try:
+            part = read_part(point, number)
+        except DamagedStateError as error:
+            raise ProcessingError("decode", f"{error} is damaged") from error
+        self._decoding.end = self._encoding.expected = part.end
+        return segments.resume(point.fingerprint, part.start)
 
     def _count_expected(self) -> int:
         """Returns the number of frames to be coloured, as far as it is known."""
@@ -180,7 +206,7 @@ class VideoTask:
                     self._encoding.run()
                 if self._status.error is not None:
                     raise self._status.error
-                if not self._status.enter(VideoState.MUXING):
+                if self.task.part is not None or not self._status.enter(VideoState.MUXING):
                     return False
                 self._sink.segments.close_segment({}, 0, 0)
                 commit = partial(self._sink.commit, temporary, decoder, self._packets)
@@ -192,7 +218,9 @@ class VideoTask:
             except MEDIA_ERRORS as error:
                 raise ProcessingError("encode", format_av_error(error)) from error
         self.notes += [*decoder.notes, *notes, *self._encoding.notes]
-        if resumed_at := self._encoding.resumed_at:
+        if self._parts:
+            self.notes.append(f"coloured in {self._parts} parts by the workers of the cluster")
+        elif resumed_at := self._encoding.resumed_at:
             self.notes.append(f"resumed at frame {resumed_at}, where an earlier run stopped")
         self._sink.segments.remove()
         return True

@@ -36,6 +36,8 @@ class Task:
     """Whether an existing result is replaced, as asked or because its decision changed."""
     below: Path = Path()
     """The folder of its source in the output folder."""
+    part: int | None = None
+    """The number of a part of a film, of which only segments are written; None for the whole."""
     found: RemoteObject | None = None
     """The object on remote storage, where another process fetches it."""
     companions: tuple[RemoteObject, ...] = ()

@@ -48,11 +48,25 @@ class State:
     """Whether nothing in these frames of the source had to be reported."""
     manifests: list[int] = field(default_factory=list)
     """CRC-32 of each segment's manifest."""
+    first_segment: int = 0
+    """Number of the first of these segments; more than 0 in a part of a film."""
 
     @property
     def segments(self) -> int:
-        """Number of segments."""
-        return len(self.manifests)
+        """Number of the next segment."""
+        return self.first_segment + len(self.manifests)
+
+
+@dataclass(frozen=True)
+class SegmentStart:
+    """Where a part of a film begins: what an earlier job would have left there.
+
+    `marks` are those of all frames before it.
+    """
+
+    state: State
+    marks: list[FrameMark]
+    stabilizer_state: Arrays
 
 
 def write_state(folder: Path, state: State) -> None:
@@ -93,7 +107,7 @@ def verify_files(folder: Path, state: State) -> tuple[set[str], list[FrameMark]]
     """
     names: set[str] = set()
     marks: list[FrameMark] = []
-    for number, checksum in enumerate(state.manifests):
+    for number, checksum in enumerate(state.manifests, state.first_segment):
         manifest: dict[str, Any] = json.loads(
             _read_verified(folder / _make_manifest_name(number), checksum)
         )

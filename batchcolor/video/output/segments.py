@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from pathlib import Path
 
 from av.video.frame import VideoFrame
@@ -20,6 +21,7 @@ from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.segment_state import (
     Arrays,
     DamagedStateError,
+    SegmentStart,
     State,
     read_arrays,
     read_state,
@@ -77,15 +79,18 @@ class Segments(ABC):
     def _discard_unfinished(self, finished: set[str]) -> None:
         """Deletes files of an unfinished segment that would be taken for `finished` ones."""
 
-    def resume(self, fingerprint: str) -> list[str]:
+    def resume(self, fingerprint: str, start: SegmentStart | None = None) -> list[str]:
         """Resumes from the segments of an earlier job; deletes those of another fingerprint.
 
-        Damaged ones are deleted too, with the note that is returned.
+        Damaged ones are deleted too, with the note that is returned. Without segments, a part of
+        a film begins at its `start`.
         """
+        marks = [] if start is None else start.marks
         try:
             state = read_state(self.folder)
             if state is not None and state.fingerprint == fingerprint:
-                finished, self.marks = verify_files(self.folder, state)
+                finished, own_marks = verify_files(self.folder, state)
+                self.marks = [*marks, *own_marks]
                 path = self._make_stabilizer_path(state.segments)
                 self.stabilizer_state = read_arrays(path, state.arrays)
                 self._discard_unfinished(finished)
@@ -98,6 +103,10 @@ class Segments(ABC):
         self.remove()
         make_work_folder(self.folder)
         self.state = State(fingerprint)
+        if start is not None:
+            self.state, self.marks = deepcopy(start.state), list(marks)
+            self.stabilizer_state = start.stabilizer_state
+            self.timeline.restore(self.state.timeline)
         return notes
 
     def write(self, frame: VideoFrame, mark: FrameMark) -> bool:

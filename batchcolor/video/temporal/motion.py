@@ -44,7 +44,7 @@ class Match:
 
 def match_frames(before: Field, now: Field) -> Match:
     """Matches `now` with the previous frame; differences of exposure are compensated."""
-    similarity = correlate(compute_box_mean(before, 2), compute_box_mean(now, 2))
+    similarity = correlate_frames(before, now)
     rows, columns = _estimate_motion(match_exposure(before, now), now)
     return Match(rows, columns, _compute_confidence(before[rows, columns], now), similarity)
 
@@ -70,6 +70,11 @@ def _compute_confidence(moved: Field, target: Field) -> Field:
     difference = compute_box_mean(np.abs(match_exposure(moved, target) - target), 1)
     confidence: Field = np.exp(-np.square(difference / TOLERANCE)).astype(np.float32)
     return confidence
+
+
+def correlate_frames(before: Field, now: Field) -> float:
+    """Returns the correlation of two frames without motion, -1..1."""
+    return correlate(compute_box_mean(before, 2), compute_box_mean(now, 2))
 
 
 def correlate(one: Field, other: Field) -> float:

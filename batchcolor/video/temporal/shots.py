@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchcolor.video.temporal.motion import Field, Match, match_frames
+from batchcolor.video.temporal.motion import Field, Match, correlate_frames, match_frames
 
 MIN_CORRELATION = 0.65
 """Frames with a lower correlation may belong to different shots."""
@@ -27,6 +27,11 @@ def is_cut(match: Match) -> bool:
         match.correlation < MIN_CORRELATION and float(match.confidence.mean()) < MIN_CONFIDENCE
     )
     return is_likely or match.correlation < CERTAIN_CUT_CORRELATION
+
+
+def is_cut_between(before: Field, now: Field) -> bool:
+    """As `is_cut` of the match of two frames, but motion is estimated only where it decides."""
+    return correlate_frames(before, now) < MIN_CORRELATION and is_cut(match_frames(before, now))
 
 
 @dataclass(frozen=True)

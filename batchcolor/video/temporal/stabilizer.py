@@ -81,6 +81,11 @@ class BufferedFrame(Generic[T]):
         return fine
 
 
+def make_shot_start_state(colors: FilmColors) -> Arrays:
+    """Returns the `Stabilizer.state` before a shot; `colors` are those up to it."""
+    return {f"colors_{name}": it for name, it in colors.state().items()}
+
+
 class Stabilizer(Generic[T]):
     """Stabilizes the frames of one film; takes and returns them in order.
 
@@ -127,7 +132,7 @@ class Stabilizer(Generic[T]):
 
         It continues with the first frame of that block.
         """
-        arrays = {f"colors_{name}": it for name, it in self._returned_colors.state().items()}
+        arrays = make_shot_start_state(self._returned_colors)
         if self._returned_start is not None:
             guide, trace = self._returned_start
             arrays |= {"guide": guide, **{f"trace_{name}": it for name, it in vars(trace).items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -167,16 +168,25 @@ def test_a_film_whose_parts_depend_on_each_other_stays_whole_with_a_note(
     assert any("coloured by one worker" in text and note in text for text in report.notes)
 
 
-def test_films_stay_whole_where_all_workers_have_one_and_where_they_are_short(color, tmp_path):
-    for name in ("1.mp4", "2.mp4"):
-        write_film(tmp_path / "films" / name, "abcde")
-    write_film(tmp_path / "short" / "3.mp4", "ab")
-    for folder, count in (("films", 2), ("short", 1)):
-        nodes = ThreadCluster("a", "b")
-        begun = watch_parts(nodes)
-        report = color(tmp_path / folder, nodes, f"{folder}-out")
-        assert list_parts(begun) == [None] * count
-        assert (report.done, report.notes) == (count, [])
+@pytest.mark.parametrize("films", [["abcde", "fghij"], ["ab"]], ids=["two", "short"])
+def test_films_stay_whole_where_each_worker_has_one_and_where_they_are_short(
+    color, tmp_path, films
+):
+    for number, shots in enumerate(films):
+        write_film(tmp_path / "films" / f"{number}.mp4", shots)
+    nodes = ThreadCluster("a", "b")
+    begun = watch_parts(nodes)
+    note = nodes.before_color
+
+    def wait_for_all(node: str, tasks: tuple[Any, ...]) -> None:
+        note(node, tasks)
+        while len(begun) < len(films):
+            time.sleep(0.01)
+
+    nodes.before_color = wait_for_all
+    report = color(tmp_path / "films", nodes)
+    assert list_parts(begun) == [None] * len(films)
+    assert (report.done, report.notes) == (len(films), [])
 
 
 @pytest.mark.parametrize(

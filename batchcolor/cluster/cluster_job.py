@@ -286,7 +286,7 @@ class ClusterJob:
     def _repeat(self, chunk: Chunk, worker: Worker, *, is_node_lost: bool) -> None:
         failed = self.queue.add_lost(chunk, worker.node.id, is_node_lost=is_node_lost)
         if failed is not None and (chunk.is_part or chunk.divides_into):
-            self.films.give_up(chunk)
+            self.films.abandon(chunk)
         elif failed is not None:
             self.results.fail(failed)
 

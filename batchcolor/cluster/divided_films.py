@@ -56,7 +56,7 @@ class DividedFilms:
         if not self._parts_left[chunk.number]:
             self._finish(Chunk(chunk.number, (replace(chunk.tasks[0], part=None),)))
 
-    def give_up(self, chunk: Chunk) -> None:
+    def abandon(self, chunk: Chunk) -> None:
         """Takes a part, or a film to be divided, with which three workers died."""
         if chunk.is_part:
             self.finish_part(chunk)

@@ -10,6 +10,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from batchcolor.video.bit_reader import BitReader, remove_emulation_prevention
+
 NAMES = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of the types 0 to 5."""
 FIXED_LOCATIONS = {
@@ -19,7 +21,6 @@ FIXED_LOCATIONS = {
 """Of codecs that have one location, by FFmpeg's names."""
 H264_SPS, H265_SPS = 7, 33
 START_CODE = re.compile(b"\0\0\1")
-EMULATION = re.compile(b"\0\0\3")
 HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 EXTENDED_SAR = 255
 
@@ -40,7 +41,7 @@ def read_chroma_location(codec: str, extradata: bytes) -> str:
             kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
             if kind == wanted:
                 header = 1 if codec == "h264" else 2
-                number = parse(_Bits(EMULATION.sub(b"\0\0", unit[header:])))
+                number = parse(BitReader(remove_emulation_prevention(unit[header:])))
                 return "" if number is None or number >= len(NAMES) else NAMES[number]
     except IndexError:  # damaged or truncated: the decoder reports it
         pass
@@ -69,39 +70,7 @@ def _iterate_units(codec: str, extradata: bytes) -> Iterator[bytes]:
             place += 2 + size
 
 
-class _Bits:
-    """Reads bits and Exp-Golomb codes (ITU-T H.264, 9.1). Raises IndexError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._place = data, 0
-
-    def read(self, count: int) -> int:
-        """The next bits as a number."""
-        value = 0
-        for _ in range(count):
-            value = value << 1 | (self._data[self._place >> 3] >> (7 - (self._place & 7)) & 1)
-            self._place += 1
-        return value
-
-    def read_ue(self) -> int:
-        """The next unsigned code."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.read(zeros)
-
-    def read_se(self) -> int:
-        """The next signed code."""
-        code = self.read_ue()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-    def skip_ue(self, count: int) -> None:
-        """Skips codes, signed or not."""
-        for _ in range(count):
-            self.read_ue()
-
-
-def _parse_h264(bits: _Bits) -> int | None:
+def _parse_h264(bits: BitReader) -> int | None:
     profile = bits.read(8)
     bits.read(16)
     bits.read_ue()
@@ -133,7 +102,7 @@ def _parse_h264(bits: _Bits) -> int | None:
     return _parse_vui(bits) if bits.read(1) else None
 
 
-def _skip_h264_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_h264_scaling_list(bits: BitReader, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -141,7 +110,7 @@ def _skip_h264_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _parse_vui(bits: _Bits) -> int | None:
+def _parse_vui(bits: BitReader) -> int | None:
     """The type for the top field, which both codecs state at the same place."""
     if bits.read(1) and bits.read(8) == EXTENDED_SAR:
         bits.read(32)
@@ -154,7 +123,7 @@ def _parse_vui(bits: _Bits) -> int | None:
     return bits.read_ue() if bits.read(1) else None
 
 
-def _parse_h265(bits: _Bits) -> int | None:
+def _parse_h265(bits: BitReader) -> int | None:
     bits.read(4)
     layers = bits.read(3)
     bits.read(1)
@@ -185,7 +154,7 @@ def _parse_h265(bits: _Bits) -> int | None:
     return _parse_vui(bits) if bits.read(1) else None
 
 
-def _skip_h265_profile(bits: _Bits, layers: int) -> None:
+def _skip_h265_profile(bits: BitReader, layers: int) -> None:
     bits.read(96)
     flags = [(bits.read(1), bits.read(1)) for _ in range(layers)]
     if layers:
@@ -194,7 +163,7 @@ def _skip_h265_profile(bits: _Bits, layers: int) -> None:
         bits.read(88 * has_profile + 8 * has_level)
 
 
-def _skip_h265_scaling_lists(bits: _Bits) -> None:
+def _skip_h265_scaling_lists(bits: BitReader) -> None:
     for size in range(4):
         for _ in range(6 if size < 3 else 2):
             if not bits.read(1):
@@ -204,7 +173,7 @@ def _skip_h265_scaling_lists(bits: _Bits) -> None:
             bits.skip_ue(min(64, 16 << (2 * size)))
 
 
-def _skip_h265_reference_sets(bits: _Bits) -> None:
+def _skip_h265_reference_sets(bits: BitReader) -> None:
     """Skips the short-term reference picture sets; each may be predicted from the one before."""
     pictures = 0
     for number in range(bits.read_ue()):

@@ -21,8 +21,9 @@ PAN_SCAN = struct.Struct("=3i6h")
 """Identifier, width and height in 1/16 pixel, and positions."""
 GROUP_START = b"\0\0\1\xb8"
 """Start code of a group of pictures."""
+DOLBY_VISION = "Dolby Vision metadata"
 LOST = {
-    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    Type.DOVI_RPU_BUFFER: DOLBY_VISION,
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.AMBIENT_VIEWING_ENVIRONMENT: "ambient viewing environment",

@@ -47,6 +47,7 @@ from batchcolor.video.hdr import HDR_NAMES
 from batchcolor.video.input.corruption import is_truncated_avi
 from batchcolor.video.input.gif_damage import GifInspector
 from batchcolor.video.source_info import LOOP_FOREVER, SourceInfo
+from batchcolor.video.supplemental_messages import list_supplemental_messages
 
 PTS_PROBE_FRAMES = 48
 """Frames of an AVI whose estimated timestamps are checked; AVI stores none."""
@@ -153,7 +154,7 @@ def _read_source_info(
     is_avi = container.format.name == "avi"
     notes: list[str] = []
     frame_format = read_frame_format(frame, video, notes, is_gif=gif is not None)
-    notes += _note_dropped_metadata(frame, video)
+    notes += _note_dropped_metadata(path, frame, video)
     has_estimated_pts = is_avi and _has_decreasing_pts(container, video, frame)
     fields = _read_fields(container, video, frame)
     if fields.order is not FieldOrder.PROGRESSIVE:
@@ -216,16 +217,25 @@ def read_frame_format(
     )
 
 
-def _note_dropped_metadata(frame: VideoFrame, video: VideoStream) -> list[str]:
+def _note_dropped_metadata(path: Path, frame: VideoFrame, video: VideoStream) -> list[str]:
     """Returns notes about properties of the frames that the result does not have."""
     notes, is_gif = [], video.codec_context.name == "gif"
     if name := HDR_NAMES.get(frame.color_trc):
         notes.append(f"HDR ({name}): tone-mapped for the model, written as HDR")
-    if lost := list_lost_metadata(frame):
+    if lost := dict.fromkeys([*list_lost_metadata(frame), *_list_messages(path, video)]):
         notes.append(f"{', '.join(lost)} dropped")
     if not is_gif and (_has_alpha(frame) or video.metadata.get("alpha_mode") == "1"):
         notes.append("transparency dropped")
     return notes
+
+
+def _list_messages(path: Path, video: VideoStream) -> list[str]:
+    """Returns the names of messages of H.264 and H.265 that no result has."""
+    context = video.codec_context
+    if context.name not in ("h264", "hevc"):
+        return []
+    packet = _read_first_packet(path, video)
+    return list_supplemental_messages(context.name, bytes(context.extradata or b""), packet)
 
 
 def _read_frame_count(container: InputContainer, video: VideoStream) -> int:
@@ -255,10 +265,14 @@ def _read_timecode(path: Path, video: VideoStream, frame: VideoFrame) -> str:
     """Returns the timecode of the first frame, of MPEG that of its group; empty without one."""
     if video.codec_context.name not in ("mpeg1video", "mpeg2video"):
         return read_timecode(frame)
+    return parse_group_timecode(_read_first_packet(path, video))
+
+
+def _read_first_packet(path: Path, video: VideoStream) -> bytes:
+    """Returns the first packet of a stream; empty where none can be read."""
     with open_container(path) as container, suppress(*DECODE_ERRORS):
-        packets = container.demux(container.streams[video.index])
-        return parse_group_timecode(bytes(next(packets)))
-    return ""
+        return bytes(next(container.demux(container.streams[video.index])))
+    return b""
 
 
 def _has_decreasing_pts(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:

@@ -247,6 +247,11 @@ def write_elementary(path, message):
 AMBIENT = bytes((148, 8)) + (314000).to_bytes(4, "big") + bytes.fromhex("3d134042") + b"\x80"
 CAPTIONS = bytes((4, 14)) + bytes.fromhex("b50031474139340341fffc9420ff") + b"\x80"
 ACTIVE_FORMAT = bytes((4, 9)) + bytes.fromhex("b500314454473141f8") + b"\x80"
+PAN_SCAN = bytes((2, 6)) + bytes.fromhex("a00a000140ea80")
+"""Not cancelled, one rectangle."""
+CANCELLED_PAN_SCAN = bytes((2, 1, 0b11_100000, 0x80))
+HDR10_PLUS = bytes.fromhex("0416b5003c0001040140000c8007d007d002ee00c8000500") + b"\x80"
+DOLBY_VISION = bytes.fromhex("7c0119080940") + bytes(range(1, 30)) + b"\x80"
 SLICES = (0x65, 0x41, 0x01, 0x61, 0x21)
 """First bytes of slices that x264 writes."""
 
@@ -256,11 +261,49 @@ SLICES = (0x65, 0x41, 0x01, 0x61, 0x21)
     [
         (AMBIENT, "ambient viewing environment dropped"),
         (ACTIVE_FORMAT, "active format description dropped"),
+        (PAN_SCAN, "pan-scan rectangle dropped"),
     ],
 )
 def test_dropped_messages_of_frames_are_noted(command, flat, tmp_path, message, note):
     write_elementary(tmp_path / "film.h264", message)
     result = command("run", "film.h264", "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert note in result.stderr
+
+
+def test_cancelled_pan_scan_is_not_noted(command, flat, tmp_path):
+    write_elementary(tmp_path / "film.h264", CANCELLED_PAN_SCAN)
+    result = command("run", "film.h264", "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert "pan-scan" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("unit", "note"),
+    [
+        (b"\x4e\x01" + PAN_SCAN, "pan-scan rectangle dropped"),
+        (b"\x4e\x01" + HDR10_PLUS, "HDR10+ metadata dropped"),
+        (DOLBY_VISION, "Dolby Vision metadata dropped"),
+    ],
+)
+@pytest.mark.parametrize("name", ["film.hevc", "film.mp4"])
+def test_dropped_units_of_h265_are_noted(command, flat, tmp_path, unit, note, name):
+    with av.open(str(tmp_path / name), "w") as film:
+        options = {"x265-params": "log-level=none:bframes=0:repeat-headers=1"}
+        stream = film.add_stream("libx265", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), "yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            data = bytes(packet)
+            place = len(data)
+            if unit[0] == 0x4E:  # a message comes before the slice
+                place = data.index(b"\0\0\1\x28")
+            changed = av.Packet(data[:place] + b"\0\0\1" + unit + data[place:])
+            changed.stream, changed.time_base = stream, packet.time_base
+            changed.pts, changed.dts = packet.pts, packet.dts
+            film.mux(changed)
+    result = command("run", name, "-m", flat, "-o", "out")
     assert result.returncode == 0, result.stderr
     assert note in result.stderr
 

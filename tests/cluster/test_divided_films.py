@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -228,5 +229,26 @@ def test_a_damaged_plan_of_parts_costs_only_the_parts(color, tmp_path):
     report = color(film, nodes)
     assert 0 in list_parts(begun)
     assert (report.done, report.failed) == (1, 0)
+    color(film, None, "alone")
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+
+
+def test_a_job_that_is_stopped_between_parts_goes_on_with_them(color, tmp_path):
+    film, nodes = write_film(tmp_path / "film.mp4", "abcdef"), ThreadCluster("a", "b")
+    begun = watch_parts(nodes)
+    count = nodes.before_color
+
+    def stop(node: str, tasks: tuple[Any, ...]) -> None:
+        count(node, tasks)
+        if tasks[0].part == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    nodes.before_color = stop
+    stopped = color(film, nodes)
+    assert (stopped.done, stopped.exit_code) == (0, ExitCode.SIGINT)
+    assert None not in list_parts(begun)
+    report = color(film, ThreadCluster("a", "b"))
+    assert (report.done, report.exit_code) == (1, ExitCode.DONE)
+    assert not any("by one worker" in note for note in report.notes)
     color(film, None, "alone")
     assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")

@@ -61,6 +61,7 @@ class WorkerStorage:
         if isinstance(settings.output, Url):
             folder = self.session.make_folder(url_name(settings.output))
             self.output = RemoteOutput(settings.output, self.session, folder)
+            self.output.check()  # else the first result would end the job of all nodes
 
     def translate(self, task: Task) -> Task:
         """The task of the driver with the paths of this process."""

@@ -55,7 +55,7 @@ class CompanionFinder:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Path, frozenset[str]] = Path(), frozenset()
+        self._last: tuple[str, frozenset[str]] = "", frozenset()
 
     def find(self, picture: Path, suffix: str) -> Path | None:
         """Returns the file with that suffix beside a picture; None where there is none."""
@@ -63,9 +63,12 @@ class CompanionFinder:
             candidates = (picture.with_name(base + suffix) for base in (picture.name, picture.stem))
             return next((path for path in candidates if path.is_file()), None)
         folder, names = self._last
-        if picture.parent != folder or not names:
-            folder, names = picture.parent, _list_companions(picture.parent)
-            self._last = folder, names | {""}
+        own = os.path.dirname(picture)  # noqa: PTH120  (a text, which is compared for each picture)
+        if own != folder or not names:
+            folder, names = own, _list_companions(picture.parent) | {""}
+            self._last = folder, names
+        if len(names) == 1:
+            return None
         for base in (picture.name, picture.stem):
             if base + suffix in names:
                 return picture.with_name(base + suffix)

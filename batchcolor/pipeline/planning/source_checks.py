@@ -235,11 +235,10 @@ class OverwriteGuard:
         """The reason why a result must not be written to `target`; empty where it may."""
         folders, files = self._sources
         parent, is_among_sources = self._resolve_folder(target.parent)
-        resolved = parent / target.name
-        if os.path.islink(target):  # noqa: PTH114  (Path.is_symlink fails for names that are too long)
-            resolved = target.resolve()
-            is_among_sources = not folders.isdisjoint(resolved.parents)
-        if resolved in files:
+        is_link = os.path.islink(target)  # noqa: PTH114  (Path.is_symlink fails for names that are too long)
+        if is_link:
+            is_among_sources = not folders.isdisjoint(target.resolve().parents)
+        if files and (target.resolve() if is_link else parent / target.name) in files:
             return "its result would replace a source; choose another --output"
         if is_among_sources:
             return "its result would lie among the sources; choose another --output"

@@ -42,13 +42,18 @@ class TaskActions:
         `wanted` are the fingerprint and the weights of the result.
         """
         replaces = self.settings.if_exists == "overwrite"
-        if refusal := self._refuse(file, target):
+        try:
+            is_here = target.exists()
+        except OSError as error:  # a name or path that is too long for the file system
+            reason = f"its result {target.name} cannot be written: {error.strerror}"
+            return ("refused", "plan", reason), replaces
+        if refusal := self._refuse(file, target, is_here=is_here):
             return ("refused", "plan", refusal), replaces
         if correction.fault:
             return ("refused", "decision", correction.fault), replaces
         previous = journal.find(file.path, file.size, file.mtime_ns)
         made = self._find_result(journal, target, previous)
-        exists = self.exists(target, made)
+        exists = is_here if self.remote_output is None else self.exists(target, made)
         is_changed = exists and made is not None and self._is_changed(target, made)
         is_done = made is not None and made.outcome == "done" and exists and not is_changed
         if made and is_done and (made.settings, made.weights) == wanted:
@@ -78,13 +83,10 @@ class TaskActions:
             return self.remote_output.is_changed(target, made)
         return _is_resized(target, made)
 
-    def _refuse(self, file: ScannedFile, target: Path) -> str:
-        """Why a source cannot be coloured as asked; empty where it can be."""
-        try:
-            exists = target.exists()
-        except OSError as error:  # a name or path that is too long for the file system
-            return f"its result {target.name} cannot be written: {error.strerror}"
-        if exists and _is_same_file(target, file.path):
+    def _refuse(self, file: ScannedFile, target: Path, *, is_here: bool) -> str:
+        """Why a source cannot be coloured as asked; empty where it can be. `is_here`: whether
+        there is a file of this name."""
+        if is_here and _is_same_file(target, file.path):
             return "its result would replace it; choose another --output"
         return self.guard.find_conflict(target)
 

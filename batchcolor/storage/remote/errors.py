@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import platform
 import socket
+import time
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from batchcolor.storage.locations import describe_text
@@ -55,6 +59,9 @@ MISSING = {
 """What does not exist, by the code in the answer."""
 
 
+MAX_CLOCK_DIFFERENCE = 240.0
+"""Seconds between the clocks of a computer and of a service that no service refuses: they permit 5
+or 15 minutes."""
 UNSUPPORTED_STATUS = frozenset({405, 501})
 """Of answers to requests with a header or method that a server does not have."""
 
@@ -129,7 +136,7 @@ def explain(error: BaseException) -> str:
         lines = str(getattr(error, "message", "")).splitlines() or [""]
         return describe_text(f"the server answers {status} {lines[0]}".rstrip())
     if kind == "denied":
-        return "access is denied: check the credentials and the permissions"
+        return _explain_denial(error)
     if kind == "changed":
         return "the source changed while the job ran"
     code = _find_code(error)
@@ -140,6 +147,33 @@ def explain(error: BaseException) -> str:
         return "the server does not answer in time"
     text = describe_text(" ".join(str(error).split()))
     return text or type(error).__name__
+
+
+def _explain_denial(error: BaseException) -> str:
+    """Why access is denied: services refuse requests with a time that is minutes off theirs."""
+    answered = find_answer_time(error)
+    seconds = 0.0 if answered is None else time.time() - answered
+    if abs(seconds) < MAX_CLOCK_DIFFERENCE:
+        return "access is denied: check the credentials and the permissions"
+    direction = "ahead of" if seconds > 0 else "behind"
+    return (
+        f"access is denied: the clock of {platform.node() or 'this computer'} is "
+        f"{abs(seconds) / 60:.0f} minutes {direction} that of the storage; set it"
+    )
+
+
+def find_answer_time(error: BaseException) -> float | None:
+    """The time of the server's answer in seconds since 1970, by its clock; None where there is
+    none."""
+    for one in (error, error.__cause__):
+        response = getattr(one, "response", None)
+        headers = getattr(response, "headers", None) or getattr(one, "headers", None) or {}
+        if isinstance(response, dict):  # of botocore
+            headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        text = str(headers.get("date") or headers.get("Date") or "")
+        with contextlib.suppress(TypeError, ValueError):  # none, or no date
+            return parsedate_to_datetime(text).timestamp()
+    return None
 
 
 def is_missing_bucket(error: StorageError) -> bool:

@@ -97,6 +97,20 @@ class RemoteOutput:
         except OSError as error:
             raise OutputError(f"{self.folder} cannot be written ({error.strerror})") from error
 
+    def check(self) -> None:
+        """Reads the names in the state folder, for a process that only puts results.
+
+        Raises UsageError where the storage does not permit it.
+        """
+        self.session.ask(self.opened, self._read_first_name)
+
+    def _read_first_name(self) -> None:
+        try:
+            next(self._store.list(f"{self._base}/{STATE_FOLDER}"), None)
+        except StorageError as error:
+            if error.kind != "missing" or is_missing_bucket(error):
+                raise
+
     def _unreachable(self, error: StorageError) -> OutputError:
         return OutputError(f"{self.url.shown} cannot be used: {error}")
 

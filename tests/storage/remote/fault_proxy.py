@@ -50,6 +50,8 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     latency: float = 0.0
+    clock: float = 0.0
+    """Seconds by which the clock of its own answers is ahead."""
     checks_generations: bool = False
     """Whether the proxy refuses what `ifGenerationMatch` excludes: the server of Google Cloud
     Storage of the tests ignores it."""
@@ -86,6 +88,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time in its own answers."""
+        now = time.time() if timestamp is None else timestamp
+        return super().date_time_string(now + self.proxy.clock)
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))

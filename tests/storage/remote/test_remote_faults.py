@@ -8,8 +8,10 @@ from fsspec.config import conf
 from PIL import Image
 
 import batchcolor
-from batchcolor.errors import ExitCode
+from batchcolor.cluster import cluster_job
+from batchcolor.errors import ExitCode, NodeMismatchError
 from batchcolor.storage.remote import s3_store
+from tests.cluster.thread_cluster import ThreadCluster
 
 from .fault_proxy import Fault
 
@@ -129,6 +131,31 @@ def test_wrong_credentials_end_the_job_before_work_and_are_not_printed(
     assert "access is denied: check the credentials and the permissions" in result.stderr
     assert "testing-secret" not in result.stderr + result.stdout
     assert proxy.count("PUT") == 0
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(60, "60 minutes behind"), (-60, "60 minutes ahead of")]
+)
+def test_a_wrong_clock_is_named_where_the_storage_refuses_its_requests(
+    minutes, expected, proxy, source, flat, command
+):
+    proxy.clock = 60 * minutes
+    proxy.faults += [Fault(403, method, "in") for method in ("GET", "HEAD")]
+    result = command("run", source, "-o", "s3://album/out", "-m", flat, "--retries", "0")
+    assert result.returncode == ExitCode.USAGE
+    assert f"is {expected} that of the storage; set it" in " ".join(result.stderr.split())
+
+
+def test_a_node_that_the_output_refuses_is_not_used_before_it_colours_anything(
+    proxy, album, flat, bucket, monkeypatch
+):
+    nodes = ThreadCluster("a")
+    denied = Fault(403, "GET", "out/.batchcolor")
+    nodes.before_prepare = lambda node: proxy.faults.append(denied)
+    monkeypatch.setattr(cluster_job, "RayCluster", nodes.connect)
+    with pytest.raises(NodeMismatchError, match=r"a: it cannot begin: s3://album/out: access is"):
+        batchcolor.run(album(2), output="s3://album/out", model=flat, cluster="auto")
+    assert not results(bucket)
 
 
 def test_a_listing_that_breaks_off_is_one_failure_and_what_was_listed_is_coloured(

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -90,6 +91,44 @@ def test_a_lock_is_taken_over_once_and_its_former_holder_notices(make_lock, monk
         third.acquire(None, "")
     second.release()
     third.acquire(None, "")
+
+
+SKEWED = """
+    import os, sys, time
+
+    from batchcolor.errors import OutputLockedError
+    from batchcolor.storage.remote.remote_lock import RemoteLock
+    from batchcolor.storage.remote.retry import Retry
+    from batchcolor.storage.remote.session import RemoteSession
+
+    real, real_ns = time.time, time.time_ns
+    session = RemoteSession()
+    opened = session.open("s3://album/out")
+    for hours in (-1, 1):
+        time.time = lambda: real() + 3600 * hours
+        time.time_ns = lambda: real_ns() + int(3600e9 * hours)
+        lock = RemoteLock(opened.store, opened.path, "s3://album/out", Retry(0))
+        try:
+            lock.acquire(None, "")
+            print("taken")
+        except OutputLockedError:
+            print("refused")
+        lock.release()
+    session.close()
+"""
+
+
+def test_a_computer_with_a_wrong_clock_sees_a_lock_as_every_other_one(make_lock, environment):
+    def acquire() -> list[str]:
+        python = [sys.executable, "-c", textwrap.dedent(SKEWED)]
+        done = subprocess.run(python, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    lock = make_lock()
+    lock.acquire(None, "")
+    assert acquire() == ["refused", "refused"]
+    lock.release()
+    assert acquire() == ["taken", "taken"]
 
 
 def test_the_lock_of_a_killed_job_on_the_same_computer_is_free(make_lock):

@@ -61,12 +61,12 @@ class ChunkResults:
             path = left.pop(source).source.path
             self._recorder.skip_entry(SkippedEntry(path, reason, is_foreign=True))
             self._report.scanned -= 1
-        self.record_part(result)
+        self.add_totals(result)
         finished = len(chunk.tasks) - len(left) - len(again)
         return RecordedChunk(tuple(left.values()), finished, failed + len(refused))
 
-    def record_part(self, result: ChunkResult) -> None:
-        """Records what the report says of a chunk beside the outcomes of its tasks."""
+    def add_totals(self, result: ChunkResult) -> None:
+        """Adds frames and notes of a chunk, or of a part of a film, to those of the job."""
         self._frames += result.frames
         self._frames_expected += result.frames_expected
         self._report.too_large += result.too_large

@@ -216,9 +216,9 @@ class ClusterJob:
         """Returns a chunk of the next tasks; None where not enough are planned yet."""
         size = self.sizer.choose_size(self.stream.remaining, self.workforce.count)
         tasks = self.stream.take(size)
-        self._chunks += bool(tasks)
         if not tasks:
             return None
+        self._chunks += 1
         others = self.workforce.count - 1 - self.assigned.films
         return self.films.begin(Chunk(self._chunks, tasks), others)
 
@@ -264,7 +264,7 @@ class ClusterJob:
 
     def _record_part(self, chunk: Chunk, worker: Worker, result: ChunkResult) -> None:
         """Records a part of a film, whose failures are those of the film when it is coloured."""
-        self.results.record_part(result)
+        self.results.add_totals(result)
         self.workforce.count_finished(worker, chunk, 0, 0)
         self._show_progress()
         if result.exit_code == ExitCode.EXTERNAL_FAILURE:

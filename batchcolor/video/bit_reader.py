@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 
+START_CODE = re.compile(b"\0\0\1")
 EMULATION = re.compile(b"\0\0\3")
 
 
-def remove_emulation_prevention(unit: bytes) -> bytes:
-    """Returns a unit without the bytes that keep start codes out of it (ITU-T H.264, 7.4.1)."""
-    return EMULATION.sub(b"\0\0", unit)
+def parse_unit(codec: str, unit: bytes) -> tuple[int, bytes]:
+    """Returns the type of a unit and its content; `codec` is h264 or hevc.
+
+    The content is without the bytes that keep start codes out of it (ITU-T H.264, 7.4.1). Raises
+    IndexError if the unit is empty.
+    """
+    if codec == "h264":
+        return unit[0] & 31, EMULATION.sub(b"\0\0", unit[1:])
+    return unit[0] >> 1 & 63, EMULATION.sub(b"\0\0", unit[2:])
 
 
 class BitReader:

@@ -7,10 +7,9 @@ ITU-T H.265, 7.3.2.2, 7.3.3, 7.3.4, 7.3.7 and E.2.1.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 
-from batchcolor.video.bit_reader import BitReader, remove_emulation_prevention
+from batchcolor.video.bit_reader import START_CODE, BitReader, parse_unit
 
 NAMES = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 """FFmpeg's names of the types 0 to 5."""
@@ -20,7 +19,6 @@ FIXED_LOCATIONS = {
 }
 """Of codecs that have one location, by FFmpeg's names."""
 H264_SPS, H265_SPS = 7, 33
-START_CODE = re.compile(b"\0\0\1")
 HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 EXTENDED_SAR = 255
 
@@ -38,10 +36,9 @@ def read_chroma_location(codec: str, extradata: bytes) -> str:
     wanted, parse = kinds[codec]
     try:
         for unit in _iterate_units(codec, extradata):
-            kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+            kind, content = parse_unit(codec, unit)
             if kind == wanted:
-                header = 1 if codec == "h264" else 2
-                number = parse(BitReader(remove_emulation_prevention(unit[header:])))
+                number = parse(BitReader(content))
                 return "" if number is None or number >= len(NAMES) else NAMES[number]
     except IndexError:  # damaged or truncated: the decoder reports it
         pass

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchcolor.video.bit_reader import BitReader, remove_emulation_prevention
-from batchcolor.video.chroma_location import START_CODE
+from batchcolor.video.bit_reader import START_CODE, BitReader, parse_unit
 from batchcolor.video.frame_metadata import DOLBY_VISION
 
 MESSAGES = {
@@ -39,9 +38,9 @@ def list_supplemental_messages(codec: str, extradata: bytes, packet: bytes) -> l
     names: list[str] = []
     try:
         for unit in _iterate_units(codec, extradata, packet):
-            kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+            kind, content = parse_unit(codec, unit)
             if kind == (H264_SEI if codec == "h264" else H265_SEI):
-                names += _list_messages(unit[1 if codec == "h264" else 2 :])
+                names += _list_messages(content)
             if codec == "hevc" and kind in DOLBY_VISION_UNITS:
                 names.append(DOLBY_VISION)
     except IndexError:
@@ -65,7 +64,6 @@ def _iterate_units(codec: str, extradata: bytes, packet: bytes) -> Iterator[byte
 
 
 def _list_messages(data: bytes) -> Iterator[str]:
-    data = remove_emulation_prevention(data)
     place = 0
     while place + 2 < len(data):  # the last byte ends the unit
         kind, place = _read_number(data, place)

@@ -23,19 +23,9 @@ from batchcolor.storage.journal import STATE_FOLDER
 from batchcolor.video.temporal.film_colors import FilmColors
 from batchcolor.video.temporal.scene_survey import SurveyedShot, find_independent_shots
 from tests.cluster.thread_cluster import ThreadCluster
+from tests.film_plugins import LUMA_DEPENDENT
 from tests.grey_media import grey_picture
 
-LUMA_DEPENDENT = """
-    import batchcolor
-
-    def colorize(luma):
-        return (luma[:, :, ::4, ::4].mul(37) % 1 - 0.5).expand(-1, 2, 4, 4)
-
-    @batchcolor.hookimpl
-    def batchcolor_colorizers():
-        build = lambda options: colorize
-        return [batchcolor.ColorizerSpec("luma-dependent", "flickers", 16, build)]
-"""
 SEGMENT = 8
 INDEPENDENT = "aba cdc efe ghg"
 """Shots of which each has a letter, those that return the same one; scenes end at the blanks."""

@@ -15,18 +15,8 @@ from PIL import Image
 
 import batchcolor.video.output.segments as segments_module
 from batchcolor.video.output import segment_state
+from tests.film_plugins import LUMA_DEPENDENT
 
-LUMA_DEPENDENT = """
-    import batchcolor
-
-    def colorize(luma):
-        return (luma[:, :, ::4, ::4].mul(37) % 1 - 0.5).expand(-1, 2, 4, 4)
-
-    @batchcolor.hookimpl
-    def batchcolor_colorizers():
-        build = lambda options: colorize
-        return [batchcolor.ColorizerSpec("luma-dependent", "flickers", 16, build)]
-"""
 MODEL = ("-m", "gated-film", "--batch-size", "1")
 
 

@@ -159,13 +159,10 @@ class _Survey:
             is_flawless=True,
             first_segment=number,
         )
-        has_state = shot is not None and self._mode != "off"
-        arrays = shot.stabilizer_state if shot is not None and has_state else {}
+        arrays = {} if shot is None or self._mode == "off" else shot.stabilizer_state
         return SegmentStart(state, self._marks[:first], arrays)
 
 
 def _are_increasing(marks: list[FrameMark]) -> bool:
-    ticks = [mark.tick for mark in marks]
-    if any(tick is None for tick in ticks):
-        return False
-    return all(b > a for a, b in itertools.pairwise(tick for tick in ticks if tick is not None))
+    pairs = itertools.pairwise(mark.tick for mark in marks)
+    return all(a is not None and b is not None and b > a for a, b in pairs)

@@ -213,9 +213,9 @@ class GalleryWriter:
             before = read_source(path, SIDE, self.readers)
             if before.size != after.size:  # rounding; a preview must lie exactly below the other
                 before = before.resize(after.size)
-            self._write(f"pictures/{entry.key}-before.jpg", encode_preview(before))
-        self._write(f"pictures/{entry.key}-after.jpg", encode_preview(after))
-        self._write(f"thumbs/{entry.key}.jpg", encode_preview(shrink(after, THUMB_SIDE)))
+            self.place.write(f"pictures/{entry.key}-before.jpg", encode_preview(before))
+        self.place.write(f"pictures/{entry.key}-after.jpg", encode_preview(after))
+        self.place.write(f"thumbs/{entry.key}.jpg", encode_preview(shrink(after, THUMB_SIDE)))
         return entry
 
     def _write_pages(self) -> None:
@@ -238,19 +238,17 @@ class GalleryWriter:
             lock.release()
 
     def _list_kept(self, entries: dict[str, GalleryEntry]) -> list[GalleryEntry]:
-        kept = [e for e in entries.values() if e.kind == "failed" or self._is_there(e)]
+        kept = [
+            entry
+            for entry in entries.values()
+            if entry.kind == "failed" or self.place.has_result(entry.name)
+        ]
         return sorted(kept, key=lambda entry: (natural_key(entry.name), entry.source))
 
     def _write_html(self, kept: list[GalleryEntry]) -> None:
         pages = render_pages(kept, self.output.absolute().name, self.model)
         for name, page in reversed(pages.items()):
-            self._write(name, page)
+            self.place.write(name, page)
         for name in self.place.list_pages():
             if name not in pages:
                 self.place.remove(name)
-
-    def _is_there(self, entry: GalleryEntry) -> bool:
-        return self.place.has_result(entry.name)
-
-    def _write(self, name: str, data: bytes) -> None:
-        self.place.write(name, data)

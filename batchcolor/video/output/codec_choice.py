@@ -28,7 +28,6 @@ KEPT_CODECS = {"prores": "prores", "dnxhd": "dnxhr", "dvvideo": "dv"}
 """Codecs of editing and tapes that results keep, by FFmpeg's name of the source's."""
 OWN_CODECS = {GIF: "gif", APNG: "apng", ANIMATED_WEBP: "awebp"}
 """The codec of containers that have only one."""
-EDITING_CODECS = ("prores", "dnxhr", "dv")
 KEPT_IN_MXF = {**KEPT_CODECS, "ffv1": "ffv1"}
 
 
@@ -90,7 +89,7 @@ def describe_loss(asked: VideoSettings, chosen: VideoSettings, source: SourceInf
     is_asked = asked.codec != AUTO or asked.has_quality or asked.to_frames
     if is_asked or not source.lossless_codec or chosen.video_codec.is_lossless:
         return ""
-    editing = "" if chosen.codec in EDITING_CODECS else ", --codec prores is for editing"
+    editing = "" if chosen.codec in KEPT_CODECS.values() else ", --codec prores is for editing"
     return (
         f"{source.lossless_codec} is lossless, {chosen.codec} is lossy; "
         f"--codec ffv1 is lossless (mkv){editing}"

@@ -1,7 +1,7 @@
 """Finds the shots of a film, and which shots have the colours of earlier ones, from luma alone.
 
-Scenes are matched by luma, so what will be found when the film is coloured is known before. From a
-shot on, from which no shot has the colours of one before it, a film can be coloured by itself.
+Scenes are matched by luma, so they are known before the film is coloured. A film can be divided
+before a shot if neither that shot nor a later one has the colours of a shot before it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SceneSurvey:
 
 
 def find_independent_shots(shots: list[SurveyedShot]) -> list[SurveyedShot]:
-    """Returns the shots from which on no shot belongs to the scene of one before it."""
+    """Returns the shots before which a film can be divided."""
     independent: list[SurveyedShot] = []
     earliest = shots[-1].start if shots else 0
     for shot in reversed(shots):

@@ -58,20 +58,36 @@ def test_missing_end_marker_is_noted(read, mode, progressive):
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mode", MODES)
-def test_bytes_after_a_scan_are_ignored_with_a_note(read, mode, progressive):
+def test_zeros_after_a_scan_are_ignored_with_a_note(read, mode, progressive):
     data = encode_jpeg(mode, progressive=progressive)
-    picture = read(data[:-2] + b"\1\2\3garbage" * 3 + data[-2:])
+    picture = read(data[:-2] + bytes(30) + data[-2:])
     assert picture.notes == ["bytes after a scan ignored"]
     assert np.array_equal(picture.luma, read(data).luma)
 
 
-def test_bytes_after_an_early_scan_of_a_progressive_jpeg_are_ignored(read):
+def test_zeros_after_an_early_scan_of_a_progressive_jpeg_are_ignored(read):
     data = encode_jpeg("RGB", progressive=True)
     second = data.find(b"\xff\xda", data.find(b"\xff\xda") + 2)
     table = data.rfind(b"\xff\xc4", 0, second)
-    picture = read(data[:table] + b"\0garbage" + data[table:])
+    picture = read(data[:table] + bytes(8) + data[table:])
     assert picture.notes == ["bytes after a scan ignored"]
     assert np.array_equal(picture.luma, read(data).luma)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_flipped_bit_that_ends_a_scan_early_is_refused_and_salvaged_on_request(read, mode):
+    data = bytearray(encode_jpeg(mode))
+    for position in range(find_scan(data), len(data) - 2):
+        data[position] ^= 0x10
+        try:
+            read(bytes(data))
+        except ProcessingError as error:
+            if "extraneous bytes" in error.reason:
+                break
+        data[position] ^= 0x10
+    else:
+        raise AssertionError("no flipped bit ended the scan early")
+    assert "(--salvage)" in read(bytes(data), salvage=True).notes[0]
 
 
 @pytest.mark.parametrize("marker", [0xE1, 0xE2, 0xED, 0xFE])

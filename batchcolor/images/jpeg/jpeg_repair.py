@@ -198,13 +198,21 @@ def _find_warning(data: bytes) -> str:
 
 
 def _remove_extraneous_bytes(data: bytes, message: str) -> tuple[bytes, str] | None:
-    """Returns the JPEG without the bytes between a scan and a marker that a warning names."""
+    """Returns the JPEG without the bytes between a scan and a marker that a warning names.
+
+    After a scan only zeros are padding: other bytes are mostly its own last ones, as a flipped bit
+    in a scan makes its codes end early.
+    """
     found = EXTRANEOUS.search(message)
     if found is None:
         return None
     count, marker = int(found[1]), int(found[2], 16)
-    places = [place for kind, place in _list_markers(data) if kind == marker]
+    markers = list(_list_markers(data))
+    places = [place for kind, place in markers if kind == marker]
+    first_scan = next((place for kind, place in markers if kind == SOS), len(data))
     for place in places[: -MAX_PLACES - 1 : -1]:
+        if place > first_scan and any(data[place - count : place]):
+            continue
         shorter = data[: place - count] + data[place:]
         remaining = _find_warning(shorter)
         again = EXTRANEOUS.search(remaining)

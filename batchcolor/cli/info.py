@@ -141,7 +141,7 @@ def _codecs() -> dict[str, str]:
         "jpeg": "simplejpeg, luma alone and planes; else " + pillow("libjpeg_turbo"),
         "png": pillow("zlib") + "; 16-bit colour by imagecodecs",
         "webp": pillow("webp"),
-        "tiff": pillow("libtiff") + "; 16-bit colour by tifffile",
+        "tiff": "tifffile with imagecodecs; old-style JPEG by " + pillow("libtiff"),
         "bmp": "Pillow",
         "colour management": pillow("littlecms2"),
         **{f"{name} (films)": state for name, state in _film_codecs()},

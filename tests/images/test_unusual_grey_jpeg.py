@@ -117,7 +117,7 @@ SPLICED = {
 CODED_AGAIN = {
     "bytes between segments": insert(JFIF_END, b"garbage"),
     "no end marker": GREY[:-2],
-    "bytes at the end of the scan": insert(len(GREY) - 2, bytes(range(1, 60))),
+    "zeros at the end of the scan": insert(len(GREY) - 2, bytes(59)),
     "short Adobe segment": insert(JFIF_END, segment(0xEE, b"Adobe\0")),
     "MPO": make_mpo(),
     "linear grey profile": make_grey(icc_profile=make_grey_profile(1.0)),
@@ -135,6 +135,7 @@ REFUSED = {
     "CMYK that states one component": make_cmyk(components=1),
     "no frame": GREY[:FRAME] + GREY[FRAME + 13 :],
     "no scan": GREY[: GREY.index(b"\xff\xda")] + EOI,
+    "other bytes at the end of the scan": insert(len(GREY) - 2, bytes(range(1, 60))),
     "half a scan": GREY[: len(GREY) * 3 // 4],
 }
 

@@ -3,14 +3,16 @@
     python -m benchmarks.training_photographs docs/training-sources.tsv CLONES PHOTOGRAPHS \\
         EVALUATION_SET
 
-Each row of the list names a repository, the prefix of its photographs' paths, a group, and the
-largest number to read. Photographs are read from the clone `CLONES/OWNER+NAME` (bare or not; no
-checkout is needed) and written as JPEG files with a shorter side of at most `--side` pixels to
-`PHOTOGRAPHS/GROUP/OWNER+NAME/`. Grey, tiny, narrow, broken, transparent and flat pictures,
-duplicates, and pictures near one of the evaluation set are skipped and counted.
+Each row of the list names a repository, the prefix of its photographs' paths, a group, the
+largest number to read, and, where it is not the newest one, the commit. Photographs are read from
+the clone `CLONES/OWNER+NAME` (bare or not; no checkout is needed) and written as JPEG files with a
+shorter side of at most `--side` pixels to `PHOTOGRAPHS/GROUP/OWNER+NAME/`, without black bars.
+Grey, tiny, narrow, broken, transparent and flat pictures, duplicates, and pictures near one of the
+evaluation sets are skipped and counted.
 
 `batchcolor train delta --data PHOTOGRAPHS` then packs the folder. A source whose folder exists
-is not read again, so that the list can grow.
+is not read again, so that the list can grow. With `--known FOLDER`, photographs that another such
+folder contains are not written either.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import csv
 import io
 import os
 import random
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -44,6 +47,13 @@ MIN_SIDE, ENLARGED_SIDE = 64, 96
 """Shorter side in pixels below which a picture is tiny, and below which it is enlarged twice, as
 `train` does not use pictures that are much smaller than its squares."""
 
+HASHES = "hashes.npy"
+"""File of the hashes of a source's photographs; of all, in folders of earlier versions."""
+
+BLACK, LIT_SHARE = 24, 0.02
+"""Largest value of red, green and blue of a black pixel, and share of pixels above it from which a
+row or column does not belong to a black bar."""
+
 
 class SkippedPictureError(Exception):
     """A picture is not used; the message is the reason, in a word or two."""
@@ -58,6 +68,8 @@ class Source:
     group: str
     limit: int
     """Largest number of photographs; 0 for all."""
+    commit: str = "HEAD"
+    """Commit whose files are read: some repositories have removed their photographs since."""
 
     def folder_name(self) -> str:
         """Returns the name of the clone and of the folder of photographs."""
@@ -65,17 +77,31 @@ class Source:
 
 
 def read_sources(path: Path) -> list[Source]:
-    """Returns the rows of a list: tab-separated, with a header line."""
+    """Returns the rows of a list: tab-separated, with a header line.
+
+    Raises ValueError for two rows that would be written to one folder.
+    """
     with path.open(newline="") as file:
-        return [
-            Source(row["repository"], row["prefix"], row["group"], int(row["limit"] or 0))
+        sources = [
+            Source(
+                row["repository"],
+                row["prefix"],
+                row["group"],
+                int(row["limit"] or 0),
+                row.get("commit") or "HEAD",
+            )
             for row in csv.DictReader(file, delimiter="\t")
         ]
+    folders = Counter((source.group, source.folder_name()) for source in sources)
+    for folder, count in folders.items():
+        if count > 1:
+            raise ValueError(f"{path}: {count} rows for {'/'.join(folder)}; use different groups")
+    return sources
 
 
-def list_blobs(clone: Path, prefix: str) -> list[tuple[bytes, str]]:
+def list_blobs(clone: Path, prefix: str, commit: str = "HEAD") -> list[tuple[bytes, str]]:
     """Returns object id and path of each distinct picture below a prefix, in random order."""
-    command = ["git", "-C", str(clone), "ls-tree", "-r", "-z", "HEAD"]
+    command = ["git", "-C", str(clone), "ls-tree", "-r", "-z", commit]
     tree = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     found: dict[bytes, str] = {}
     for entry in tree.split(b"\0"):
@@ -130,13 +156,33 @@ def decode(content: bytes, side: int) -> Image.Image:
         image = image.convert("RGBA")
         if int(np.asarray(image.getchannel("A")).min()) < 255:
             raise SkippedPictureError("transparent")
-    image = image.convert("RGB")
-    if shorter < ENLARGED_SIDE:
+    image = trim_bars(image.convert("RGB"))
+    if min(image.size) < MIN_SIDE:
+        raise SkippedPictureError("tiny")
+    if min(image.size) < ENLARGED_SIDE:
         image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
     if min(image.size) > side:
         size = [max(side, round(edge * side / min(image.size))) for edge in image.size]
         image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     return image
+
+
+def trim_bars(image: Image.Image) -> Image.Image:
+    """Returns the picture without black bars on two opposite sides, as of letterboxed pictures.
+
+    A dark edge on one side only belongs to the picture. A black picture is returned as it is.
+    """
+    lit = np.asarray(image).max(axis=2) > BLACK
+    rows = np.flatnonzero(lit.mean(axis=1) > LIT_SHARE)
+    columns = np.flatnonzero(lit.mean(axis=0) > LIT_SHARE)
+    if not rows.size or not columns.size:
+        return image
+    left, top, right, bottom = 0, 0, image.width, image.height
+    if rows[0] > 0 and rows[-1] < image.height - 1:
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+    if columns[0] > 0 and columns[-1] < image.width - 1:
+        left, right = int(columns[0]), int(columns[-1]) + 1
+    return image.crop((left, top, right, bottom))
 
 
 def check_content(image: Image.Image) -> None:
@@ -155,12 +201,19 @@ def check_content(image: Image.Image) -> None:
 def build(
     source: Source, clones: Path, output: Path, side: int, seen: HashIndex, excluded: HashIndex
 ) -> Counter[str]:
-    """Writes the photographs of one source. Returns counts by reason; `written` is one."""
+    """Writes the photographs of one source. Returns counts by reason; `written` is one.
+
+    The folder has its name only when it is complete. Raises CalledProcessError if git cannot list
+    the commit.
+    """
     clone = clones / source.folder_name()
-    blobs = list_blobs(clone, source.prefix)
+    blobs = list_blobs(clone, source.prefix, source.commit)
     counts: Counter[str] = Counter(listed=len(blobs))
     where = output / source.group / source.folder_name()
-    where.mkdir(parents=True, exist_ok=True)
+    partial = where.with_name(f"{where.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted run
+    partial.mkdir(parents=True)
+    written = HashIndex(seen.distance)
     for (identifier, _), content in zip(blobs, read_blobs(clone, blobs), strict=True):
         if source.limit and counts["written"] >= source.limit:
             break
@@ -182,9 +235,19 @@ def build(
             counts["broken"] += 1
             continue
         seen.add(hashes[:1])
-        image.save(where / f"{identifier[:16].decode()}.jpg", quality=JPEG_QUALITY, subsampling=0)
+        written.add(hashes[:1])
+        image.save(partial / f"{identifier[:16].decode()}.jpg", quality=JPEG_QUALITY, subsampling=0)
         counts["written"] += 1
+    np.save(partial / HASHES, written.rows())
+    partial.rename(where)
     return counts
+
+
+def load_hashes(folder: Path, index: HashIndex) -> None:
+    """Adds the hashes that are stored in a folder of photographs to an index."""
+    for path in (folder / HASHES, *sorted(folder.glob(f"*/*/{HASHES}"))):
+        if path.exists() and not path.parent.name.endswith(".partial"):
+            index.add(np.load(path, allow_pickle=False))
 
 
 def index_folder(folder: Path, index: HashIndex) -> None:
@@ -202,26 +265,34 @@ def main() -> None:
     parser.add_argument("clones", type=Path, help="folder of clones")
     parser.add_argument("output", type=Path, help="folder of photographs")
     parser.add_argument(
-        "exclude", type=Path, nargs="?", help="evaluation set: nothing near it is written"
+        "exclude", type=Path, nargs="*", help="evaluation sets: nothing near them is written"
     )
     parser.add_argument("--side", type=int, default=256, help="largest shorter side, pixels")
+    parser.add_argument(
+        "--known", type=Path, action="append", default=[], help="photographs that were built before"
+    )
     options = parser.parse_args()
+    try:
+        sources = read_sources(options.sources)
+    except ValueError as error:
+        parser.error(str(error))
     seen, excluded = HashIndex(distance=3), HashIndex(distance=5)
-    options.output.mkdir(parents=True, exist_ok=True)
-    stored = options.output / "hashes.npy"
-    if stored.exists():
-        seen.add(np.load(stored, allow_pickle=False))
-    if options.exclude:
-        index_folder(options.exclude, excluded)
-    for source in read_sources(options.sources):
+    for folder in (options.output, *options.known):
+        load_hashes(folder, seen)
+    for folder in options.exclude:
+        index_folder(folder, excluded)
+    for source in sources:
         where = options.output / source.group / source.folder_name()
         if where.is_dir():
             continue
         if not (options.clones / source.folder_name()).is_dir():
             print(source.repository, source.prefix, "no clone", flush=True)
             continue
-        counts = build(source, options.clones, options.output, options.side, seen, excluded)
-        np.save(stored, seen.rows())
+        try:
+            counts = build(source, options.clones, options.output, options.side, seen, excluded)
+        except subprocess.CalledProcessError:
+            print(source.repository, f"cannot read commit {source.commit}", flush=True)
+            continue
         line = " | ".join(f"{reason}={count}" for reason, count in counts.items())
         print(source.repository, source.prefix, line, flush=True)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[2]
-HEADER = "repository\tprefix\tgroup\tlimit\n"
+HEADER = "repository\tprefix\tgroup\tlimit\tcommit\n"
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -60,14 +60,14 @@ def clones_fixture(tmp_path: Path) -> Path:
     return where.parent
 
 
-def build(tmp_path: Path, clones: Path, rows: str) -> str:
+def build(tmp_path: Path, clones: Path, rows: str, *arguments: str) -> str:
     """Runs the command on a list of sources. Returns what it prints."""
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir(exist_ok=True)
     photograph(3).save(evaluation / "third.png")
     (tmp_path / "sources.tsv").write_text(HEADER + rows)
     command = [sys.executable, "-m", "benchmarks.training_photographs", tmp_path / "sources.tsv"]
-    command += [clones, tmp_path / "out", evaluation]
+    command += [clones, tmp_path / "out", evaluation, *arguments]
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300
     )
@@ -92,7 +92,7 @@ def test_only_distinct_colour_photographs_are_written(tmp_path: Path, clones: Pa
         "transparent": "1",
         "near the evaluation set": "1",
     }
-    written = list((tmp_path / "out" / "things" / "someone+photos").iterdir())
+    written = list((tmp_path / "out" / "things" / "someone+photos").glob("*.jpg"))
     assert len(written) == 2
     for path in written:
         with Image.open(path) as image:
@@ -107,6 +107,73 @@ def test_a_longer_list_adds_to_the_folder(tmp_path: Path, clones: Path) -> None:
     assert second.count("\n") == 2
     assert "written=1" in second
     assert "no/clone  no clone" in second
+
+
+def test_a_deleted_source_is_written_again_and_an_interrupted_one_completed(
+    tmp_path: Path, clones: Path
+) -> None:
+    rows = "someone/photos\tpictures/\tthings\t\n"
+    assert "written=2" in build(tmp_path, clones, rows)
+    folder = tmp_path / "out" / "things" / "someone+photos"
+    # As if the run had been stopped: one photograph is written, the folder is not complete.
+    next(folder.glob("*.jpg")).unlink()
+    folder.rename(folder.with_name("someone+photos.partial"))
+    assert "written=2" in build(tmp_path, clones, rows)
+    assert [path.name for path in folder.parent.iterdir()] == ["someone+photos"]
+    assert len(list(folder.glob("*.jpg"))) == 2
+
+
+def test_photographs_of_a_known_folder_are_duplicates(tmp_path: Path, clones: Path) -> None:
+    rows = "someone/photos\tpictures/\tthings\t\n"
+    build(tmp_path, clones, rows)
+    (tmp_path / "out").rename(tmp_path / "earlier")
+    printed = build(tmp_path, clones, rows, "--known", str(tmp_path / "earlier"))
+    assert "duplicate=3" in printed
+    assert "written" not in printed
+
+
+def test_photographs_are_read_from_a_commit_that_had_them(tmp_path: Path, clones: Path) -> None:
+    where = clones / "someone+photos"
+    git = ["git", "-C", str(where)]
+    first = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    subprocess.run([*git, "rm", "-rq", "pictures"], check=True)
+    commit(where)
+    printed = build(
+        tmp_path,
+        clones,
+        "someone/photos\tpictures/\tnow\t\t\n"
+        f"someone/photos\tpictures/\tbefore\t\t{first.stdout.strip()}\n"
+        "someone/photos\tpictures/\tnever\t\tffffffff\n",
+    )
+    lines = printed.splitlines()
+    assert lines[0].endswith("listed=0")
+    assert "written=2" in lines[1]
+    assert "cannot read commit ffffffff" in lines[2]
+
+
+def test_two_rows_for_one_folder_are_an_error(tmp_path: Path) -> None:
+    from benchmarks.training_photographs import read_sources
+
+    row = "someone/photos\tpictures/\tthings\t\n"
+    (tmp_path / "sources.tsv").write_text(HEADER + row + row.replace("pictures/", "more/"))
+    with pytest.raises(ValueError, match="2 rows for things/someone\\+photos"):
+        read_sources(tmp_path / "sources.tsv")
+
+
+def test_black_bars_are_removed_but_not_a_dark_edge() -> None:
+    from benchmarks.training_photographs import trim_bars
+
+    picture = photograph(1)
+    letterboxed = Image.new("RGB", (360, 360))
+    letterboxed.paste(picture, (0, 40))
+    trimmed = trim_bars(letterboxed)
+    assert trimmed.size == picture.size
+    assert np.array_equal(np.asarray(trimmed), np.asarray(picture))
+    night = Image.new("RGB", (360, 360))
+    night.paste(picture, (0, 90))  # dark above only
+    assert trim_bars(night).size == night.size
+    black = Image.new("RGB", (50, 50))
+    assert trim_bars(black).size == black.size
 
 
 def test_both_hashes_recognize_a_picture_at_another_size_and_quality(tmp_path: Path) -> None:

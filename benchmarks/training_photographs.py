@@ -7,8 +7,8 @@ Each row of the list names a repository, the prefix of its photographs' paths, a
 largest number to read, and, where it is not the newest one, the commit. Photographs are read from
 the clone `CLONES/OWNER+NAME` (bare or not; no checkout is needed) and written as JPEG files with a
 shorter side of at most `--side` pixels to `PHOTOGRAPHS/GROUP/OWNER+NAME/`, without black bars.
-Grey, tiny, narrow, broken, transparent and flat pictures, duplicates, and pictures near one of the
-evaluation sets are skipped and counted.
+Grey, toned, tiny, narrow, broken, transparent and flat pictures, duplicates, and pictures near one
+of the evaluation sets are skipped and counted.
 
 `batchcolor train delta --data PHOTOGRAPHS` then packs the folder. A source whose folder exists
 is not read again, so that the list can grow. With `--known FOLDER`, photographs that another such
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import os
 import random
 import shutil
@@ -31,32 +30,15 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from benchmarks.photograph_checks import SkippedPictureError, check_content, decode
 from benchmarks.picture_hashes import HashIndex, hash_crops, hash_whole
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
-MIN_CHROMA = 4.0
-"""Mean distance from grey in the CbCr plane, in 8-bit steps, below which a picture is grey."""
-MAX_ASPECT = 3.0
-FLAT_SHARE = 0.35
-"""Share of pixels of one colour from which a picture is a drawing or an object on white."""
 JPEG_QUALITY = 92
-MIN_SIDE, ENLARGED_SIDE = 64, 96
-"""Shorter side in pixels below which a picture is tiny, and below which it is enlarged twice, as
-`train` does not use pictures that are much smaller than its squares."""
-
 HASHES = "hashes.npy"
 """File of the hashes of a source's photographs; of all, in folders of earlier versions."""
-
-BLACK, LIT_SHARE = 24, 0.02
-"""Largest value of red, green and blue of a black pixel, and share of pixels above it from which a
-row or column does not belong to a black bar."""
-
-
-class SkippedPictureError(Exception):
-    """A picture is not used; the message is the reason, in a word or two."""
 
 
 @dataclass(frozen=True)
@@ -134,68 +116,6 @@ def _read_object(output: IO[bytes]) -> bytes | None:
     content = output.read(int(header[2]))
     output.read(1)
     return content
-
-
-def decode(content: bytes, side: int) -> Image.Image:
-    """Returns an upright RGB picture whose shorter side is at most `side` pixels.
-
-    Raises SkippedPictureError, or whatever a decoder raises for a broken picture.
-    """
-    opened = Image.open(io.BytesIO(content))
-    shorter, longer = sorted(opened.size)
-    if shorter < MIN_SIDE:
-        raise SkippedPictureError("tiny")
-    if longer > MAX_ASPECT * shorter:
-        raise SkippedPictureError("narrow")
-    if opened.mode in ("1", "L", "I", "I;16", "F"):
-        raise SkippedPictureError("grey")
-    if opened.format == "JPEG":
-        opened.draft("RGB", (side, side))  # decodes at 1/2, 1/4 or 1/8, not below `side`
-    image: Image.Image = ImageOps.exif_transpose(opened)
-    if image.mode in ("RGBA", "LA", "PA", "P"):
-        image = image.convert("RGBA")
-        if int(np.asarray(image.getchannel("A")).min()) < 255:
-            raise SkippedPictureError("transparent")
-    image = trim_bars(image.convert("RGB"))
-    if min(image.size) < MIN_SIDE:
-        raise SkippedPictureError("tiny")
-    if min(image.size) < ENLARGED_SIDE:
-        image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
-    if min(image.size) > side:
-        size = [max(side, round(edge * side / min(image.size))) for edge in image.size]
-        image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-    return image
-
-
-def trim_bars(image: Image.Image) -> Image.Image:
-    """Returns the picture without black bars on two opposite sides, as of letterboxed pictures.
-
-    A dark edge on one side only belongs to the picture. A black picture is returned as it is.
-    """
-    lit = np.asarray(image).max(axis=2) > BLACK
-    rows = np.flatnonzero(lit.mean(axis=1) > LIT_SHARE)
-    columns = np.flatnonzero(lit.mean(axis=0) > LIT_SHARE)
-    if not rows.size or not columns.size:
-        return image
-    left, top, right, bottom = 0, 0, image.width, image.height
-    if rows[0] > 0 and rows[-1] < image.height - 1:
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-    if columns[0] > 0 and columns[-1] < image.width - 1:
-        left, right = int(columns[0]), int(columns[-1]) + 1
-    return image.crop((left, top, right, bottom))
-
-
-def check_content(image: Image.Image) -> None:
-    """Raises SkippedPictureError for a grey picture or a flat graphic."""
-    small = image.resize((64, 64), Image.Resampling.BOX)
-    planes: NDArray[np.uint8] = np.asarray(small.convert("YCbCr"))
-    chroma = planes[..., 1:].astype(np.float32) - 128
-    if float(np.hypot(chroma[..., 0], chroma[..., 1]).mean()) < MIN_CHROMA:
-        raise SkippedPictureError("grey")
-    if np.bincount(planes[..., 0].ravel() // 4).max() > FLAT_SHARE * planes[..., 0].size:
-        colours = Counter(map(bytes, (np.asarray(small) // 4).reshape(-1, 3)))
-        if colours.most_common(1)[0][1] > FLAT_SHARE * planes[..., 0].size:
-            raise SkippedPictureError("flat")
 
 
 def build(

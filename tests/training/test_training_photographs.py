@@ -46,6 +46,9 @@ def clones_fixture(tmp_path: Path) -> Path:
     second.save(where / "pictures" / "second.png")
     first.resize((300, 200)).save(where / "pictures" / "smaller.jpg", quality=60)
     second.convert("L").convert("RGB").save(where / "pictures" / "grey.jpg")
+    ImageOps.colorize(second.convert("L"), (40, 25, 10), (250, 225, 180)).save(
+        where / "pictures" / "sepia.jpg"
+    )
     second.resize((40, 40)).save(where / "pictures" / "tiny.jpg")
     second.resize((800, 100)).save(where / "pictures" / "narrow.jpg")
     Image.new("RGB", (200, 200), (200, 30, 30)).save(where / "pictures" / "flat.png")
@@ -81,10 +84,11 @@ def test_only_distinct_colour_photographs_are_written(tmp_path: Path, clones: Pa
         field.split("=") for field in printed.strip().partition(" pictures/ ")[2].split(" | ")
     )
     assert counts == {
-        "listed": "10",
+        "listed": "11",
         "written": "2",
         "duplicate": "1",
         "grey": "1",
+        "toned": "1",
         "tiny": "1",
         "narrow": "1",
         "flat": "1",
@@ -161,7 +165,7 @@ def test_two_rows_for_one_folder_are_an_error(tmp_path: Path) -> None:
 
 
 def test_black_bars_are_removed_but_not_a_dark_edge() -> None:
-    from benchmarks.training_photographs import trim_bars
+    from benchmarks.photograph_checks import trim_bars
 
     picture = photograph(1)
     letterboxed = Image.new("RGB", (360, 360))

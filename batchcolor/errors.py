@@ -6,6 +6,7 @@ exits with the code; any other exception is an internal error and exits with 1.
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from pathlib import Path
@@ -127,6 +128,25 @@ class InterruptedJobError(BatchcolorError):
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
+"""Errors of a path that a user can correct."""
+DEVICE_FAILED = frozenset(
+    {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESTALE}
+    | {errno.ETIMEDOUT, errno.EHOSTDOWN}
+)
+"""Errors of a disk, or of the connection to one."""
+
+
+def translate_os_error(error: OSError) -> BatchcolorError | None:
+    """Returns the error for the user where a path, its disk or its permissions are the cause."""
+    if error.filename is None or error.errno not in DENIED | DEVICE_FAILED:
+        return None
+    message = f"{os.fsdecode(error.filename)}: {error.strerror}; correct the cause"
+    if error.errno in DENIED:
+        return UsageError(f"{message}, or name another file or folder")
+    return OutputError(f"{message} and run the same command again")
 
 
 def make_printable(name: object) -> str:

@@ -38,6 +38,7 @@ from batchcolor.errors import (
     PluginError,
     StandardOutputError,
     make_printable,
+    translate_os_error,
 )
 from batchcolor.version import __version__
 
@@ -110,12 +111,15 @@ def main(arguments: list[str] | None = None) -> int:
         discard_stdout()
         return print_error(str(error), error.exit_code)
     except BatchcolorError as error:
-        if "--json" in given:
-            print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
-        return print_error(_describe_error(error, given), error.exit_code)
+        return _report(error, given, print_error)
     except BrokenPipeError:
         discard_stdout()  # the reader has closed the pipe (`| head`)
         return ExitCode.DONE
+    except OSError as error:
+        translated = translate_os_error(error)
+        if translated is None:
+            return print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+        return _report(translated, given, print_error)
     except SystemExit as error:
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click, where a pipe is closed
             discard_stdout()
@@ -134,6 +138,15 @@ def main(arguments: list[str] | None = None) -> int:
             message = describe_mistyped_option(error, given) or _shorten(error.format_message())
             return print_error(f"{message} ({hint})", ExitCode.USAGE)
         return print_error(_describe_internal_error(error), ExitCode.INTERNAL_ERROR)
+
+
+def _report(
+    error: BatchcolorError, given: list[str], print_error: Callable[[str, ExitCode], int]
+) -> int:
+    """Prints the error, with --json also as a document. Returns its exit code."""
+    if "--json" in given:
+        print(json.dumps({"exit_code": int(error.exit_code), "error": str(error)}, indent=2))
+    return print_error(_describe_error(error, given), error.exit_code)
 
 
 def _shorten(message: str) -> str:

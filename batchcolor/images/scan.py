@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -37,6 +38,7 @@ from batchcolor.images.system_files import (
 )
 from batchcolor.storage.journal import STATE_FOLDER, has_journal
 
+MISSING = (errno.ENOENT, errno.ENOTDIR)
 VANISHED = -1
 """Size of a file that vanished between the listing of its folder and its stat."""
 
@@ -141,7 +143,7 @@ def scan_listed(
     false. Files of whose relative path `opens` is false are not opened, but yielded as
     UnopenedFile. Folders that batchcolor wrote are skipped, unless `include_results` is set.
     """
-    if source.is_dir():
+    if os.path.isdir(source):  # noqa: PTH112  (no error for folders without access)
         for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
             if isinstance(entry, SkippedEntry):
                 yield entry
@@ -175,7 +177,7 @@ def describe_undecodable(suffix: str, readers: Sequence[Reader] = ()) -> str:
 
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
     """Yields the lower-case suffix of every file that `scan` would consider. Opens no file."""
-    if not source.is_dir():
+    if not os.path.isdir(source):  # noqa: PTH112  (as above)
         yield _lower_suffix(source.name)
         return
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -185,7 +187,7 @@ def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[st
 
 def scan_relative(source: Path, *, include_results: bool = False) -> Iterator[Path]:
     """Yields the relative path of every file that `scan` would consider. Opens no file."""
-    if not source.is_dir():
+    if not os.path.isdir(source):  # noqa: PTH112  (as above)
         yield Path(source.name)
         return
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -280,11 +282,16 @@ def identify(
     try:
         status = path.stat()
     except OSError as error:
-        if path.is_symlink():
+        if error.errno == errno.ELOOP:
+            return SkippedEntry(path, "a circular link: it leads to itself", failed=is_source)
+        if error.errno not in MISSING:  # as a folder without access, or a link into one
+            reason = f"cannot be read ({error.strerror})"
+            return SkippedEntry(path, reason, failed=is_expected)
+        if os.path.islink(path):  # noqa: PTH114  (no error for folders without access)
             return SkippedEntry(path, "a link without a target")
         if is_expected:  # it was listed: a picture that fails, not one that never existed
             return ScannedFile(path, relative, VANISHED, 0, None)
-        return SkippedEntry(path, f"cannot be read: {error.strerror}")
+        return SkippedEntry(path, "vanished while the job ran")
     if not stat.S_ISREG(status.st_mode):
         return SkippedEntry(path, "not a regular file (pipe, device or socket)")
     head = _read_head(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import BinaryIO, Protocol
 
 from batchcolor.errors import OutputError
 from batchcolor.storage import atomic
+from batchcolor.storage.access import denied_access_error
 from batchcolor.storage.journal_entry import (
     RESULTS,
     JournalEntry,
@@ -177,7 +177,7 @@ class Journal:
         try:
             parent = next(folder for folder in self.folder.parents if folder.exists())
             if not os.access(parent, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise denied_access_error(parent)
         except OSError as error:
             raise self._unwritable(error) from error
 

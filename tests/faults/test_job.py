@@ -80,7 +80,7 @@ def test_a_read_only_target_exits_with_4(flat, command, album, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = command("run", album(2), "-m", flat, "-o", small_disk / "out")
     assert result.returncode == 4
-    assert "cannot be written" in result.stderr
+    assert "cannot be written (Read-only file system)" in result.stderr
 
 
 def test_a_second_job_on_the_same_output_is_refused(flat, command, album, tmp_path):

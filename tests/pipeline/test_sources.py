@@ -1,6 +1,8 @@
 """Lists of sources: separators, odd names, laziness."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,44 @@ def test_the_default_output_lies_beside_the_sources(sources, output, tmp_path, m
     monkeypatch.chdir(work)
     made = default_output([parse_source(text) for text in sources])
     assert made.resolve() == (work / output).resolve()
+
+
+LONG = "x" * 300
+"""A name that the system refuses, as it refuses one in a folder without access."""
+
+
+@pytest.mark.parametrize("source", ["album", "album/*.jpg"])
+def test_a_link_that_the_system_refuses_to_follow_fails_alone(command, flat, album, source):
+    folder = album(2)
+    (folder / "link.jpg").symlink_to(LONG)
+    result = command("run", source, "-m", flat, "-o", "out", "--json")
+    report = json.loads(result.stdout)
+    assert (result.returncode, report["done"]) == (3, 2), result.stderr
+    assert [Path(failure["source"]).name for failure in report["failures"]] == ["link.jpg"]
+    assert "File name too long" in report["failures"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("run", LONG), 2),
+        (("run", "loop.jpg"), 2),
+        (("run", f"{LONG}.zip"), 2),
+        (("run", "album", "-o", LONG), 4),
+        (("run", "album", "-o", f"{LONG}.tar"), 2),
+        (("run", "album", "--report", LONG), 2),
+        (("run", "album", "--metrics", f"{LONG}/file"), 2),
+        (("compare", "album", "-o", f"{LONG}.png"), 2),
+        (("verify", LONG), 2),
+        (("report", LONG), 2),
+        (("info", LONG), 2),
+        (("decisions", "export", LONG), 2),
+        (("train", "beta", "--data", LONG), 2),
+    ],
+)
+def test_a_path_that_the_system_refuses_is_no_internal_error(command, album, arguments, code):
+    album(1).parent.joinpath("loop.jpg").symlink_to("loop.jpg")
+    result = command(*arguments, "-m", "beta") if arguments[0] == "run" else command(*arguments)
+    assert result.returncode == code, result.stderr
+    assert "internal error" not in result.stderr
+    assert "too long" in result.stderr or "symbolic links" in result.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,6 +13,7 @@ from batchcolor.images.scan import is_output_folder
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import is_report
+from batchcolor.storage.access import denied_access_error
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
 from batchcolor.storage.locations import Url, find_archive_kind
 
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> None:
     """Raises UsageError where results would be written among the sources.
 
-    `is_default`: the user gave no --output.
+    Raises OutputError for an output in a folder without access. `is_default`: the user gave no
+    --output.
     """
-    if output.exists() and not output.is_dir():
+    try:
+        is_file = output.exists() and not output.is_dir()
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written ({error.strerror})") from error
+    if is_file:
         if is_default:
             raise UsageError(f"{output} is a file; name a folder for the results with --output")
         raise UsageError(f"--output {output} is a file; name a folder")
@@ -36,7 +41,7 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
     resolved = output.resolve()
     for root in roots:
         source = root.path.resolve()
-        if not source.is_dir():
+        if not os.path.isdir(source):  # noqa: PTH112  (no error for folders without access)
             if (resolved / root.below / root.path.name).resolve() == source:
                 raise UsageError(
                     f"{given} is the folder of {root.path}: a result would replace its source; "
@@ -164,7 +169,8 @@ def check_writable(output: Path, *, has_work: bool) -> None:
     needed += [path for path in (journal, output) if path.exists() and (has_work or path != output)]
     for path in needed:
         if not os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK):
-            raise OutputError(f"{output} cannot be written ({os.strerror(errno.EACCES)})")
+            reason = denied_access_error(path).strerror
+            raise OutputError(f"{output} cannot be written ({reason})")
 
 
 def check_report(report: Path | Url | None, roots: Sequence[Root]) -> None:

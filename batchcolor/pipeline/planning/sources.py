@@ -90,7 +90,8 @@ def is_remote(text: str) -> bool:
     """Whether a source is not read as plain files: a URL, or an archive."""
     if is_url(text) or find_archive_kind(text) is None:
         return is_url(text)
-    return Path(text).is_file() or glob.has_magic(text)
+    # no error for folders without access: `parse_source` reports them
+    return os.path.isfile(text) or glob.has_magic(text)  # noqa: PTH113
 
 
 def _expand_archives(text: str) -> list[str]:
@@ -102,11 +103,15 @@ def _expand_archives(text: str) -> list[str]:
 
 
 def describe_missing(text: str) -> str | None:
-    """Why a name in a list gives no source: nothing of the name, an empty pattern.
+    """Why a name in a list gives no source: nothing of the name, no access, an empty pattern.
 
     None where it gives one, and for a URL, which is asked for when the job begins.
     """
-    if os.path.lexists(text) or is_url(text):
+    if is_url(text):
+        return None
+    if reason := _describe_denial(text):
+        return reason
+    if os.path.lexists(text):
         return None
     if not glob.has_magic(text):
         return "no such file"
@@ -132,8 +137,10 @@ def parse_source(
         raise UsageError(f"{describe_url(text)}: name a folder or file on this computer")
     text = strip_local_scheme(text)
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  (no error for folders without access)
         return Source(path, "folder")
+    if reason := _describe_denial(text):
+        raise UsageError(f"{text}: {reason}; correct the cause or leave it out")
     if os.path.lexists(path):
         return Source(path, "file")
     if glob.has_magic(text):
@@ -145,6 +152,17 @@ def parse_source(
             return Source(fixed, "glob", chosen)
         raise UsageError(f"no pictures found in {text}: the pattern matches nothing")
     raise UsageError(f"no such file or folder: {text}; correct the name or leave it out")
+
+
+def _describe_denial(text: str) -> str:
+    """Why a file cannot be reached, as in a folder without access; empty where it is missing."""
+    try:
+        os.stat(text)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
 
 
 def _parse_remote(

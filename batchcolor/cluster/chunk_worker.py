@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 from batchcolor.cluster.chunk_journal import ChunkJournal
 from batchcolor.cluster.node_check import (
     describe_installation,
+    find_library_mismatch,
     find_missing_path,
     find_version_mismatch,
     find_weights_mismatch,
+    find_write_obstacle,
     hash_weights,
 )
 from batchcolor.cluster.worker_spec import WorkerSpec
@@ -27,6 +29,7 @@ from batchcolor.errors import BatchcolorError, ExitCode
 from batchcolor.hooks.manager import DISABLE, Plugins, load_plugins
 from batchcolor.hooks.types import Reader
 from batchcolor.images.scan import ScannedFile, SkippedEntry
+from batchcolor.inference.gpu_presence import may_have_gpu
 from batchcolor.pipeline.films.film_survey import Division, divide_film
 from batchcolor.pipeline.films.video_admission import probe_film
 from batchcolor.pipeline.job import Interrupt, load_job_runner, run_pipeline
@@ -140,8 +143,7 @@ class ChunkWorker:
         disabled = [os.environ.get(DISABLE, ""), *spec.disabled_plugins]
         os.environ[DISABLE] = ",".join(disabled)
         self._plugins = load_plugins(spec.with_plugins)
-        mismatch = find_version_mismatch(spec.installation, describe_installation(self._plugins))
-        if mismatch:
+        if mismatch := self._find_mismatch(self._plugins):
             return mismatch
         model = spec.settings.model
         try:
@@ -158,8 +160,17 @@ class ChunkWorker:
             return f"it cannot begin: {error}"
         return ""
 
+    def _find_mismatch(self, plugins: Plugins) -> str:
+        """How the installation of this node differs from the driver's; empty where it does not."""
+        driver, node = self.spec.installation, describe_installation(plugins)
+        if mismatch := find_version_mismatch(driver, node):
+            return mismatch
+        is_automatic = self.spec.settings.backend == "auto" and not may_have_gpu()
+        chooses = is_automatic or self.spec.settings.backend == "openvino"
+        return find_library_mismatch(driver, node, may_choose_backend=chooses)
+
     def _find_missing_path(self) -> str:
-        """Which file or folder of the job this node lacks; empty where it lacks none.
+        """Which file or folder of the job this node lacks or cannot write to; empty where none.
 
         References and weights with a URL are copied to it. Raises UsageError where one cannot be.
         """
@@ -170,7 +181,8 @@ class ChunkWorker:
             if url and not path.exists():
                 read_local_copy(url)
             paths.append(path)
-        return find_missing_path(paths)
+        shared = spec.shared_folder
+        return find_missing_path(paths) or (find_write_obstacle(shared) if shared else "")
 
     def color(self, tasks: tuple[Task, ...]) -> ChunkResult:
         """Colours a chunk. Raises internal errors only: all others are in the result."""

@@ -12,6 +12,7 @@ import importlib
 import logging
 import os
 import pickle
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ class RayCluster:
             _check_reachable(self.address)
             self.ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            with contextlib.suppress(*self._errors):
+                self.ray.shutdown()  # it may be connected in part
             self._closing.close()
             raise ClusterError(_describe_refusal(self.address, error)) from error
         self._closing.callback(self.ray.shutdown)
@@ -244,6 +247,10 @@ def _check_reachable(address: str) -> None:
 
 
 def _describe_refusal(address: str, error: BaseException) -> str:
+    versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", str(error))
+    if len(versions) == 2:  # Ray compares them
+        there, here = (f"Ray {ray} and Python {python}" for ray, python in versions)
+        return f"the cluster has {there}, and this computer {here}; install the same ones on both"
     what = {
         AUTO: "no running Ray cluster was found; start one with: ray start --head; or use "
         "--cluster local for this machine only",

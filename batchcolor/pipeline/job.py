@@ -131,7 +131,7 @@ def open_journal(plan: Plan) -> Journal:
 
 def finish_empty_shard(plan: Plan) -> Report:
     """The report of a shard without sources."""
-    report = Report(plan.settings.model, str(plan.output), shard=str(plan.shard))
+    report = Report(plan.settings.model, name_of(plan.output), shard=str(plan.shard))
     with open_journal(plan) as journal:
         report.note(f"shard {plan.shard} has no pictures: nothing to do")
         report.is_scanning, report.counted = False, 0

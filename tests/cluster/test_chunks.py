@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,15 @@ from batchcolor.cluster.chunk import (
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
 from batchcolor.cluster.node_check import (
     Installation,
+    describe_installation,
+    find_library_mismatch,
     find_missing_path,
     find_version_mismatch,
     find_weights_mismatch,
+    find_write_obstacle,
 )
 from batchcolor.errors import UsageError
+from batchcolor.hooks.manager import load_plugins
 from batchcolor.images.formats import PNG
 from batchcolor.images.scan import ScannedFile
 from batchcolor.pipeline.options.settings import RunSettings
@@ -132,17 +137,17 @@ def test_a_torn_record_is_ignored(tmp_path):
     assert not InFlightChunks(tmp_path).interrupted
 
 
-DRIVER = Installation("1.2", "3.12", {"tonerpack": "1.0"})
+DRIVER = Installation("1.2", {"tonerpack": "1.0"})
 
 
 @pytest.mark.parametrize(
     ("node", "message"),
     [
         (DRIVER, ""),
-        (Installation("1.1", "3.12", DRIVER.plugins), "pip install batchcolor==1.2"),
-        (Installation("1.2", "3.12", {}), "lacks the plugin tonerpack.*pip install tonerpack==1.0"),
-        (Installation("1.2", "3.12", {"tonerpack": "2.0"}), "tonerpack 2.0.*tonerpack==1.0 there"),
-        (Installation("1.2", "3.12", {"tonerpack": "1.0", "x": "1"}), "plugin x, .* lacks"),
+        (Installation("1.1", DRIVER.plugins), "pip install batchcolor==1.2"),
+        (Installation("1.2", {}), "lacks the plugin tonerpack.*pip install tonerpack==1.0"),
+        (Installation("1.2", {"tonerpack": "2.0"}), "tonerpack 2.0.*tonerpack==1.0 there"),
+        (Installation("1.2", {"tonerpack": "1.0", "x": "1"}), "plugin x, .* lacks"),
     ],
 )
 def test_what_differs_on_a_node_is_named_with_what_to_do(node, message):
@@ -153,11 +158,37 @@ def test_what_differs_on_a_node_is_named_with_what_to_do(node, message):
             raise AssertionError(found)
 
 
+def test_libraries_that_would_change_results_are_compared_and_others_are_not():
+    driver = Installation("1.2", libraries={"torch": "2.14.1", "pillow": "13.0", "openvino": "1"})
+
+    def compare(*, may_choose_backend: bool, **libraries: str) -> str:
+        node = Installation("1.2", libraries={**driver.libraries, **libraries})
+        return find_library_mismatch(driver, node, may_choose_backend=may_choose_backend)
+
+    assert not compare(may_choose_backend=True, rawpy="0.25")  # readers that the driver lacks
+    assert "has pillow 12.0, and the driver has 13.0" in compare(
+        may_choose_backend=True, pillow="12.0"
+    )
+    assert "pip install torch==2.14.1" in compare(may_choose_backend=False, torch="2.13")
+    assert "openvino" in compare(may_choose_backend=True, openvino="2")
+    assert not compare(may_choose_backend=False, openvino="2")
+    without = find_library_mismatch(Installation("1.2"), driver, may_choose_backend=True)
+    assert "has openvino 1, which the driver lacks" in without
+
+
+def test_versions_of_this_process_have_no_label_of_a_build():
+    libraries = describe_installation(load_plugins(enabled=False)).libraries
+    assert libraries["torch"] == importlib.metadata.version("torch").partition("+")[0]
+    assert {"pillow", "numpy", "av"} <= libraries.keys()
+
+
 def test_weights_and_folders_that_a_node_lacks_are_named(tmp_path):
     assert not find_weights_mismatch("abc", "abc", "beta")
     assert "weights of beta" in find_weights_mismatch("a" * 64, "b" * 64, "beta")
     assert not find_missing_path([tmp_path])
     assert str(tmp_path / "x") in find_missing_path([tmp_path, tmp_path / "x"])
+    assert not find_write_obstacle(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("values", [{"cluster": "somewhere"}, {"cluster": "auto", "watch": True}])

@@ -256,6 +256,22 @@ def test_weights_that_differ_on_all_nodes_end_the_job_before_it_begins(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that refuses files")
+def test_a_node_that_cannot_write_to_the_output_is_not_used(color, album, tmp_path):
+    nodes = ThreadCluster("a")
+
+    def make_unwritable(node: str) -> None:
+        """The folder in which nodes try to write leads to one of the system's own."""
+        for folder in (tmp_path / "out" / STATE_FOLDER / "cluster").iterdir():
+            folder.rmdir()
+            folder.symlink_to("/proc")
+
+    nodes.before_prepare = make_unwritable
+    with pytest.raises(NodeMismatchError, match=r"a: it cannot write to .*; mount it there for"):
+        color(album(2), nodes)
+    assert not read_results(tmp_path / "out")
+
+
 def test_weights_of_a_model_of_a_decision_are_compared_on_nodes(
     color, album, tmp_path, monkeypatch
 ):

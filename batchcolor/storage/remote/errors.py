@@ -42,6 +42,13 @@ TRANSIENT_NAMES = frozenset(
     }
 )
 """Classes of aiohttp, botocore, fsspec and azure-core, which may not be installed."""
+TORN_NAMES = frozenset(
+    {
+        *("ClientPayloadError", "ServerDisconnectedError", "IncompleteRead", "IncompleteReadError"),
+        *("ResponseStreamingError", "ConnectionClosedError"),
+    }
+)
+"""Of these, the classes for a connection that ended within an answer or before it."""
 DENIED_NAMES = frozenset(
     {
         *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
@@ -141,12 +148,22 @@ def explain(error: BaseException) -> str:
         return "the source changed while the job ran"
     code = _find_code(error)
     if code:
-        text = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
-        return describe_text(f"the server answers {code}: {text}".rstrip(": "))
+        return describe_text(f"the server answers {code}: {_find_message(error)}".rstrip(": "))
     if isinstance(error, TimeoutError) or type(error).__name__.endswith("TimeoutError"):
         return "the server does not answer in time"
+    if TORN_NAMES.intersection(base.__name__ for base in type(error).__mro__):
+        return "the connection broke off before the answer was complete"
     text = describe_text(" ".join(str(error).split()))
     return text or type(error).__name__
+
+
+def _find_message(error: BaseException) -> str:
+    """What the server says beside a code, without what the library says about its attempts."""
+    for one in (error, error.__cause__):  # s3fs translates those of botocore
+        response = getattr(one, "response", None)
+        if isinstance(response, dict) and (text := response.get("Error", {}).get("Message")):
+            return str(text)
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _explain_denial(error: BaseException) -> str:

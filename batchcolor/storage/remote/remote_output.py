@@ -37,6 +37,8 @@ THREADS = 32
 """Results that are put at once."""
 MAX_WAITING = 64
 """Results that wait or are being put; then those who write them wait."""
+CHECK = "write-check"
+"""An empty object that a node of a cluster writes before it gets work, and removes if it may."""
 MAX_LATE = 1000
 """Results that the journal has and the listing has not, for which the storage is asked once more:
 a listing may be late."""
@@ -98,11 +100,19 @@ class RemoteOutput:
             raise OutputError(f"{self.folder} cannot be written ({error.strerror})") from error
 
     def check(self) -> None:
-        """Reads the names in the state folder, for a process that only puts results.
+        """Reads the names in the state folder and writes there, for a process that only puts
+        results.
 
         Raises UsageError where the storage does not permit it.
         """
         self.session.ask(self.opened, self._read_first_name)
+        path = f"{self._base}/{STATE_FOLDER}/{CHECK}"
+        try:
+            self.retry.call(lambda: self._store.write(b"", path))
+        except StorageError as error:
+            raise UsageError(f"{self.url.shown} cannot be written: {error}") from error
+        with contextlib.suppress(Exception):  # many who may write may not delete
+            self._store.delete(path)
 
     def _read_first_name(self) -> None:
         try:

@@ -9,7 +9,9 @@ from PIL import Image
 
 import batchcolor
 from batchcolor.cluster import cluster_job
-from batchcolor.errors import ExitCode, NodeMismatchError
+from batchcolor.cluster.remote_report import merge_remote_reports
+from batchcolor.errors import ExitCode, NodeMismatchError, UsageError
+from batchcolor.storage.locations import Url
 from batchcolor.storage.remote import s3_store
 from tests.cluster.thread_cluster import ThreadCluster
 
@@ -48,6 +50,7 @@ def test_throttling_torn_connections_and_time_outs_are_repeated(
         Fault("torn", "GET", "in/003.jpg", times=2),
         Fault("silent", "GET", "000.jpg", times=1),
         Fault(429, "PUT", "out/001.jpg", times=2),
+        Fault("silent", "PUT", "out/003.jpg", times=1),
         Fault(503, "PUT", "journal.jsonl", times=1),
     ]
     report = batchcolor.run(source, output="s3://album/out", model=flat, retries=4)
@@ -59,15 +62,21 @@ def test_throttling_torn_connections_and_time_outs_are_repeated(
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (503, "the server answers SlowDown: SlowDown of the test"),
+        (429, "the server answers TooManyRequests: TooManyRequests of the test"),
+        ("torn", "the connection broke off before the answer was complete"),
+    ],
+)
 def test_an_object_that_cannot_be_read_fails_alone_and_is_tried_by_the_next_run(
-    proxy, source, flat
+    kind, reason, proxy, source, flat
 ):
-    proxy.faults.append(Fault(503, "GET", "in/001.jpg"))
+    proxy.faults.append(Fault(kind, "GET", "in/001.jpg"))
     report = batchcolor.run(source, output="s3://album/out", model=flat, retries=1)
     assert (report.done, report.failed, report.exit_code) == (3, 1, ExitCode.SOME_FAILED)
-    assert failures(report) == [
-        ("s3://album/in/001.jpg", "the server answers SlowDown: SlowDown of the test (2 attempts)")
-    ]
+    assert failures(report) == [("s3://album/in/001.jpg", f"{reason} (2 attempts)")]
     proxy.faults.clear()
     again = batchcolor.run(source, output="s3://album/out", model=flat, retries=1)
     assert (again.done, again.skipped, again.failed) == (1, 3, 0)
@@ -146,16 +155,43 @@ def test_a_wrong_clock_is_named_where_the_storage_refuses_its_requests(
     assert f"is {expected} that of the storage; set it" in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("denied", "reason"),
+    [
+        (Fault(403, "GET", "out/.batchcolor"), "s3://album/out: access is"),
+        (Fault(403, "PUT", "write-check"), "s3://album/out cannot be written: access is"),
+    ],
+)
 def test_a_node_that_the_output_refuses_is_not_used_before_it_colours_anything(
-    proxy, album, flat, bucket, monkeypatch
+    denied, reason, proxy, album, flat, bucket, monkeypatch
 ):
     nodes = ThreadCluster("a")
-    denied = Fault(403, "GET", "out/.batchcolor")
     nodes.before_prepare = lambda node: proxy.faults.append(denied)
     monkeypatch.setattr(cluster_job, "RayCluster", nodes.connect)
-    with pytest.raises(NodeMismatchError, match=r"a: it cannot begin: s3://album/out: access is"):
+    with pytest.raises(NodeMismatchError, match=f"a: it cannot begin: {reason}"):
         batchcolor.run(album(2), output="s3://album/out", model=flat, cluster="auto")
     assert not results(bucket)
+
+
+def test_shards_without_objects_end_with_a_sentence_and_put_nothing(bucket, source, flat):
+    shards = [f"{index}/6" for index in range(1, 7)]  # more than there are objects
+    reports = [
+        batchcolor.run(source, output="s3://album/out", model=flat, shard=shard) for shard in shards
+    ]
+    empty = [report for report in reports if not report.done]
+    assert len(empty) >= 2
+    for report in empty:
+        assert (report.exit_code, report.output) == (0, "s3://album/out")
+        assert report.notes == [f"shard {report.shard} has no pictures: nothing to do"]
+    assert sum(report.done for report in reports) == len(results(bucket)) == 4
+    merged = merge_remote_reports(Url("s3://album/out"))
+    assert (merged.exit_code, merged.total.done, merged.total.missing) == (0, 4, 0)
+
+
+def test_a_source_without_pictures_is_an_error_also_for_a_shard(bucket, flat):
+    bucket.pipe_file("album/in/notes.txt", b"no picture")
+    with pytest.raises(UsageError, match="no pictures found in s3://album/in"):
+        batchcolor.run("s3://album/in", output="s3://album/out", model=flat, shard="1/3")
 
 
 def test_a_listing_that_breaks_off_is_one_failure_and_what_was_listed_is_coloured(

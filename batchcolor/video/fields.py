@@ -21,13 +21,20 @@ TICK = Fraction(1, 90000)
 """Time base of the filters. They do not read timestamps, but demand a time base."""
 
 
+PROGRESSIVE_CODE = 1
+"""AVFieldOrder: AV_FIELD_PROGRESSIVE."""
 DISPLAY_ORDERS = {
     2: FieldOrder.TOP_FIRST,
     3: FieldOrder.BOTTOM_FIRST,
-    4: FieldOrder.BOTTOM_FIRST,
-    5: FieldOrder.TOP_FIRST,
+    4: FieldOrder.TOP_FIRST,
+    5: FieldOrder.BOTTOM_FIRST,
 }
-"""AVFieldOrder: the fields of 4 and 5 are stored in the opposite order."""
+"""AVFieldOrder: 2 and 3 store one field after the other, 4 and 5 line by line.
+
+FFmpeg names 4 and 5 after another reading of QuickTime's 9 and 14, but its decoders, Apple's Core
+Media ("spatial first line early" and "late") and Matroska (RFC 9559) agree with this one.
+"""
+FIELD_ORDER_CODES = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}
 FIELD_ORDER_NAMES = {
     FieldOrder.TOP_FIRST: "top field first",
     FieldOrder.BOTTOM_FIRST: "bottom field first",
@@ -41,8 +48,13 @@ def read_fields(stream_order: int, frames: Iterable[VideoFrame]) -> Fields:
     counts = Counter(map(read_field_order, frames))
     counts.pop(FieldOrder.PROGRESSIVE, None)
     if not counts:
-        return Fields(DISPLAY_ORDERS.get(stream_order, FieldOrder.PROGRESSIVE))
-    return Fields(counts.most_common(1)[0][0], is_flagged=True, is_mixed=len(counts) > 1)
+        order = DISPLAY_ORDERS.get(stream_order, FieldOrder.PROGRESSIVE)
+        return Fields(order, header_code=stream_order)
+    order = counts.most_common(1)[0][0]
+    # The header's own code is kept, unless the frames contradict it.
+    agrees = DISPLAY_ORDERS.get(stream_order) is order
+    code = stream_order if agrees else FIELD_ORDER_CODES[order]
+    return Fields(order, is_flagged=True, is_mixed=len(counts) > 1, header_code=code)
 
 
 def read_field_order(frame: VideoFrame) -> FieldOrder:

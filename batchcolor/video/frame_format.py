@@ -41,6 +41,8 @@ class Fields:
     """Whether the frames state it; else only the header of the stream does."""
     is_mixed: bool = False
     """Whether it changes between frames, as in films with pulldown."""
+    header_code: int = 0
+    """AVFieldOrder that the header of a result states; 0 where nothing is known."""
 
 
 @dataclass(frozen=True)

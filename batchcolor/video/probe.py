@@ -254,7 +254,7 @@ def _read_fields(container: InputContainer, video: VideoStream, first: VideoFram
     """Returns the field order; only interlaced films are decoded further than their first frame."""
     stream_order = video.codec_context.field_order
     if not first.interlaced_frame and stream_order not in DISPLAY_ORDERS:
-        return Fields()
+        return Fields(header_code=stream_order)
     frames = [first]
     with suppress(*DECODE_ERRORS):  # the decoder reports damage later
         frames += itertools.islice(container.decode(video), PROBE_FRAMES - 1)
@@ -303,10 +303,12 @@ def _read_color_tags(frame: VideoFrame) -> tuple[ColorTags, Matrix]:
 def _read_sample_aspect_ratio(video: VideoStream) -> Fraction | None:
     """Returns the container's sample aspect ratio, as players do, or that of the codec if it is 1.
 
-    FFmpeg reports 1 if the container has none.
+    FFmpeg reports 1 for some containers that have none.
     """
     stated = video.sample_aspect_ratio
-    return stated if stated and stated != 1 else video.codec_context.sample_aspect_ratio
+    if stated and stated != 1:
+        return stated
+    return video.codec_context.sample_aspect_ratio or stated
 
 
 def _has_alpha(frame: VideoFrame) -> bool:

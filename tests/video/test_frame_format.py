@@ -6,6 +6,9 @@ from fractions import Fraction
 import av
 import pytest
 
+PROGRESSIVE = 1
+"""AVFieldOrder."""
+
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotation_is_kept(make_clip, colour_film, tmp_path, degrees):
@@ -58,13 +61,20 @@ def test_sample_aspect_ratio_of_the_container_overrides_that_of_the_codec(
     assert after.aspect == Fraction(4, 3)
 
 
-@pytest.mark.parametrize("codec", ["ffv1", "av1", "prores"])
-@pytest.mark.parametrize("title", ["", "The regatta"])
+@pytest.mark.parametrize(
+    ("codec", "title", "aspect"),
+    [
+        ("ffv1", "", Fraction(16, 15)),
+        ("ffv1", "The regatta", Fraction(10, 11)),  # no whole number of pixels
+        ("av1", "The regatta", Fraction(16, 15)),
+        ("prores", "", Fraction(1)),
+    ],
+)
 def test_mkv_stores_the_sample_aspect_ratio_for_codecs_without_one(
-    make_clip, flat, command, tmp_path, codec, title
+    make_clip, flat, command, tmp_path, codec, title, aspect
 ):
     def setup(stream):
-        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+        stream.codec_context.sample_aspect_ratio = aspect
         if title:
             stream.metadata["title"] = title
 
@@ -75,12 +85,45 @@ def test_mkv_stores_the_sample_aspect_ratio_for_codecs_without_one(
     for place in (clip, tmp_path / "out" / "film.mkv"):
         with av.open(str(place)) as film:
             picture = film.streams.video[0]
-            assert picture.sample_aspect_ratio == Fraction(16, 15)
+            assert picture.sample_aspect_ratio == aspect
             assert picture.metadata.get("title", "") == title
             packets.append([bytes(packet) for packet in film.demux(audio=0)])
             film.seek(0)
             assert sum(1 for _ in film.decode(video=0)) == 12
     assert packets[0] == packets[1]
+
+
+def test_square_samples_and_progressive_frames_of_prores_are_stated_again(
+    make_clip, flat, command, tmp_path
+):
+    """ProRes states neither in its frames; both are in the container alone."""
+
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(1)
+        stream.codec_context.field_order = PROGRESSIVE
+
+    prores = {"codec": "prores_ks", "pixel_format": "yuv422p10le"}
+    clip = make_clip(tmp_path / "film.mov", frames=3, setup=setup, **prores)
+    result = command("run", clip, "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    with av.open(str(tmp_path / "out" / "film.mov")) as film:
+        picture = film.streams.video[0]
+        assert picture.codec_context.name == "prores"
+        assert picture.sample_aspect_ratio == 1
+        assert picture.codec_context.field_order == PROGRESSIVE
+
+
+@pytest.mark.parametrize("aspect", [None, Fraction(1)])
+def test_unknown_aspect_differs_from_square_samples(make_clip, flat, command, tmp_path, aspect):
+    def setup(stream):
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+
+    clip = make_clip(tmp_path / "film.mov", codec="mjpeg", pixel_format="yuvj420p", setup=setup)
+    result = command("run", clip, "-m", flat, "-o", "out", "--codec", "ffv1")
+    assert result.returncode == 0, result.stderr
+    with av.open(str(tmp_path / "out" / "film.mkv")) as film:
+        assert film.streams.video[0].sample_aspect_ratio == aspect
 
 
 def test_dropped_transparency_is_reported(make_clip, command, flat, tmp_path):

@@ -97,7 +97,7 @@ def test_professional_film_keeps_container_codec_timecode_and_sound(command, fla
 
 
 @pytest.mark.parametrize(
-    ("codec", "order"), [("dnxhd", FieldOrder.TOP_FIRST), ("prores_ks", FieldOrder.BOTTOM_FIRST)]
+    ("codec", "order"), [("dnxhd", FieldOrder.BOTTOM_FIRST), ("prores_ks", FieldOrder.TOP_FIRST)]
 )
 def test_interlaced_mxf_keeps_the_field_order(command, flat, tmp_path, codec, order):
     pixels, size = ("yuv422p", (1920, 1080)) if codec == "dnxhd" else ("yuv422p10le", (720, 576))
@@ -105,9 +105,23 @@ def test_interlaced_mxf_keeps_the_field_order(command, flat, tmp_path, codec, or
     path = write_tape(tmp_path / "a.mxf", "mxf", codec, pixels, size, PAL, options, order)
     target, notes = colour(command, flat, path)
     with av.open(str(target)) as film:
+        assert film.streams.video[0].height == size[1]
         assert [read_field_order(frame) for frame in film.decode(video=0)] == [order] * 2
-        assert film.streams.video[0].codec_context.field_order == 2 or codec == "prores_ks"
-    assert ("mxf states none for prores" in notes) == (codec == "prores_ks")
+    assert "field order" not in notes
+    # The descriptor: layout by fields, and which one is first.
+    data = target.read_bytes()
+    assert b"\x32\x0c\0\1\1" in data
+    assert (b"\x32\x12\0\1\2" in data) == (order is FieldOrder.BOTTOM_FIRST)
+
+
+def test_dnxhr_in_mxf_keeps_the_sample_aspect_ratio(make_clip, command, flat, tmp_path):
+    def setup(stream):
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+
+    source = make_clip(tmp_path / "a.mkv", frames=2, sizes=((256, 120),), setup=setup)
+    target, _ = colour(command, flat, source, "--codec", "dnxhr", "--format", "mxf")
+    with av.open(str(target)) as film:
+        assert film.streams.video[0].sample_aspect_ratio == Fraction(16, 15)
 
 
 def test_reel_name_is_kept_within_and_between_mov_and_mxf(command, flat, tmp_path):

@@ -11,15 +11,14 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from batchcolor.errors import UsageError
-from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags, FieldOrder
+from batchcolor.video.fields import PROGRESSIVE_CODE
+from batchcolor.video.frame_format import LIMITED_RANGE, ColorTags
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.dnxhd import is_interlaced_dnxhd, list_dnxhd_options
 from batchcolor.video.output.encoder_memory import make_limit_options
 from batchcolor.video.output.hdr_parameters import list_hdr_parameters
 from batchcolor.video.output.output_spec import OutputSpec
 
-FIELD_ORDER_CODES = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}
-"""AVFieldOrder: AV_FIELD_TT, AV_FIELD_BB."""
 UNDELAYED = (
     *("bframes=0", "rc-lookahead=0", "sync-lookahead=0", "sliced-threads=1", "mbtree=0"),
     "force-cfr=1",
@@ -79,13 +78,15 @@ def configure_encoder(context: VideoCodecContext, output: OutputSpec) -> None:
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
     if frame_format.sample_aspect_ratio:
         context.sample_aspect_ratio = frame_format.sample_aspect_ratio
-    if frame_format.is_interlaced and _is_interlaced_in_encoder(output):
-        context.field_order = FIELD_ORDER_CODES[frame_format.fields.order]
+    if frame_format.is_interlaced and is_interlaced_in_encoder(output):
+        context.field_order = frame_format.fields.header_code
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    elif frame_format.fields.header_code == PROGRESSIVE_CODE:
+        context.field_order = PROGRESSIVE_CODE
     context.thread_type = "AUTO"
 
 
-def _is_interlaced_in_encoder(output: OutputSpec) -> bool:
+def is_interlaced_in_encoder(output: OutputSpec) -> bool:
     """Whether the encoder accepts interlaced frames: DNxHR does not."""
     size = (output.width, output.height)
     return output.settings.codec != "dnxhr" or is_interlaced_dnxhd(output.frame_format, size)

@@ -17,6 +17,8 @@ NAME_PADDING = "~shape-of-samples~"
 SEGMENT, TRACKS, TRACK = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
 NAME, VIDEO, CRC, VOID = b"\x53\x6e", b"\xe0", b"\xbf", b"\xec"
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
+ASPECT_RATIO_UNIT = 3
+"""DisplayUnit of a width and height that are a ratio; 0, the default, is pixels."""
 HEADER_BYTES = 1 << 20
 """Bytes at the start of a file in which the Tracks element must end."""
 
@@ -42,9 +44,9 @@ def patch_display_size(path: Path, width: int, height: int, aspect: Fraction) ->
         tracks = segment and _find_element(header, segment.content, len(header), TRACKS)
         if not tracks or tracks.end > len(header):
             return False
-        size = (round(width * aspect), height)
+        display = _choose_display(width, height, aspect)
         if not any(
-            track.id == TRACK and _rewrite_track(header, track, size)
+            track.id == TRACK and _rewrite_track(header, track, display)
             for track in _iterate_elements(header, tracks.content, tracks.end)
         ):
             return False
@@ -54,7 +56,20 @@ def patch_display_size(path: Path, width: int, height: int, aspect: Fraction) ->
     return True
 
 
-def _rewrite_track(header: bytearray, track: Element, size: tuple[int, int]) -> bool:
+def _choose_display(width: int, height: int, aspect: Fraction) -> dict[bytes, int]:
+    """Returns display width, height and unit: pixels, or a ratio where pixels would be rounded."""
+    displayed = width * aspect
+    if displayed.denominator == 1:
+        return {DISPLAY_WIDTH: displayed.numerator, DISPLAY_HEIGHT: height}
+    ratio = displayed / height
+    return {
+        DISPLAY_WIDTH: ratio.numerator,
+        DISPLAY_HEIGHT: ratio.denominator,
+        DISPLAY_UNIT: ASPECT_RATIO_UNIT,
+    }
+
+
+def _rewrite_track(header: bytearray, track: Element, display: dict[bytes, int]) -> bool:
     """Rewrites the elements of a track in the same number of bytes; False if not possible."""
     rewritten = b""
     for element in _iterate_elements(header, track.content, track.end):
@@ -64,7 +79,7 @@ def _rewrite_track(header: bytearray, track: Element, size: tuple[int, int]) -> 
             own = content.removesuffix(NAME_PADDING.encode())
             data = _build_element(NAME, own) if own else b""
         elif element.id == VIDEO:
-            data = _build_element(VIDEO, _set_display_size(header, element, size))
+            data = _build_element(VIDEO, _set_display_size(header, element, display))
         rewritten += data
     freed = track.end - track.content - len(rewritten)
     if freed < 2 or NAME_PADDING.encode() in rewritten:
@@ -75,15 +90,17 @@ def _rewrite_track(header: bytearray, track: Element, size: tuple[int, int]) -> 
     return True
 
 
-def _set_display_size(header: bytearray, video: Element, size: tuple[int, int]) -> bytes:
-    """Returns the content of the Video element with a display size in pixels."""
+def _set_display_size(header: bytearray, video: Element, display: dict[bytes, int]) -> bytes:
+    """Returns the content of the Video element with a display size."""
     kept = b"".join(
         bytes(header[it.start : it.end])
         for it in _iterate_elements(header, video.content, video.end)
         if it.id not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
     )
-    sides = zip((DISPLAY_WIDTH, DISPLAY_HEIGHT), size, strict=True)
-    return kept + b"".join(_build_element(id_, side.to_bytes(4)) for id_, side in sides)
+    return kept + b"".join(
+        _build_element(id_, value.to_bytes(max(1, (value.bit_length() + 7) // 8)))
+        for id_, value in display.items()
+    )
 
 
 def _update_crc(header: bytearray, tracks: Element) -> None:

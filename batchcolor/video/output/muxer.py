@@ -16,11 +16,13 @@ from batchcolor.images.formats import DV, GIF, MKV, MOV, MP4, MXF
 from batchcolor.images.provenance_marks.provenance import Provenance
 from batchcolor.video.ffmpeg import DECODE_ERRORS, MEDIA_ERRORS, format_av_error, open_container
 from batchcolor.video.film_mark import COMMENT_ONLY, FILM_TAGS, add_film_mark
+from batchcolor.video.frame_format import FieldOrder
 from batchcolor.video.output import matroska
 from batchcolor.video.output.containers import FIXED_RATE_CONTAINERS, describe_limits, open_output
-from batchcolor.video.output.encoders import configure_encoder
+from batchcolor.video.output.encoders import configure_encoder, is_interlaced_in_encoder
 from batchcolor.video.output.gif_comment import add_comment
 from batchcolor.video.output.gif_joiner import GifJoiner
+from batchcolor.video.output.mxf_descriptor import correct_descriptor
 from batchcolor.video.output.mxf_tags import convert_tags
 from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments, StoredPacket
@@ -121,7 +123,7 @@ class Muxer:
         return (
             self.output.container == MKV
             and self.output.settings.codec in CODECS_WITHOUT_SAR
-            and self.output.frame_format.sample_aspect_ratio not in (None, 0, 1)
+            and self.output.frame_format.sample_aspect_ratio not in (None, 0)
         )
 
     def mark(self, provenance: Provenance) -> None:
@@ -184,6 +186,8 @@ class Muxer:
             add_comment(Path(self.target), comment)
         if self._needs_display_size:
             self._patch_display_size()
+        if self.output.container == MXF:
+            self._correct_descriptor()
 
     def _repeat_last(self, item: StoredPacket, first: int, until: int) -> None:
         """Repeats the last frame up to a tick, in containers without timestamps.
@@ -203,6 +207,16 @@ class Muxer:
         assert aspect is not None
         if not matroska.patch_display_size(self.target, output.width, output.height, aspect):
             raise ProcessingError("encode", "the sample aspect ratio cannot be written to mkv")
+
+    def _correct_descriptor(self) -> None:
+        output, frame_format = self.output, self.output.frame_format
+        aspect = frame_format.sample_aspect_ratio
+        shown = Fraction(output.width, output.height) * aspect if aspect else None
+        order = frame_format.fields.order
+        if not is_interlaced_in_encoder(output):
+            order = FieldOrder.PROGRESSIVE
+        if not correct_descriptor(self.target, order, shown):
+            self.streams.notes.append("the header of mxf does not state the field order")
 
     def _make_packet(self, item: StoredPacket, pts: int, dts: int) -> Packet[VideoStream]:
         data = item.data if self._gif is None else self._gif.join(bytes(item.data))

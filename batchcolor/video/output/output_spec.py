@@ -9,7 +9,7 @@ import av
 
 from batchcolor.color import BT601, BT709
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import JPEG, MKV, MXF, PNG, Format
+from batchcolor.images.formats import JPEG, MKV, PNG, Format
 from batchcolor.video.ffmpeg import open_container
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
@@ -89,8 +89,6 @@ def resolve_output_spec(
         frame_format, notes = _resolve_film_frame_format(source, settings)
         if source.hdr != HdrMetadata() and settings.video_codec.encoder not in HDR_PARAMETERS:
             notes.append(f"HDR mastering metadata dropped: {settings.codec} is written without it")
-        if container == MXF and settings.codec == "prores" and frame_format.is_interlaced:
-            notes.append("the frames state the field order, mxf states none for prores")
     location = source.chroma_location if frame_format.chroma == "420" else ""
     if location and not (container == MKV or settings.codec in CODECS_WITH_CHROMA_LOCATION):
         notes.append(f"position of chroma samples ({location}) dropped: only mkv states it")
@@ -159,10 +157,10 @@ def _resolve_film_frame_format(
         size = (frame_format.width, frame_format.height)
         states_order = not settings.compare and is_interlaced_dnxhd(frame_format, size)
     if frame_format.is_interlaced and not states_order:
-        notes.append(
-            f"{settings.codec} is written without field order; --codec h264, prores or ffv1 keeps "
-            "it"
-        )
+        only = f"{settings.codec} is written without field order"
+        if settings.codec != "dnxhr":  # whose encoder takes no interlaced frames
+            only = f"the frames of {settings.codec} state no field order, only the container does"
+        notes.append(f"{only}; --codec h264, prores or ffv1 keeps it in the frames")
     return replace(frame_format, pixel_format=pixel_format), notes
 
 

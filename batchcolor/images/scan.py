@@ -36,6 +36,7 @@ from batchcolor.images.system_files import (
     describe_system_folder,
     is_system_file,
 )
+from batchcolor.storage.access import is_reachable_folder, resolve_links
 from batchcolor.storage.journal import STATE_FOLDER, has_journal
 
 MISSING = (errno.ENOENT, errno.ENOTDIR)
@@ -143,7 +144,7 @@ def scan_listed(
     false. Files of whose relative path `opens` is false are not opened, but yielded as
     UnopenedFile. Folders that batchcolor wrote are skipped, unless `include_results` is set.
     """
-    if os.path.isdir(source):  # noqa: PTH112  (no error for folders without access)
+    if is_reachable_folder(source):
         for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
             if isinstance(entry, SkippedEntry):
                 yield entry
@@ -177,7 +178,7 @@ def describe_undecodable(suffix: str, readers: Sequence[Reader] = ()) -> str:
 
 def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[str]:
     """Yields the lower-case suffix of every file that `scan` would consider. Opens no file."""
-    if not os.path.isdir(source):  # noqa: PTH112  (as above)
+    if not is_reachable_folder(source):
         yield _lower_suffix(source.name)
         return
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -187,7 +188,7 @@ def scan_suffixes(source: Path, *, include_results: bool = False) -> Iterator[st
 
 def scan_relative(source: Path, *, include_results: bool = False) -> Iterator[Path]:
     """Yields the relative path of every file that `scan` would consider. Opens no file."""
-    if not os.path.isdir(source):  # noqa: PTH112  (as above)
+    if not is_reachable_folder(source):
         yield Path(source.name)
         return
     for entry in _walk(source, Path(), _identify_folders_above(source), include_results):
@@ -209,7 +210,7 @@ def _lower_suffix(name: str) -> str:
 def _identify_folders_above(source: Path) -> tuple[tuple[int, int], ...]:
     """Returns device and inode of each folder above a source; a link to one of them is circular."""
     found = []
-    for folder in source.resolve().parents:
+    for folder in resolve_links(source).parents:
         with contextlib.suppress(OSError):
             status = folder.stat()
             found.append((status.st_dev, status.st_ino))

@@ -1,4 +1,4 @@
-"""Errors of access to files that the system reports without a cause."""
+"""Errors of access to files that the system reports without a cause, and checks that raise none."""
 
 from __future__ import annotations
 
@@ -16,3 +16,19 @@ def denied_access_error(path: Path) -> OSError:
     if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         number = errno.EROFS
     return OSError(number, os.strerror(number))
+
+
+def is_reachable_folder(path: Path) -> bool:
+    """Whether a path is a folder that can be reached.
+
+    `Path.is_dir` raises for links and folders without access.
+    """
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def resolve_links(path: Path) -> Path:
+    """Returns the absolute path without links; one that leads to itself stays.
+
+    `Path.resolve` raises for such a link in Python 3.11 and 3.12.
+    """
+    return Path(os.path.realpath(path))

@@ -77,15 +77,17 @@ LONG = "x" * 300
 """A name that the system refuses, as it refuses one in a folder without access."""
 
 
-@pytest.mark.parametrize("source", ["album", "album/*.jpg"])
+@pytest.mark.parametrize("source", ["album", "album/*"])
 def test_a_link_that_the_system_refuses_to_follow_fails_alone(command, flat, album, source):
     folder = album(2)
     (folder / "link.jpg").symlink_to(LONG)
+    (folder / "loop.jpg").symlink_to("loop.jpg")
     result = command("run", source, "-m", flat, "-o", "out", "--json")
     report = json.loads(result.stdout)
     assert (result.returncode, report["done"]) == (3, 2), result.stderr
-    assert [Path(failure["source"]).name for failure in report["failures"]] == ["link.jpg"]
-    assert "File name too long" in report["failures"][0]["reason"]
+    reasons = {Path(failure["source"]).name: failure["reason"] for failure in report["failures"]}
+    assert "File name too long" in reasons.pop("link.jpg")
+    assert all("circular link" in reason for reason in reasons.values())  # skipped in a folder
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from batchcolor.errors import OutputError, UsageError
 from batchcolor.pipeline.options.metrics_target import parse_metrics_target
 from batchcolor.pipeline.planning.sources import Root
+from batchcolor.storage.access import is_reachable_folder, resolve_links
 
 START = (b"# HELP ", b"# TYPE ")
 """What a file of metrics begins with."""
@@ -32,7 +33,7 @@ def check_metrics(path: Path | None, roots: Sequence[Root]) -> None:
             f"--metrics {target} exists and is not a file of metrics; name another file"
         )
     for root in roots:
-        if root.path.is_dir() and root.path.resolve() in target.resolve().parents:
+        if is_reachable_folder(root.path) and resolve_links(root.path) in target.resolve().parents:
             raise UsageError(
                 f"--metrics {target} lies inside the source {root.path}; name a file outside"
             )

@@ -47,6 +47,7 @@ from batchcolor.pipeline.planning.sources import (
 from batchcolor.pipeline.planning.target_names import TargetNames
 from batchcolor.pipeline.planning.task import ListOtherFormats, Task
 from batchcolor.pipeline.planning.task_actions import TaskActions
+from batchcolor.storage.access import is_reachable_folder
 from batchcolor.storage.journal import Journal, absolute_source
 from batchcolor.storage.mounts import find_mount
 from batchcolor.storage.shard import Shard
@@ -281,7 +282,7 @@ class Plan:
             for suffix in scan_suffixes(root.path, include_results=self._includes_results):
                 yield suffix, True
             return
-        is_folder = root.path.is_dir()
+        is_folder = is_reachable_folder(root.path)
         for relative in scan_relative(root.path, include_results=self._includes_results):
             path = root.path / relative if is_folder else root.path
             if self.accept is None or not is_folder or self.accept(path):

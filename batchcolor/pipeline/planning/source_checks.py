@@ -13,7 +13,7 @@ from batchcolor.images.scan import is_output_folder
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.report import is_report
-from batchcolor.storage.access import denied_access_error
+from batchcolor.storage.access import denied_access_error, is_reachable_folder, resolve_links
 from batchcolor.storage.journal import JOURNAL_NAME, STATE_FOLDER, Journal
 from batchcolor.storage.locations import Url, find_archive_kind
 
@@ -40,8 +40,8 @@ def check_output(roots: Sequence[Root], output: Path, *, is_default: bool) -> No
     choose = "choose a folder outside with --output" if is_default else "choose a folder outside"
     resolved = output.resolve()
     for root in roots:
-        source = root.path.resolve()
-        if not os.path.isdir(source):  # noqa: PTH112  (no error for folders without access)
+        source = resolve_links(root.path)
+        if not is_reachable_folder(source):
             if (resolved / root.below / root.path.name).resolve() == source:
                 raise UsageError(
                     f"{given} is the folder of {root.path}: a result would replace its source; "
@@ -195,7 +195,7 @@ def check_report(report: Path | Url | None, roots: Sequence[Root]) -> None:
     if not os.access(report if report.exists() else parent, os.W_OK):
         raise OutputError(f"--report {report} cannot be written; name a file in another folder")
     for root in roots:
-        if root.path.is_dir() and root.path.resolve() in report.resolve().parents:
+        if is_reachable_folder(root.path) and resolve_links(root.path) in report.resolve().parents:
             raise UsageError(
                 f"--report {report} lies inside the source {root.path}; name a file outside"
             )
@@ -206,8 +206,8 @@ def check_no_results(roots: Sequence[Root]) -> None:
     journals: dict[Path, Journal] = {}
     folders: dict[Path, Path | None] = {}
     for root in roots:
-        source = root.path.resolve()
-        start = source if source.is_dir() else source.parent
+        source = resolve_links(root.path)
+        start = source if is_reachable_folder(source) else source.parent
         if start not in folders:
             above = (start, *start.parents)
             folders[start] = next((folder for folder in above if is_output_folder(folder)), None)
@@ -233,8 +233,8 @@ class OverwriteGuard:
     @cached_property
     def _sources(self) -> tuple[frozenset[Path], frozenset[Path]]:
         """The folders and the files that are sources, with links resolved."""
-        paths = [root.path.resolve() for root in self._roots]
-        folders = frozenset(path for path in paths if path.is_dir())
+        paths = [resolve_links(root.path) for root in self._roots]
+        folders = frozenset(path for path in paths if is_reachable_folder(path))
         return folders, frozenset(paths) - folders
 
     def find_conflict(self, target: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from batchcolor.errors import UsageError
+from batchcolor.storage.access import is_reachable_folder, resolve_links
 from batchcolor.storage.journal import absolute_source
 from batchcolor.storage.locations import (
     ARCHIVE_SUFFIXES,
@@ -137,7 +138,7 @@ def parse_source(
         raise UsageError(f"{describe_url(text)}: name a folder or file on this computer")
     text = strip_local_scheme(text)
     path = Path(text)
-    if os.path.isdir(path):  # noqa: PTH112  (no error for folders without access)
+    if is_reachable_folder(path):
         return Source(path, "folder")
     if reason := _describe_denial(text):
         raise UsageError(f"{text}: {reason}; correct the cause or leave it out")
@@ -228,7 +229,7 @@ def check_folders(sources: Sequence[Source]) -> None:
     """With `--frames` every source is a folder."""
     for source in sources:
         for path in source.matches if source.kind == "glob" else (source.path,):
-            if not path.is_dir():
+            if not is_reachable_folder(path):
                 raise UsageError(
                     f"--frames takes folders of numbered frames, and {path} is a file; "
                     f"--to-frames writes the frames of a film"
@@ -247,7 +248,7 @@ def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
         is_pattern = source.remote is not None and source.remote.pattern is not None
         if several and source.kind in ("folder", "remote") and not (is_single or is_pattern):
             name = _archive_stem(url_name(source.text)) if source.text else ""
-            name = name or source.path.resolve().name
+            name = name or resolve_links(source.path).name
             name = name or "root"
             names[name] = names.get(name, 0) + 1
             below = Path(name if names[name] == 1 else f"{name}-{names[name]}")
@@ -255,7 +256,7 @@ def list_roots(sources: Sequence[Source], *, several: bool) -> Iterator[Root]:
             yield Root(source.path, below, source.remote)
         for match in source.matches:
             relative = match.relative_to(source.path)
-            yield Root(match, relative if match.is_dir() else relative.parent)
+            yield Root(match, relative if is_reachable_folder(match) else relative.parent)
 
 
 def has_nested(roots: Sequence[Root]) -> bool:
@@ -266,4 +267,4 @@ def has_nested(roots: Sequence[Root]) -> bool:
 
 def frames_name(root: Root) -> Path:
     """The name of a folder of frames, relative to the folder of its root in the output."""
-    return Path() if root.below.parts else Path(root.path.resolve().name)
+    return Path() if root.below.parts else Path(resolve_links(root.path).name)

@@ -22,10 +22,15 @@ from batchcolor.images.scan import ScannedFile, SkippedEntry
 from batchcolor.inference import weights
 from batchcolor.pipeline.decisions.correction import ChosenModel, Correction, compute_digest
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
+from batchcolor.pipeline.decisions.reference_copies import (
+    MissingReferenceError,
+    ReferenceCopies,
+    anchor_reference,
+)
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.options.fingerprint import canonical_options, hash_path
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.storage.journal import absolute_source, head_tail_digest
+from batchcolor.storage.journal import head_tail_digest
 
 MAX_BAD_LINES = 20
 """Bad lines of a file of decisions that are reported one by one."""
@@ -52,6 +57,7 @@ class Corrections:
         self.settings, self.plugins, self.store = settings, plugins, store
         self.plain = Correction(settings, model_options)
         self._companions = CompanionFinder()
+        self._references = ReferenceCopies()
         self._bases: dict[str, Correction] = {}
         """The options that hold without a decision, by the reference of `--like-for`."""
         self._weights: dict[str, str] = {}
@@ -61,6 +67,7 @@ class Corrections:
         """Reads decisions and lists companion files again: others may have come since."""
         self.store.refresh()
         self._companions = CompanionFinder()
+        self._references.clear()
 
     def list_bad_lines(self) -> Iterator[SkippedEntry]:
         """Yields a failure for each line of the decisions that is not one."""
@@ -82,11 +89,12 @@ class Corrections:
             painted = None if file.is_film else self._companions.find(file.path, HINTS_SUFFIX)
             if decision is not None:
                 _check_kind(decision, is_film=file.is_film)
+                decision = self._references.place(decision)
             base = self._find_base(name)
             if decision is None and painted is None:
                 return base
             return self._apply(decision or Decision(), painted, base)
-        except CorrectionError as error:
+        except (CorrectionError, MissingReferenceError) as error:
             return Correction(self.settings, self.plain.model_options, fault=str(error))
 
     def _find_base(self, name: str) -> Correction:
@@ -248,12 +256,12 @@ def _is_below(name: str, path: str) -> bool:
 
 
 def _anchor(decision: Decision, folder: Path) -> Decision:
-    """The decision with absolute paths; relative ones begin at `folder`."""
+    """The decision with absolute paths, or URLs; relative ones begin at `folder`."""
     if decision.reference is None and not decision.shots:
         return decision
 
     def place(reference: str | None) -> str | None:
-        return None if reference is None else absolute_source(folder / reference)
+        return None if reference is None else anchor_reference(reference, folder)
 
     shots = tuple(
         shot.model_copy(update={"reference": place(shot.reference)}) for shot in decision.shots

@@ -173,3 +173,33 @@ def test_pictures_keep_their_order_and_wait_for_companions_that_come_later() -> 
         ("c/b.jpg", []),
     ]
     assert companions == {}
+
+
+def test_a_reference_in_a_decision_is_another_result_or_an_object_beside_the_picture(
+    memory: Any, pictures: Path, flat: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
+    names = sorted(path.name for path in pictures.glob("*.jpg"))
+    memory.put(f"{pictures}/", "/pictures/", recursive=True)
+    Image.new("RGB", (64, 64), (40, 160, 60)).save(tmp_path / "green.png")
+    memory.put(str(tmp_path / "green.png"), "/references/green.png")
+    sidecar = json.dumps({"reference": "../references/green.png"}).encode()
+    memory.pipe_file(f"/pictures/{names[0]}.batchcolor.json", sidecar)
+
+    def run() -> batchcolor.RunReport:
+        return batchcolor.run("memory://pictures", output="memory://out", model=flat)
+
+    def red(name: str) -> float:
+        picture = Image.open(memory.open(f"/out/{name}")).convert("YCbCr")
+        return float(np.asarray(picture)[..., 2].mean())
+
+    assert run().done == 5
+    before = abs(red(names[0]) - red(names[4]))
+    line = {"source": names[4], "reference": names[0]}
+    memory.pipe_file("/out/.batchcolor/decisions.jsonl", json.dumps(line).encode() + b"\n")
+    assert run().done == 1
+    assert abs(red(names[0]) - red(names[4])) < before / 3
+    missing = json.dumps({"source": names[1], "reference": "lost.jpg"}).encode() + b"\n"
+    memory.pipe_file("/out/.batchcolor/decisions.jsonl", missing)
+    (failure,) = run().failures
+    assert "its reference memory://out/lost.jpg: it does not exist" in failure.reason

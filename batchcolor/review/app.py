@@ -21,7 +21,7 @@ from starlette.routing import Route
 from batchcolor.errors import BatchcolorError, ModelError, make_printable
 from batchcolor.pipeline.previews import encode_preview, read_result, read_source
 from batchcolor.review.film_shots import Shot
-from batchcolor.review.items import ReviewItem
+from batchcolor.review.review_item import ReviewItem
 from batchcolor.review.security import Access, AccessMiddleware
 from batchcolor.review.session import RefusedError, ReviewSession
 from batchcolor.version import __version__
@@ -139,7 +139,8 @@ class _Routes:
 
         def read() -> bytes:
             readers = self.session.plugins.readers()
-            return encode_preview(read_source(item.source, side, readers), 92)
+            with self.session.files.open_source(item) as path:
+                return encode_preview(read_source(path, side, readers), 92)
 
         return Response(await run_in_threadpool(read), media_type="image/jpeg", headers=CACHED)
 
@@ -147,8 +148,12 @@ class _Routes:
         item, side = self._find(request), _read_side(request.query_params.get("side"))
         if item.target is None:
             raise RefusedError("there is no result", 404)
-        target = item.target
-        data = await run_in_threadpool(lambda: encode_preview(read_result(target, side), 92))
+
+        def read() -> bytes:
+            with self.session.files.open_result(item) as path:
+                return encode_preview(read_result(path, side), 92)
+
+        data = await run_in_threadpool(read)
         return Response(data, media_type="image/jpeg", headers=CACHED)
 
     async def size(self, request: Request) -> Response:

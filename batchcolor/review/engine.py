@@ -34,11 +34,17 @@ from batchcolor.pipeline.decisions.corrections import (
     read_sidecar,
 )
 from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.decisions.reference_copies import (
+    MissingReferenceError,
+    ReferenceCopies,
+    anchor_reference,
+)
 from batchcolor.pipeline.options.settings import MAX_PIXELS, RunSettings
 from batchcolor.pipeline.previews import find_file, read_source, shrink
 from batchcolor.review.film_shots import FilmShots, Shot
-from batchcolor.review.items import ReviewItem, find_version
 from batchcolor.review.likely_colors import find_likely_colors
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
 
 SCREEN_SIDE = 2000
 """Longer side of the luma that is kept for previews."""
@@ -83,8 +89,9 @@ class ScreenSource:
 class Engine:
     """Computes previews. Calls from several threads wait for each other."""
 
-    def __init__(self, output: Path, plugins: Plugins, shots: FilmShots) -> None:
-        self.output, self.plugins, self._shots = output, plugins, shots
+    def __init__(self, files: ReviewFiles, plugins: Plugins, shots: FilmShots) -> None:
+        self.plugins, self._files, self._shots = plugins, files, shots
+        self._references = ReferenceCopies()
         self._lock = threading.Lock()
         self._sources: Cache[ScreenSource] = Cache(MAX_SOURCES)
         self._fields: Cache[NDArray[np.float32]] = Cache(MAX_FIELDS)
@@ -174,10 +181,15 @@ class Engine:
             chroma = self._compute_chroma(item, source, job, decision)
             return find_likely_colors(runner, square, chroma, place)
 
+    def forget_references(self) -> None:
+        """Asks the storage again for references: results may have changed."""
+        with self._lock:
+            self._references.clear()
+
     # ---- sources and models ------------------------------------------------------------------
 
     def _read(self, item: ReviewItem, shot: Shot | None = None) -> ScreenSource:
-        key = (item.id, find_version(item), shot)
+        key = (item.id, self._files.find_version(item), shot)
         return self._sources.get(key, lambda: self._decode(item, shot, key))
 
     def _decode(
@@ -186,11 +198,13 @@ class Engine:
         readers = self.plugins.readers()
         if item.is_film:
             if shot is None:
-                frame = np.asarray(read_source(item.source, SCREEN_SIDE, readers))
+                with self._files.open_source(item) as path:
+                    frame = np.asarray(read_source(path, SCREEN_SIDE, readers))
             else:
                 frame = np.asarray(self._shots.read(item, shot, SCREEN_SIDE))
             return ScreenSource(key, frame, frame.shape[1], frame.shape[0])
-        picture = decode(find_file(item.source, readers), MAX_PIXELS, readers)
+        with self._files.open_source(item) as path:
+            picture = decode(find_file(path, readers), MAX_PIXELS, readers)
         luma = picture.luma if picture.depth == 8 else reduce_to_8_bits(picture.luma)
         small = np.asarray(shrink(Image.fromarray(np.ascontiguousarray(luma)), SCREEN_SIDE))
         source = ScreenSource(key, small, picture.width, picture.height)
@@ -253,9 +267,16 @@ class Engine:
     def _find_reference(
         self, item: ReviewItem, job: RunSettings, decision: Decision
     ) -> Path | None:
-        """The reference; that of a decision begins at the output folder."""
-        found = find_reference(job, decision, item.key)
-        return self.output / found if found is not None and decision.reference else found
+        """The reference; that of a decision begins at the output folder, and one on remote storage
+        is a copy. Raises ProcessingError."""
+        if decision.reference is None:
+            return find_reference(job, decision, item.key)
+        anchored = anchor_reference(decision.reference, self._files.output)
+        try:
+            placed = self._references.place(Decision(reference=anchored))
+        except MissingReferenceError as error:
+            raise ProcessingError("decision", str(error)) from error
+        return Path(placed.reference or "")
 
     def _load_transfer(self, path: Path) -> ColorTransfer:
         key = path, read_change_time(path)

@@ -15,11 +15,17 @@ from batchcolor.errors import ProcessingError
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.corrections import choose_reference, find_reference
 from batchcolor.pipeline.decisions.decision import Decision
+from batchcolor.pipeline.decisions.reference_copies import (
+    MissingReferenceError,
+    ReferenceCopies,
+    anchor_reference,
+)
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.job import run as run_job
 from batchcolor.pipeline.options.settings import MAX_PIXELS, RunSettings
 from batchcolor.review.film_shots import Shot, read_from, to_upright_luma
-from batchcolor.review.items import ReviewItem
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
 from batchcolor.storage.atomic import temporary_folder
 from batchcolor.storage.journal import STATE_FOLDER
 from batchcolor.video.ffmpeg import MEDIA_ERRORS, format_av_error
@@ -32,8 +38,8 @@ SECONDS = 3.0
 class FilmClips:
     """Makes clips, one at a time; each is given once and not kept."""
 
-    def __init__(self, output: Path, plugins: Plugins) -> None:
-        self._output, self._plugins = output, plugins
+    def __init__(self, files: ReviewFiles, plugins: Plugins) -> None:
+        self._files, self._plugins = files, plugins
         self._lock = threading.Lock()
 
     def make(
@@ -43,11 +49,15 @@ class FilmClips:
 
         Raises ProcessingError, UsageError, ModelError.
         """
-        target = self._output / STATE_FOLDER / "clips" / item.id
-        with self._lock, temporary_folder(target) as folder:
-            decision, source = anchor_references(decision, self._output), item.source
+        output = self._files.output
+        with (
+            self._lock,
+            self._files.open_source(item) as source,
+            temporary_folder(output / STATE_FOLDER / "clips" / item.id) as folder,
+        ):
+            decision = anchor_references(decision, output)
             if shot is not None and shot.frame:
-                source = cut_film(item.source, shot, folder / "shot.mkv")
+                source = cut_film(source, shot, folder / "shot.mkv")
                 decision = move_shots(decision, shot.frame)
             settings = make_clip_settings(item, source, job, decision, folder / "clip")
             if decision.shots:
@@ -89,15 +99,22 @@ def make_clip_settings(
 
 
 def anchor_references(decision: Decision, folder: Path) -> Decision:
-    """Returns the decision with absolute references; relative ones begin at `folder`."""
+    """Returns the decision with absolute references; relative ones begin at `folder`.
+
+    Those on remote storage are copied. Raises ProcessingError.
+    """
 
     def place(reference: str | None) -> str | None:
-        return None if reference is None else str((folder / reference).absolute())
+        return None if reference is None else anchor_reference(reference, folder)
 
     shots = tuple(
         shot.model_copy(update={"reference": place(shot.reference)}) for shot in decision.shots
     )
-    return decision.model_copy(update={"reference": place(decision.reference), "shots": shots})
+    anchored = decision.model_copy(update={"reference": place(decision.reference), "shots": shots})
+    try:
+        return ReferenceCopies().place(anchored)
+    except MissingReferenceError as error:
+        raise ProcessingError("decision", str(error)) from error
 
 
 def move_shots(decision: Decision, first: int) -> Decision:

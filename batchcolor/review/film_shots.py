@@ -18,7 +18,8 @@ from PIL import Image
 from batchcolor.errors import BatchcolorError, OutputError, ProcessingError
 from batchcolor.pipeline.options.settings import MAX_PIXELS
 from batchcolor.pipeline.previews import encode_preview, shrink
-from batchcolor.review.items import ReviewItem
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
 from batchcolor.video.color_conversion import to_upright_rgb
@@ -76,15 +77,16 @@ class FilmShots:
     `found` is called with the id of an item whose search has ended. Thread-safe.
     """
 
-    def __init__(self, output: Path, found: Callable[[str], None]) -> None:
-        self._folder, self._found = output / STATE_FOLDER / "thumbs", found
+    def __init__(self, files: ReviewFiles, found: Callable[[str], None]) -> None:
+        self._files, self._found = files, found
+        self._folder = files.output / STATE_FOLDER / "thumbs"
         self._lists: dict[str, ShotList | BatchcolorError] = {}
         self._running: set[str] = set()
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def find(self, item: ReviewItem) -> ShotList | None:
         """The shots; None while they are searched. Raises ProcessingError."""
-        name = _name(item)
+        name = self._name(item)
         with self._lock:
             known = self._lists.get(name) or self._load(name)
             if known is None:
@@ -104,15 +106,22 @@ class FilmShots:
         Raises ProcessingError.
         """
         try:
-            data = self._frame_path(_name(item), shot).read_bytes()
+            data = self._frame_path(self._name(item), shot).read_bytes()
             with Image.open(io.BytesIO(data)) as image:
                 return shrink(image.convert("L"), side)
         except OSError:  # removed from the cache since, or never written as the disk was full
-            film = probe(item.source, MAX_PIXELS)
-            for number, frame in enumerate(read_from(film, shot)):
-                if number == shot.shown:
-                    return shrink(to_upright_luma(frame, film.frame_format), side)
+            with self._files.open_source(item) as path:
+                film = probe(path, MAX_PIXELS)
+                for number, frame in enumerate(read_from(film, shot)):
+                    if number == shot.shown:
+                        return shrink(to_upright_luma(frame, film.frame_format), side)
         raise ProcessingError("decode", f"frame {shot.shown_frame} cannot be decoded")
+
+    def _name(self, item: ReviewItem) -> str:
+        """Begins the names of the files of a film; changes with its content."""
+        version = self._files.describe_source(item) or "0"
+        digest = hashlib.sha256(version.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+        return f"{item.id}-{digest}-shot"
 
     def _frame_path(self, name: str, shot: Shot) -> Path:
         return self._folder / f"{name}-{shot.frame}.jpg"
@@ -129,7 +138,8 @@ class FilmShots:
         found: ShotList | BatchcolorError
         with self._turn:
             try:
-                found = self._search_film(item, name)
+                with self._files.open_source(item) as path:
+                    found = self._search_film(path, name)
             except BatchcolorError as error:
                 found = error
             except MEDIA_ERRORS as error:
@@ -139,10 +149,10 @@ class FilmShots:
             self._running.discard(name)
         self._found(item.id)
 
-    def _search_film(self, item: ReviewItem, name: str) -> ShotList:
-        if item.source.is_dir():
+    def _search_film(self, path: Path, name: str) -> ShotList:
+        if path.is_dir():
             raise ProcessingError("decode", "the shots of a folder of frames are not listed")
-        film = probe(item.source, MAX_PIXELS)
+        film = probe(path, MAX_PIXELS)
         shots: list[Shot] = []
         tracker, is_complete = ShotTracker(), True
         for frame in VideoDecoder(film, strict=False):
@@ -169,16 +179,6 @@ class FilmShots:
         data = encode_preview(to_upright_luma(frame, frame_format), QUALITY)
         with contextlib.suppress(OutputError):  # a full or read-only disk costs only time
             write_atomic(self._frame_path(name, shot), data)
-
-
-def _name(item: ReviewItem) -> str:
-    """Begins the names of the files of a film; changes with its content."""
-    try:
-        status = item.source.stat()
-        version = f"{status.st_size:x}-{status.st_mtime_ns:x}"
-    except OSError:
-        version = "0"
-    return f"{item.id}-{hashlib.sha256(version.encode()).hexdigest()[:10]}-shot"
 
 
 def to_upright_luma(frame: VideoFrame, frame_format: FrameFormat) -> Image.Image:

@@ -5,52 +5,29 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import UsageError, make_printable
-from batchcolor.images.formats import VIDEO_SUFFIXES
 from batchcolor.pipeline.decisions.decision import Decision
 from batchcolor.pipeline.decisions.store import DecisionStore
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.sources import Root, list_roots, parse_source
 from batchcolor.pipeline.records.job_record import read_jobs
-from batchcolor.storage.journal import (
-    Journal,
-    JournalEntry,
-    has_journal,
-    identify_journals,
-)
-
-
-@dataclass(frozen=True)
-class ReviewItem:
-    """One source with the last entry of its journal. `key` is its name in decisions."""
-
-    id: str
-    key: str
-    source: Path
-    target: Path | None
-    entry: JournalEntry
-    number: int
-    """Position in the journal: the order in time."""
-    job: RunSettings | None
-    """The job that the source belongs to."""
-
-    @property
-    def is_film(self) -> bool:
-        """Whether it is a film, by its name."""
-        return self.source.suffix.lower() in VIDEO_SUFFIXES or self.source.is_dir()
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
+from batchcolor.review.source_names import SourceNames
+from batchcolor.storage.journal import Journal, has_journal, identify_journals
+from batchcolor.storage.mounts import set_tag
 
 
 class ReviewItems:
     """Items by id; read again when the journal changes. Thread-safe."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, files: ReviewFiles) -> None:
         """Raises UsageError where the folder holds no results of batchcolor."""
-        self.output = output
+        self.files, self.output = files, files.output
+        output = files.output
         self.store = DecisionStore(output)
         if not has_journal(output):
             raise UsageError(
@@ -92,59 +69,29 @@ class ReviewItems:
 
     def _read(self) -> None:
         journal = Journal(self.output, lock=False)
-        self.jobs = read_jobs(self.output)
-        names = SourceNames(self.jobs)
+        self.jobs = read_jobs(self.output, self.files.location)
+        entries = journal.latest()
+        recorded = {entry.source for entry in entries}
+        names = SourceNames(self.jobs, self.files.sources, recorded)
         items = {}
-        for number, entry in enumerate(journal.latest()):
+        for number, entry in enumerate(entries):
             id_ = hashlib.sha256(os.fsencode(entry.source)).hexdigest()[:16]
-            key, job = names.find(Path(entry.source))
+            named = names.find(entry.source)
+            set_tag(named.path, entry.edges)
             made = journal.find_result(Path(entry.target)) if entry.target else None
             is_own = made is not None and made.source == entry.source
             target = self.output / made.target if made is not None and is_own else None
-            items[id_] = ReviewItem(id_, key, Path(entry.source), target, entry, number, job)
+            items[id_] = ReviewItem(id_, named.key, named.path, target, entry, number, named.job)
         self._items = items
         self._by_target = {
             item.target.relative_to(self.output).as_posix(): item
             for item in items.values()
             if item.target is not None
         }
+        self.files.update(journal.results())
 
 
-class SourceNames:
-    """The names of sources in decisions: their paths below the source folders of their job."""
-
-    def __init__(self, jobs: Sequence[RunSettings]) -> None:
-        self._folders: list[tuple[Path, Path, RunSettings]] = []
-        self._files: dict[Path, tuple[str, RunSettings]] = {}
-        for job in reversed(jobs):  # the last one counts
-            for root in _list_roots(job):
-                if root.path.is_dir():
-                    self._folders.append((root.path, root.below, job))
-                else:
-                    name = (root.below / root.path.name).as_posix()
-                    self._files.setdefault(root.path, (name, job))
-
-    def find(self, source: Path) -> tuple[str, RunSettings | None]:
-        """The name of a source, and its job; its file name where no job has it."""
-        if source in self._files:
-            return self._files[source]
-        for folder, below, job in self._folders:
-            if folder in source.parents or folder == source:
-                return (below / source.relative_to(folder)).as_posix(), job
-        return source.name, None
-
-
-def _list_roots(job: RunSettings) -> list[Root]:
-    sources = []
-    for text in job.sources:
-        try:
-            sources.append(parse_source(text))
-        except UsageError:  # the folder is gone: its results are shown nevertheless
-            continue
-    return list(list_roots(sources, several=len(job.sources) > 1))
-
-
-def describe_item(item: ReviewItem, decision: Decision) -> dict[str, Any]:
+def describe_item(item: ReviewItem, decision: Decision, files: ReviewFiles) -> dict[str, Any]:
     """The item as the page gets it."""
     entry = item.entry
     values: dict[str, Any] = {
@@ -152,8 +99,8 @@ def describe_item(item: ReviewItem, decision: Decision) -> dict[str, Any]:
         "name": make_printable(item.key),
         "number": item.number,
         "outcome": entry.outcome,
-        "state": find_state(item),
-        "version": find_version(item),
+        "state": files.find_state(item),
+        "version": files.find_version(item),
     }
     more: Mapping[str, Any] = {
         "doubt": entry.doubt,
@@ -174,28 +121,3 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
         if named.get("reference") is not None:
             named["reference"] = make_printable(named["reference"])
     return values
-
-
-def find_state(item: ReviewItem) -> str:
-    """failed, missing, changed or done: what there is of the result."""
-    if item.target is None:
-        return "failed"
-    try:
-        status = item.target.stat()
-    except OSError:
-        return "missing"
-    size = item.entry.result_size
-    is_changed = size and item.target.is_file() and status.st_size != size
-    return "changed" if is_changed else "done"
-
-
-def find_version(item: ReviewItem) -> str:
-    """Changes with the files of an item: part of the addresses of its pictures."""
-    parts = []
-    for path in (item.target, item.source):
-        try:
-            status = path.stat() if path else None
-        except OSError:
-            status = None
-        parts.append(f"{status.st_size:x}-{status.st_mtime_ns:x}" if status else "0")
-    return hashlib.sha256(".".join(parts).encode()).hexdigest()[:10]

@@ -10,8 +10,8 @@ from batchcolor.images.companion_files import DECISION_SUFFIX, CompanionFinder
 from batchcolor.pipeline.decisions.corrections import Corrections
 from batchcolor.pipeline.options.fingerprint import canonical_options
 from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.previews import find_file
-from batchcolor.review.items import ReviewItem, ReviewItems
+from batchcolor.review.items import ReviewItems
+from batchcolor.review.review_item import ReviewItem
 
 
 class PendingChanges:
@@ -64,7 +64,7 @@ class PendingChanges:
                 self._corrections[item.job] = Corrections(
                     item.job, self._plugins, self._items.store, options
                 )
-            found = find_file(item.source, self._plugins.readers())
+            found = self._items.files.find_source(item, self._plugins.readers())
             correction = self._corrections[item.job].find(found, item.key)
         except BatchcolorError:
             return False  # the source or the model is gone

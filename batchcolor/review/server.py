@@ -8,11 +8,13 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import BatchcolorError, UsageError
 from batchcolor.hooks.manager import Plugins
+from batchcolor.storage.locations import Url
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 1
@@ -20,17 +22,20 @@ STOP_SECONDS = 1
 
 
 def serve(
-    output: Path,
+    output: Path | Url,
     plugins: Plugins,
     *,
+    temporary_space: int | None = None,
     port: int = 0,
     open_browser: bool = True,
     report: Callable[[str], None],
 ) -> None:
-    """Serves the review of an output folder until SIGINT or SIGTERM.
+    """Serves the review of an output until SIGINT or SIGTERM.
 
-    `port` 0: one that is free. `report` is given the address, which holds the token. Raises
-    UsageError where the folder has no results, the port is taken, or a package is missing.
+    `port` 0: one that is free. `report` is given the address, which holds the token;
+    `temporary_space` limits the bytes of local copies of remote files. Raises UsageError where the
+    output has no results, the port is taken, or a package is missing, and OutputError where
+    decisions about an output on remote storage cannot be sent there at the end.
     """
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
@@ -43,8 +48,10 @@ def serve(
     from batchcolor.review.security import Access
     from batchcolor.review.session import ReviewSession
 
-    session = ReviewSession(output, plugins)
-    with _listen(port) as listener:
+    with (
+        _listen(port) as listener,
+        closing(ReviewSession(output, plugins, temporary_space)) as session,
+    ):
         bound = listener.getsockname()[1]
         access = Access()
         app = build_app(session, access, bound)
@@ -67,9 +74,7 @@ def serve(
             url = address + access.make_single_use()
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server.run(sockets=[listener])
-    session.writing.stop()
-    session.writing.join()
-    warming.join()  # a thread in native code must not outlive the interpreter
+        warming.join()  # a thread in native code must not outlive the interpreter
 
 
 def _make_server(config: Any, close_streams: Callable[[], None]) -> Any:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from batchcolor.errors import BatchcolorError, OutputError, ProcessingError, make_printable
 from batchcolor.hooks.manager import Plugins
 from batchcolor.pipeline.decisions.decision import Decision, InvalidDecisionError
@@ -19,12 +17,14 @@ from batchcolor.review.engine import Engine, add_sidecar
 from batchcolor.review.events import Broadcaster
 from batchcolor.review.film_clips import FilmClips
 from batchcolor.review.film_shots import FilmShots, Shot
-from batchcolor.review.items import ReviewItem, ReviewItems, describe_decision, describe_item
+from batchcolor.review.items import ReviewItems, describe_decision, describe_item
 from batchcolor.review.pending import PendingChanges
+from batchcolor.review.remote_access import RemoteAccess
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
 from batchcolor.review.thumbnails import Thumbnails
 from batchcolor.review.write_job import WriteJob, WriteRequest
-from batchcolor.storage.folder_lock import make_lock
-from batchcolor.storage.journal import STATE_FOLDER
+from batchcolor.storage.locations import Url
 
 REFERENCE_ID = "reference_id"
 """Key of a decision on the page: the item whose result is the reference."""
@@ -49,19 +49,39 @@ class Change:
 class ReviewSession:
     """One output folder under review. Thread-safe."""
 
-    def __init__(self, output: Path, plugins: Plugins) -> None:
-        """Raises UsageError."""
-        self.output, self.plugins = output, plugins
-        self.items = ReviewItems(output)
+    def __init__(
+        self, output: Path | Url, plugins: Plugins, temporary_space: int | None = None
+    ) -> None:
+        """`temporary_space` limits the bytes of local copies of remote files; None: half of what
+        is free. Raises UsageError."""
+        self.plugins = plugins
+        self.files = open_files(output, RemoteAccess(temporary_space))
+        self.output = self.files.output
+        try:
+            self.items = ReviewItems(self.files)
+        except BaseException:
+            self.files.close()
+            raise
         self.events = Broadcaster()
-        self.thumbnails = Thumbnails(output, plugins.readers())
-        self.shots = FilmShots(output, lambda id_: self.events.send("shots", id=id_))
-        self.engine = Engine(output, plugins, self.shots)
-        self.clips = FilmClips(output, plugins)
+        self.thumbnails = Thumbnails(self.files, plugins.readers())
+        self.shots = FilmShots(self.files, lambda id_: self.events.send("shots", id=id_))
+        self.engine = Engine(self.files, plugins, self.shots)
+        self.clips = FilmClips(self.files, plugins)
         self.pending = PendingChanges(self.items, plugins)
         self.writing = WriteJob(plugins, self.events.send)
-        self.is_locked = self._probe_lock()
+        self.is_locked = self.files.is_locked()
         self._saving = threading.Lock()
+        self._shown_faults = self.files.faults
+        self.files.listing.start(self._show_again)
+
+    def close(self) -> None:
+        """Ends a write, and what is open on remote storage.
+
+        Raises OutputError where decisions cannot be sent there.
+        """
+        self.writing.stop()
+        self.writing.join()
+        self.files.close()
 
     # ---- what pages show -----------------------------------------------------------------
 
@@ -69,16 +89,19 @@ class ReviewSession:
         """Everything that a page needs when it opens."""
         items = self.items.all()
         return {
-            "title": make_printable(self.output.absolute().name),
-            "output": make_printable(self.output.absolute()),
+            "title": self.files.title,
+            "output": self.files.name,
             "job": self._describe_job(),
             "models": self._describe_models(),
             "locked": self.is_locked,
             "write": self.writing.status,
-            "faults": [make_printable(line) for line in describe_bad_lines(self.items.store)],
+            "faults": [make_printable(line) for line in self._list_faults()],
             "pending": sorted(item.id for item in self.pending.list()),
             "items": [self._describe_item(item) for item in items],
         }
+
+    def _list_faults(self) -> list[str]:
+        return [*self.files.faults, *describe_bad_lines(self.items.store)]
 
     def find(self, id_: str) -> ReviewItem:
         """The item of an id. Raises RefusedError."""
@@ -97,11 +120,11 @@ class ReviewSession:
 
     def find_job(self, item: ReviewItem) -> RunSettings:
         """The job of an item; the defaults where it is not recorded."""
-        return item.job or RunSettings(sources=(str(item.source),), output=self.output)
+        return item.job or RunSettings(sources=(item.entry.source,), output=self.files.location)
 
     def _describe_item(self, item: ReviewItem) -> dict[str, Any]:
         decision, fault = self._add_sidecar(item, self.items.decision(item))
-        values = describe_item(item, decision)
+        values = describe_item(item, decision, self.files)
         if fault:
             values["notes"] = [*values.get("notes", ()), make_printable(fault)]
         if self.pending.has_sidecar(item):
@@ -154,6 +177,7 @@ class ReviewSession:
                 self.items.store.append(*(change.decision for change in parsed))
             except OutputError as error:
                 raise RefusedError(str(error), 507) from error
+            self.files.send_decisions()
             saved = [
                 {
                     "id": change.item.id,
@@ -233,7 +257,7 @@ class ReviewSession:
     def write(self) -> int:
         """Starts to write the changes; returns their number. Raises RefusedError."""
         self._refuse_if_locked()
-        by_job: dict[RunSettings, set[Path]] = {}
+        by_job: dict[RunSettings, set[str]] = {}
         count = 0
         for item in self.pending.list():
             if item.job is None:
@@ -241,51 +265,68 @@ class ReviewSession:
                     f"the job of {make_printable(item.key)} is not recorded, or its source is "
                     f"gone; run `batchcolor run` with its options again"
                 )
-            by_job.setdefault(item.job, set()).add(item.source)
+            by_job.setdefault(item.job, set()).add(item.entry.source)
             count += 1
+        try:
+            self.files.flush_decisions()
+        except OutputError as error:
+            raise RefusedError(str(error), 507) from error
         requests = [WriteRequest(job, frozenset(paths)) for job, paths in by_job.items()]
         if requests and not self.writing.start(requests, self._finish_write):
             raise RefusedError("changes are being written already", 409)
         return count
 
     def _finish_write(self) -> None:
+        self.files.refresh_now()
         self.items.refresh()
+        self.engine.forget_references()
         self.pending.clear()
+
+    def _show_again(self) -> None:
+        """Makes pages load everything again: the remote sources are listed."""
+        self.pending.clear()
+        self.events.send("reload")
 
     def check_changes(self) -> None:
         """Informs the pages of what other programs have changed; called every second."""
         if self.writing.is_running:
             return
-        is_locked = self._probe_lock()
+        self.files.refresh()
+        is_locked = self.files.is_locked()
         if is_locked != self.is_locked:
             self.is_locked = is_locked
             self.events.send("locked", locked=is_locked)
         try:
-            is_changed = self.items.refresh() | self.items.store.refresh()
+            has_results = self.items.refresh()
+            is_changed = has_results | self.items.store.refresh()
         except BatchcolorError:
             return  # the folder is gone for the moment
+        if has_results:
+            self.engine.forget_references()
         if is_changed:
             self.pending.clear()
+        if is_changed or self.files.faults != self._shown_faults:
+            self._shown_faults = self.files.faults
             self.events.send("reload")
 
     def _refuse_if_locked(self) -> None:
         if self.writing.is_running:
             raise RefusedError("changes are being written; wait, or stop it", 409)
-        self.is_locked = self._probe_lock()
+        self.is_locked = self.files.is_locked()
         if self.is_locked:
             raise RefusedError("a job is running on this folder; decisions wait for its end", 409)
 
-    def _probe_lock(self) -> bool:
-        """Whether a job holds the lock of the output folder."""
-        folder = self.output / STATE_FOLDER
-        if not folder.is_dir():
-            return False  # removed or unmounted; a lock would make it anew
-        lock = make_lock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except (OSError, NotImplementedError):
-            return False  # a file system without locks, or one that is read-only
-        lock.release()
-        return False
+
+def open_files(output: Path | Url, access: RemoteAccess) -> ReviewFiles:
+    """The files of an output. Raises UsageError."""
+    if not isinstance(output, Url):
+        return ReviewFiles(output, access)
+    from batchcolor.review.remote_review_files import RemoteReviewFiles
+
+    try:
+        files = RemoteReviewFiles(output, access)
+        files.open()
+    except BaseException:
+        access.close()
+        raise
+    return files

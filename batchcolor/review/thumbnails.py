@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image
 
 from batchcolor.errors import OutputError, ProcessingError
 from batchcolor.hooks.types import Reader
 from batchcolor.pipeline.previews import encode_preview, read_result, read_source
-from batchcolor.review.items import ReviewItem, find_version
+from batchcolor.review.review_files import ReviewFiles
+from batchcolor.review.review_item import ReviewItem
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER
 
@@ -27,15 +27,18 @@ CHECK_EVERY = 500
 class Thumbnails:
     """Makes and caches thumbnails. Thread-safe."""
 
-    def __init__(self, output: Path, readers: Sequence[Reader], max_bytes: int = MAX_BYTES) -> None:
-        self.folder = output / STATE_FOLDER / "thumbs"
+    def __init__(
+        self, files: ReviewFiles, readers: Sequence[Reader], max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._files = files
+        self.folder = files.output / STATE_FOLDER / "thumbs"
         self._readers, self._max_bytes = readers, max_bytes
         self._written = 0
         self.remove_oldest()
 
     def get(self, item: ReviewItem) -> bytes:
         """A JPEG of the result, or of the source where there is none. Raises ProcessingError."""
-        path = self.folder / f"{item.id}-{find_version(item)}.jpg"
+        path = self.folder / f"{item.id}-{self._files.find_version(item)}.jpg"
         with contextlib.suppress(OSError):
             return path.read_bytes()
         data = encode_preview(self._read(item), QUALITY)
@@ -47,12 +50,14 @@ class Thumbnails:
         return data
 
     def _read(self, item: ReviewItem) -> Image.Image:
-        if item.target is not None and item.target.exists():
+        if self._files.describe_result(item):
             try:
-                return read_result(item.target, SIDE)
+                with self._files.open_result(item) as path:
+                    return read_result(path, SIDE)
             except ProcessingError:
                 pass  # a result that was damaged since: the source is shown
-        return read_source(item.source, SIDE, self._readers).convert("RGB")
+        with self._files.open_source(item) as path:
+            return read_source(path, SIDE, self._readers).convert("RGB")
 
     def remove_oldest(self) -> None:
         """Removes the thumbnails that were not written for the longest time, beyond the limit."""

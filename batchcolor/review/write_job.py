@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from batchcolor.errors import BatchcolorError, ExitCode, make_printable
@@ -15,6 +14,7 @@ from batchcolor.hooks.types import Outcome
 from batchcolor.pipeline.job import Interrupt, load_job_runner, plan_job, run_plan
 from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.pipeline.report import Report
+from batchcolor.storage.journal import absolute_source
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class WriteRequest:
     """The sources of one job that are coloured again."""
 
     job: RunSettings
-    sources: frozenset[Path]
+    sources: frozenset[str]
+    """Absolute paths or URLs, as in the journal."""
 
 
 class WriteJob:
@@ -107,8 +108,7 @@ class WriteJob:
 
     def _run_one(self, request: WriteRequest, done: int, failed: int, total: int) -> Report:
         plan, owned = plan_job(request.job, self._plugins, ())
-        runner = load_job_runner(request.job, owned)
-        part = replace(plan, accept=request.sources.__contains__)
+        part = replace(plan, accept=lambda path: absolute_source(path) in request.sources)
 
         def watch(report: Report) -> None:
             self._report(
@@ -120,7 +120,9 @@ class WriteJob:
                 current=make_printable(report.current),
             )
 
-        return run_plan(part, runner, self._plugins, watch, self._signals)
+        with plan.open_session():
+            runner = load_job_runner(request.job, owned)
+            return run_plan(part, runner, self._plugins, watch, self._signals)
 
     @contextmanager
     def _signals(self, interrupt: Interrupt) -> Iterator[None]:

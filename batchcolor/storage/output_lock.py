@@ -50,7 +50,7 @@ class OutputLock:
         while True:
             try:
                 with self._start.acquire(timeout=CHECK_SECONDS):
-                    holder = self._find_holder()
+                    holder = self.find_holder()
                     if holder is None:
                         self._own.acquire(timeout=0)
                         return True
@@ -79,8 +79,11 @@ class OutputLock:
         for name in (START_NAME, PLACE_NAME):
             (self._folder / name).unlink(missing_ok=True)
 
-    def _find_holder(self) -> Shard | None:
-        """A running job that may have a source in common; WHOLE: one without shards."""
+    def find_holder(self) -> Shard | None:
+        """A running job that may have a source in common; WHOLE: one without shards.
+
+        Raises OSError, NotImplementedError where the file system has no locks.
+        """
         own = self._shard or WHOLE
         for path, shard in self._list_locks():
             if shard.overlaps(own) and _is_held(make_lock(path)):

@@ -15,6 +15,8 @@ from filelock import FileLock
 from PIL import Image
 
 from batchcolor.pipeline.decisions.store import DecisionStore
+from batchcolor.review.remote_access import RemoteAccess
+from batchcolor.review.review_files import ReviewFiles
 from batchcolor.review.thumbnails import Thumbnails
 
 
@@ -231,7 +233,7 @@ def test_thumbnails_are_bounded_and_the_oldest_go_first(tmp_path):
         path = folder / f"{number}.jpg"
         path.write_bytes(bytes(100))
         os.utime(path, (number, number))
-    Thumbnails(tmp_path, (), max_bytes=350)
+    Thumbnails(ReviewFiles(tmp_path, RemoteAccess()), (), max_bytes=350)
     assert sorted(path.name for path in folder.iterdir()) == ["7.jpg", "8.jpg", "9.jpg"]
 
 

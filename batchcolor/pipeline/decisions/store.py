@@ -99,8 +99,7 @@ class DecisionStore:
         stamped = [one if one.time else one.model_copy(update={"time": now}) for one in decisions]
         with self._lock:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                with self._locked():
+                with hold_decisions(self.output):
                     self._write(b"".join(one.as_line() for one in stamped))
             except OSError as error:
                 raise OutputError(
@@ -131,22 +130,6 @@ class DecisionStore:
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Holds the lock of the file; goes on without one where the file system has no locks."""
-        lock = make_lock(self.folder / LOCK_NAME)
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except (Timeout, NotImplementedError, OSError) as error:
-            if is_lockable(self.folder):
-                raise OutputError(
-                    f"another program holds {self.folder / LOCK_NAME}; the decision is not saved"
-                ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
     def _write(self, lines: bytes) -> None:
         """Appends lines in one call; an incomplete last line of the file is ended first."""
         with self.path.open("a+b") as file:
@@ -157,6 +140,26 @@ class DecisionStore:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+@contextmanager
+def hold_decisions(output: Path) -> Iterator[None]:
+    """Holds the lock of the decisions of an output folder, whose state folder is made; goes on
+    without one where the file system has no locks. Raises OutputError, OSError."""
+    folder = output / STATE_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = make_lock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except (Timeout, NotImplementedError, OSError) as error:
+        if is_lockable(folder):
+            raise OutputError(
+                f"another program holds {folder / LOCK_NAME}; the decision is not saved"
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def describe_bad_lines(store: DecisionStore) -> Iterable[str]:

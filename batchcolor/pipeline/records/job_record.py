@@ -17,7 +17,7 @@ from batchcolor.pipeline.options.settings import RunSettings
 from batchcolor.storage.atomic import write_atomic
 from batchcolor.storage.journal import STATE_FOLDER, absolute_source
 from batchcolor.storage.json_lines import read_json_lines
-from batchcolor.storage.locations import describe_url, is_url
+from batchcolor.storage.locations import Url, describe_url, is_url
 from batchcolor.video.time_range import TimeRange
 
 RECORD_NAME = "jobs.jsonl"
@@ -46,15 +46,16 @@ def record_job(output: Path, settings: RunSettings) -> None:
     write_atomic(output / STATE_FOLDER / RECORD_NAME, "".join(f"{x}\n" for x in lines).encode())
 
 
-def read_jobs(output: Path) -> list[RunSettings]:
+def read_jobs(output: Path, location: Path | Url | None = None) -> list[RunSettings]:
     """Returns the settings of the recorded jobs, the last one last.
 
-    A job that this version cannot repeat, as its options are unknown, is skipped.
+    `location` is their output where it is not the folder that has the record. A job that this
+    version cannot repeat, as its options are unknown, is skipped.
     """
     jobs = []
     for values in _read_lines(output):
         try:
-            known = {**values, "sources": tuple(values["sources"]), "output": output}
+            known = {**values, "sources": tuple(values["sources"]), "output": location or output}
             if isinstance(known.get("c2pa"), list):
                 known["c2pa"] = tuple(map(Path, known["c2pa"]))
             jobs.append(RunSettings(**known))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -53,9 +53,18 @@ class ContentionError(StorageError):
 class JournalCopies:
     """The state folder of one remote output."""
 
-    def __init__(self, store: Store, base: str, folder: Path, retry: Retry) -> None:
-        """`base` is the path of the output in the store, `folder` the local state folder."""
+    def __init__(
+        self,
+        store: Store,
+        base: str,
+        folder: Path,
+        retry: Retry,
+        lock: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`base` is the path of the output in the store, `folder` the local state folder; `lock`
+        is held while a local file is replaced to which other processes may append."""
         self._store, self._base, self._folder, self._retry = store, base, folder, retry
+        self._lock = lock
         self._copied: dict[str, tuple[int, int]] = {}
         """Size and time of change of each file at its last copy."""
         self._tags: dict[str, str] = {}
@@ -64,9 +73,12 @@ class JournalCopies:
         """Lines that each object had then, and the journal here has not."""
         self._next = time.monotonic() + SECONDS
 
-    def fetch(self, objects: list[RemoteObject]) -> None:
-        """Adds the lines of the journals on remote storage to those here. Raises StorageError,
-        OSError."""
+    def fetch(self, objects: list[RemoteObject]) -> bool:
+        """Adds the lines of the journals on remote storage to those here; whether one was read.
+
+        Raises StorageError, OSError.
+        """
+        is_read = False
         for found in objects:
             name = found.key.rpartition("/")[2]
             if not is_journal(name) and not is_other_state(name):
@@ -75,14 +87,20 @@ class JournalCopies:
                 continue
             path = found.path
             content = self._retry.call(lambda path=path: self._store.read(path))  # type: ignore[misc]
-            local = self._folder / name
-            own = local.read_bytes() if local.is_file() else b""
-            merged = _merge(content, own, name)
-            if merged != own:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                write_atomic(local, merged)
+            with self._lock():
+                self._add(content, name)
             self._tags[name] = found.tag
             self._foreign.pop(name, None)
+            is_read = True
+        return is_read
+
+    def _add(self, content: bytes, name: str) -> None:
+        local = self._folder / name
+        own = local.read_bytes() if local.is_file() else b""
+        merged = _merge(content, own, name)
+        if merged != own:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(local, merged)
 
     def copy_sometimes(self, journal: Path) -> None:
         """Copies a journal that is due. Raises OutputError.
@@ -99,6 +117,12 @@ class JournalCopies:
                     self._copy(_find_record(journal))
         self._next = time.monotonic() + SECONDS
 
+    def copy(self, path: Path) -> None:
+        """Copies one file of lines, where it has changed. Raises OutputError."""
+        if path.is_file() and _identify(path) != self._copied.get(path.name):
+            with self._translated():
+                self._copy(path)
+
     def copy_all(self, journal: Path) -> None:
         """Copies a journal and what else is kept, where it has changed. Raises OutputError."""
         others = sorted(
@@ -108,9 +132,7 @@ class JournalCopies:
             and (not _is_record(path.name) or path == _find_record(journal))
         )
         for path in (journal, *others):
-            if path.is_file() and _identify(path) != self._copied.get(path.name):
-                with self._translated():
-                    self._copy(path)
+            self.copy(path)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

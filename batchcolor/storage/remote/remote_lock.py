@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ from batchcolor.storage.journal_files import STATE_FOLDER
 from batchcolor.storage.output_lock import describe_conflict
 from batchcolor.storage.remote.errors import StorageError
 from batchcolor.storage.remote.retry import Retry
-from batchcolor.storage.remote.store import GuardedObject, Store
+from batchcolor.storage.remote.store import GuardedObject, RemoteObject, Store
 from batchcolor.storage.shard import WHOLE, Shard, parse_tag
 
 RENEWAL = 20.0
@@ -96,6 +96,19 @@ class RemoteLock:
         """Whether a job has the lock of a shard. Raises StorageError."""
         found = self._read(self._path_of(shard))
         return found is not None and bool(found.content) and found.age < EXPIRY
+
+    def has_holder(self, objects: Iterable[RemoteObject]) -> bool:
+        """Whether a job has one of the locks in a listing of the state folder.
+
+        Raises StorageError.
+        """
+        for found in objects:
+            name = found.key.rpartition("/")[2]
+            if found.size and parse_lock_name(name) is not None:
+                lock = self._read(f"{self._folder}/{name}")
+                if lock is not None and lock.content and lock.age < EXPIRY:
+                    return True
+        return False
 
     def _path_of(self, shard: Shard | None) -> str:
         name = LOCK_STEM if shard is None else f"{SHARD_PREFIX}{shard.tag}"
@@ -178,13 +191,9 @@ class RemoteLock:
         """
         own = self._shard or WHOLE
         for found in list(self._store.list(self._folder)):
-            name = found.key
-            if not (name.startswith(LOCK_STEM) and name.endswith(SUFFIX)) or not found.size:
-                continue
-            tag = name.removesuffix(SUFFIX).removeprefix(SHARD_PREFIX)
-            shard = WHOLE if tag == LOCK_STEM else parse_tag(tag)
-            path = f"{self._folder}/{name}"
-            if shard is None or path == self._path or not shard.overlaps(own):
+            shard = parse_lock_name(found.key)
+            path = f"{self._folder}/{found.key}"
+            if shard is None or not found.size or path == self._path or not shard.overlaps(own):
                 continue
             other = self._read(path)
             if other is not None and other.content and not self._is_free(other):
@@ -228,6 +237,15 @@ class RemoteLock:
             self._retry.call(lambda: self._store.write_if(b"", self._path, self._tag))
         except StorageError:
             return  # it ends by itself
+
+
+def parse_lock_name(name: str) -> Shard | None:
+    """The shard whose lock is an object of this name; WHOLE: of jobs without shards; None: it is
+    no lock."""
+    if not (name.startswith(LOCK_STEM) and name.endswith(SUFFIX)):
+        return None
+    tag = name.removesuffix(SUFFIX).removeprefix(SHARD_PREFIX)
+    return WHOLE if tag == LOCK_STEM else parse_tag(tag)
 
 
 def _decode(content: bytes) -> Holder:

@@ -169,7 +169,10 @@ class RemoteReviewFiles(ReviewFiles):
     def flush_decisions(self) -> None:
         """As `ReviewFiles.flush_decisions`."""
         with self._copying:
-            self._copies.copy(self._state / DECISIONS_NAME)
+            try:
+                self._copies.exchange(self._state / DECISIONS_NAME)
+            except OSError as error:
+                raise OutputError(f"{self.output} cannot be written ({error.strerror})") from error
         self._send_fault = ""
 
     def _send(self) -> None:

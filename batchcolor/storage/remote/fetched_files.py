@@ -101,9 +101,11 @@ class FetchedFiles:
             raise ProcessingError(LIMITS, describe_lack_of_space(size, space.limit))
         space.release(copy.size)
         copy.size = 0
-        if not space.has_room(size):
-            with self._lock:
-                self._trim(0)
+        with self._lock:
+            for old_path, old in self._list_unused():
+                if space.has_room(size):
+                    break
+                self._remove(old_path, old)
         if not space.acquire(size, self._session.stop):
             raise ProcessingError("scan", "the review has ended")
         copy.size = size
@@ -115,12 +117,17 @@ class FetchedFiles:
 
     def _trim(self, limit: int) -> None:
         """Removes the copies that were not used for longest, until those of nobody fit."""
-        unused = [(path, copy) for path, copy in self._copies.items() if not copy.users]
+        unused = self._list_unused()
         size = sum(copy.size for _, copy in unused)
         for path, copy in unused:
-            if size <= limit and copy.version:
-                continue
-            size -= copy.size
-            with contextlib.suppress(OSError):
-                self._drop(path, copy)
-            del self._copies[path]
+            if size > limit or not copy.version:
+                size -= copy.size
+                self._remove(path, copy)
+
+    def _list_unused(self) -> list[tuple[Path, _Copy]]:
+        return [(path, copy) for path, copy in self._copies.items() if not copy.users]
+
+    def _remove(self, path: Path, copy: _Copy) -> None:
+        with contextlib.suppress(OSError):
+            self._drop(path, copy)
+        del self._copies[path]

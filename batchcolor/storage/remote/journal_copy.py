@@ -123,6 +123,17 @@ class JournalCopies:
             with self._translated():
                 self._copy(path)
 
+    def exchange(self, path: Path) -> None:
+        """Copies one file of lines, where it has changed, and adds what others have written there.
+
+        Raises OutputError, OSError.
+        """
+        self.copy(path)
+        others = self._foreign.get(path.name)
+        if others:
+            with self._lock():
+                self._add(others, path.name)
+
     def copy_all(self, journal: Path) -> None:
         """Copies a journal and what else is kept, where it has changed. Raises OutputError."""
         others = sorted(
@@ -151,7 +162,7 @@ class JournalCopies:
         elif self._store.has_conditions:
             written = self._write_merged(path.name, content, target)
         else:
-            written = self._read_and_write(content, target)
+            written = self._read_and_write(path.name, content, target)
         self._copied[path.name] = identity
         self._tags[path.name] = written.tag
 
@@ -170,7 +181,7 @@ class JournalCopies:
                 return written
             except StorageError as error:
                 if error.is_unsupported:
-                    return self._read_and_write(content, target)
+                    return self._read_and_write(name, content, target)
                 if error.kind not in ("changed", "missing"):
                     raise
             if attempt:
@@ -185,7 +196,7 @@ class JournalCopies:
                     raise
         raise ContentionError("changed", "other jobs write it at the same moment")
 
-    def _read_and_write(self, content: bytes, target: str) -> RemoteObject:
+    def _read_and_write(self, name: str, content: bytes, target: str) -> RemoteObject:
         """Writes a journal with the lines that are there, to storage without conditions."""
         try:
             there = self._retry.call(lambda: self._store.read(target))
@@ -193,7 +204,9 @@ class JournalCopies:
             if error.kind != "missing":
                 raise
             there = b""
-        return self._retry.call(lambda: self._store.write(merge_lines(there, content), target))
+        written = self._retry.call(lambda: self._store.write(merge_lines(there, content), target))
+        self._foreign[name] = _find_foreign(there, content)
+        return written
 
 
 def _is_record(name: str) -> bool:

@@ -39,7 +39,7 @@ class SourceListing:
         return source in self._gone
 
     def start(self, finished: Callable[[], None]) -> None:
-        """Lists everything, unless that is under way; `finished` is called at the end."""
+        """Lists everything, unless that is in progress; `finished` is called at the end."""
         if self._thread is not None and self._thread.is_alive():
             return
         places = self._sources.list_places()

@@ -16,7 +16,7 @@ from batchcolor.storage.remote.session import RemoteSession, describe_lack_of_sp
 from batchcolor.storage.remote.store import RemoteObject, Store, set_time
 
 KEPT_BYTES = 512 * 2**20
-"""Of copies that nobody reads at the moment; the ones that were used last are kept."""
+"""Of copies that are not being read; the ones that were used last are kept."""
 THREADS = 8
 """Objects that are fetched at once."""
 
@@ -116,7 +116,7 @@ class FetchedFiles:
         copy.size, copy.version = 0, ""
 
     def _trim(self, limit: int) -> None:
-        """Removes the copies that were not used for longest, until those of nobody fit."""
+        """Removes the copies that were not used for longest, until the others fit."""
         unused = self._list_unused()
         size = sum(copy.size for _, copy in unused)
         for path, copy in unused:

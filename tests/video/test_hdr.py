@@ -1,5 +1,6 @@
 """High dynamic range: models see standard range, colours look the same, metadata stays."""
 
+import io
 import struct
 from fractions import Fraction
 
@@ -7,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
+from PIL import Image, ImageCms
 
 from batchcolor.color import BT709, BT2020
 from batchcolor.video.frame_format import ColorTags, FrameFormat
@@ -217,6 +219,53 @@ def test_film_of_pictures_that_state_their_transfer_is_hdr(command, flat, tmp_pa
     assert (first.colorspace, first.color_primaries, first.color_trc) == (9, 9, PQ)
     own = read_hdr_metadata(read_first(tmp_path / "film.mp4"))
     assert read_hdr_metadata(first) == own
+
+
+@pytest.mark.parametrize("tags", [(9, 9, 14), (1, 12, 13)])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_pictures_state_wide_primaries_and_a_film_of_them_does(
+    make_clip, command, flat, tmp_path, tags, kind
+):
+    """Matrix, primaries, transfer: BT.2020 and Display P3 of standard range."""
+
+    def setup(stream):
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = tags
+
+    make_clip(tmp_path / "film.mp4", frames=3, setup=setup)
+    result = command("run", "film.mp4", "-m", flat, "-o", "out", "--to-frames", "--format", kind)
+    assert result.returncode == 0, result.stderr
+    (tmp_path / "out" / "film-frames").rename(tmp_path / "frames")
+    picture = sorted((tmp_path / "frames").iterdir())[0]
+    if kind == "png":
+        assert tuple(read_png_chunks(picture)["cICP"]) == (*tags[1:], 0, 1)
+    with Image.open(picture) as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"])).profile
+    stated = {9: (0.708, 0.292), 12: (0.680, 0.320)}[tags[1]]
+    assert measure_red(profile) == pytest.approx(stated, abs=0.002)
+    words = ("run", "frames", "-m", flat, "-o", "again", "--frames")
+    result = command(*words, "--include-results", "--if-colored", "recolor")
+    assert result.returncode == 0, result.stderr
+    first = read_first(tmp_path / "again" / "frames.mp4")
+    assert (first.color_primaries, first.color_trc) == tags[1:]
+
+
+def measure_red(profile):
+    """Returns x and y of the red of a profile, adapted from D50 back to D65."""
+    to_d65 = [[0.9555, -0.0231, 0.0633], [-0.0283, 1.0099, 0.0210], [0.0123, -0.0205, 1.3304]]
+    red = np.array(to_d65) @ profile.red_colorant[0]
+    return tuple(red[:2] / red.sum())
+
+
+def test_primaries_that_a_format_of_pictures_does_not_state_are_noted(
+    make_clip, command, flat, tmp_path
+):
+    def setup(stream):
+        stream.codec_context.color_primaries = 12
+
+    make_clip(tmp_path / "film.mp4", frames=2, setup=setup)
+    words = ("run", "film.mp4", "-m", flat, "-o", "out", "--to-frames", "--format", "bmp")
+    assert "bmp does not state Display P3" in command(*words).stderr
 
 
 def test_pictures_that_do_not_state_the_transfer_are_noted(command, flat, tmp_path):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from batchcolor.errors import LIMITS, ProcessingError
-from batchcolor.images.formats import PNG, Format
+from batchcolor.images.formats import Format
 from batchcolor.images.metadata.model import Metadata
 from batchcolor.images.provenance_marks.provenance import Provenance, mark_metadata
 from batchcolor.pipeline.planning.task import Task
@@ -22,7 +22,7 @@ from batchcolor.video.output.output_spec import OutputSpec
 from batchcolor.video.output.packet_segments import PacketSegments
 from batchcolor.video.output.segments import Segments
 from batchcolor.video.output.timestamps import PacketScan, Timeline
-from batchcolor.video.png_color_chunks import describe_colors
+from batchcolor.video.picture_colors import describe_colors
 from batchcolor.video.source_info import SourceInfo
 
 
@@ -79,9 +79,9 @@ class VideoSink(ABC):
 
     def _describe_colors(self, kind: Format | None) -> Metadata:
         """Returns the metadata that states the colour space of pictures of a format."""
-        if kind != PNG:
+        if kind is None:
             return Metadata()
-        return describe_colors(self.output.frame_format, self.output.hdr)
+        return describe_colors(self.output.frame_format, self.output.hdr, kind)
 
     def _check_count(self, frames: int, wanted: int) -> None:
         if frames != wanted:

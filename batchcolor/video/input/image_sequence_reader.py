@@ -31,8 +31,8 @@ from batchcolor.video.frame_format import (
 from batchcolor.video.frame_mark import FrameMark
 from batchcolor.video.hdr import HDR_NAMES
 from batchcolor.video.numbered_frames import NumberedFrames, list_numbered_frames
+from batchcolor.video.picture_colors import read_colors
 from batchcolor.video.planes import view_plane
-from batchcolor.video.png_color_chunks import read_colors
 from batchcolor.video.source_info import SourceInfo
 from batchcolor.video.time_range import TimeRange, make_start_error
 

@@ -9,7 +9,7 @@ import av
 
 from batchcolor.color import BT601, BT709
 from batchcolor.errors import UsageError
-from batchcolor.images.formats import JPEG, MKV, PNG, Format
+from batchcolor.images.formats import JPEG, MKV, Format
 from batchcolor.video.ffmpeg import open_container
 from batchcolor.video.frame_format import (
     BIT_DEPTHS,
@@ -20,11 +20,11 @@ from batchcolor.video.frame_format import (
     name_pixel_format,
 )
 from batchcolor.video.frame_metadata import HdrMetadata
-from batchcolor.video.hdr import HDR_NAMES
 from batchcolor.video.output.codecs import VideoSettings
 from batchcolor.video.output.dnxhd import is_interlaced_dnxhd
 from batchcolor.video.output.encoder_memory import EncoderLimits
 from batchcolor.video.output.hdr_parameters import HDR_PARAMETERS
+from batchcolor.video.picture_colors import name_unstated_colors
 from batchcolor.video.source_info import SourceInfo
 
 CHROMA_SUBSAMPLINGS = ("420", "411", "422", "444")
@@ -202,9 +202,9 @@ def _resolve_picture_frame_format(
     has_alpha = own.has_alpha and kind.supports_alpha
     if own.has_alpha and not has_alpha:
         notes.append(f"transparency dropped: {kind.name} has none")
-    if (transfer := HDR_NAMES.get(own.tags.transfer)) and kind != PNG:
+    if unstated := name_unstated_colors(own.tags, kind):
         notes.append(
-            f"{kind.name} does not state {transfer}: programs show the pictures too flat; "
+            f"{kind.name} does not state {unstated}: programs show the pictures too flat; "
             f"png states it"
         )
     pixel_format = name_pixel_format(chroma, bits, has_alpha=has_alpha)

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from batchcolor.storage.locations import Url, is_url, strip_local_scheme
+from batchcolor.storage.locations import (
+    Url,
+    describe_url,
+    find_archive_kind,
+    is_url,
+    strip_local_scheme,
+)
 
 
 def parse_path(text: str) -> Path:
@@ -15,7 +21,10 @@ def parse_path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("is empty; name a path")
     if is_url(text):
-        raise typer.BadParameter("is a URL, and this takes a path on this computer")
+        raise typer.BadParameter(
+            "is a URL, and this takes a path on this computer: copy what it names to this "
+            "computer first, or write a file here and copy that"
+        )
     return Path(strip_local_scheme(str(text)))  # a default is a Path already
 
 
@@ -24,18 +33,24 @@ def parse_location(text: str) -> Path | Url:
     return Url(text) if is_url(text) else parse_path(text)
 
 
-OutputFolder = Annotated[
-    Path,
-    typer.Argument(
-        help="A folder of results.", metavar="OUT", parser=parse_path, show_default=False
-    ),
-]
+def parse_output(text: str) -> Path | Url:
+    """The folder of results, or its URL: not a tar file of them."""
+    location = parse_location(text)
+    is_folder = isinstance(location, Path) and location.is_dir()
+    if find_archive_kind(str(location)) is not None and not is_folder:
+        raise typer.BadParameter(
+            f"{describe_url(str(text))} is an archive, and this takes a folder of results: an "
+            f"archive has no journal. Give run a folder as --output for that"
+        )
+    return location
+
+
 OutputLocation = Annotated[
     Path,
     typer.Argument(
         help="A folder of results, or its URL.",
         metavar="OUT",
-        parser=parse_location,
+        parser=parse_output,
         show_default=False,
     ),
 ]

@@ -51,8 +51,9 @@ def info(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="A result: show what coloured it, from what, and how to repeat it.",
+            help="A result or its URL: show what coloured it, from what, and how to repeat it.",
             metavar="[FILE]",
+            parser=options.parse_location,
             show_default=False,
         ),
     ] = None,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from batchcolor.cli import common_options as options
 from batchcolor.cli.console import make_console, only_json, plain_text, print_json, print_line
-from batchcolor.errors import UsageError, make_printable
+from batchcolor.errors import make_printable
+from batchcolor.storage.locations import Url, is_url
 
 if TYPE_CHECKING:
     from batchcolor.cluster.shard_report import FailedSource, MergedReport, ShardProgress
@@ -28,29 +27,21 @@ NARROW = 76
 
 
 def report(
-    output: Annotated[
-        str,
-        typer.Argument(help="A folder of results, or its URL.", metavar="OUT", show_default=False),
-    ],
+    output: options.OutputLocation,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
     """Show how far a job and its shards are: done, failed, missing, rate, time, failures."""
-    from batchcolor.storage.locations import Url, read_location
-
-    if not output:
-        raise UsageError("OUT is empty; name a folder of results")
     with only_json(as_json) as stdout:
-        location = read_location(output)
-        if isinstance(location, Url):
+        if is_url(output):
             from batchcolor.cluster.remote_report import merge_remote_reports
 
-            merged = merge_remote_reports(location)
+            merged = merge_remote_reports(Url(output))
         else:
             from batchcolor.cluster.shard_report import merge_reports
 
-            merged = merge_reports(Path(str(location)))
+            merged = merge_reports(output)
         if as_json:
             print_json(merged.as_json(), stdout)
             return merged.exit_code

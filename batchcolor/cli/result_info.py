@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 from batchcolor.cli.console import make_console, only_json, print_json, print_line
 from batchcolor.cli.repeat_command import list_missing, make_command
 from batchcolor.errors import ProcessingError, UsageError, make_printable
+from batchcolor.storage.locations import Url, describe_url
 
 if TYPE_CHECKING:
     from batchcolor.images.provenance_marks.provenance import Provenance
 
 
-def show_provenance(path: Path, *, as_json: bool) -> None:
+def show_provenance(location: Path | Url, *, as_json: bool) -> None:
     """Prints the marks of a result. Raises UsageError for a file without them."""
-    provenance = read_file(path)
+    from batchcolor.storage.remote.read_location import open_location
+
+    shown = describe_url(str(location))
+    with open_location(location) as path:
+        provenance = read_file(path, shown)
     if provenance is None:
         raise UsageError(
-            f"{path}: has no mark of batchcolor: it is not a result, or a copy of a picture that "
+            f"{shown}: has no mark of batchcolor: it is not a result, or a copy of a picture that "
             f"was in colour already, or was written with --no-mark or to a format without metadata"
         )
     document = describe(provenance)
@@ -28,21 +33,24 @@ def show_provenance(path: Path, *, as_json: bool) -> None:
             print_json(document, stdout)
             return
         console = make_console(stderr=False)
-        print_line(console, make_printable(path))
+        print_line(console, make_printable(shown))
         for name, value in document.items():
             text = ", ".join(map(_show, value.items())) if isinstance(value, dict) else value
             label = name.replace("_", " ")
             print_line(console, f"  {label:<20} {make_printable(text or 'none')}")
 
 
-def read_file(path: Path) -> Provenance | None:
-    """Returns the provenance that a picture or film states. Raises UsageError."""
+def read_file(path: Path, name: str) -> Provenance | None:
+    """Returns the provenance that a picture or film states; `name` is that of messages.
+
+    Raises UsageError.
+    """
     from PIL import UnidentifiedImageError
 
     from batchcolor.images.provenance_marks.provenance import read_marks
 
     if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a result in it, or see batchcolor verify")
+        raise UsageError(f"{name} is a folder: name a result in it, or see batchcolor verify")
     try:
         found = read_marks(path)
         if found is not None or not _is_gif(path):
@@ -50,7 +58,7 @@ def read_file(path: Path) -> Provenance | None:
     except UnidentifiedImageError:
         pass
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise UsageError(f"{name}: cannot be read ({error.strerror or error})") from error
 
     from batchcolor.video.ffmpeg import MEDIA_ERRORS, open_container
     from batchcolor.video.film_mark import read_film_mark
@@ -59,7 +67,7 @@ def read_file(path: Path) -> Provenance | None:
         with open_container(path) as container:
             return read_film_mark(container.metadata)
     except (ProcessingError, *MEDIA_ERRORS) as error:
-        raise UsageError(f"{path}: neither a picture nor a film") from error
+        raise UsageError(f"{name}: neither a picture nor a film") from error
 
 
 def _is_gif(path: Path) -> bool:

@@ -58,7 +58,7 @@ def _make_parameter(declared: DeclaredOption) -> inspect.Parameter:
         is_path = get_args(declared.type)[:1] == (Path,)
         kind, default = list[Path] if is_path else list[str], None
         if is_path:
-            more["parser"] = parse_path
+            more["parser"] = parse_location if option.takes_url else parse_path
     elif option.is_pair:
         kind = tuple[str, str]
     elif declared.type is Path:

@@ -24,7 +24,7 @@ from batchcolor.pipeline.options.shared_options import (
     Strength,
     WeightsOfOneModel,
 )
-from batchcolor.storage.remote.input_location import read_local_copy
+from batchcolor.storage.remote.input_location import read_local_copies, read_local_copy
 
 CONSTANT_ROWS = ("grey", "mean")
 """Rows of every measurement: no chroma, and the mean chroma of all references."""
@@ -44,7 +44,12 @@ class EvaluateSettings(SettingsModel):
     ] = None
     video: Annotated[
         tuple[Path, ...],
-        Option("Data", "Measure flicker on films instead; repeat for several.", metavar="FILM"),
+        BeforeValidator(read_local_copies),
+        Option(
+            *("Data", "Measure flicker on films instead; repeat for several."),
+            metavar="FILM",
+            takes_url=True,
+        ),
     ] = ()
     limit: Annotated[
         int | None,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from batchcolor.errors import ProcessingError, UsageError, make_printable
+from batchcolor.errors import ProcessingError
 from batchcolor.evaluation.comparison.compare_settings import DEFAULT_STRENGTHS, CompareSettings
+from batchcolor.evaluation.comparison.found_pictures import FoundPicture, open_pictures
 from batchcolor.evaluation.comparison.panels import (
     ComparisonRow,
     Panel,
@@ -30,10 +31,7 @@ from batchcolor.evaluation.inference import colorize_batches
 from batchcolor.evaluation.runners import load_runners
 from batchcolor.hooks.manager import Plugins
 from batchcolor.hooks.thread_warnings import silence_warnings
-from batchcolor.images.scan import ScannedFile, scan
 from batchcolor.inference.runner import Result, Runner, Square
-from batchcolor.pipeline.options.settings import RunSettings
-from batchcolor.pipeline.planning.make_plan import make_plan
 
 T = TypeVar("T")
 
@@ -61,8 +59,18 @@ def compare(
     Raises UsageError and ModelError before anything is written; OutputError.
     """
     check_outputs(settings)
-    pictures = _find_pictures(settings.sources, plugins)
-    check_sources(settings.outputs, [source for _, source in pictures])
+    with open_pictures(settings.sources, plugins) as pictures:
+        files = [picture.file for picture in pictures if picture.file is not None]
+        check_sources(settings.outputs, files)
+        return _compare(settings, pictures, plugins, report_progress)
+
+
+def _compare(
+    settings: CompareSettings,
+    pictures: Sequence[FoundPicture],
+    plugins: Plugins,
+    report_progress: Callable[[int, int], None],
+) -> Comparison:
     selected = select_evenly(pictures, settings.limit)
     sides = choose_sides(settings)
     for side, outputs in sides.items():
@@ -70,8 +78,8 @@ def compare(
     runners = load_runners(settings.models, plugins, settings.loading)
     result = Comparison(shown_count=len(selected), found_count=len(pictures))
     rows: dict[int, list[ComparisonRow]] = {side: [] for side in sides}
-    for done, (name, source) in enumerate(selected, 1):
-        row = _make_row(name, source, max(sides), runners, plugins, settings.strengths)
+    for done, picture in enumerate(selected, 1):
+        row = _make_row(picture, max(sides), runners, plugins, settings.strengths)
         result.failures += row.list_failures()
         for side in sides:
             rows[side].append(row.resize_panels(side))
@@ -94,22 +102,8 @@ def select_evenly(items: Sequence[T], count: int) -> list[T]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
-def _find_pictures(sources: Sequence[str], plugins: Plugins) -> list[tuple[str, ScannedFile]]:
-    """Returns every picture once, with the name that is shown for it. Raises UsageError."""
-    pictures: dict[Path, tuple[str, ScannedFile]] = {}
-    for root in make_plan(RunSettings(sources=tuple(sources))).roots:
-        for source in scan(root.path, readers=plugins.readers()):
-            if isinstance(source, ScannedFile) and not source.is_film:
-                name = make_printable(root.below / source.relative)
-                pictures.setdefault(source.path, (name, source))
-    if not pictures:
-        raise UsageError(f"no pictures found in {', '.join(sources)}")
-    return list(pictures.values())
-
-
 def _make_row(
-    name: str,
-    source: ScannedFile,
+    found: FoundPicture,
     side: int,
     runners: Sequence[Runner],
     plugins: Plugins,
@@ -117,11 +111,12 @@ def _make_row(
 ) -> ComparisonRow:
     """Returns the row of a picture; its panels are at least `side` pixels long, if it is."""
     try:
-        with silence_warnings():  # warnings of decoders; `run` reports them
+        # Warnings of decoders are reported by `run`.
+        with silence_warnings(), found.open(plugins.readers()) as source:
             min_short_side = 2 * max(runner.working_size for runner in runners)
             picture, true, size = load_picture(source, side, min_short_side, plugins)
     except ProcessingError as error:
-        return ComparisonRow(name, failure=error.reason)
+        return ComparisonRow(found.name, failure=error.reason)
     shown_strengths = strengths or (DEFAULT_STRENGTHS if true is None else (1.0,))
     outputs: dict[tuple[str, float], Panel] = {}
     for runner in runners:
@@ -129,7 +124,7 @@ def _make_row(
         for strength in shown_strengths:
             (output,) = colorize_batches([picture], cached, plugins, strength)
             outputs[runner.name, strength] = output
-    return ComparisonRow(name, size, luma_to_rgb(picture), true, outputs)
+    return ComparisonRow(found.name, size, luma_to_rgb(picture), true, outputs)
 
 
 class _CachedRunner:

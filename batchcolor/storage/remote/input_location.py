@@ -17,6 +17,11 @@ def read_local_copy(value: object) -> object:
     return make_local_copy(Url(value))
 
 
+def read_local_copies(values: object) -> object:
+    """As `read_local_copy`, for each of several values."""
+    return [*map(read_local_copy, values)] if isinstance(values, list | tuple) else values
+
+
 def read_data_copy(value: object) -> object:
     """As `read_local_copy`, for a value that is a text."""
     copy = read_local_copy(value)

@@ -9,7 +9,6 @@ holds here: the same names, results, failures, resume.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -188,8 +187,6 @@ class ClusterJob:
             self._receive(reply)
         if not self.assigned and not self.queue:
             self.stream.plan_other_formats()
-        if not self.assigned and not self.workforce.has_workers:
-            time.sleep(TICK)  # `wait` has nothing to wait for
 
     def _stop(self, code: ExitCode) -> None:
         self._is_stopping = True

@@ -15,6 +15,7 @@ import pickle
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -23,13 +24,16 @@ from typing import Any
 from batchcolor.cluster.chunk_worker import ChunkWorker
 from batchcolor.cluster.worker_spec import WorkerSpec
 from batchcolor.errors import ClusterError, UsageError
+from batchcolor.version import __version__
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
 INSTALL = "--cluster needs the package ray: pip install 'batchcolor[ray]'"
 LOCAL_STORE = 100 * 2**20
 """Bytes of the object store of a cluster on this machine: pictures do not go through it."""
-
 CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 0.02
+"""How long `wait` waits where no call is in work."""
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,8 @@ class RayCluster:
             _check_reachable(self.address)
             self.ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            with contextlib.suppress(*self._errors):
-                self.ray.shutdown()  # it may be connected in part
+            if self.ray.is_initialized():  # in part, as after a comparison of versions
+                self.ray.shutdown()
             self._closing.close()
             raise ClusterError(_describe_refusal(self.address, error)) from error
         self._closing.callback(self.ray.shutdown)
@@ -134,7 +138,7 @@ class RayCluster:
             found = [node for node in self.ray.nodes() if node["Alive"]]
         except self._errors as error:
             raise ClusterError(
-                f"the cluster does not answer ({_first_line(error)}); "
+                f"the cluster does not answer ({describe_ray_error(error)}); "
                 f"run the same command again to resume"
             ) from error
         names = [node["NodeManagerHostname"] for node in found]
@@ -186,6 +190,7 @@ class RayCluster:
     def wait(self, seconds: float) -> list[Reply]:
         """Returns the calls that have ended; waits for one at most so many seconds."""
         if not self._calls:
+            time.sleep(min(seconds, IDLE_SECONDS))  # no node, or tasks are planned too slowly
             return []
         pending = list(self._calls)
         ready, _ = self.ray.wait(pending, num_returns=1, timeout=seconds)
@@ -200,7 +205,7 @@ class RayCluster:
             cause = getattr(error, "cause", None)
             if isinstance(error, self.ray.exceptions.RayTaskError):  # an exception of our code
                 return Reply(worker, method, cause if isinstance(cause, Exception) else error)
-            return Reply(worker, method, WorkerLost(_first_line(error)))
+            return Reply(worker, method, WorkerLost(describe_ray_error(error)))
 
     @property
     def _errors(self) -> tuple[type[BaseException], ...]:
@@ -254,14 +259,29 @@ def _describe_refusal(address: str, error: BaseException) -> str:
     what = {
         AUTO: "no running Ray cluster was found; start one with: ray start --head; or use "
         "--cluster local for this machine only",
-        LOCAL: f"Ray does not start on this machine ({_first_line(error)})",
+        LOCAL: f"Ray does not start on this machine ({describe_ray_error(error)})",
     }
-    text = f"the cluster {address} cannot be reached ({_first_line(error)}); check the address"
+    text = (
+        f"the cluster {address} cannot be reached ({describe_ray_error(error)}); check the address"
+    )
     return what.get(address, text)
 
 
-def _first_line(error: BaseException) -> str:
-    """The last sentence that states a cause, without Ray's table of ids."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def describe_ray_error(error: BaseException) -> str:
+    """Returns the sentence that states a cause, without Ray's table of ids and colours."""
+    text = ANSI.sub("", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
     causes = [line for line in lines if line.startswith("The actor")]
+    if causes and "in its creation task" in causes[-1]:  # the last line of the traceback
+        return _describe_creation_failure(lines[-1])
     return (causes or lines or [type(error).__name__])[-1 if causes else 0].split(". ")[0][:200]
+
+
+def _describe_creation_failure(cause: str) -> str:
+    """Why a worker process does not begin: it imports batchcolor before all checks of its own."""
+    if "No module named 'batchcolor" in cause:
+        return (
+            f"batchcolor is not installed there, or in another version; "
+            f"pip install batchcolor=={__version__} there"
+        )
+    return cause[:200]

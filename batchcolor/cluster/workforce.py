@@ -54,11 +54,6 @@ class Workforce:
         self._none_ready_since: float | None = None
 
     @property
-    def has_workers(self) -> bool:
-        """Whether a worker is there or about to start."""
-        return any(state.workers for state in self._nodes.values())
-
-    @property
     def count(self) -> int:
         """Workers that are there or about to start."""
         return sum(len(state.workers) for state in self._nodes.values())
@@ -171,7 +166,7 @@ class Workforce:
         if not was_ready:
             state.faults += 1
             if state.faults >= MAX_FAULTS:
-                self._refuse(state, f"its workers die while they load the model ({reason})")
+                self._refuse(state, f"its workers do not start: {reason}")
         else:
             self._report.note(f"a worker on {state.node.name} died and was replaced ({reason})")
         return False

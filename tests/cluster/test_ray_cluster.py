@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,7 @@ from PIL import Image
 
 import batchcolor
 from batchcolor.cluster import chunk
+from batchcolor.cluster.ray_cluster import describe_ray_error
 from batchcolor.errors import (
     ClusterError,
     ExitCode,
@@ -108,7 +110,15 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def cluster(packages: Path, storage: dict[str, str]) -> Iterator[Any]:
+def client_port() -> int:
+    """A port that is free, for drivers that reach the cluster as `ray://`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="module")
+def cluster(packages: Path, storage: dict[str, str], client_port: int) -> Iterator[Any]:
     """A cluster with one node of one core. Tests that need another node add it."""
     from ray.cluster_utils import Cluster
 
@@ -126,6 +136,7 @@ def cluster(packages: Path, storage: dict[str, str]) -> Iterator[Any]:
                 "num_cpus": 1,
                 "object_store_memory": STORE,
                 "include_dashboard": False,
+                "ray_client_server_port": client_port,
                 "_system_config": HEALTH,
             },
         )
@@ -306,6 +317,34 @@ def test_a_job_whose_driver_is_killed_is_resumed_at_once_by_the_same_command(
     assert system.cat_file(f"killed-colour/album/{STATE_FOLDER}/lock.json") == b""
 
 
+def test_a_driver_that_is_killed_behind_a_ray_client_is_resumed_by_the_same_command(
+    color, started, packages, tmp_path, client_port
+):
+    source, hold, address = tmp_path / "album", packages / "hold", f"ray://127.0.0.1:{client_port}"
+    source.mkdir()
+    for number in range(4):  # the last one is black
+        Image.new("L", (96, 64), 0 if number == 3 else 60 + number).save(source / f"{number}.jpg")
+    hold.touch()
+    words = ["run", str(source), "-o", str(tmp_path / "out"), "-m", "controlled", "--quiet"]
+    words += ["--batch-size", "1", "--cluster", address]
+    path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
+    own = {"PYTHONPATH": path, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "1"}  # else 30 s
+    driver = subprocess.Popen([sys.executable, "-m", "batchcolor", *words], env=os.environ | own)
+    started.append(driver)
+    while len(list((tmp_path / "out").glob("*.jpg"))) < 3:
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    hold.unlink()
+    report = color(source, cluster=address)
+    color(source, "alone", cluster=None)
+    assert (report.done + report.skipped, report.existed, report.failed) == (4, 0, 0)
+    assert report.done >= 1
+    assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
+    assert read_journal(tmp_path / "out") == read_journal(tmp_path / "alone")
+
+
 def test_a_picture_that_kills_its_worker_is_found_reported_and_skipped(
     color, album, tmp_path, monkeypatch
 ):
@@ -379,6 +418,29 @@ def test_a_cluster_that_is_not_there_is_reported_before_anything_is_written(
     with pytest.raises(ClusterError, match="ray start --head"):
         color(album(1))
     assert not (tmp_path / "out").exists()
+
+
+def test_another_version_of_ray_is_named_and_not_a_missing_cluster(color, album, monkeypatch):
+    monkeypatch.setattr(ray, "__version__", "2.1.0")
+    with pytest.raises(
+        ClusterError, match=r"the cluster has Ray .*, and this computer Ray 2\.1\.0"
+    ):
+        color(album(1))
+
+
+def test_a_node_without_batchcolor_is_named_with_what_to_install():
+    error = RuntimeError(
+        "The actor died because of an error raised in its creation task, \x1b[36mray::WorkerProcess"
+        ".__init__()\x1b[39m (pid=28205, ip=192.0.2.2, actor_id=b208b591, repr=<unknown>)\n"
+        "  At least one of the input arguments for this task could not be computed:\n"
+        "traceback: Traceback (most recent call last):\n          ^^^^^^^^^^\n"
+        "ModuleNotFoundError: No module named 'batchcolor'"
+    )
+    reason = describe_ray_error(error)
+    assert "batchcolor is not installed there" in reason
+    assert f"pip install batchcolor=={batchcolor.__version__}" in reason
+    other = RuntimeError(f"{str(error).rpartition(chr(10))[0]}\nOSError: no space left")
+    assert describe_ray_error(other) == "OSError: no space left"
 
 
 def test_without_ray_the_message_names_the_package(color, album, monkeypatch):

@@ -77,6 +77,10 @@ class AzureStore(BucketStore):
             raise FileNotFoundError(path)
         return None
 
+    async def download_whole(self, found: RemoteObject) -> bytes:
+        """As `BucketStore.download_whole`."""
+        return await self._read(found.path, found.tag, None)
+
     async def download(self, found: RemoteObject, target: Path) -> int:
         """As `BucketStore.download`."""
         async with self._open(found.path) as client:

@@ -14,6 +14,9 @@ from batchcolor.storage.remote.store import RemoteObject, Store, make_object
 
 PAGE = 1000
 """Objects in a page of a listing."""
+MAX_WHOLE = 2 * 2**20
+"""Bytes of an object that is received whole and then written by the thread that asked for it: the
+one that makes all requests would wait for the disk, and for the interpreter after each write."""
 Listed: TypeAlias = tuple[str, Mapping[str, Any] | None]
 """Name in the bucket, and what the listing states; None for an object that stands for a folder."""
 
@@ -48,9 +51,18 @@ class BucketStore(Store):
 
     def fetch(self, found: RemoteObject, target: Path) -> None:
         """As `Store.fetch`: every request is refused for another version."""
-        size: int = sync(self.fs.loop, self.download, found, target)
+        if found.size is not None and found.size <= MAX_WHOLE:
+            content: bytes = sync(self.fs.loop, self.download_whole, found)
+            size = len(content)
+            target.write_bytes(content)
+        else:
+            size = sync(self.fs.loop, self.download, found, target)
         if found.size is not None and size != found.size:
             raise IncompleteDownloadError(f"{size} of {found.size} bytes arrived")
+
+    async def download_whole(self, found: RemoteObject) -> bytes:
+        """Returns the content of a small object."""
+        raise NotImplementedError
 
     async def download(self, found: RemoteObject, target: Path) -> int:
         """Writes an object to a local file. Returns its size in bytes."""

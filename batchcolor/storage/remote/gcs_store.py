@@ -72,6 +72,13 @@ class GcsStore(BucketStore):
             raise FileNotFoundError(path)
         return None
 
+    async def download_whole(self, found: RemoteObject) -> bytes:
+        """As `BucketStore.download_whole`."""
+        async with await self._open("GET", self._url(found.path), _media(found)) as answer:
+            await _check(answer, found.path)
+            content: bytes = await answer.read()
+        return content
+
     async def download(self, found: RemoteObject, target: Path) -> int:
         """As `BucketStore.download`: one request."""
         size = 0

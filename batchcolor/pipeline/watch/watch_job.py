@@ -157,7 +157,7 @@ class _WatchJob:
         readers = plugins.readers()
         self.remote_roots = [root for root in plan.roots if root.remote is not None]
         self.local_roots = [root for root in plan.roots if root.remote is None]
-        self.objects, self._next_remote = ObjectArrivals(), 0.0
+        self.objects, self._next_remote = ObjectArrivals(self.settings.settle), 0.0
         self.arrivals = Arrivals(
             self.settings.settle,
             lambda path: is_complete(path, self.settings.max_pixels, readers),
@@ -209,7 +209,7 @@ class _WatchJob:
         if not self.remote_roots or started < self._next_remote:
             return
         try:
-            self.objects.update(self.remote_roots)
+            self.objects.update(self.remote_roots, started)
         except StorageError as error:
             if error.kind != "transient":
                 names = ", ".join(name_of(root.path) for root in self.remote_roots)

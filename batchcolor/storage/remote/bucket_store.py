@@ -25,6 +25,7 @@ class BucketStore(Store):
     """Base of the stores that make their requests themselves."""
 
     has_conditions = True
+    is_whole = True
 
     def list(self, base: str) -> Iterator[RemoteObject]:
         """As `Store.list`, in the order of the names, one page in memory."""

@@ -67,6 +67,9 @@ class Store:
     is_writable = True
     has_conditions = False
     """Whether an object can be written on the condition that it is still the one that was read."""
+    is_whole = False
+    """Whether an object is listed only when all of it is there; else a listing may have a file that
+    is being written."""
     is_sorted = True
     """Whether a listing has the files of a folder in the order of their names."""
     lists_tags = True

@@ -1,13 +1,20 @@
 """`--watch` on remote storage: what is new or changed in a listing."""
 
 import io
+from datetime import timedelta
+from pathlib import Path
 
+import fsspec
 import pytest
 from PIL import Image
 
 import batchcolor
 from batchcolor.errors import OutputError, UsageError
+from batchcolor.pipeline.planning.remote_sources import open_remote_source
+from batchcolor.pipeline.planning.sources import Root
 from batchcolor.pipeline.watch import watch_job
+from batchcolor.pipeline.watch.object_arrivals import ObjectArrivals
+from batchcolor.storage.remote.session import RemoteSession
 
 from .fault_proxy import Fault
 from .test_remote_output import objects
@@ -95,3 +102,36 @@ def test_sources_in_which_nothing_can_arrive_are_refused(bucket, flat, serve, tm
     ]:
         with pytest.raises(UsageError, match=reason):
             batchcolor.run(source, output=tmp_path / "out", model=flat, watch=True)
+
+
+def test_a_file_that_is_still_written_is_ready_when_two_listings_agree(bucket):
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    session = RemoteSession()
+
+    def watch(url: str, settle: float = 2.0) -> tuple[ObjectArrivals, Root]:
+        folder = open_remote_source(url, session, may_be_empty=True)
+        return ObjectArrivals(settle), Root(folder.mount.folder, Path(), folder)
+
+    def take(now: float) -> list[str]:
+        arrivals.update([root], now)
+        return sorted(path.name for path in arrivals.take())
+
+    bucket.pipe_file("album/in/a.png", picture(0))
+    arrivals, root = watch("s3://album/in")
+    assert take(0.0) == ["a.png"]
+
+    system.pipe_file("/in/a.png", b"be")
+    system.store["/in/a.png"].created += timedelta(minutes=7)  # the clock of the storage is ahead
+    arrivals, root = watch("memory://in")
+    assert take(0.0) == []
+    system.pipe_file("/in/a.png", b"begin")
+    assert take(10.0) == []
+    assert take(11.0) == []
+    assert take(12.0) == ["a.png"]
+    assert take(22.0) == []
+    arrivals.put_back(root.path / name for name in ["a.png"])
+    assert take(23.0) == []
+    assert take(25.0) == ["a.png"]
+    session.close()
+    system.store.clear()

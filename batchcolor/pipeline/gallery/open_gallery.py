@@ -32,7 +32,8 @@ def open_gallery(plan: Plan, model: str, readers: Sequence[Reader]) -> GalleryWr
     def fetch_source(path: Path, found: RemoteObject | None, folder: Path) -> Path:
         return path if found is None else _fetch_source(plan, path, found, folder)
 
-    return GalleryWriter(place, model, readers, plan.shard, fetch_source)
+    pool = None if plan.session is None else plan.session.pool
+    return GalleryWriter(place, model, readers, plan.shard, fetch_source, pool)
 
 
 def _fetch_source(plan: Plan, path: Path, found: RemoteObject, folder: Path) -> Path:

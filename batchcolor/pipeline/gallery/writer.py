@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import Timeout
@@ -46,6 +48,8 @@ LOCK_NAME, LOCK_SECONDS = "gallery.lock", 60.0
 
 MAX_HELD = 64
 """Outcomes whose files are held for the gallery; then the job waits for it."""
+MAX_AHEAD = 16
+"""Outcomes whose files are fetched ahead, where they are on remote storage."""
 POLL = 0.1
 FetchSource = Callable[[Path, RemoteObject | None, Path], Path]
 """A local file with a source, fetched to a folder where it is on remote storage."""
@@ -59,6 +63,8 @@ class _Waiting:
     state: str
     files: HeldFiles
     found: RemoteObject | None
+    fetched: Future[None] | None = None
+    """Ends when the files are here that have to be fetched."""
 
 
 class GalleryWriter:
@@ -71,10 +77,12 @@ class GalleryWriter:
         readers: Sequence[Reader],
         shard: Shard | None,
         fetch_source: FetchSource,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
+        """`pool` has the threads that make requests to remote storage; None: there is none."""
         self.place, self.output = place, place.output
         self.model, self.readers, self.shard = model, readers, shard
-        self._fetch_source = fetch_source
+        self._fetch_source, self._pool = fetch_source, pool
         self._seconds = PAGE_SECONDS if shard is None else SHARD_PAGE_SECONDS
         self.error: OutputError | None = None
         self._entries: dict[str, GalleryEntry] = {}
@@ -82,6 +90,8 @@ class GalleryWriter:
         self._own: dict[str, GalleryEntry] = {}
         """Those that a shard writes."""
         self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._writes: deque[Future[None]] = deque()
+        """Pictures that are being written; pages that show them are written afterwards."""
         self._slots = threading.Semaphore(MAX_HELD)
         self._is_ending, self._is_aborted = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -152,23 +162,49 @@ class GalleryWriter:
 
     def _work(self) -> None:
         is_changed, written = True, 0.0
-        while not self._is_aborted.is_set():
-            if is_changed and time.monotonic() - written > self._seconds:
-                self._write_pages()
-                is_changed, written = False, time.monotonic()
-            try:
-                waiting = self._queue.get(timeout=POLL)
-            except queue.Empty:
-                if self._is_ending.is_set():
+        ahead: deque[_Waiting] = deque()
+        try:
+            while not self._is_aborted.is_set():
+                if is_changed and time.monotonic() - written > self._seconds:
+                    self._write_pages()
+                    is_changed, written = False, time.monotonic()
+                is_ending = self._is_ending.is_set()
+                self._take(ahead)
+                if ahead:
+                    is_changed |= self._add_next(ahead)
+                elif is_ending:
                     break
-                continue
-            try:
-                is_changed |= self._add(waiting)
-            finally:
-                if waiting.files.is_holding:
-                    waiting.files.release()
-                    self._slots.release()
+        finally:
+            for waiting in ahead:
+                self._discard(waiting)
         self._write_pages()
+
+    def _take(self, ahead: deque[_Waiting]) -> None:
+        """Takes outcomes from the queue, waits for one, and begins to fetch what they need."""
+        with suppress(queue.Empty):
+            while len(ahead) < MAX_AHEAD:
+                waiting = self._queue.get(block=not ahead, timeout=POLL)
+                if self._pool is not None and self._needs_files(waiting):
+                    fetched = self._pool.submit(self._fetch, waiting)
+                    waiting = replace(waiting, fetched=fetched)
+                ahead.append(waiting)
+
+    def _add_next(self, ahead: deque[_Waiting]) -> bool:
+        """Makes the first entry; returns whether the pages change."""
+        waiting = ahead.popleft()
+        try:
+            return self._add(waiting)
+        finally:
+            self._discard(waiting)
+
+    def _discard(self, waiting: _Waiting) -> None:
+        """Removes the local copies of an outcome."""
+        if waiting.fetched is not None and not waiting.fetched.cancel():
+            wait((waiting.fetched,))
+        waiting.files.remove_folders()
+        if waiting.files.is_holding:
+            waiting.files.release()
+            self._slots.release()
 
     def _add(self, waiting: _Waiting) -> bool:
         """Makes the entry of an outcome; returns whether the pages change."""
@@ -187,39 +223,81 @@ class GalleryWriter:
         if target is None:
             return None  # in colour already, and skipped as asked
         name = target.relative_to(self.output).as_posix()
-        former = self._entries.get(source)
-        if former and (former.name, former.state) == (name, state) and self.place.has(former):
+        if (former := self._find_former(waiting)) is not None:
             return former
-        files = waiting.files
         try:
-            result = files.target or self.place.fetch_result(target, files.make_folder("after"))
-            return self._write_pictures(name, waiting, result)
+            if waiting.fetched is None:
+                self._fetch(waiting)
+            else:
+                waiting.fetched.result()
+            return self._write_pictures(name, waiting)
         except ProcessingError as error:
             return GalleryEntry(source, name, state, "failed", reason=error.reason)
-        finally:
-            files.remove_folders()
+        except CancelledError:
+            return None  # the job was aborted: the next run makes it
 
-    def _write_pictures(self, name: str, waiting: _Waiting, result: Path) -> GalleryEntry:
+    def _find_former(self, waiting: _Waiting) -> GalleryEntry | None:
+        """The entry of an earlier run, if it is that of the same source and result."""
+        assert waiting.outcome.target is not None
+        name = waiting.outcome.target.relative_to(self.output).as_posix()
+        former = self._entries.get(absolute_source(waiting.outcome.source))
+        if former is None or (former.name, former.state) != (name, waiting.state):
+            return None
+        return former if self.place.has(former) else None
+
+    def _needs_files(self, waiting: _Waiting) -> bool:
+        """Whether an outcome gets pictures that are not made yet."""
+        has_result = waiting.outcome.status != "failed" and waiting.outcome.target is not None
+        return has_result and self._find_former(waiting) is None
+
+    def _fetch(self, waiting: _Waiting) -> None:
+        """Fetches the result and the source of an outcome, unless they are here.
+
+        Raises ProcessingError.
+        """
         outcome, files = waiting.outcome, waiting.files
+        assert outcome.target is not None
+        if files.target is None:
+            files.target = self.place.fetch_result(outcome.target, files.make_folder("after"))
+        if files.source is None and outcome.status != "copied":
+            folder = files.make_folder("before")
+            files.source = self._fetch_source(outcome.source, waiting.found, folder)
+
+    def _write_pictures(self, name: str, waiting: _Waiting) -> GalleryEntry:
+        outcome, result, original = waiting.outcome, waiting.files.target, waiting.files.source
+        assert result is not None
         after = read_result(result, SIDE)
         is_film = find_file(result).is_film
         kind = "copied" if outcome.status == "copied" else "coloured"
         source = absolute_source(outcome.source)
         entry = GalleryEntry(source, name, waiting.state, kind, is_film, *after.size)
+        pictures = {
+            f"pictures/{entry.key}-after.jpg": encode_preview(after),
+            f"thumbs/{entry.key}.jpg": encode_preview(shrink(after, THUMB_SIDE)),
+        }
         if kind == "coloured":
-            path = files.source or self._fetch_source(
-                outcome.source, waiting.found, files.make_folder("before")
-            )
-            before = read_source(path, SIDE, self.readers)
+            assert original is not None
+            before = read_source(original, SIDE, self.readers)
             if before.size != after.size:  # rounding; a preview must lie exactly below the other
                 before = before.resize(after.size)
-            self.place.write(f"pictures/{entry.key}-before.jpg", encode_preview(before))
-        self.place.write(f"pictures/{entry.key}-after.jpg", encode_preview(after))
-        self.place.write(f"thumbs/{entry.key}.jpg", encode_preview(shrink(after, THUMB_SIDE)))
+            pictures[f"pictures/{entry.key}-before.jpg"] = encode_preview(before)
+        for path, content in pictures.items():
+            if self._pool is None:
+                self.place.write(path, content)
+            else:
+                self._writes.append(self._pool.submit(self.place.write, path, content))
+        self._wait_for_writes(MAX_AHEAD)
         return entry
+
+    def _wait_for_writes(self, left: int = 0) -> None:
+        """Waits until at most so many files are still being written. Raises OutputError."""
+        while len(self._writes) > left:
+            with suppress(CancelledError):  # the job was aborted
+                self._writes.popleft().result()
 
     def _write_pages(self) -> None:
         """Writes pages and entries; removes entries without a result, and pages beyond the last."""
+        self._wait_for_writes()
         if self.shard is None:
             kept = self._list_kept(self._entries)
             self._write_html(kept)

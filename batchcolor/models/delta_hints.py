@@ -224,10 +224,14 @@ def count_hints(hinted: torch.Tensor) -> torch.Tensor:
 
 
 def _make_linear(inputs: int, outputs: int) -> nn.Linear:
-    """Returns a layer of zeros: without weights it draws no random numbers."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    """Returns a layer of zeros.
+
+    Made on the device `meta` it draws no random numbers. `nn.utils.skip_init` does the same, but
+    imports sympy, which takes longer than to build the network.
+    """
+    layer = nn.Linear(inputs, outputs, device="meta")
+    layer.weight = nn.Parameter(torch.zeros(outputs, inputs))
+    layer.bias = nn.Parameter(torch.zeros(outputs))
     return layer
 
 

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,15 +118,15 @@ def test_codec_baseline_reports_why_a_child_ended(tmp_path):
         codec_baseline._run_child(["baseline", tmp_path / "missing", tmp_path / "out"], [ROOT])
 
 
-def test_without_a_cuda_device_nothing_is_measured(tmp_path):
+def test_without_a_cuda_device_nothing_is_measured(benchmark, tmp_path, capsys):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    command = [sys.executable, "-m", "benchmarks", "cuda", "--report", str(tmp_path / "cuda")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == [
+    with pytest.raises(SystemExit) as ended:
+        benchmark("cuda", "--report", tmp_path / "cuda")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
         "cuda: torch finds no CUDA device on this machine, so nothing is measured"
     ]
     assert list(tmp_path.iterdir()) == []

@@ -205,8 +205,8 @@ def test_a_job_killed_at_random_moments_gives_the_results_of_an_uninterrupted_on
     def journal_size():
         return journal.stat().st_size if journal.exists() else 0
 
-    for _ in range(6):
-        size = journal_size() + generator.randint(1, 3000)
+    for _ in range(3):
+        size = journal_size() + generator.randint(1, 6000)
         process = start(source, "-m", flat, "-o", out, "--workers", "2")
         wait_for(lambda p=process, n=size: p.poll() is not None or journal_size() > n)
         process.kill()

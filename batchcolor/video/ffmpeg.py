@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -38,6 +38,9 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         reason = f"cannot be read as a film: {format_av_error(error)}"
         if isinstance(error, av.InvalidDataError):
             reason = "cannot be read as a film: damaged, or incomplete and without its index"
+            with suppress(OSError):
+                if not path.stat().st_size:
+                    reason = "the file is empty"
             raise UnreadableFilmError("decode", reason) from error
         raise ProcessingError("decode", reason) from error
     with container:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchcolor.training import speed
 from batchcolor.training.trainer import Trainer
 
 TOY = ["--size", "16", "--batch-size", "8", "--epochs", "2", "--device", "cpu"]
@@ -20,9 +21,10 @@ TOY = ["--size", "16", "--batch-size", "8", "--epochs", "2", "--device", "cpu"]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packed pictures are cached in the test's own folder."""
+    """Packed pictures are cached in the test's own folder, and training starts soon."""
     monkeypatch.setenv("BATCHCOLOR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(speed, "STEPS", 1)  # the speed itself is measured elsewhere
 
 
 @pytest.fixture

@@ -209,3 +209,11 @@ def test_damaged_film_to_frames_has_no_gap_in_its_numbers(report, make_clip, tmp
     assert [number for number, repeated in enumerate(is_repeated) if repeated] == [10, 11]
     code, document = report(broken, "--to-frames", "--strict", "--if-exists", "overwrite")
     assert code == 3
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts"])
+def test_empty_film_is_reported_as_empty(report, tmp_path, name):
+    empty = tmp_path / name
+    empty.touch()
+    code, document = report(empty)
+    assert (code, failure(document)) == (3, ("decode", "the file is empty"))

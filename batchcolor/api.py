@@ -209,7 +209,7 @@ def run(
 
         return run_watch(settings, load_plugins(), ProgressView(observe))
     if settings.cluster is not None:
-        from batchcolor.cluster.cluster_job import run_on_cluster
+        from batchcolor.cluster.run_on_cluster import run_on_cluster
 
         return run_on_cluster(settings, load_plugins(), observe)
     return run_job(settings, load_plugins(), observe)

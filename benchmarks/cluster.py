@@ -26,7 +26,7 @@ import psutil
 from PIL import Image
 
 from batchcolor.cluster.chunk_worker import ChunkResult, ChunkWorker
-from batchcolor.cluster.cluster_job import run_on_cluster
+from batchcolor.cluster.run_on_cluster import run_on_cluster
 from batchcolor.hooks.manager import clear_plugin_cache, load_plugins
 from batchcolor.pipeline.job import run
 from batchcolor.pipeline.options.settings import RunSettings

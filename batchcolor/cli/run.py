@@ -170,7 +170,7 @@ def _work(
 
     with log or RunView(verbose=verbose, quiet=quiet) as view:
         if settings.cluster is not None:
-            from batchcolor.cluster.cluster_job import run_on_cluster
+            from batchcolor.cluster.run_on_cluster import run_on_cluster
 
             return run_on_cluster(settings, plugins, view.watch, missing, observe), view
 

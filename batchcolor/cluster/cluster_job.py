@@ -1,4 +1,4 @@
-"""A job on the nodes of a cluster, from its settings to its report.
+"""ClusterJob: one job on the nodes of a cluster, from its plan to its report.
 
 scan -> plan -> chunks -> workers (decode -> ... -> commit) -> journal
 
@@ -9,9 +9,8 @@ holds here: the same names, results, failures, resume.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from batchcolor.cluster.assignments import Assignments
 from batchcolor.cluster.chunk import Chunk, ChunkQueue, ChunkSizer
@@ -19,83 +18,24 @@ from batchcolor.cluster.chunk_results import ChunkResults
 from batchcolor.cluster.chunk_worker import ChunkProgress, ChunkResult, ChunkWorker
 from batchcolor.cluster.divided_films import DividedFilms
 from batchcolor.cluster.in_flight_chunks import InFlightChunks
-from batchcolor.cluster.node_check import hash_weights
 from batchcolor.cluster.ray_cluster import RayCluster, Reply, Worker, WorkerLost
 from batchcolor.cluster.task_stream import TaskStream
 from batchcolor.cluster.worker_spec import make_worker_spec
 from batchcolor.cluster.workforce import Workforce
-from batchcolor.errors import ExitCode, OutputError, UsageError
+from batchcolor.errors import ExitCode, OutputError
 from batchcolor.hooks.manager import Plugins, RegisteredColorizer
-from batchcolor.images.scan import SkippedEntry
 from batchcolor.pipeline.films.film_survey import Division
 from batchcolor.pipeline.gallery.open_gallery import open_gallery
 from batchcolor.pipeline.gallery.writer import GalleryWriter
-from batchcolor.pipeline.job import (
-    TICK,
-    Observe,
-    finish_empty_shard,
-    has_tasks,
-    open_journal,
-    open_metrics,
-    plan_job,
-    record_end,
-    refuse_existing,
-)
-from batchcolor.pipeline.observation.job_numbers import measure_report
-from batchcolor.pipeline.options.settings import RunSettings
+from batchcolor.pipeline.job import TICK, Observe
 from batchcolor.pipeline.planning.planner import Plan
 from batchcolor.pipeline.records.provenance_record import ProvenanceRecorder
 from batchcolor.pipeline.records.recorder import Recorder
-from batchcolor.pipeline.records.run_record import RunRecorder
 from batchcolor.pipeline.report import Report
-from batchcolor.signals import handle_signals
 from batchcolor.storage.atomic import remove_stale_temporaries
 from batchcolor.storage.in_flight import forget_interrupted
 from batchcolor.storage.journal import Journal
 from batchcolor.storage.mounts import name_of
-
-
-def run_on_cluster(
-    settings: RunSettings,
-    plugins: Plugins,
-    watch: Callable[[Report], None],
-    missing: Sequence[SkippedEntry] = (),
-    observe: Observe | None = None,
-    kind: type[ChunkWorker] = ChunkWorker,
-) -> Report:
-    """Colours what the settings name on a cluster; arguments and report are those of `job.run`.
-
-    Raises UsageError, ModelError and ClusterError before any picture is coloured, and internal
-    errors. A cluster that is lost later is in the report, with its exit code.
-    """
-    if settings.cluster is None:
-        raise UsageError("the settings name no cluster")
-    plan, owned = plan_job(settings, plugins, missing)
-    with plan.open_session():
-        if not has_tasks(plan, plugins):
-            return finish_empty_shard(plan)
-        digest = hash_weights(owned, settings.weights)
-        if settings.if_exists == "error":
-            refuse_existing(plan, plugins, digest)
-        with open_metrics(settings) as metrics, open_journal(plan) as journal:
-            journal.open()  # the lock first: workers write to the folder
-            recorder = RunRecorder(plan, journal)
-            with RayCluster(settings.cluster, settings.workers) as cluster:
-                job = ClusterJob(plan, owned, plugins, journal, digest, cluster, kind, observe)
-
-                def watch_and_record(report: Report) -> None:
-                    watch(report)
-                    recorder.update(report)
-                    if metrics is not None:
-                        metrics.update()
-
-                if metrics is not None:
-                    metrics.attach(job.report, partial(measure_report, job.report))
-                with handle_signals(job.interrupt):
-                    recorder.start(job.report)
-                    report = job.run(watch_and_record)
-            record_end(plan, journal, recorder, report)
-            return report
 
 
 class ClusterJob:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import batchcolor
-from batchcolor.cluster import cluster_job, workforce
+from batchcolor.cluster import run_on_cluster, workforce
 from batchcolor.errors import ExitCode, NodeMismatchError
 from batchcolor.hooks.manager import DISABLE
 from batchcolor.storage.journal import STATE_FOLDER
@@ -34,7 +34,7 @@ def color(
         source: Any, nodes: ThreadCluster | None, name: str = "out", **arguments: Any
     ) -> batchcolor.Report:
         if nodes is not None:
-            monkeypatch.setattr(cluster_job, "RayCluster", nodes.connect)
+            monkeypatch.setattr(run_on_cluster, "RayCluster", nodes.connect)
         where = {"output": tmp_path / name, "cluster": None if nodes is None else "auto"}
         return batchcolor.run(source, **{"model": flat, "batch_size": 1, **where, **arguments})
 

@@ -15,7 +15,7 @@ import pytest
 
 import batchcolor
 import batchcolor.video.output.segments as segments_module
-from batchcolor.cluster import cluster_job
+from batchcolor.cluster import run_on_cluster
 from batchcolor.errors import ExitCode
 from batchcolor.hooks.manager import DISABLE
 from batchcolor.pipeline.films import film_parts
@@ -51,7 +51,7 @@ def color(
         source: Path, nodes: ThreadCluster | None, name: str = "out", **options: Any
     ) -> batchcolor.Report:
         if nodes is not None:
-            monkeypatch.setattr(cluster_job, "RayCluster", nodes.connect)
+            monkeypatch.setattr(run_on_cluster, "RayCluster", nodes.connect)
         cluster = None if nodes is None else "auto"
         return batchcolor.run(
             source,

@@ -8,7 +8,7 @@ from fsspec.config import conf
 from PIL import Image
 
 import batchcolor
-from batchcolor.cluster import cluster_job
+from batchcolor.cluster import run_on_cluster
 from batchcolor.cluster.remote_report import merge_remote_reports
 from batchcolor.errors import ExitCode, NodeMismatchError, UsageError
 from batchcolor.storage.locations import Url
@@ -167,7 +167,7 @@ def test_a_node_that_the_output_refuses_is_not_used_before_it_colours_anything(
 ):
     nodes = ThreadCluster("a")
     nodes.before_prepare = lambda node: proxy.faults.append(denied)
-    monkeypatch.setattr(cluster_job, "RayCluster", nodes.connect)
+    monkeypatch.setattr(run_on_cluster, "RayCluster", nodes.connect)
     with pytest.raises(NodeMismatchError, match=f"a: it cannot begin: {reason}"):
         batchcolor.run(album(2), output="s3://album/out", model=flat, cluster="auto")
     assert not results(bucket)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
@@ -42,7 +43,13 @@ def open_container(path: Path) -> Iterator[InputContainer]:
                 if not path.stat().st_size:
                     reason = "the file is empty"
             raise UnreadableFilmError("decode", reason) from error
+        if isinstance(error, av.EOFError):
+            reason = "cannot be read as a film: it ends before its first frame"
         raise ProcessingError("decode", reason) from error
+    for stream in container.streams.video:
+        # Otherwise FFmpeg crops the left of a frame only by what keeps its rows aligned.
+        if stream.codec_context is not None:
+            stream.codec_context.flags |= Flags.unaligned
     with container:
         yield container
 

@@ -12,6 +12,9 @@ from batchcolor.video.fields import copy_field_order
 from batchcolor.video.frame_format import FULL_RANGE, LIMITED_RANGE, FrameFormat
 from batchcolor.video.planes import view_plane
 
+ALIGNMENT = 64
+"""Bytes to which encoders expect rows to be aligned; cropped frames may not be."""
+
 
 def copy_frame(frame: VideoFrame) -> VideoFrame:
     """Returns a copy of a frame with the same samples and timestamps."""
@@ -34,7 +37,8 @@ def fit_frame(
     is_range_kept = is_rgb or is_full_range == frame_format.is_full_range
     is_format_kept = frame.format.name == frame_format.pixel_format and is_range_kept
     if is_format_kept and (frame.width, frame.height) == size:
-        return frame
+        is_aligned = all(plane.buffer_ptr % ALIGNMENT == 0 for plane in frame.planes)
+        return frame if is_aligned else copy_frame(frame)
     span = FULL_RANGE if frame_format.is_full_range else LIMITED_RANGE
     colorspace = Colorspace.ITU709 if is_rgb and frame_format.matrix == BT709 else None
     try:

@@ -1,7 +1,9 @@
 """Films without decodable video, with several sizes or streams, and internal errors on films."""
 
 import av
+import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 
 def failure(document):
@@ -172,3 +174,42 @@ def test_error_in_own_code_is_an_internal_error_and_not_a_damaged_film(
     assert "internal error" in result.stderr
     assert "damaged" not in result.stderr
     assert not (tmp_path / "out" / "film.mp4").exists()
+
+
+def test_change_of_the_pixel_format_is_noted(make_clip, command, flat, tmp_path):
+    parts = [
+        make_clip(tmp_path / f"{name}.h264", pixel_format=name, frames=5).read_bytes()
+        for name in ("yuv420p", "yuv420p10le")
+    ]
+    (tmp_path / "film.h264").write_bytes(b"".join(parts))
+    result = command("run", "film.h264", "-m", flat, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    note = "pixel format changes from yuv420p to yuv420p10le; frames are converted to yuv420p"
+    assert note in result.stderr
+    with av.open(str(tmp_path / "out" / "film.mkv")) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 10
+
+
+def test_columns_that_the_film_crops_at_the_left_are_not_shown(make_clip, command, flat, tmp_path):
+    """FFmpeg crops as many columns at the left as alignment permits, unless it is asked for all."""
+    clip = make_clip(tmp_path / "whole.mkv", sizes=((160, 96),), frames=5)
+    crop = "h264_metadata=crop_left=16:crop_right=6"
+    with (
+        av.open(str(clip)) as source,
+        av.open(str(tmp_path / "film.h264"), "w", format="h264") as target,
+    ):
+        video = source.streams.video[0]
+        filtered = BitStreamFilterContext(f"h264_mp4toannexb,{crop}", video)
+        stream = target.add_stream_from_template(video)
+        for packet in source.demux(video):
+            for out in filtered.filter(packet if packet.size else None):
+                out.stream = stream
+                target.mux(out)
+    result = command("run", "film.h264", "-m", flat, "-o", "out", "--codec", "ffv1")
+    assert result.returncode == 0, result.stderr
+    shown = []
+    for path in (clip, tmp_path / "out" / "film.mkv"):
+        with av.open(str(path)) as film:
+            shown.append(next(film.decode(video=0)).reformat(format="gray").to_ndarray())
+    assert shown[1].shape == (96, 138)
+    assert np.array_equal(shown[0][:, 16:154], shown[1])

@@ -41,6 +41,17 @@ def test_threads_are_reduced_before_look_ahead(monkeypatch: pytest.MonkeyPatch) 
         assert needed <= size * 2**20
 
 
+def test_x265_without_b_frames_is_the_last_resort() -> None:
+    settings = VideoSettings(codec="h265")
+    least, needed = fit_encoder(settings, FRAME_4K, 0)
+    assert make_limit_options("libx265", least) == {
+        "x265-params": ["frame-threads=1", "rc-lookahead=0", "bframes=0", "ref=1"]
+    }
+    fitting, more = fit_encoder(settings, FRAME_4K, 1500 * 2**20)
+    assert fitting.has_b_frames
+    assert needed < more / 2
+
+
 def test_slower_presets_need_more_memory() -> None:
     needs = [
         fit_encoder(VideoSettings(preset=preset), FRAME_4K, 2**40)[1]
@@ -54,7 +65,13 @@ def test_limits_of_codecs_without_such_options_change_nothing() -> None:
     assert make_limit_options("libx264", EncoderLimits()) == {}
 
 
-@pytest.mark.parametrize(("codec", "name"), [("h264", "rc_lookahead"), ("h265", "rc-lookahead")])
+@pytest.mark.parametrize(
+    ("codec", "name", "least", "note"),
+    [
+        ("h264", "rc_lookahead", 5, "the encoder looks 5 frames ahead, as --max-memory permits"),
+        ("h265", "rc-lookahead", 0, "uses no B-frames and looks no frames ahead, as --max-memory"),
+    ],
+)
 def test_a_film_with_little_memory_is_written_with_limits_and_a_note(
     make_clip: Callable[..., Path],
     command: Callable[..., CompletedProcess[str]],
@@ -62,6 +79,8 @@ def test_a_film_with_little_memory_is_written_with_limits_and_a_note(
     tmp_path: Path,
     codec: str,
     name: str,
+    least: int,
+    note: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("batchcolor.pipeline.films.video_admission.HEADROOM", 0)
@@ -69,10 +88,10 @@ def test_a_film_with_little_memory_is_written_with_limits_and_a_note(
     words = ("run", clip, "-m", flat, "--codec", codec, "--max-memory")
     small = command(*words, "16M", "-o", "small", "-v")
     assert small.returncode == 0, small.stderr
-    assert "the encoder looks 5 frames ahead, as --max-memory permits" in small.stderr
+    assert note in small.stderr
     assert command(*words, "1G", "-o", "large").returncode == 0
     ahead = [read_setting(tmp_path / folder / "clip.mp4", name) for folder in ("small", "large")]
-    assert ahead[0] == 5
+    assert ahead[0] == least
     assert ahead[1] >= 20
 
 

@@ -97,12 +97,17 @@ def test_pictures_of_the_shots(make_shots, flat, command, tmp_path):
     assert [path.stem for path in sorted(folder.iterdir())] == ["000001", "000002", "000003"]
 
 
-def test_numbered_frames_keep_their_numbers(make_shots, flat, command, tmp_path, read_film):
-    reel = tmp_path / "reel"
-    reel.mkdir()
-    with av.open(str(make_shots("film.mp4"))) as film:
+def write_reel(clip, folder):
+    """Writes the frames of a film as grey pictures, numbered from 100 on."""
+    folder.mkdir()
+    with av.open(str(clip)) as film:
         for number, frame in enumerate(film.decode(video=0), start=100):
-            frame.to_image().convert("L").save(reel / f"{number:04d}.png")
+            frame.to_image().convert("L").save(folder / f"{number:04d}.png")
+    return folder
+
+
+def test_numbered_frames_keep_their_numbers(make_shots, flat, command, tmp_path, read_film):
+    reel = write_reel(make_shots("film.mp4"), tmp_path / "reel")
     words = ("run", reel, "-m", flat, "-o", "out", "--frames", "--fps", "25", "--preview", "shots")
     for options in ([], ["--to-frames"]):
         result = command(*words, *options)
@@ -143,6 +148,31 @@ def test_killed_preview_resumes_and_equals_an_uninterrupted_one(
     assert len(packets[0]) == 25 + document["frames"]
     assert document["frames"] > 10
     assert packets[0] == packets[1]
+
+
+@pytest.mark.parametrize("is_reel", [False, True])
+def test_killed_pictures_of_the_shots_resume_and_equal_uninterrupted_ones(
+    make_shots, start_film, command, tmp_path, is_reel
+):
+    clip, options = make_shots("film.mkv", lengths=[2] * 45), ["--preview", "shots", "--to-frames"]
+    if is_reel:
+        clip, options = write_reel(clip, tmp_path / "film"), [*options, "--frames", "--fps", "25"]
+    process = start_film(clip, tmp_path / "out", *options, calls=30)
+    process.kill()
+    process.communicate()
+    words = ("run", clip, "-m", "gated-film", "--batch-size", "1", *options)
+    resumed = command(*words, "-o", "out", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    document = json.loads(resumed.stdout)
+    assert any("resumed at frame 25" in note for note in document["notes"])
+    assert 10 < document["frames"] < 45
+    assert command(*words, "-o", "whole").returncode == 0
+    contents = []
+    for folder in ("out", "whole"):
+        pictures = sorted((tmp_path / folder / "film-preview-shots-frames").iterdir())
+        contents.append([(path.name, path.read_bytes()) for path in pictures])
+    assert len(contents[0]) == 25 + document["frames"]
+    assert contents[0] == contents[1]
 
 
 def test_mxf_shows_each_shot_for_a_frame_without_timecode(make_shots, flat, command, tmp_path):

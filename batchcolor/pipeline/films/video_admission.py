@@ -35,6 +35,11 @@ DECODER_FRAMES = 8
 HEADROOM = 256 * 2**20
 """Bytes that an encoder may use beyond the budget; budget and process stay below its 1 GB more."""
 LIMITED = "the encoder looks {} frames ahead, as --max-memory permits: the file is a little larger"
+WITHOUT_B_FRAMES = (
+    "the encoder uses no B-frames and looks no frames ahead, as --max-memory permits: the file is "
+    "up to twice as large"
+)
+TOO_LITTLE = "{} needs about {} MB for frames of this size, more than --max-memory leaves"
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def probe_film(task: Task, job: RunSettings, memory: int, batch_size: int) -> Ad
         output = _resolve_film_output(source, settings, task.format)
     limits, encoder_memory = _limit_encoder(output, memory)
     output = replace(output, encoder_limits=limits)
-    limited = [] if limits.lookahead is None else [LIMITED.format(limits.lookahead)]
+    limited = _describe_limits(output, encoder_memory, memory)
     lossy = [describe_loss(job.films, settings, source)]
     own = filter(None, [task.source.note, *lossy])
     notes = (*own, *source.notes, *output.notes, *limited)
@@ -106,6 +111,18 @@ def _limit_encoder(output: OutputSpec, memory: int) -> tuple[EncoderLimits, int]
         return EncoderLimits(), MIN_FRAMES_IN_FLIGHT * output.frame_bytes
     others = (MIN_FRAMES_IN_FLIGHT + DECODER_FRAMES) * output.frame_format.frame_bytes
     return fit_encoder(output.settings, output.frame_bytes, memory + HEADROOM - others)
+
+
+def _describe_limits(output: OutputSpec, encoder_memory: int, memory: int) -> list[str]:
+    """Returns notes of what the limits of the encoder cost, and of memory beyond the budget."""
+    limits, notes = output.encoder_limits, []
+    if not limits.has_b_frames:
+        notes.append(WITHOUT_B_FRAMES)
+    elif limits.lookahead is not None:
+        notes.append(LIMITED.format(limits.lookahead))
+    if limits != EncoderLimits() and encoder_memory > memory:
+        notes.append(TOO_LITTLE.format(output.settings.codec, round(encoder_memory / 10**6)))
+    return notes
 
 
 def _estimate_memory(

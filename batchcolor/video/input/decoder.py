@@ -83,7 +83,9 @@ class VideoDecoder:
         self.number_of_first_decoded = 0
         """Frames before those that are decoded, in a resumed film."""
         self.notes: list[str] = []
-        self._is_size_change_noted = False
+        self._is_size_change_noted = self._is_format_change_noted = False
+        self._pixel_format = ""
+        """Name of that of the first decoded frame."""
 
     def __iter__(self) -> Iterator[VideoFrame]:
         with open_container(self.source.path) as container:
@@ -306,7 +308,18 @@ class VideoDecoder:
                 f"frame size changes to {frame.width} x {frame.height}; frames are scaled to the "
                 f"initial {size[0]} x {size[1]}"
             )
+        self._note_pixel_format(frame.format.name)
         return self._convert(frame)
+
+    def _note_pixel_format(self, name: str) -> None:
+        """Notes once that the pixel format of decoded frames changes."""
+        first = self._pixel_format = self._pixel_format or name
+        if name != first and not self._is_format_change_noted and self._gif is None:
+            self._is_format_change_noted = True
+            own = self.frame_format.pixel_format
+            self.notes.append(
+                f"pixel format changes from {first} to {name}; frames are converted to {own}"
+            )
 
     def _convert(self, frame: VideoFrame) -> VideoFrame:
         is_full_range = self.source.frame_format.is_full_range

@@ -24,6 +24,8 @@ class EncoderLimits:
     threads: int | None = None
     lookahead: int | None = None
     """Frames."""
+    has_b_frames: bool = True
+    """Whether there are B-frames, and more than one reference frame."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ COSTS = {
     "libsvtav1": _Cost(76, 56, 1.7),
 }
 OTHER_COST = _Cost(20)
+COSTS_WITHOUT_B_FRAMES = {"libx265": _Cost(29, 10)}
+"""Of encoders that buffer far fewer frames without B-frames and look-ahead: the last resort."""
 SLOW_PRESETS = {"slow": 12, "slower": 60, "veryslow": 190, "placebo": 250}
 """Frames that presets of x264 and x265 with more reference frames need in addition."""
 X264_LOOKAHEADS = {
@@ -77,6 +81,9 @@ def fit_encoder(
         needed = int((cost.count(threads, lookahead) + extra) * frame_bytes)
         if needed <= memory:
             break
+    if needed > memory and (cost_without := COSTS_WITHOUT_B_FRAMES.get(encoder)):
+        needed = int((cost_without.count(1, 0) + extra) * frame_bytes)
+        return EncoderLimits(1, 0, has_b_frames=False), needed
     limits = EncoderLimits(
         threads if threads < own_threads else None,
         lookahead if lookahead < own_lookahead else None,
@@ -110,7 +117,7 @@ def _list_choices(threads: int, lookahead: int) -> Iterator[tuple[int, int]]:
 
 def make_limit_options(encoder: str, limits: EncoderLimits) -> dict[str, list[str]]:
     """Returns the parameters of an encoder for its limits, by the option that takes them."""
-    values: dict[str, int | None]
+    values: dict[str, int | None] = {}
     if encoder == "libx264":
         option = "x264-params"
         values = {"threads": limits.threads, "rc-lookahead": limits.lookahead}
@@ -118,6 +125,8 @@ def make_limit_options(encoder: str, limits: EncoderLimits) -> dict[str, list[st
     elif encoder == "libx265":
         option = "x265-params"
         values = {"frame-threads": limits.threads, "rc-lookahead": limits.lookahead}
+        if not limits.has_b_frames:
+            values |= {"bframes": 0, "ref": 1}
     elif encoder == "libsvtav1":
         option = "svtav1-params"
         values = {"lp": limits.threads, "lookahead": limits.lookahead}

@@ -136,6 +136,19 @@ def test_every_link_to_a_file_has_a_target(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_heading_has_a_target(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*\.md|)#([^)]+)\)", page.read_text()):
+        text = (page.parent / target if target else page).read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert anchor in map(make_anchor, headings), f"{target}#{anchor}"
+
+
+def make_anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("code", blocks(API, "runnable"))
 def test_a_runnable_example_runs(

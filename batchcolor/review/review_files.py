@@ -92,6 +92,9 @@ class ReviewFiles:
     def open_source(self, item: ReviewItem) -> Iterator[Path]:
         """Holds a local file with the source of an item. Raises ProcessingError."""
         if not item.is_remote:
+            if not os.path.lexists(item.source):
+                where = make_printable(item.source)
+                raise ProcessingError("scan", f"there is no {where} on this computer")
             yield item.source
             return
         with self.sources.open(item) as path:

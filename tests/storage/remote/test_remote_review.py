@@ -141,7 +141,13 @@ def test_local_sources_go_with_results_on_the_storage_and_the_reverse(
             assert result.read_bytes() == original.read_bytes()
     (source / "1931 summer" / "000.jpg").unlink()
     session = start()
-    assert session.thumbnails.get(find(session, "1931 summer/000.jpg"))
+    gone = find(session, "1931 summer/000.jpg")
+    assert session.thumbnails.get(gone)
+    with (
+        pytest.raises(ProcessingError, match=r"there is no .*000\.jpg on this computer"),
+        session.files.open_source(gone),
+    ):
+        pass
 
 
 def test_decisions_wait_on_this_computer_until_the_storage_takes_them(

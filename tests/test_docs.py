@@ -40,6 +40,7 @@ OF_OTHERS = {
     *("--array", "--gpus", "--cpus-per-task", "--requeue", "--sshlogin"),
     *("--plot", "--fit", "--side", "--clusters", "--per-cluster", "--folder", "--steps"),
     *("--dist", "--max-worker-restart"),
+    *("--bare", "--depth", "--known"),
 }
 """Options of other programs and of the benchmarks that the pages mention."""
 

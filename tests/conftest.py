@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import py_compile
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,8 @@ def plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
     def install(name: str, code: str, version: str = "1.0") -> Path:
         module = site / f"{name.replace('-', '_')}.py"
         module.write_text(textwrap.dedent(code))
+        # Tests compare what a command leaves behind: it must not be the first to compile this.
+        py_compile.compile(str(module))
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

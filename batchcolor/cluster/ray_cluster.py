@@ -109,8 +109,7 @@ class RayCluster:
             _check_reachable(self.address)
             self.ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            if self.ray.is_initialized():  # in part, as after a comparison of versions
-                self.ray.shutdown()
+            self.ray.shutdown()  # what began in part, as before a comparison of versions
             self._closing.close()
             raise ClusterError(_describe_refusal(self.address, error)) from error
         self._closing.callback(self.ray.shutdown)

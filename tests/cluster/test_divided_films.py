@@ -223,7 +223,7 @@ def test_a_damaged_plan_of_parts_costs_only_the_parts(color, tmp_path):
     assert read_results(tmp_path / "out") == read_results(tmp_path / "alone")
 
 
-def test_a_job_that_is_stopped_between_parts_goes_on_with_them(color, tmp_path):
+def test_a_job_that_is_stopped_between_parts_goes_on_with_them(color, tmp_path, default_signals):
     film, nodes = write_film(tmp_path / "film.mp4", "abcdef"), ThreadCluster("a", "b")
     begun = watch_parts(nodes)
     count = nodes.before_color

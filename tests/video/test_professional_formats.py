@@ -142,7 +142,7 @@ def test_mark_and_title_are_user_comments_of_mxf(command, flat, tmp_path):
     target, _ = colour(command, flat, path, "--format", "mxf")
     with av.open(str(target)) as film:
         assert film.metadata["comment_title"] == "Reel"
-    assert read_file(target).parameters["model"] == flat
+    assert read_file(target, target.name).parameters["model"] == flat
 
 
 def test_variable_frame_rate_is_refused_in_mxf(command, flat, tmp_path):

@@ -8,7 +8,6 @@ storage with the lines that others wrote there.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -35,7 +34,8 @@ from batchcolor.storage.remote.object_index import ObjectIndex
 from batchcolor.storage.remote.remote_lock import RemoteLock
 from batchcolor.storage.remote.remote_output import find_output_folder
 from batchcolor.storage.remote.store import RemoteObject, Store
-from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
+from batchcolor.storage.remote.url_folder import find_url_folder
+from batchcolor.storage.user_cache import NoCacheFolderError
 
 REFRESH_SECONDS = 10.0
 """Between two listings of the state folder, by which changes of other computers are seen."""
@@ -100,14 +100,8 @@ class RemoteReviewFiles(ReviewFiles):
         """Lists the results, and reads the state folder. Raises UsageError."""
         add_mount(Mount(self.output, self.url.shown))
         self._remove_copies()
-        state: list[RemoteObject] = []
         try:
-            for found in self._store.list(self._base):
-                if found.key.startswith(f"{STATE_FOLDER}/"):
-                    state.append(found)
-                else:
-                    self._index.add(found)
-            self._read_state(state)
+            self._read_state(list(self._index.add_results(self._store.list(self._base))))
         except StorageError as error:
             raise UsageError(f"{self.url.shown}: {error}") from error
         except OSError as error:
@@ -256,8 +250,6 @@ class RemoteReviewFiles(ReviewFiles):
 def find_review_folder(url: Url) -> Path:
     """The local folder of the review of a remote output, in the user's cache. Raises UsageError."""
     try:
-        cache = find_cache_folder("reviews").path
+        return find_url_folder("reviews", url, url_name(url) or "output")
     except NoCacheFolderError as error:
         raise UsageError(f"{url.shown}: a review needs a local cache folder: {error}") from error
-    digest = hashlib.sha256(url.shown.rstrip("/").encode()).hexdigest()[:16]
-    return cache.resolve() / digest / (url_name(url) or "output")

@@ -301,6 +301,14 @@ def test_a_usage_error_is_one_sentence_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_results_are_refused_without_naming_an_option_of_run(command, flat, album, tmp_path):
+    assert command("run", album(1), "-m", flat, "-o", "out").returncode == 0
+    result = command("compare", "out", "-m", flat)
+    assert result.returncode == 2
+    assert "holds results of batchcolor; name the original pictures" in result.stderr
+    assert "--include-results" not in result.stderr
+
+
 def test_an_unknown_model_ends_with_exit_code_5_and_similar_names(command, album):
     result = command("compare", album(1), "-m", "betta")
     assert result.returncode == 5

@@ -62,7 +62,7 @@ def open_pictures(sources: Sequence[str], plugins: Plugins) -> Iterator[list[Fou
     try:
         parsed = parse_sources(sources, session)
         roots = list(list_roots(parsed, several=len(parsed) > 1))
-        check_no_results(roots)
+        check_no_results(roots, has_option=False)
         pictures: dict[Path, FoundPicture] = {}
         for root in roots:
             for picture in _find_pictures(root, plugins.readers()):

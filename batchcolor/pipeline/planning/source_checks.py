@@ -201,8 +201,12 @@ def check_report(report: Path | Url | None, roots: Sequence[Root]) -> None:
             )
 
 
-def check_no_results(roots: Sequence[Root]) -> None:
-    """Raises UsageError where a source is a result of batchcolor: it would be coloured twice."""
+def check_no_results(roots: Sequence[Root], *, has_option: bool = True) -> None:
+    """Raises UsageError where a source is a result of batchcolor: it would be coloured twice.
+
+    `has_option`: whether the command has --include-results, which the message then names.
+    """
+    option = ", or give --include-results to colour results again" if has_option else ""
     journals: dict[Path, Journal] = {}
     folders: dict[Path, Path | None] = {}
     for root in roots:
@@ -218,8 +222,7 @@ def check_no_results(roots: Sequence[Root]) -> None:
             journals[output] = Journal(output, lock=False)
         if output == source or journals[output].has_target(source.relative_to(output)):
             raise UsageError(
-                f"{root.path} holds results of batchcolor; name the original pictures, or give "
-                f"--include-results to colour results again"
+                f"{root.path} holds results of batchcolor; name the original pictures{option}"
             )
 
 

@@ -64,7 +64,7 @@ class FetchedFiles:
         finally:
             with self._lock:
                 copy.users -= 1
-                self._trim(self._kept_bytes)
+                self._trim()
 
     def _fetch(self, path: Path, copy: _Copy, find: FindObject) -> None:
         with self._slots:
@@ -115,12 +115,12 @@ class FetchedFiles:
         self._session.space.release(copy.size)
         copy.size, copy.version = 0, ""
 
-    def _trim(self, limit: int) -> None:
+    def _trim(self) -> None:
         """Removes the copies that were not used for longest, until the others fit."""
         unused = self._list_unused()
         size = sum(copy.size for _, copy in unused)
         for path, copy in unused:
-            if size > limit or not copy.version:
+            if size > self._kept_bytes or not copy.version:
                 size -= copy.size
                 self._remove(path, copy)
 

@@ -8,7 +8,6 @@ object are the same.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from batchcolor.storage.remote.open_store import OpenedUrl
 from batchcolor.storage.remote.prefetch import map_in_order
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.store import RemoteObject
-from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
+from batchcolor.storage.remote.url_folder import find_url_folder
+from batchcolor.storage.user_cache import NoCacheFolderError
 
 CARD_SUFFIX = ".json"
 AHEAD = 64
@@ -52,11 +52,9 @@ def make_local_copy(url: Url) -> Path:
 
 def _find_folder(url: Url) -> Path:
     try:
-        cache = find_cache_folder("inputs").path
+        folder = find_url_folder("inputs", url, url_name(url) or "folder")
     except NoCacheFolderError as error:
         raise UsageError(f"{url.shown} needs a local cache folder: {error}") from error
-    digest = hashlib.sha256(url.shown.rstrip("/").encode()).hexdigest()[:16]
-    folder = cache.resolve() / digest / (url_name(url) or "folder")
     add_mount(Mount(folder.parent, url.shown.rstrip("/").rpartition("/")[0]))
     return folder
 

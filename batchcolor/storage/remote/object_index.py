@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from batchcolor.storage.journal_files import STATE_FOLDER
 from batchcolor.storage.remote.store import RemoteObject
 
 BITS = 60
@@ -26,6 +27,14 @@ class ObjectIndex:
     def add(self, found: RemoteObject) -> None:
         """Adds an object, or what it is now."""
         self._states[_hash(found.key)] = _hash(f"{found.size} {found.tag}")
+
+    def add_results(self, listing: Iterable[RemoteObject]) -> Iterator[RemoteObject]:
+        """Adds the objects of an output, but for those of its state folder, which it yields."""
+        for found in listing:
+            if found.key.startswith(f"{STATE_FOLDER}/"):
+                yield found
+            else:
+                self.add(found)
 
     def __contains__(self, key: str) -> bool:
         return _hash(key) in self._states

@@ -9,7 +9,6 @@ segments of films; results leave it when they are put.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import threading
@@ -30,8 +29,9 @@ from batchcolor.storage.remote.remote_lock import RemoteLock
 from batchcolor.storage.remote.retry import Retry
 from batchcolor.storage.remote.session import RemoteSession
 from batchcolor.storage.remote.store import RemoteObject
+from batchcolor.storage.remote.url_folder import find_url_folder
 from batchcolor.storage.shard import Shard
-from batchcolor.storage.user_cache import NoCacheFolderError, find_cache_folder
+from batchcolor.storage.user_cache import NoCacheFolderError
 
 THREADS = 32
 """Results that are put at once."""
@@ -84,11 +84,7 @@ class RemoteOutput:
         """Lists what is there, and reads the journals. Raises OutputError."""
         state: list[RemoteObject] = []
         try:
-            for found in self._store.list(self._base):
-                if found.key.startswith(f"{STATE_FOLDER}/"):
-                    state.append(found)
-                else:
-                    self._index.add(found)
+            state.extend(self._index.add_results(self._store.list(self._base)))
         except StorageError as error:
             if error.kind != "missing" or is_missing_bucket(error):
                 raise self._unreachable(error) from error
@@ -301,8 +297,6 @@ class RemoteOutput:
 def find_output_folder(url: Url) -> Path:
     """The local folder of a remote output, in the user's cache. Raises UsageError."""
     try:
-        cache = find_cache_folder("outputs").path
+        return find_url_folder("outputs", url, url.rstrip("/").rpartition("/")[2] or "output")
     except NoCacheFolderError as error:
         raise UsageError(f"--output {url.shown} needs a local cache folder: {error}") from error
-    digest = hashlib.sha256(url.shown.rstrip("/").encode()).hexdigest()[:16]
-    return cache.resolve() / digest / (url.rstrip("/").rpartition("/")[2] or "output")

@@ -39,8 +39,8 @@ def parse_output(text: str) -> Path | Url:
     is_folder = isinstance(location, Path) and location.is_dir()
     if find_archive_kind(str(location)) is not None and not is_folder:
         raise typer.BadParameter(
-            f"{describe_url(str(text))} is an archive, and this takes a folder of results: an "
-            f"archive has no journal. Give run a folder as --output for that"
+            f"{describe_url(str(text))} is an archive, and this takes a folder of results, "
+            f"which has a journal; run the job again with a folder as --output"
         )
     return location
 

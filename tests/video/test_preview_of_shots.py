@@ -1,7 +1,10 @@
 """`--preview shots`: one frame of each shot."""
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -126,20 +129,34 @@ def test_gif_shows_each_shot_for_a_second(make_shots, flat, command, tmp_path, r
     assert film.seconds == pytest.approx(3, abs=0.05)
 
 
+@pytest.fixture
+def kill_and_resume(
+    start_film: Callable[..., Any], command: Callable[..., Any], tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Kills a job on a film and repeats it, with the results in `out`; an uninterrupted one has
+    `whole`. Returns the report of the repeated job."""
+
+    def run(clip: Path, *options: str) -> dict[str, Any]:
+        process = start_film(clip, tmp_path / "out", *options, calls=30)
+        process.kill()
+        process.communicate()
+        words = ("run", clip, "-m", "gated-film", "--batch-size", "1", *options)
+        resumed = command(*words, "-o", "out", "--json")
+        assert resumed.returncode == 0, resumed.stderr
+        document: dict[str, Any] = json.loads(resumed.stdout)
+        assert any("resumed at frame 25" in note for note in document["notes"])
+        assert command(*words, "-o", "whole").returncode == 0
+        return document
+
+    return run
+
+
 def test_killed_preview_resumes_and_equals_an_uninterrupted_one(
-    make_shots, start_film, command, tmp_path
+    make_shots, kill_and_resume, tmp_path
 ):
     clip = make_shots("film.mkv", lengths=[2] * 45)
     options = ("--preview", "shots")
-    process = start_film(clip, tmp_path / "out", *options, calls=30)
-    process.kill()
-    process.communicate()
-    words = ("run", clip, "-m", "gated-film", "--batch-size", "1", *options)
-    resumed = command(*words, "-o", "out", "--json")
-    assert resumed.returncode == 0, resumed.stderr
-    document = json.loads(resumed.stdout)
-    assert any("resumed at frame 25" in note for note in document["notes"])
-    assert command(*words, "-o", "whole").returncode == 0
+    document = kill_and_resume(clip, *options)
     films = [tmp_path / folder / "film-preview-shots.mkv" for folder in ("out", "whole")]
     packets = []
     for path in films:
@@ -152,21 +169,13 @@ def test_killed_preview_resumes_and_equals_an_uninterrupted_one(
 
 @pytest.mark.parametrize("is_reel", [False, True])
 def test_killed_pictures_of_the_shots_resume_and_equal_uninterrupted_ones(
-    make_shots, start_film, command, tmp_path, is_reel
+    make_shots, kill_and_resume, tmp_path, is_reel
 ):
     clip, options = make_shots("film.mkv", lengths=[2] * 45), ["--preview", "shots", "--to-frames"]
     if is_reel:
         clip, options = write_reel(clip, tmp_path / "film"), [*options, "--frames", "--fps", "25"]
-    process = start_film(clip, tmp_path / "out", *options, calls=30)
-    process.kill()
-    process.communicate()
-    words = ("run", clip, "-m", "gated-film", "--batch-size", "1", *options)
-    resumed = command(*words, "-o", "out", "--json")
-    assert resumed.returncode == 0, resumed.stderr
-    document = json.loads(resumed.stdout)
-    assert any("resumed at frame 25" in note for note in document["notes"])
+    document = kill_and_resume(clip, *options)
     assert 10 < document["frames"] < 45
-    assert command(*words, "-o", "whole").returncode == 0
     contents = []
     for folder in ("out", "whole"):
         pictures = sorted((tmp_path / folder / "film-preview-shots-frames").iterdir())

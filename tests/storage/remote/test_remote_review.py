@@ -31,8 +31,8 @@ Start = Callable[..., ReviewSession]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts reviews, which end with the test."""
+def start(bucket: Any) -> Iterator[Start]:
+    """Starts reviews, which end with the test, and before the bucket is removed."""
     sessions: list[ReviewSession] = []
 
     def begin(output: Path | Url = Url(OUT)) -> ReviewSession:  # noqa: B008
